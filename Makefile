@@ -1,0 +1,54 @@
+# `make help` lists the commands. A plain python3.11 with venv and pip is all they need.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export DAGSTER_HOME := $(CURDIR)/.dagster
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test e2e check format lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## install everything into .venv (the other commands do it themselves)
+
+# Everything by hash (the lock is complete: no resolving), then this package itself, with what is already there. One `dagster` process makes the
+# instance's databases: many at once would race.
+$(STAMP): requirements.lock pyproject.toml setup.py
+	@echo "Installing into $(VENV) (once; a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/dagster instance info > /dev/null 2>&1
+	@touch $(STAMP)
+
+demo: $(STAMP) ## sync the demo API into data/analytics.duckdb through Dagster, and show what arrived
+	@$(BIN)/python -m analytics_assets.demo
+
+dev: $(STAMP) ## the demo API and the Dagster UI on http://127.0.0.1:3000; Ctrl-C ends both
+	@$(BIN)/python -m analytics_assets.demo_api & api=$$!; \
+	trap 'kill $$api 2> /dev/null' EXIT; trap : INT TERM; \
+	export SOURCES__ANALYTICS_API__API_KEY=$${SOURCES__ANALYTICS_API__API_KEY:-demo-key}; \
+	$(BIN)/dagster dev
+
+test: $(STAMP) ## run the tests
+	@$(BIN)/python -m pytest
+
+e2e: $(STAMP) ## run the tests in a real browser (needs chromium and chromium-driver)
+	@$(BIN)/python -m pytest analytics_assets_tests/browser
+
+check: $(STAMP) ## lint, types, and the direction of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: $(STAMP) ## format the code
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --universal --generate-hashes --no-annotate --extra dev --python-version 3.11 \
+		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
+
+clean: ## remove everything the commands made
+	rm -rf $(VENV) data build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	git clean -fdxq .dagster

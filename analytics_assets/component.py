@@ -1,0 +1,79 @@
+"""`RestApiSync`: one config in, Dagster definitions out. Assembly, no logic.
+
+The Python form is the same object as the YAML: `RestApiSync(name=…, rest_api={…}).build_defs(context)`.
+"""
+
+from typing import Any, Self
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+from dlt.common.exceptions import DltException
+from pydantic import BaseModel, model_validator
+
+from analytics_assets.config import AssetConfig, SyncConfig, error_at, is_template
+from analytics_assets.ingestion.source import ResourceInfo, describe
+from analytics_assets.orchestration.assets import sync_asset
+from analytics_assets.orchestration.partitions import partitions_def
+from analytics_assets.orchestration.schedules import sync_schedule
+from analytics_assets.orchestration.sensors import failure_sensor
+from analytics_assets.orchestration.translator import SyncTranslator
+
+
+class RestApiSync(SyncConfig, dg.Component):
+    """A REST API, synced by dlt: every resource an asset, with checks, schedules and a failure sensor."""
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The model that Dagster checks a `defs.yaml` against, file and line at hand."""
+        return cls
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """The component with the Jinja templates of its `defs.yaml` rendered, checked once more."""
+        written = attributes.model_dump(mode="python", exclude_unset=True) if attributes else {}
+        return cls(**context.resolution_context.resolve_value(written))
+
+    @model_validator(mode="after")
+    def _dlt_can_build_it(self) -> Self:
+        try:
+            self._infos()
+        except (DltException, ValueError, TypeError) as error:
+            raise error_at(("rest_api",), f"dlt cannot build this source: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _cron_is_valid(self) -> Self:
+        for name, asset in self.assets.items():
+            cron = asset.schedule if isinstance(asset, AssetConfig) else None
+            if cron is None or is_template(cron):
+                continue
+            try:
+                dg.ScheduleDefinition(name="probe", cron_schedule=cron, job_name="probe")
+            except dg.DagsterInvalidDefinitionError:
+                raise error_at(
+                    ("assets", name, "schedule"), f"`{cron}` is no cron expression; daily at 02:00 is `0 2 * * *`"
+                ) from None
+        return self
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster's shape
+        """Assets, endpoints, jobs, schedules and the failure sensor of this API."""
+        infos = self._infos()
+        translator = SyncTranslator(self, infos)
+        assets: list[Any] = []
+        schedules = []
+        for info in infos.values():
+            assets += [translator.api_spec(info), sync_asset(self, info, translator)]
+            asset = self.asset(info.name)
+            if asset.schedule:
+                partitions = partitions_def(asset.partitions)
+                name = f"{self.name}__{info.name}"
+                schedules.append(sync_schedule(name, translator.key(info), asset, partitions))
+        return dg.Definitions(
+            assets=assets,
+            schedules=schedules,
+            sensors=[failure_sensor(self.name)],
+            resources={"dlt": DagsterDltResource()},
+        )
+
+    def _infos(self) -> dict[str, ResourceInfo]:
+        return describe(self)

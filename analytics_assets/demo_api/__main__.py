@@ -1,0 +1,26 @@
+"""`python -m analytics_assets.demo_api`: the demo API on loopback until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import date
+
+from analytics_assets.demo_api.server import DEFAULT_KEY, DEFAULT_PORT, create_app, make_server
+
+
+def main() -> None:
+    """Reads the command line and serves."""
+    parser = argparse.ArgumentParser(prog="python -m analytics_assets.demo_api", description=__doc__)
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    parser.add_argument("--api-key", default=DEFAULT_KEY)
+    parser.add_argument("--today", type=date.fromisoformat, help="serve the data of this day (YYYY-MM-DD)")
+    options = parser.parse_args()
+    app = create_app(api_key=options.api_key, today=options.today)
+    sys.stdout.write(f"Demo API on http://127.0.0.1:{options.port} (Ctrl-C ends it)\n")
+    sys.stdout.flush()
+    make_server(app, options.port).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Faults on demand: which requests of which endpoint go wrong, and how.
+
+A test (or a curious person, with curl) posts a list of faults to `/_faults`; each names an endpoint and the
+numbers of the requests it spoils, counted from 1 since the faults were set.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import Lock
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Fault(BaseModel):
+    """One way for an endpoint to misbehave. Everything left out stays as it should be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(description="The endpoint, such as /v1/transactions.")
+    requests: list[int] | None = Field(None, description="Request numbers, from 1; every request if absent.")
+    status: int | None = Field(None, description="Answer with this status and a small error body.")
+    retry_after: str | None = Field(None, description="Send this Retry-After header along with `status`.")
+    delay: float = Field(0, ge=0, description="Seconds to wait before answering.")
+    reset: bool = Field(False, description="Reset the TCP connection instead of answering.")
+    truncate: bool = Field(False, description="Send half of the promised body, then close.")
+    body: str | None = Field(None, description="Send this text as the body of a 200.")
+    row: int = Field(0, description="The row of the page that `set_fields` and `drop_fields` change.")
+    set_fields: dict[str, Any] = Field(default_factory=dict, description="A wrong type, a null, …")
+    drop_fields: list[str] = Field(default_factory=list, description="Fields to leave out.")
+    shift: int = Field(0, ge=0, description="Rows gone from the front of the list, as if just deleted.")
+
+    def spoil(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The page with the changes to its row made; other rows are untouched."""
+        if not (self.set_fields or self.drop_fields) or self.row >= len(page):
+            return page
+        row = {**page[self.row], **self.set_fields}
+        for field in self.drop_fields:
+            row.pop(field, None)
+        return [*page[: self.row], row, *page[self.row + 1 :]]
+
+
+class FaultPlan:
+    """The faults in force and the count of requests per endpoint. Safe across threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._faults: list[Fault] = []
+        self._counts: Counter[str] = Counter()
+
+    def set(self, faults: list[Fault]) -> None:
+        """Replaces all faults and starts counting requests from zero."""
+        with self._lock:
+            self._faults = faults
+            self._counts.clear()
+
+    def next(self, path: str) -> list[Fault]:
+        """Counts one request of `path`; the faults that spoil it."""
+        with self._lock:
+            self._counts[path] += 1
+            number = self._counts[path]
+            return [
+                fault
+                for fault in self._faults
+                if fault.path == path and (fault.requests is None or number in fault.requests)
+            ]
+
+    def counts(self) -> dict[str, int]:
+        """Requests seen per endpoint since the faults were last set."""
+        with self._lock:
+            return dict(self._counts)

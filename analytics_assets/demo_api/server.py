@@ -1,0 +1,255 @@
+"""The endpoints of the demo API, and how to run it on loopback.
+
+`/v1` is offset/limit paging with the key in the query; `/v2` is cursor paging with the key in a header.
+`POST /_faults` sets faults, `GET /_requests` counts requests, `GET /_health` answers once it is up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any
+
+import uvicorn
+from pydantic import TypeAdapter, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from analytics_assets.demo_api.data import Row, snapshot
+from analytics_assets.demo_api.faults import Fault, FaultPlan
+
+DEFAULT_KEY = "demo-key"
+DEFAULT_PORT = 8787
+PAGE_CAP = 100
+_DEFAULT_LIMIT = 50
+
+
+def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Starlette:
+    """The ASGI application.
+
+    Args:
+        api_key: the key that every data endpoint asks for.
+        today: the day whose data is served; the current UTC day if absent, so that data changes overnight.
+    """
+    api = _Api(api_key, today)
+    app = Starlette(
+        routes=[
+            *(
+                Route(f"/v1/{name}", api.by_offset)
+                for name in ("customers", "products", "transactions", "events")
+            ),
+            Route("/v2/orders", api.by_cursor),
+            Route("/_faults", api.set_faults, methods=["POST"]),
+            Route("/_requests", api.requests),
+            Route("/_health", lambda _: Response(status_code=204)),
+        ],
+        exception_handlers={_BadRequest: _bad_request},
+    )
+    app.state.connections = {}
+    return app
+
+
+class _BadRequest(Exception):
+    """The request is wrong; the message says why."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def _bad_request(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=getattr(error, "status", 400))
+
+
+class _Api:
+    def __init__(self, api_key: str, today: date | None) -> None:
+        self._key = api_key
+        self._today = today
+        self._faults = FaultPlan()
+
+    def _rows(self, request: Request, collection: str) -> list[Row]:
+        day = self._today or datetime.now(UTC).date()
+        since, until = (_moment(request, name) for name in ("updated_since", "updated_until"))
+        return snapshot(day).rows(collection, since, until)
+
+    async def by_offset(self, request: Request) -> Response:
+        faults = self._faults.next(request.url.path)
+        if request.query_params.get("api_key") != self._key:
+            return _unauthorized()
+        rows = self._rows(request, request.url.path.rsplit("/", 1)[-1])
+        offset = _whole_number(request, "offset", 0)
+        limit = min(_whole_number(request, "limit", _DEFAULT_LIMIT), PAGE_CAP)
+        rows = rows[sum(fault.shift for fault in faults) :]
+        page = rows[offset : offset + limit]
+        for fault in faults:
+            page = fault.spoil(page)
+        return await _answer(request, {"data": page, "total": len(rows)}, faults)
+
+    async def by_cursor(self, request: Request) -> Response:
+        faults = self._faults.next(request.url.path)
+        if request.headers.get("X-Api-Key") != self._key:
+            return _unauthorized()
+        rows = self._rows(request, "transactions")
+        start = _whole_number(request, "cursor", 0)
+        stop = start + PAGE_CAP
+        page = [
+            {
+                "orderId": row["id"],
+                "amount": row["transaction_amount"],
+                "placedAt": row["created_at"],
+                "updated_at": row["updated_at"],
+                "buyer": {"customerId": row["customer_id"]},
+            }
+            for row in rows[start:stop]
+        ]
+        for fault in faults:
+            page = fault.spoil(page)
+        body = {"items": page, "next": str(stop) if stop < len(rows) else None}
+        return await _answer(request, body, faults)
+
+    async def set_faults(self, request: Request) -> Response:
+        try:
+            faults = TypeAdapter(list[Fault]).validate_json(await request.body())
+        except ValidationError as error:
+            raise _BadRequest(str(error)) from error
+        self._faults.set(faults)
+        return Response(status_code=204)
+
+    async def requests(self, _: Request) -> Response:
+        return JSONResponse(self._faults.counts())
+
+
+def _unauthorized() -> Response:
+    return JSONResponse({"error": "missing or unknown API key"}, status_code=401)
+
+
+def _whole_number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not text.isdecimal():
+        raise _BadRequest(f"{name} must be a whole number")
+    return int(text)
+
+
+def _moment(request: Request, name: str) -> datetime | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise _BadRequest(f"{name} must be an ISO 8601 timestamp") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+async def _answer(request: Request, content: Any, faults: list[Fault]) -> Response:
+    body = json.dumps(content, ensure_ascii=False).encode()
+    status, headers = 200, {"Content-Type": "application/json"}
+    for fault in faults:
+        await asyncio.sleep(fault.delay)
+        if fault.reset:
+            return _Reset(request)
+        if fault.status is not None:
+            status, body = fault.status, json.dumps({"error": f"injected {fault.status}"}).encode()
+            if fault.retry_after is not None:
+                headers["Retry-After"] = fault.retry_after
+        if fault.body is not None:
+            body = fault.body.encode()
+        if fault.truncate:
+            return _Truncated(body, headers=headers)
+    return Response(body, status, headers)
+
+
+class _Truncated(Response):
+    """Promises the whole body, sends half, and closes the connection."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's shape
+        body = bytes(self.body)
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        scope["app"].state.connections[tuple(scope["client"])].close()
+
+
+class _Reset(Response):
+    """Resets the connection (RST) without an answer."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        self._transport = request.app.state.connections[tuple(request.scope["client"])]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's shape
+        linger_none = struct.pack("ii", 1, 0)
+        self._transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger_none
+        )
+        self._transport.abort()
+
+
+def _protocol(app: Starlette) -> type[H11Protocol]:
+    """uvicorn's protocol, which tells the app its transports: ASGI itself has no way to break a connection."""
+    connections: dict[tuple[str, int], asyncio.Transport] = app.state.connections
+
+    class _Protocol(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            connections[transport.get_extra_info("peername")] = transport
+            self._peer = transport.get_extra_info("peername")
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.pop(self._peer, None)
+            super().connection_lost(exc)
+
+    return _Protocol
+
+
+def make_server(app: Starlette, port: int) -> uvicorn.Server:
+    """A uvicorn server for `app` on 127.0.0.1; port 0 takes a free one."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app, host="127.0.0.1", port=port, http=_protocol(app), lifespan="off", log_level="warning"
+        )
+    )
+
+
+@contextmanager
+def serve(
+    *, api_key: str = DEFAULT_KEY, today: date | None = None, port: int = 0, patience: float = 10
+) -> Iterator[str]:
+    """Runs the demo API in a thread for the length of a `with` block; gives its base URL.
+
+    Args:
+        api_key: the key it asks for.
+        today: the day whose data it serves; the current UTC day if absent.
+        port: 0 takes a free one.
+        patience: seconds to wait for it to start.
+
+    Raises:
+        RuntimeError: it did not start, usually because the port is taken.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    server = make_server(create_app(api_key=api_key, today=today), port)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    give_up = time.monotonic() + patience
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > give_up:
+            raise RuntimeError("the demo API did not start")
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(patience)
+        listener.close()

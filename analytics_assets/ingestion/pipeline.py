@@ -1,0 +1,122 @@
+"""The dlt pipeline of one run: where it loads to, its working directory, and the one-writer lock.
+
+What belongs here: everything between a dlt source and a destination that several runs could fight over.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.destination import AnyDestination, Destination
+from dlt.common.pipeline import LoadInfo
+from dlt.pipeline.pipeline import Pipeline
+from filelock import FileLock, Timeout
+
+log = logging.getLogger("analytics_assets")
+
+DEFAULT_DATABASE = Path("data/analytics.duckdb")
+"""The embedded warehouse, unless dlt is configured otherwise; relative to where Dagster is started."""
+
+_NOTICE_AFTER = 2.0  # seconds of waiting before the run log says so
+
+
+class WarehousePipeline(Pipeline):
+    """A dlt pipeline that has the warehouse to itself while it reads or writes there.
+
+    DuckDB lets one process write a file, and dlt lets go of it between load jobs: without one lock around
+    the whole load, concurrent runs fail, or truncate each other's staging tables and lose rows.
+    """
+
+    def load(self, *args: Any, **kwargs: Any) -> LoadInfo:
+        """dlt's `load`, alone in the warehouse."""
+        with warehouse(self):
+            return super().load(*args, **kwargs)
+
+    def _sync_destination(self, *args: Any, **kwargs: Any) -> None:
+        with warehouse(self):
+            super()._sync_destination(*args, **kwargs)
+
+
+def destination_name() -> str:
+    """The configured destination's type, such as `duckdb`; opens nothing."""
+    return str(dlt.config.get("destination_type", str) or "duckdb").rpartition(".")[-1]
+
+
+@contextmanager
+def open_pipeline(source: str, resource: str) -> Iterator[WarehousePipeline]:
+    """A pipeline for one run of one resource, in a working directory that goes with it.
+
+    Each resource has a pipeline name, and so a dlt state, of its own: two runs at once cannot write each
+    other's cursor back. All share the dataset named after the source.
+
+    Args:
+        source: dlt source name; also the dataset.
+        resource: dlt resource name.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"{source}-{resource}-") as directory:
+        pipeline = dlt.pipeline(
+            pipeline_name=f"{source}__{resource}",
+            pipelines_dir=directory,
+            destination=_destination(),
+            dataset_name=source,
+            _impl_cls=WarehousePipeline,
+        )
+        try:
+            yield pipeline
+        finally:
+            pipeline.deactivate()
+
+
+@contextmanager
+def warehouse(pipeline: Pipeline) -> Iterator[None]:
+    """Waits until no other process of ours has the DuckDB file open, then keeps it for the block.
+
+    A lock held by a dead process is free. Other destinations take concurrent writers, and no lock.
+    """
+    database = duckdb_file(pipeline)
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{database}.lock", is_singleton=True)
+    try:
+        lock.acquire(timeout=_NOTICE_AFTER)
+    except Timeout:
+        log.info("%s: waiting for another run to finish with %s", pipeline.pipeline_name, database)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def duckdb_file(pipeline: Pipeline) -> Path | None:
+    """The DuckDB file that `pipeline` loads to; None for any other destination."""
+    if pipeline.destination.destination_type.rpartition(".")[-1] != "duckdb":
+        return None
+    database: str = pipeline.destination_client().config.credentials.database
+    return None if database == ":memory:" else Path(database).absolute()
+
+
+def loader_file_format(pipeline: Pipeline) -> str | None:
+    """`parquet` where the destination takes it; None leaves the choice to dlt."""
+    formats = pipeline.destination.capabilities().supported_loader_file_formats
+    return "parquet" if "parquet" in formats else None
+
+
+def _destination() -> AnyDestination:
+    if destination_name() != "duckdb" or _configured("destination.duckdb.credentials"):
+        return Destination.from_reference(destination_name())
+    return dlt.destinations.duckdb(str(DEFAULT_DATABASE.absolute()))
+
+
+def _configured(key: str) -> bool:
+    return any(dlt.secrets.get(one) is not None for one in (key, f"{key}.database")) or any(
+        dlt.config.get(one) is not None for one in (key, f"{key}.database")
+    )

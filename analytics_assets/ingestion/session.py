@@ -1,0 +1,204 @@
+"""The one door to the network: every request of a sync goes through here.
+
+What belongs here: retries, the halt that follows the last one, and the count of what was asked. A response
+that is no error passes through untouched to dlt's paginators and hooks.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectionError as RequestsConnectionError,
+    ContentDecodingError,
+    HTTPError,
+    Timeout,
+)
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result, stop_after_attempt
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
+
+from analytics_assets.config import RequestsConfig
+from analytics_assets.ingestion.errors import SyncHalted
+
+log = logging.getLogger("analytics_assets")
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 60.0
+MAX_WAIT = 300.0
+"""Seconds; also the most a Retry-After header is obeyed (dlt's own limit)."""
+
+_NETWORK_ERRORS = (RequestsConnectionError, Timeout, ChunkedEncodingError, ContentDecodingError)
+_CLIENT_HINTS = {
+    401: "the API does not accept the key: check the secret",
+    403: "the key may not read this: check the secret and its rights",
+    404: "there is no such endpoint: check base_url and path",
+}
+
+
+@dataclass
+class Telemetry:
+    """What a sync asked of the API."""
+
+    requests: int = 0
+    retries: int = 0
+    seconds_waited: float = 0.0
+    bytes_received: int = 0
+
+
+class ApiSession(Session):
+    """A requests session that retries, counts, and raises `SyncHalted` when the API would not answer.
+
+    Args:
+        resource: dlt resource it works for.
+        config: retries, backoff and the statuses worth a retry.
+        sleep: waits that many seconds; injected by tests.
+
+    Raises:
+        SyncHalted: from `send`, after the last retry of a network error or of a status in
+            `retry_statuses`, and at once for any other error status.
+    """
+
+    def __init__(
+        self, resource: str, config: RequestsConfig, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        super().__init__()
+        self.telemetry = Telemetry()
+        self._resource = resource
+        adapter = _RetryingAdapter(resource, config, self.telemetry, sleep)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        """Sends one request of dlt's client."""
+        kwargs.setdefault("timeout", (CONNECT_TIMEOUT, READ_TIMEOUT))
+        try:
+            return super().send(request, **kwargs)
+        except HTTPError as error:
+            # dlt's response hook: no `response_actions` of the user took this status.
+            answer = error.response
+            raise SyncHalted(
+                self._resource,
+                _endpoint(request),
+                answer.status_code,
+                getattr(answer, "attempts", 1),
+                _status_reason(answer.status_code),
+            ) from None  # the cause holds the URL, and with it the key
+
+
+class _RetryingAdapter(HTTPAdapter):
+    """Retries below the session, so that response hooks see only the answer that stands."""
+
+    def __init__(
+        self,
+        resource: str,
+        config: RequestsConfig,
+        telemetry: Telemetry,
+        sleep: Callable[[float], None],
+    ) -> None:
+        super().__init__()
+        self._resource = resource
+        self._config = config
+        self._telemetry = telemetry
+        self._sleep = sleep
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
+        retrying = Retrying(
+            stop=stop_after_attempt(self._config.max_retries + 1),
+            wait=self._wait,
+            retry=retry_if_exception_type(_NETWORK_ERRORS) | retry_if_result(self._worth_a_retry),
+            sleep=self._sleep,
+            before_sleep=self._before_sleep(_endpoint(request)),
+            retry_error_callback=self._after_the_last(_endpoint(request)),
+        )
+        response: Response = retrying(self._send_once, request, *args, **kwargs)
+        response.attempts = retrying.statistics["attempt_number"]  # type: ignore[attr-defined]
+        return response
+
+    def _send_once(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        self._telemetry.requests += 1
+        response = super().send(request, *args, **kwargs)
+        # Read here, within the retry: a body cut short is a network error like any other.
+        self._telemetry.bytes_received += len(response.content)
+        return response
+
+    def _worth_a_retry(self, response: Response) -> bool:
+        return response.status_code in self._config.retry_statuses
+
+    def _wait(self, state: RetryCallState) -> float:
+        asked = _retry_after(state)
+        backoff = self._config.backoff_factor * 2 ** (state.attempt_number - 1)
+        return min(backoff if asked is None else asked, MAX_WAIT)
+
+    def _before_sleep(self, endpoint: str) -> Callable[[RetryCallState], None]:
+        def note(state: RetryCallState) -> None:
+            seconds = state.next_action.sleep if state.next_action else 0.0
+            self._telemetry.retries += 1
+            self._telemetry.seconds_waited += seconds
+            log.warning(
+                "%s: %s: %s; retry %d of %d in %g s",
+                self._resource,
+                endpoint,
+                _outcome_reason(state)[1],
+                state.attempt_number,
+                self._config.max_retries,
+                seconds,
+            )
+
+        return note
+
+    def _after_the_last(self, endpoint: str) -> Callable[[RetryCallState], Response]:
+        def give_up(state: RetryCallState) -> Response:
+            assert state.outcome is not None
+            if not state.outcome.failed:
+                response: Response = state.outcome.result()
+                return response  # to the hooks: the user may have an action for this status
+            status, reason = _outcome_reason(state)
+            raise SyncHalted(self._resource, endpoint, status, state.attempt_number, reason) from None
+
+        return give_up
+
+
+def _endpoint(request: PreparedRequest) -> str:
+    """Method and path: the query is left out, as the key may be in it."""
+    return f"{request.method} {urlsplit(request.url or '').path}"
+
+
+def _status_reason(status: int) -> str:
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
+    hint = _CLIENT_HINTS.get(status)
+    return f"{status} {phrase}" + (f"; {hint}" if hint else "")
+
+
+def _outcome_reason(state: RetryCallState) -> tuple[int | None, str]:
+    assert state.outcome is not None
+    error = state.outcome.exception()
+    if error is None:
+        status = state.outcome.result().status_code
+        return status, _status_reason(status)
+    if isinstance(error, Timeout):
+        return None, "no answer in time"
+    if isinstance(error, (ChunkedEncodingError, ContentDecodingError)):
+        return None, "the answer broke off"
+    return None, "no connection"
+
+
+def _retry_after(state: RetryCallState) -> float | None:
+    if state.outcome is None or state.outcome.failed:
+        return None
+    header = state.outcome.result().headers.get("Retry-After")
+    if header is None:
+        return None
+    try:
+        return Retry().parse_retry_after(header)
+    except InvalidHeader:
+        return None  # neither seconds nor a date: the backoff it is

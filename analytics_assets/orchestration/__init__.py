@@ -1,0 +1,1 @@
+"""Dagster: assets, partitions, checks, schedules and sensors over `analytics_assets.ingestion`."""

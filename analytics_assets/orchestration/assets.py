@@ -1,0 +1,168 @@
+"""One dlt resource as one Dagster asset: the step that syncs it, checks it, and says what it did.
+
+What belongs here: the cures for what dagster-dlt's asset decorator gets wrong or lacks (check specs,
+per-partition metadata, an empty load, the table name), in one place.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.pipeline.pipeline import Pipeline
+
+from analytics_assets.config import SyncConfig
+from analytics_assets.ingestion.errors import SyncError, SyncHalted, find_sync_error
+from analytics_assets.ingestion.pipeline import duckdb_file, loader_file_format, open_pipeline
+from analytics_assets.ingestion.session import ApiSession, Telemetry
+from analytics_assets.ingestion.source import ResourceInfo, Window, build_source
+from analytics_assets.ingestion.warehouse import Table, open_table
+from analytics_assets.orchestration.checks import check_nullability, nullability_spec
+from analytics_assets.orchestration.partitions import partitions_def, run_windows, whole_window
+from analytics_assets.orchestration.translator import (
+    RESOURCE_KEY,
+    SOURCE_KEY,
+    SyncTranslator,
+    loaded_schema,
+)
+
+_KEPT_DLT_METADATA = ("destination_name", "first_run", "started_at", "finished_at")
+
+
+def sync_asset(config: SyncConfig, info: ResourceInfo, translator: SyncTranslator) -> dg.AssetsDefinition:
+    """The asset of one resource, with its check.
+
+    Each resource is a step of its own: an endpoint that fails leaves the others' rows alone, and a check
+    can run without its asset.
+
+    Args:
+        config: the API.
+        info: the resource.
+        translator: gives the spec.
+    """
+    spec = translator.spec(info)
+    partitions = partitions_def(config.asset(info.name).partitions)
+
+    @dg.multi_asset(
+        name=f"{config.name}__{info.name}",
+        specs=[spec],
+        check_specs=[nullability_spec(spec.key, partitions)],
+        partitions_def=partitions,
+        # A run costs Dagster seconds and a partition within it milliseconds: a range is one run.
+        backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+        can_subset=True,
+    )
+    def sync(
+        context: dg.AssetExecutionContext, dlt: DagsterDltResource
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        windows = run_windows(context)
+        window = whole_window(windows)
+        with open_pipeline(config.name, info.name) as pipeline:
+            metadata: dict[str, Any] | None = None
+            if spec.key in context.selected_asset_keys:
+                metadata = _load(context, dlt, pipeline, config, info, translator, window)
+            with open_table(pipeline, info) as table:
+                result = check_nullability(table, spec.key, window)
+                if metadata is not None:
+                    metadata |= _row_counts(context, table, info, spec.key, windows)
+            checks = [result] if context.selected_asset_check_keys else []
+            if metadata is None:
+                yield from checks
+            else:
+                yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata, check_results=checks)
+
+    return sync
+
+
+def _load(  # noqa: PLR0913  the parts of one run, put together once
+    context: dg.AssetExecutionContext,
+    dlt: DagsterDltResource,
+    pipeline: Pipeline,
+    config: SyncConfig,
+    info: ResourceInfo,
+    translator: SyncTranslator,
+    window: Window | None,
+) -> dict[str, Any]:
+    """Runs the dlt pipeline; the metadata of what it did.
+
+    Raises:
+        dg.Failure: the sync failed in a way that a user can act on; never retried by Dagster.
+    """
+    session = ApiSession(info.name, config.requests)
+    try:
+        source = build_source(config, info, session, window)
+        events = list(
+            dlt.run(
+                context=context,
+                dlt_source=source,
+                dlt_pipeline=pipeline,
+                dagster_dlt_translator=translator,
+                loader_file_format=loader_file_format(pipeline),
+            )
+        )
+    except (SyncError, PipelineStepFailed) as error:
+        cause = find_sync_error(error)
+        if cause is None:
+            raise
+        # `from None`: what dlt says around it repeats it at length, with the URL and so the key.
+        raise _failure(config, info, cause) from None
+    finally:
+        session.close()
+    return _metadata(pipeline, info, dict(events[0].metadata or {}), session.telemetry)
+
+
+def _metadata(
+    pipeline: Pipeline, info: ResourceInfo, from_dlt: dict[str, Any], telemetry: Telemetry
+) -> dict[str, Any]:
+    table = pipeline.default_schema.tables.get(info.table, {})
+    database = duckdb_file(pipeline)
+    # dagster-dlt leaves the rows out where there were none, and takes the schema's name for the dataset's.
+    normalized = pipeline.last_trace.last_normalize_info
+    return {
+        **{name: from_dlt[name] for name in _KEPT_DLT_METADATA if name in from_dlt},
+        "dataset_name": pipeline.dataset_name,
+        "rows_loaded": normalized.row_counts.get(info.table, 0),
+        "requests": telemetry.requests,
+        "retries": telemetry.retries,
+        "seconds_waited": telemetry.seconds_waited,
+        "bytes_received": telemetry.bytes_received,
+        "dagster/table_name": ".".join(
+            ([database.stem] if database else []) + [str(pipeline.dataset_name), info.table]
+        ),
+        "dagster/column_schema": loaded_schema(info.contract, table.get("columns", {})),
+    }
+
+
+def _row_counts(
+    context: dg.AssetExecutionContext,
+    table: Table,
+    info: ResourceInfo,
+    key: dg.AssetKey,
+    windows: dict[str, Window],
+) -> dict[str, Any]:
+    """Row counts of the table, or of each partition; a partition's own go to its own materialization.
+
+    What a run over several partitions counts otherwise, such as `rows_loaded`, is of the whole run, and
+    `partitions_in_run` says of how many.
+    """
+    if not windows or info.cursor is None:
+        return {"dagster/row_count": table.row_count()}
+    counts = table.rows_by_window(info.cursor, list(windows.values()))
+    for partition_key, count in zip(windows, counts, strict=True):
+        context.add_asset_metadata(
+            {"dagster/partition_row_count": count}, asset_key=key, partition_key=partition_key
+        )
+    return {"partitions_in_run": len(windows)}
+
+
+def _failure(config: SyncConfig, info: ResourceInfo, error: SyncError) -> dg.Failure:
+    metadata: dict[str, Any] = {SOURCE_KEY: config.name, RESOURCE_KEY: info.name, "reason": str(error)}
+    if isinstance(error, SyncHalted):
+        metadata |= {
+            "endpoint": error.endpoint,
+            "attempts": error.attempts,
+            "reason": error.reason,
+            "status": error.status if error.status is not None else "no answer",
+        }
+    return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)

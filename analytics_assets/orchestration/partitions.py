@@ -1,0 +1,41 @@
+"""Time partitions: from the grammar to Dagster, and from a run to the window it loads."""
+
+import dagster as dg
+
+from analytics_assets.config import PartitionsConfig
+from analytics_assets.ingestion.source import Window
+
+_PARTITIONS: dict[str, type[dg.TimeWindowPartitionsDefinition]] = {
+    "hourly": dg.HourlyPartitionsDefinition,
+    "daily": dg.DailyPartitionsDefinition,
+    "weekly": dg.WeeklyPartitionsDefinition,
+    "monthly": dg.MonthlyPartitionsDefinition,
+}
+
+
+def partitions_def(config: PartitionsConfig | None) -> dg.TimeWindowPartitionsDefinition | None:
+    """Dagster's definition of the partitions; None for an unpartitioned resource."""
+    return _PARTITIONS[config.type](start_date=config.start_date) if config else None
+
+
+def run_windows(context: dg.AssetExecutionContext) -> dict[str, Window]:
+    """The window of each partition of this run, by partition key in order of time; empty without partitions.
+
+    A check that runs alone may be started without a partition: it then has no window either.
+    """
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return {}
+    definition = context.assets_def.partitions_def
+    assert isinstance(definition, dg.TimeWindowPartitionsDefinition)
+    windows = {}
+    for key in context.partition_keys:
+        window = definition.time_window_for_partition_key(key)
+        windows[key] = Window(window.start, window.end)
+    return windows
+
+
+def whole_window(windows: dict[str, Window]) -> Window | None:
+    """One window over all of a run's partitions, which are contiguous; None without partitions."""
+    if not windows:
+        return None
+    return Window(min(one.start for one in windows.values()), max(one.end for one in windows.values()))

@@ -1,0 +1,117 @@
+"""How a dlt resource looks in Dagster: key, group, kinds, owners, and its schema before the first run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dlt import DagsterDltTranslator
+from dagster_dlt.translator import DltResourceTranslatorData
+
+from analytics_assets.config import SyncConfig
+from analytics_assets.ingestion.contract import Contract, column_name, data_type_name
+from analytics_assets.ingestion.pipeline import destination_name
+from analytics_assets.ingestion.source import ResourceInfo
+
+SOURCE_KEY = "analytics_assets/source"
+RESOURCE_KEY = "analytics_assets/resource"
+"""Metadata keys that mark what is ours: on assets, and on the failure of a sync."""
+
+
+class SyncTranslator(DagsterDltTranslator):
+    """dagster-dlt's translator, for resources known from their config alone.
+
+    Its own defaults give `dlt_<source>_<resource>` keys, stub upstream assets and a wrong table name.
+    """
+
+    def __init__(self, config: SyncConfig, infos: Mapping[str, ResourceInfo]) -> None:
+        self._config = config
+        self._infos = infos
+
+    def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
+        """The spec of the asset for dagster-dlt, which asks with a resource built for a run."""
+        return self.spec(self._infos[data.resource.name])
+
+    def spec(self, info: ResourceInfo) -> dg.AssetSpec:
+        """The spec of one resource's asset."""
+        asset = self._config.asset(info.name)
+        upstream = [self.api_key(info)]
+        if info.parent:
+            upstream.append(self.api_key(self._infos[info.parent]))
+        return dg.AssetSpec(
+            key=self.key(info),
+            deps=upstream,
+            group_name=self._config.name,
+            description=asset.description or f"`{info.method} {info.path}`, loaded by dlt ({_mode(info, asset)}).",
+            owners=asset.owners,
+            tags=asset.tags,
+            kinds={"dlt", destination_name()},
+            metadata={
+                SOURCE_KEY: self._config.name,
+                RESOURCE_KEY: info.name,
+                "dagster/table_name": f"{self._config.name}.{info.table}",
+                "dagster/column_schema": declared_schema(info.contract),
+            },
+        )
+
+    def api_spec(self, info: ResourceInfo) -> dg.AssetSpec:
+        """The spec of the external asset upstream: the endpoint the resource is read from."""
+        return dg.AssetSpec(
+            key=self.api_key(info),
+            group_name=self._config.name,
+            description=f"`{info.method} {info.path}` of the API.",
+            kinds={"api"},
+        )
+
+    def key(self, info: ResourceInfo) -> dg.AssetKey:
+        """`<source>/<resource>`."""
+        return dg.AssetKey([self._config.name, info.name])
+
+    def api_key(self, info: ResourceInfo) -> dg.AssetKey:
+        """`<source>/api/<resource>`."""
+        return dg.AssetKey([self._config.name, "api", info.name])
+
+
+def declared_schema(contract: Contract) -> dg.TableSchema:
+    """The declared columns as the UI shows them."""
+    return dg.TableSchema(
+        columns=[
+            _column(column.name, column.data_type or "text", contract, column.description)
+            for column in contract.columns
+        ]
+    )
+
+
+def loaded_schema(contract: Contract, columns: Mapping[str, Mapping[str, Any]]) -> dg.TableSchema:
+    """The columns of the table after a load, undeclared ones included, with the declared nullability.
+
+    Args:
+        contract: what was declared.
+        columns: dlt's column schemas, by warehouse name.
+    """
+    return dg.TableSchema(
+        columns=[
+            _column(name, data_type_name(hints), contract, hints.get("description"))
+            for name, hints in columns.items()
+            if not name.startswith("_dlt_")
+        ]
+    )
+
+
+def _column(name: str, data_type: str, contract: Contract, description: str | None) -> dg.TableColumn:
+    declared = contract.column(column_name(name) if "__" not in name else name)
+    return dg.TableColumn(
+        name=name,
+        type=data_type,
+        description=description,
+        constraints=dg.TableColumnConstraints(
+            nullable=declared.nullable if declared else True,
+            unique=declared.unique if declared else False,
+            other=["primary key"] if declared and declared.primary_key else [],
+        ),
+    )
+
+
+def _mode(info: ResourceInfo, asset: Any) -> str:
+    if asset.partitions:
+        return f"{asset.partitions.type} partitions of `{info.cursor.path if info.cursor else ''}`"
+    return f"incremental on `{info.cursor.path}`" if info.cursor else f"full read, {info.write_disposition}"
