@@ -51,7 +51,8 @@ class RestApiSync(SyncConfig, dg.Component):
                 dg.ScheduleDefinition(name="probe", cron_schedule=cron, job_name="probe")
             except dg.DagsterInvalidDefinitionError:
                 raise error_at(
-                    ("assets", name, "schedule"), f"`{cron}` is no cron expression; daily at 02:00 is `0 2 * * *`"
+                    ("assets", name, "schedule"),
+                    f"`{cron}` is no cron expression; daily at 02:00 is `0 2 * * *`",
                 ) from None
         return self
 

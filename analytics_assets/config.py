@@ -8,7 +8,7 @@ What does not: Dagster, and anything that happens in a run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_type_hints
@@ -33,6 +33,9 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Location = tuple[str | int, ...]
+
+PLACEHOLDER = "resolved-when-a-run-starts"
+"""Stands for a secret wherever a config is only looked at."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _COLUMN_KEYS = frozenset(get_type_hints(TColumnSchema))
@@ -213,7 +216,8 @@ class SyncConfig(_Strict):
         for bound in ("initial_value", "end_value"):
             if bound in incremental:
                 raise error_at(
-                    here, f"`{name}` is partitioned, so each partition sets {bound}: remove it from incremental"
+                    here,
+                    f"`{name}` is partitioned, so each partition sets {bound}: remove it from incremental",
                 )
         disposition = self.resource_value(name, "write_disposition") or "append"
         if isinstance(disposition, Mapping):
@@ -226,6 +230,13 @@ class SyncConfig(_Strict):
             )
 
 
+def _copy(value: Any) -> Any:
+    """Copies the mappings and lists of a config; Python objects in it (a paginator, a resource) are shared."""
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
+
+
 def _defaults(rest_api: Mapping[str, Any]) -> Mapping[str, Any]:
     return rest_api.get("resource_defaults") or {}
 
@@ -236,7 +247,21 @@ def _mappings(resources: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield index, resource
 
 
-def auth_places(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, Any]]:
+def with_secrets(rest_api: Mapping[str, Any], secret: Callable[[str], str]) -> dict[str, Any]:
+    """A copy of a REST API config in which `secret` has given a value to every secret field left open."""
+    copied: dict[str, Any] = _copy(rest_api)
+    for place, auth in _auth_places(rest_api):
+        written = {"type": auth} if isinstance(auth, str) else auth  # dlt's shorthand
+        if isinstance(written, Mapping):
+            holder: Any = copied
+            for part in place[:-1]:
+                holder = holder[part]
+            given = {field: secret(field) for field in _secret_fields(written) if not written.get(field)}
+            holder["auth"] = {**written, **given}
+    return copied
+
+
+def _auth_places(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, Any]]:
     """Every `auth` of a REST API config, with its place: the client's, and those of endpoints."""
     yield ("client", "auth"), (rest_api.get("client") or {}).get("auth")
     places: list[tuple[Location, Any]] = [(("resource_defaults",), _defaults(rest_api))]
@@ -247,7 +272,7 @@ def auth_places(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, Any]]:
             yield (*place, "endpoint", "auth"), endpoint.get("auth")
 
 
-def secret_fields(auth: Mapping[str, Any]) -> list[str]:
+def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
     """The fields of an auth mapping that hold secrets, such as `api_key` or `token`."""
     spec = AUTH_MAP.get(auth.get("type", "bearer"))
     fields = spec.get_resolvable_fields() if spec else {}
@@ -258,10 +283,10 @@ def secret_fields(auth: Mapping[str, Any]) -> list[str]:
 
 
 def _check_secrets_stay_out(rest_api: Mapping[str, Any]) -> None:
-    for place, auth in auth_places(rest_api):
+    for place, auth in _auth_places(rest_api):
         if not isinstance(auth, Mapping):
             continue
-        for field in secret_fields(auth):
+        for field in _secret_fields(auth):
             if auth.get(field) is not None:
                 raise error_at(
                     (*place, field),
@@ -321,13 +346,13 @@ def _check_columns(columns: Any, place: Location) -> None:
 
 def _check_against_dlt(rest_api: Mapping[str, Any]) -> None:
     try:
-        validate_dict(RESTAPIConfig, rest_api, path=".")
+        validate_dict(RESTAPIConfig, with_secrets(rest_api, lambda _: PLACEHOLDER), path=".")
     except DictValidationException as error:
         raise _located(error, rest_api) from None
 
 
 def _located(error: DictValidationException, rest_api: Mapping[str, Any]) -> ValidationError:
-    """dlt's complaint as one sentence at its place.
+    """Dlt's complaint as one sentence at its place.
 
     For a union dlt lists a complaint per alternative; the one deepest in the document, and among those the
     one of the alternative that the document's own `type` names, is what the user meant.
@@ -337,10 +362,9 @@ def _located(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
     deepest = [leaf for leaf in leaves if leaf.path.count("/") == depth]
     location = _location(deepest[0].path)
     meant = str(_at(rest_api, location, "type")).replace("_", "")
-    leaf = next(
-        (one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower()),
-        deepest[0],
-    )
+    named = (one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower())
+    no_such_type = (one for one in deepest if one.field == "type")
+    leaf = next(named, None) or next(no_such_type, None) or deepest[0]
     location = _location(leaf.path)
     unexpected = re.match(r"received unexpected fields `\{'(.+?)'", leaf.msg)
     if unexpected:

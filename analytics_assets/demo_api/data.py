@@ -155,19 +155,19 @@ def _transactions(day: date) -> list[Row]:
 
 
 def _transaction(number: int, day: datetime, index: int, now: datetime) -> Row | None:
-    """One sale as seen at `now`; None once it is deleted. The first and second of a day sit on its edges."""
+    """One sale as seen at `now`; None once it is deleted. The first two of a day sit on its edges and stay."""
     rng = _rng("transaction", number)
-    offset = {0: timedelta(), 1: _DAY - timedelta(microseconds=1)}.get(
-        index, timedelta(microseconds=rng.randrange(86_400_000_000))
-    )
+    edges = (timedelta(), _DAY - timedelta(microseconds=1))
+    within = timedelta(microseconds=rng.randrange(86_400_000_000))
+    offset = edges[index] if index < len(edges) else within
     created = day + offset
     settled = created + timedelta(hours=rng.randint(1, 70))
     deleted = created + timedelta(hours=rng.randint(30, 140))
-    if rng.random() < 0.02 and deleted < now:
+    if rng.random() < 0.02 and deleted < now and index >= len(edges):
         return None
     cents = rng.randrange(1, 2_000_00)
     refunded = rng.random() < 0.08
-    late = rng.random() < 0.15 and settled < now
+    late = rng.random() < 0.15 and settled < now and index >= len(edges)
     return {
         "id": number,
         "customer_id": rng.randint(1, _CUSTOMERS),

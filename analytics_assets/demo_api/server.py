@@ -41,6 +41,7 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
     Args:
         api_key: the key that every data endpoint asks for.
         today: the day whose data is served; the current UTC day if absent, so that data changes overnight.
+
     """
     api = _Api(api_key, today)
     app = Starlette(
@@ -54,13 +55,13 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
             Route("/_requests", api.requests),
             Route("/_health", lambda _: Response(status_code=204)),
         ],
-        exception_handlers={_BadRequest: _bad_request},
+        exception_handlers={_BadRequestError: _bad_request},
     )
     app.state.connections = {}
     return app
 
 
-class _BadRequest(Exception):
+class _BadRequestError(Exception):
     """The request is wrong; the message says why."""
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -107,8 +108,7 @@ class _Api:
             {
                 "orderId": row["id"],
                 "amount": row["transaction_amount"],
-                "placedAt": row["created_at"],
-                "updated_at": row["updated_at"],
+                "changedAt": row["updated_at"],
                 "buyer": {"customerId": row["customer_id"]},
             }
             for row in rows[start:stop]
@@ -122,7 +122,7 @@ class _Api:
         try:
             faults = TypeAdapter(list[Fault]).validate_json(await request.body())
         except ValidationError as error:
-            raise _BadRequest(str(error)) from error
+            raise _BadRequestError(str(error)) from error
         self._faults.set(faults)
         return Response(status_code=204)
 
@@ -137,7 +137,7 @@ def _unauthorized() -> Response:
 def _whole_number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
     if not text.isdecimal():
-        raise _BadRequest(f"{name} must be a whole number")
+        raise _BadRequestError(f"{name} must be a whole number")
     return int(text)
 
 
@@ -148,7 +148,7 @@ def _moment(request: Request, name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise _BadRequest(f"{name} must be an ISO 8601 timestamp") from error
+        raise _BadRequestError(f"{name} must be an ISO 8601 timestamp") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -189,14 +189,12 @@ class _Reset(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's shape
         linger_none = struct.pack("ii", 1, 0)
-        self._transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, linger_none
-        )
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_none)
         self._transport.abort()
 
 
 def _protocol(app: Starlette) -> type[H11Protocol]:
-    """uvicorn's protocol, which tells the app its transports: ASGI itself has no way to break a connection."""
+    """Uvicorn's protocol, which tells the app its transports: ASGI itself has no way to break a connection."""
     connections: dict[tuple[str, int], asyncio.Transport] = app.state.connections
 
     class _Protocol(H11Protocol):
@@ -235,6 +233,7 @@ def serve(
 
     Raises:
         RuntimeError: it did not start, usually because the port is taken.
+
     """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

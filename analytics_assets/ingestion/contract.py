@@ -65,8 +65,7 @@ def contract_of(resource: DltResource) -> Contract:
 
 
 def column_name(path: str) -> str:
-    """The warehouse name of a field, or of nested fields joined by dots: `buyer.customerId` →
-    `buyer__customer_id`."""
+    """The warehouse name of a field, or of fields joined by dots: `buyer.id` is `buyer__id`."""
     return _NAMING.make_path(*(_NAMING.normalize_identifier(part) for part in path.split(".")))
 
 

@@ -24,6 +24,7 @@ class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name us
         status: HTTP status of the last answer; None where there was none.
         attempts: requests made for this page, the first included.
         reason: what went wrong, in a few words.
+
     """
 
     def __init__(self, resource: str, endpoint: str, status: int | None, attempts: int, reason: str) -> None:

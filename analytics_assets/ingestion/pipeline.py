@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.destination import AnyDestination, Destination
+from dlt.common.destination import TDestinationReferenceArg
 from dlt.common.pipeline import LoadInfo
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.pipeline import Pipeline
 from filelock import FileLock, Timeout
 
@@ -34,7 +35,7 @@ class WarehousePipeline(Pipeline):
     """
 
     def load(self, *args: Any, **kwargs: Any) -> LoadInfo:
-        """dlt's `load`, alone in the warehouse."""
+        """Dlt's `load`, alone in the warehouse."""
         with warehouse(self):
             return super().load(*args, **kwargs)
 
@@ -58,6 +59,7 @@ def open_pipeline(source: str, resource: str) -> Iterator[WarehousePipeline]:
     Args:
         source: dlt source name; also the dataset.
         resource: dlt resource name.
+
     """
     with tempfile.TemporaryDirectory(prefix=f"{source}-{resource}-") as directory:
         pipeline = dlt.pipeline(
@@ -100,8 +102,9 @@ def duckdb_file(pipeline: Pipeline) -> Path | None:
     """The DuckDB file that `pipeline` loads to; None for any other destination."""
     if pipeline.destination.destination_type.rpartition(".")[-1] != "duckdb":
         return None
-    database: str = pipeline.destination_client().config.credentials.database
-    return None if database == ":memory:" else Path(database).absolute()
+    credentials = pipeline.destination_client().config.credentials
+    assert isinstance(credentials, DuckDbCredentials)
+    return None if credentials.database == ":memory:" else Path(credentials.database).absolute()
 
 
 def loader_file_format(pipeline: Pipeline) -> str | None:
@@ -110,9 +113,9 @@ def loader_file_format(pipeline: Pipeline) -> str | None:
     return "parquet" if "parquet" in formats else None
 
 
-def _destination() -> AnyDestination:
+def _destination() -> TDestinationReferenceArg:
     if destination_name() != "duckdb" or _configured("destination.duckdb.credentials"):
-        return Destination.from_reference(destination_name())
+        return destination_name()
     return dlt.destinations.duckdb(str(DEFAULT_DATABASE.absolute()))
 
 

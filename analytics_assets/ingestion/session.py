@@ -18,10 +18,12 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.exceptions import (
     ChunkedEncodingError,
-    ConnectionError as RequestsConnectionError,
     ContentDecodingError,
     HTTPError,
     Timeout,
+)
+from requests.exceptions import (
+    ConnectionError as RequestsConnectionError,
 )
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result, stop_after_attempt
 from urllib3.exceptions import InvalidHeader
@@ -66,6 +68,7 @@ class ApiSession(Session):
     Raises:
         SyncHalted: from `send`, after the last retry of a network error or of a status in
             `retry_statuses`, and at once for any other error status.
+
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class _RetryingAdapter(HTTPAdapter):
         self._telemetry = telemetry
         self._sleep = sleep
 
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         retrying = Retrying(
             stop=stop_after_attempt(self._config.max_retries + 1),
             wait=self._wait,

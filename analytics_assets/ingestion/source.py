@@ -7,22 +7,22 @@ copied, never changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import dlt
 from dlt.extract.source import DltSource
 from dlt.extract.utils import ensure_table_schema_columns
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
+from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
 from requests import Session
 
-from analytics_assets.config import SyncConfig, auth_places, secret_fields
+from analytics_assets.config import PLACEHOLDER, SyncConfig, with_secrets
 from analytics_assets.ingestion.contract import Contract, column_name, contract_of
 from analytics_assets.ingestion.errors import CursorValueError, MissingSettingError
-
-_PLACEHOLDER = "resolved-when-a-run-starts"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Cursor:
         column: where it is in the warehouse.
         data_type: `timestamp` or `date` where it is known to be one, so that its values are compared as
             time and not as text; None where dlt's own comparison applies.
+
     """
 
     path: str
@@ -72,14 +73,14 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
 
     Raises:
         ValueError: dlt cannot build the source from this config.
+
     """
-    rest_api = _copy(config.rest_api)
+    rest_api = with_secrets(config.rest_api, lambda _: PLACEHOLDER)
     if not rest_api["client"].get("base_url"):
         rest_api["client"]["base_url"] = "http://unset.invalid"  # a template whose variable is not set yet
-    _give_secrets(rest_api, lambda _: _PLACEHOLDER)
-    source = rest_api_source(rest_api, name=config.name, section=config.name)
+    source = _source(config, rest_api)
     _, endpoints, parents = build_resource_dependency_graph(
-        _copy(rest_api.get("resource_defaults")) or {}, rest_api["resources"]
+        cast(EndpointResource, rest_api.get("resource_defaults") or {}), rest_api["resources"]
     )
     described = {}
     for name, resource in source.resources.items():
@@ -114,16 +115,15 @@ def build_source(
 
     Raises:
         MissingSettingError: the secret or the base URL is not set.
+
     """
-    rest_api = _copy(config.rest_api)
-    client = rest_api["client"]
-    if not client.get("base_url"):
+    if not config.rest_api["client"].get("base_url"):
         raise MissingSettingError(
             f"{config.name}: rest_api.client.base_url is empty: write it in defs.yaml, "
             "or set the environment variable that is named there"
         )
-    _give_secrets(rest_api, lambda field: _secret(config.name, field))
-    client["session"] = session
+    rest_api = with_secrets(config.rest_api, lambda field: _secret(config.name, field))
+    rest_api["client"]["session"] = session
     rest_api["resources"] = [
         {"name": one, "endpoint": {"path": one}} if isinstance(one, str) else one
         for one in rest_api["resources"]
@@ -133,29 +133,13 @@ def build_source(
         if isinstance(one, dict):
             _enforce_only_the_key(one, resource.contract)
     if resource.cursor:
-        _follow_cursor(config, resource, rest_api, window)
-    source = rest_api_source(rest_api, name=config.name, section=config.name)
-    return source.with_resources(resource.name)
+        own = next(one for one in rest_api["resources"] if one["name"] == resource.name)
+        _follow_cursor(own, resource, {**(config.incremental(resource.name) or {})}, window)
+    return _source(config, rest_api).with_resources(resource.name)
 
 
-def _copy(value: Any) -> Any:
-    """Copies the mappings and lists of a config; Python objects in it (a paginator, a resource) are shared."""
-    if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value
-
-
-def _give_secrets(rest_api: dict[str, Any], secret: Callable[[str], str]) -> None:
-    for place, auth in auth_places(rest_api):
-        if isinstance(auth, str):
-            auth = {"type": auth}  # dlt's shorthand  # noqa: PLW2901
-        if not isinstance(auth, Mapping):
-            continue
-        holder: Any = rest_api
-        for part in place[:-1]:
-            holder = holder[part]
-        fields = [field for field in secret_fields(auth) if not auth.get(field)]
-        holder["auth"] = {**auth, **{field: secret(field) for field in fields}}
+def _source(config: SyncConfig, rest_api: dict[str, Any]) -> DltSource:
+    return rest_api_source(cast(RESTAPIConfig, rest_api), name=config.name, section=config.name)
 
 
 def _secret(source: str, field: str) -> str:
@@ -169,8 +153,10 @@ def _secret(source: str, field: str) -> str:
 
 
 def _enforce_only_the_key(resource: dict[str, Any], contract: Contract) -> None:
-    """Leaves NOT NULL to the primary key: anywhere else dlt answers a NULL with a dead load, and the row
-    that had it, and all the others, never arrive to be looked at."""
+    """Leaves NOT NULL to the primary key.
+
+    Anywhere else dlt answers a NULL with a dead load, and the row that had it never arrives to be looked at.
+    """
     columns = ensure_table_schema_columns(resource.get("columns") or {})
     if columns:
         resource["columns"] = {
@@ -195,21 +181,19 @@ def _cursor(config: SyncConfig, name: str, contract: Contract) -> Cursor | None:
 
 
 def _follow_cursor(
-    config: SyncConfig, info: ResourceInfo, rest_api: dict[str, Any], window: Window | None
+    resource: dict[str, Any], info: ResourceInfo, incremental: dict[str, Any], window: Window | None
 ) -> None:
     """Sets the window, compares cursors as time, and lets the newest version of a row win."""
     cursor = info.cursor
     assert cursor is not None
-    resource = next(one for one in rest_api["resources"] if one["name"] == info.name)
     if info.write_disposition == "merge":
         # Of two versions of a row in one load dlt keeps the first it saw, unless it is told what is newer.
         columns = ensure_table_schema_columns(resource.get("columns") or {})
-        columns.setdefault(cursor.path, {"name": cursor.path})["dedup_sort"] = "desc"
-        if "." not in cursor.path:
-            resource["columns"] = columns
+        name = next((one for one in columns if column_name(one) == cursor.column), cursor.column)
+        columns[name] = {"name": name, **columns.get(name, {}), "dedup_sort": "desc"}
+        resource["columns"] = columns
     if cursor.data_type is None:
         return
-    incremental = {**(config.incremental(info.name) or {})}
     incremental.setdefault("convert", _iso)
     for bound in ("initial_value", "end_value"):
         if isinstance(incremental.get(bound), str):
@@ -220,14 +204,17 @@ def _follow_cursor(
     endpoint = resource.get("endpoint") or {}
     endpoint = {"path": endpoint} if isinstance(endpoint, str) else endpoint
     resource["endpoint"] = {**endpoint, "incremental": incremental}
-    steps = resource.get("processing_steps") or []
     required = incremental.get("on_cursor_value_missing", "raise") == "raise"
+    steps = resource.get("processing_steps") or []
     resource["processing_steps"] = [{"map": _cursor_as_time(info, required=required)}, *steps]
 
 
 def _cursor_as_time(info: ResourceInfo, *, required: bool) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A map that turns the cursor's text into time: as text, `…00.5Z` sorts before `…00Z`, zones do not
-    compare, and rows at the edge of a window would be dropped without a word."""
+    """A map that turns the cursor's text into time, before dlt compares it with the window.
+
+    As text, `…00.5Z` sorts before `…00Z` and zones do not compare: rows at the edge of a window would be
+    dropped without a word.
+    """
     cursor = info.cursor
     assert cursor is not None
     *parents, leaf = cursor.path.split(".")
@@ -238,18 +225,17 @@ def _cursor_as_time(info: ResourceInfo, *, required: bool) -> Callable[[dict[str
             holder = holder.get(parent) if isinstance(holder, Mapping) else None
         value = holder.get(leaf) if isinstance(holder, dict) else None
         if isinstance(value, str):
-            try:
+            with suppress(ValueError):
                 holder[leaf] = _moment(value, cursor)
-                return row
-            except ValueError:
-                pass
-        elif isinstance(value, (datetime, date)) or (value is None and not required):
+        elif value is None and not required:
+            return row
+        if isinstance(holder, dict) and isinstance(holder.get(leaf), (datetime, date)):
             return row
         key = ", ".join(f"{name} {row.get(name)!r}" for name in info.contract.primary_key) or "no primary key"
         found = "absent or null" if value is None else f"no {cursor.data_type}"
         raise CursorValueError(
-            f"{info.name}: the cursor `{cursor.path}` is {found} in the row with {key}, so its window is unknown: "
-            "have the API mend the row, or choose another cursor_path"
+            f"{info.name}: the cursor `{cursor.path}` is {found} in the row with {key}, so its window is "
+            "unknown: have the API mend the row, or choose another cursor_path"
         )
 
     return to_time

@@ -30,6 +30,7 @@ class NullReport:
         nulls: per offending column, the number of rows with NULL.
         example_keys: per offending column, primary keys of up to five such rows.
         query: SQL that shows all such rows; None where there are none.
+
     """
 
     table_exists: bool
@@ -130,8 +131,11 @@ def open_table(pipeline: Pipeline, info: ResourceInfo) -> Iterator[Table]:
 
     Raises:
         TypeError: the destination has no SQL.
+
     """
     with warehouse(pipeline), pipeline.destination_client() as client:
         if not isinstance(client, SqlJobClientBase):
-            raise TypeError(f"{info.name}: the destination {pipeline.destination.destination_name} has no SQL")
+            raise TypeError(
+                f"{info.name}: the destination {pipeline.destination.destination_name} has no SQL"
+            )
         yield Table(client, info)

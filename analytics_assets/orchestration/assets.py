@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
+from dlt.common.pipeline import NormalizeInfo
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
@@ -40,6 +41,7 @@ def sync_asset(config: SyncConfig, info: ResourceInfo, translator: SyncTranslato
         config: the API.
         info: the resource.
         translator: gives the spec.
+
     """
     spec = translator.spec(info)
     partitions = partitions_def(config.asset(info.name).partitions)
@@ -47,7 +49,7 @@ def sync_asset(config: SyncConfig, info: ResourceInfo, translator: SyncTranslato
     @dg.multi_asset(
         name=f"{config.name}__{info.name}",
         specs=[spec],
-        check_specs=[nullability_spec(spec.key, partitions)],
+        check_specs=[nullability_spec(spec.key)],
         partitions_def=partitions,
         # A run costs Dagster seconds and a partition within it milliseconds: a range is one run.
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
@@ -55,7 +57,7 @@ def sync_asset(config: SyncConfig, info: ResourceInfo, translator: SyncTranslato
     )
     def sync(
         context: dg.AssetExecutionContext, dlt: DagsterDltResource
-    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         windows = run_windows(context)
         window = whole_window(windows)
         with open_pipeline(config.name, info.name) as pipeline:
@@ -75,7 +77,7 @@ def sync_asset(config: SyncConfig, info: ResourceInfo, translator: SyncTranslato
     return sync
 
 
-def _load(  # noqa: PLR0913  the parts of one run, put together once
+def _load(
     context: dg.AssetExecutionContext,
     dlt: DagsterDltResource,
     pipeline: Pipeline,
@@ -88,6 +90,7 @@ def _load(  # noqa: PLR0913  the parts of one run, put together once
 
     Raises:
         dg.Failure: the sync failed in a way that a user can act on; never retried by Dagster.
+
     """
     session = ApiSession(info.name, config.requests)
     try:
@@ -118,11 +121,12 @@ def _metadata(
     table = pipeline.default_schema.tables.get(info.table, {})
     database = duckdb_file(pipeline)
     # dagster-dlt leaves the rows out where there were none, and takes the schema's name for the dataset's.
-    normalized = pipeline.last_trace.last_normalize_info
+    trace = pipeline.last_trace
+    normalized: NormalizeInfo | None = trace.last_normalize_info if trace else None
     return {
         **{name: from_dlt[name] for name in _KEPT_DLT_METADATA if name in from_dlt},
         "dataset_name": pipeline.dataset_name,
-        "rows_loaded": normalized.row_counts.get(info.table, 0),
+        "rows_loaded": normalized.row_counts.get(info.table, 0) if normalized else 0,
         "requests": telemetry.requests,
         "retries": telemetry.retries,
         "seconds_waited": telemetry.seconds_waited,

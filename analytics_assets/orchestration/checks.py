@@ -11,11 +11,12 @@ from analytics_assets.ingestion.warehouse import NullReport, Table
 NULLABILITY = "schema_nullability"
 
 
-def nullability_spec(
-    key: dg.AssetKey, partitions: dg.TimeWindowPartitionsDefinition | None
-) -> dg.AssetCheckSpec:
-    """The spec of the nullability check of one asset."""
-    del partitions
+def nullability_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The spec of the nullability check of one asset.
+
+    It has no partitions of its own: Dagster's UI would then refuse to run it alone (docs/adr/0004). In a
+    sync it looks at the partitions of the run, alone at the whole table.
+    """
     return dg.AssetCheckSpec(
         NULLABILITY,
         asset=key,
@@ -30,11 +31,14 @@ def check_nullability(table: Table, key: dg.AssetKey, window: Window | None) -> 
         table: the resource's table.
         key: its asset.
         window: the partitions of the run; None for the whole table.
+
     """
     report = table.null_report(window)
     metadata: dict[str, dg.MetadataValue] = {"rows_checked": dg.MetadataValue.int(report.rows)}
     if window:
-        metadata["window"] = dg.MetadataValue.text(f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}")
+        metadata["window"] = dg.MetadataValue.text(
+            f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"
+        )
     if report.nulls:
         metadata["nulls"] = dg.MetadataValue.table(
             records=[
@@ -71,5 +75,7 @@ def _sentence(table: str, report: NullReport) -> str:
         for name, count in report.nulls.items()
     ]
     if report.missing_columns:
-        parts.append(f"{', '.join(report.missing_columns)} declared but not in the table: materialize the asset")
+        parts.append(
+            f"{', '.join(report.missing_columns)} declared but not in the table: materialize the asset"
+        )
     return "; ".join(parts) + "."

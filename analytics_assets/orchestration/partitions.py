@@ -1,11 +1,13 @@
 """Time partitions: from the grammar to Dagster, and from a run to the window it loads."""
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from analytics_assets.config import PartitionsConfig
 from analytics_assets.ingestion.source import Window
 
-_PARTITIONS: dict[str, type[dg.TimeWindowPartitionsDefinition]] = {
+_PARTITIONS: dict[str, Callable[..., dg.TimeWindowPartitionsDefinition]] = {
     "hourly": dg.HourlyPartitionsDefinition,
     "daily": dg.DailyPartitionsDefinition,
     "weekly": dg.WeeklyPartitionsDefinition,

@@ -41,7 +41,8 @@ class SyncTranslator(DagsterDltTranslator):
             key=self.key(info),
             deps=upstream,
             group_name=self._config.name,
-            description=asset.description or f"`{info.method} {info.path}`, loaded by dlt ({_mode(info, asset)}).",
+            description=asset.description
+            or f"`{info.method} {info.path}`, loaded by dlt ({_mode(info, asset)}).",
             owners=asset.owners,
             tags=asset.tags,
             kinds={"dlt", destination_name()},
@@ -87,6 +88,7 @@ def loaded_schema(contract: Contract, columns: Mapping[str, Mapping[str, Any]]) 
     Args:
         contract: what was declared.
         columns: dlt's column schemas, by warehouse name.
+
     """
     return dg.TableSchema(
         columns=[

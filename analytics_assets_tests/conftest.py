@@ -1,0 +1,154 @@
+"""Real parts for every test: the demo API over loopback, a DuckDB file, a Dagster instance."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+import yaml
+
+from analytics_assets.demo_api.data import Row, snapshot
+from analytics_assets.demo_api.server import DEFAULT_KEY, serve
+
+TODAY = date(2026, 2, 1)
+SHIPPED_DEFS = Path(__file__).parents[1] / "analytics_assets/defs/analytics_api/defs.yaml"
+PROJECT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class DemoApi:
+    """The demo API, running, as it is at the start of `today`."""
+
+    url: str
+    today: date
+
+    def set_faults(self, *faults: dict[str, Any]) -> None:
+        request = urllib.request.Request(f"{self.url}/_faults", json.dumps(faults).encode(), method="POST")  # noqa: S310
+        urllib.request.urlopen(request).close()  # noqa: S310  loopback
+
+    def request_counts(self) -> dict[str, int]:
+        with urllib.request.urlopen(f"{self.url}/_requests") as response:  # noqa: S310  loopback
+            counts: dict[str, int] = json.load(response)
+            return counts
+
+    def rows(self, collection: str, since: str | None = None, until: str | None = None) -> list[Row]:
+        """The truth: what the API has for `since <= updated_at < until`, days or timestamps in UTC."""
+        return snapshot(self.today).rows(collection, _utc(since), _utc(until))
+
+
+def _utc(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+
+
+@pytest.fixture(scope="session")
+def _running_api() -> Iterator[DemoApi]:
+    with serve(today=TODAY) as url:
+        yield DemoApi(url, TODAY)
+
+
+@pytest.fixture
+def api(_running_api: DemoApi) -> Iterator[DemoApi]:
+    """The demo API without faults, counting from zero."""
+    _running_api.set_faults()
+    yield _running_api
+    _running_api.set_faults()
+
+
+class Project:
+    """A user's project folder: one defs.yaml, runs on an instance of its own, one DuckDB file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.instance = dg.DagsterInstance.ephemeral()
+        self._root_module = f"user_project_{secrets.token_hex(4)}"
+        (folder / "pyproject.toml").write_text(
+            f"""[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "{self._root_module}"\n"""
+        )
+        self.defs_yaml = folder / self._root_module / "defs/an_api/defs.yaml"
+        self.defs_yaml.parent.mkdir(parents=True)
+        (folder / self._root_module / "__init__.py").touch()
+
+    def definitions(self, text: str) -> dg.Definitions:
+        """Loads the project with this defs.yaml, as Dagster does."""
+        self.defs_yaml.write_text(text)
+        return dg.load_from_defs_folder(path_within_project=self.folder)
+
+    def run(
+        self,
+        definitions: dg.Definitions,
+        resource: str,
+        *partitions: str,
+        checks_only: bool = False,
+        source: str = "analytics_api",
+    ) -> dg.ExecuteInProcessResult:
+        """Materializes one asset, for one partition or from the first to the last; never raises."""
+        key = dg.AssetKey([source, resource])
+        tags = {}
+        if len(partitions) > 1:
+            tags["dagster/asset_partition_range_start"] = partitions[0]
+            tags["dagster/asset_partition_range_end"] = partitions[-1]
+        assets = [one for one in definitions.assets or () if isinstance(one, dg.AssetsDefinition)]
+        selection = dg.AssetSelection.checks_for_assets(key) if checks_only else dg.AssetSelection.assets(key)
+        return dg.materialize(
+            assets,
+            selection=selection,
+            instance=self.instance,
+            partition_key=partitions[0] if len(partitions) == 1 else None,
+            tags=tags,
+            resources=definitions.resources,
+            raise_on_error=False,
+        )
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            cursor = connection.execute("SET TimeZone = 'UTC'").execute(sql)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "data/analytics.duckdb"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: DemoApi) -> Iterator[Project]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    monkeypatch.setenv("ANALYTICS_API_BASE_URL", api.url)
+    monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", DEFAULT_KEY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    project = Project(tmp_path)
+    yield project
+    project.instance.dispose()
+
+
+@pytest.fixture
+def shipped_yaml() -> str:
+    """The defs.yaml of the demo source, as shipped."""
+    return SHIPPED_DEFS.read_text()
+
+
+@pytest.fixture
+def impatient_yaml(shipped_yaml: str) -> str:
+    """The same with waits of milliseconds, for tests that make the API fail."""
+    document = yaml.safe_load(shipped_yaml)
+    document["attributes"]["requests"]["backoff_factor"] = 0.001
+    return yaml.safe_dump(document)
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> dg.Failure:
+    """The `dg.Failure` a run ended with."""
+    events = [event for event in result.all_events if event.is_step_failure]
+    assert len(events) == 1, events
+    failure = events[0].step_failure_data.user_failure_data
+    assert failure is not None, events[0].step_failure_data.error
+    return dg.Failure(description=failure.description, metadata=dict(failure.metadata))

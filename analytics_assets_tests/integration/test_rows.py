@@ -1,0 +1,180 @@
+"""The table is the API's data, value by value: in every mode, however often and in whatever order."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import yaml
+
+from analytics_assets.demo_api.data import Row
+from analytics_assets.demo_api.server import serve
+from analytics_assets_tests.conftest import DemoApi, Project
+
+DECIMALS = {"credit_limit", "unit_price", "transaction_amount", "refunded_amount"}
+TIMESTAMPS = {"created_at", "updated_at", "discontinued_at"}
+DAYS = ("2026-01-05", "2026-01-06", "2026-01-07")
+
+
+def as_loaded(row: Row) -> dict[str, Any]:
+    """A row of the API in the types of the warehouse."""
+    loaded: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in DECIMALS and value is not None:
+            loaded[name] = Decimal(value)
+        elif name in TIMESTAMPS and value is not None:
+            loaded[name] = datetime.fromisoformat(value).astimezone(UTC)
+        elif name == "address":
+            loaded |= {f"address__{key}": part for key, part in value.items()}
+        elif name != "items":
+            loaded[name] = value
+    return loaded
+
+
+def table(project: Project, name: str) -> list[dict[str, Any]]:
+    rows = project.query(f"SELECT * EXCLUDE (_dlt_id, _dlt_load_id) FROM analytics_api.{name} ORDER BY id")
+    for row in rows:
+        if "properties" in row:
+            row["properties"] = json.loads(row["properties"])
+        for column in TIMESTAMPS & row.keys():
+            if row[column] is not None:
+                assert row[column].tzinfo is not None
+                row[column] = row[column].astimezone(UTC)
+    return rows
+
+
+def truth(rows: list[Row]) -> list[dict[str, Any]]:
+    return sorted((as_loaded(row) for row in rows), key=lambda row: row["id"])
+
+
+@pytest.mark.parametrize("resource", ["customers", "products", "events"])
+def test_whole_collections(project: Project, api: DemoApi, shipped_yaml: str, resource: str) -> None:
+    definitions = project.definitions(shipped_yaml)
+    for _ in range(2):
+        assert project.run(definitions, resource).success
+        assert table(project, resource) == truth(api.rows(resource))
+
+
+def test_partitions_one_by_one_and_as_a_range(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    definitions = project.definitions(shipped_yaml)
+    expected = truth(api.rows("transactions", DAYS[0], "2026-01-08"))
+    for day in (DAYS[2], DAYS[0], DAYS[1]):
+        assert project.run(definitions, "transactions", day).success
+    assert table(project, "transactions") == expected
+    result = project.run(definitions, "transactions", DAYS[0], DAYS[-1])
+    assert result.success
+    assert table(project, "transactions") == expected
+    materializations = (
+        event.step_materialization_data.materialization for event in result.get_asset_materialization_events()
+    )
+    per_partition = {
+        one.partition: one.metadata["dagster/partition_row_count"].value for one in materializations
+    }
+    days = [*DAYS, "2026-01-08"]
+    assert per_partition == {day: len(api.rows("transactions", day, after)) for day, after in pairwise(days)}
+
+
+def test_the_edges_of_a_window_are_half_open(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    """The demo has a sale at 00:00:00 and one in the last microsecond of every day."""
+    assert project.run(project.definitions(shipped_yaml), "transactions", DAYS[0]).success
+    moments = {row["created_at"] for row in api.rows("transactions", DAYS[0], DAYS[1])}
+    assert {"2026-01-05T00:00:00Z", "2026-01-05T23:59:59.999999Z"} <= moments
+    assert len(table(project, "transactions")) == len(api.rows("transactions", DAYS[0], DAYS[1]))
+
+
+@pytest.mark.parametrize("kind", ["hourly", "weekly", "monthly"])
+def test_other_partition_lengths(project: Project, api: DemoApi, shipped_yaml: str, kind: str) -> None:
+    document = yaml.safe_load(shipped_yaml)
+    document["attributes"]["assets"]["transactions"]["partitions"]["type"] = kind
+    definitions = project.definitions(yaml.safe_dump(document))
+    key, since, until = {
+        "hourly": ("2026-01-05-07:00", "2026-01-05T07:00", "2026-01-05T08:00"),
+        "weekly": ("2026-01-04", "2026-01-04", "2026-01-11"),
+        "monthly": ("2026-01-01", "2026-01-01", "2026-02-01"),
+    }[kind]
+    assert project.run(definitions, "transactions", key).success
+    assert table(project, "transactions") == truth(api.rows("transactions", since, until))
+
+
+def test_an_empty_partition_is_green_and_empty(project: Project, shipped_yaml: str) -> None:
+    result = project.run(project.definitions(shipped_yaml), "transactions", "2026-08-01")
+    assert result.success
+    [check] = result.get_asset_check_evaluations()
+    assert check.passed
+    assert "does not exist yet" in str(check.description)
+
+
+def test_a_late_update_replaces_the_row_it_updates(
+    project: Project, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changed between two days is as the later day has it; a row is in the table once."""
+    versions = []
+    for today in (date(2026, 1, 6), date(2026, 1, 12)):
+        with serve(today=today) as url:
+            monkeypatch.setenv("ANALYTICS_API_BASE_URL", url)
+            definitions = project.definitions(shipped_yaml)
+            assert project.run(definitions, "transactions", "2026-01-05", "2026-01-11").success
+            versions.append(
+                {row["id"]: row for row in DemoApi(url, today).rows("transactions", "2026-01-05")}
+            )
+    loaded = {row["id"]: row for row in table(project, "transactions")}
+    changed = [key for key, row in versions[1].items() if key in versions[0] and versions[0][key] != row]
+    assert changed, "the demo data no longer has late updates"
+    for key in versions[1]:
+        assert loaded[key] == as_loaded(versions[1][key])
+
+
+def test_incremental_remembers_its_cursor_in_the_destination(
+    project: Project, api: DemoApi, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No local state survives a run, yet the second one asks only for what is new."""
+    definitions = project.definitions(shipped_yaml)
+    assert project.run(definitions, "events").success
+    pages = -(-len(api.rows("events")) // 100)
+    assert api.request_counts()["/v1/events"] == pages
+    api.set_faults()
+    assert project.run(definitions, "events").success
+    assert api.request_counts()["/v1/events"] == 1
+    with serve(today=date(2026, 2, 3)) as url:
+        monkeypatch.setenv("ANALYTICS_API_BASE_URL", url)
+        later = DemoApi(url, date(2026, 2, 3))
+        assert project.run(project.definitions(shipped_yaml), "events").success
+        assert later.request_counts()["/v1/events"] == 1
+        assert table(project, "events") == truth(later.rows("events"))
+
+
+def test_nested_lists_become_child_tables(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    definitions = project.definitions(shipped_yaml)
+    for _ in range(2):
+        assert project.run(definitions, "events").success
+    loaded = project.query(
+        "SELECT e.id, i.product_id, i.quantity FROM analytics_api.events e "
+        "JOIN analytics_api.events__items i ON i._dlt_parent_id = e._dlt_id ORDER BY e.id, i._dlt_list_idx"
+    )
+    expected = [
+        {"id": row["id"], **item}
+        for row in sorted(api.rows("events"), key=lambda row: str(row["id"]))
+        for item in row["items"]
+    ]
+    assert loaded == expected
+
+
+def test_of_two_versions_of_a_row_the_newest_wins(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    """The same row comes twice in one load when the API's list moves; dlt alone keeps the first it saw."""
+    rows = api.rows("transactions", DAYS[0], DAYS[1])
+    older, spoiled = rows[1], rows[50]
+    api.set_faults(
+        {
+            "path": "/v1/transactions",
+            "row": rows.index(spoiled),
+            "set_fields": {**older, "status": "newest", "updated_at": spoiled["updated_at"]},
+        }
+    )
+    assert project.run(project.definitions(shipped_yaml), "transactions", DAYS[0]).success
+    [row] = [row for row in table(project, "transactions") if row["id"] == older["id"]]
+    assert row["status"] == "newest"
+    assert row["updated_at"] == datetime.fromisoformat(spoiled["updated_at"])

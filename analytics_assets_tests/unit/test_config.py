@@ -1,0 +1,245 @@
+"""Bad input in a `defs.yaml`: each mistake is told at its key, in a sentence that names the cure."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from analytics_assets import RestApiSync
+from analytics_assets.config import SyncConfig
+from analytics_assets_tests.conftest import SHIPPED_DEFS
+
+TRANSACTIONS = ("rest_api", "resources", 2)
+
+
+def shipped() -> dict[str, Any]:
+    attributes: dict[str, Any] = yaml.safe_load(SHIPPED_DEFS.read_text())["attributes"]
+    return attributes
+
+
+def changed(place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """The shipped attributes with the value at `place` replaced, or removed where it is `...`."""
+    attributes = copy.deepcopy(shipped())
+    holder: Any = attributes
+    for part in place[:-1]:
+        holder = holder[part]
+    if value is ...:
+        del holder[place[-1]]
+    else:
+        holder[place[-1]] = value
+    return attributes
+
+
+MISTAKES = [
+    # A typo, an unknown key.
+    (("requsts",), {}, ("requsts",), "unknown key `requsts`; did you mean `requests`?"),
+    (("requests", "max_retris"), 3, ("requests", "max_retris"), "did you mean `max_retries`?"),
+    (("assets", "events", "schedul"), "x", ("assets", "events", "schedul"), "did you mean `schedule`?"),
+    (
+        ("assets", "events", "cron"),
+        "x",
+        ("assets", "events", "cron"),
+        "the keys here are description, owners",
+    ),
+    (
+        ("assets", "event"),
+        {},
+        ("assets", "event"),
+        "no resource `event` in rest_api.resources; did you mean `events`?",
+    ),
+    (("rest_api", "client", "bas_url"), "x", ("rest_api", "client", "bas_url"), "did you mean `base_url`?"),
+    ((*TRANSACTIONS, "endpiont"), {}, (*TRANSACTIONS, "endpiont"), "did you mean `endpoint`?"),
+    (
+        (*TRANSACTIONS, "endpoint", "pth"),
+        "x",
+        (*TRANSACTIONS, "endpoint", "pth"),
+        "unknown key `pth`; did you mean `path`?",
+    ),
+    (
+        (*TRANSACTIONS, "endpoint", "incremental", "cursor_pth"),
+        "x",
+        (*TRANSACTIONS, "endpoint", "incremental", "cursor_pth"),
+        "did you mean `cursor_path`?",
+    ),
+    (
+        ("rest_api", "resource_defaults", "endpoint", "paginator", "limt"),
+        5,
+        ("rest_api", "resource_defaults", "endpoint", "paginator", "limt"),
+        "did you mean `limit`?",
+    ),
+    (
+        ("rest_api", "resource_defaults", "endpoint", "paginator", "type"),
+        "offst",
+        ("rest_api", "resource_defaults", "endpoint", "paginator", "type"),
+        "is not one of: ['json_link'",
+    ),
+    (
+        ("rest_api", "client", "auth", "location"),
+        "qery",
+        ("rest_api", "client", "auth", "location"),
+        "is not one of: ['header', 'cookie', 'query', 'param']",
+    ),
+    (
+        (*TRANSACTIONS, "write_disposition"),
+        "mrge",
+        (*TRANSACTIONS, "write_disposition"),
+        "'append', 'replace'",
+    ),
+    # Columns.
+    (
+        (*TRANSACTIONS, "columns", "note", "data_typ"),
+        "text",
+        (*TRANSACTIONS, "columns", "note", "data_typ"),
+        "did you mean `data_type`?",
+    ),
+    (
+        (*TRANSACTIONS, "columns", "note", "data_type"),
+        "string",
+        (*TRANSACTIONS, "columns", "note", "data_type"),
+        "unknown data_type `string`",
+    ),
+    (
+        (*TRANSACTIONS, "columns", "buyer.name"),
+        {"data_type": "text"},
+        (*TRANSACTIONS, "columns", "buyer.name"),
+        "no column of the table is reached by `buyer.name`: name the column as it is in the warehouse, nested "
+        "fields joined by two underscores, such as `buyer__name`",
+    ),
+    (
+        (*TRANSACTIONS, "columns", "items[*].price"),
+        {},
+        (*TRANSACTIONS, "columns", "items[*].price"),
+        "such as `items__price`",
+    ),
+    # Resources.
+    (
+        (*TRANSACTIONS, "name"),
+        "events",
+        ("rest_api", "resources", 3, "name"),
+        "two resources named `events`: rename one",
+    ),
+    ((*TRANSACTIONS, "name"), "v1/sales", (*TRANSACTIONS, "name"), "put the URL in endpoint.path"),
+    ((*TRANSACTIONS, "name"), ..., TRANSACTIONS, "the resource has no `name`"),
+    (("rest_api", "resources"), [], ("rest_api", "resources"), "name at least one endpoint to load"),
+    (("rest_api", "resources"), ..., ("rest_api",), "missing 'resources'"),
+    (("name",), "Analytics API", ("name",), "use lower-case letters, digits and single underscores"),
+    # Partitions.
+    (
+        (*TRANSACTIONS, "endpoint", "incremental"),
+        ...,
+        ("assets", "transactions", "partitions"),
+        "`transactions` is partitioned but has no cursor: give the resource `endpoint.incremental` with a",
+    ),
+    (
+        (*TRANSACTIONS, "endpoint", "incremental", "initial_value"),
+        "2026-01-01",
+        ("assets", "transactions", "partitions"),
+        "each partition sets initial_value: remove it from incremental",
+    ),
+    (
+        (*TRANSACTIONS, "endpoint", "incremental", "cursor_path"),
+        "$.changes[*].at",
+        ("assets", "transactions", "partitions"),
+        "its cursor_path must be a field, or fields joined by dots",
+    ),
+    (
+        (*TRANSACTIONS, "write_disposition"),
+        "append",
+        ("assets", "transactions", "partitions"),
+        "set `write_disposition: merge` and a `primary_key`",
+    ),
+    (
+        ("assets", "transactions", "partitions", "start_date"),
+        "2126-01-01",
+        ("assets", "transactions", "partitions", "start_date"),
+        "start_date is in the future: there is no partition to load yet; use a past date",
+    ),
+    (
+        ("assets", "transactions", "partitions", "type"),
+        "yearly",
+        ("assets", "transactions", "partitions", "type"),
+        "Input should be 'hourly', 'daily', 'weekly' or 'monthly'",
+    ),
+    # Requests.
+    (("requests", "max_retries"), -1, ("requests", "max_retries"), "greater than or equal to 0"),
+    (("requests", "backoff_factor"), "fast", ("requests", "backoff_factor"), "should be a valid number"),
+    # What only dlt or Dagster can tell.
+    (
+        (*TRANSACTIONS, "endpoint", "path"),
+        "/v1/{account}/transactions",
+        ("rest_api",),
+        "dlt cannot build this source: The path '/v1/{account}/transactions'",
+    ),
+    (
+        ("assets", "events", "schedule"),
+        "every day",
+        ("assets", "events", "schedule"),
+        "`every day` is no cron expression; daily at 02:00 is `0 2 * * *`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "told_at", "sentence"), MISTAKES)
+def test_a_mistake_is_told_at_its_key(
+    place: tuple[str | int, ...], value: Any, told_at: tuple[str | int, ...], sentence: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync(**changed(place, value))
+    [error] = caught.value.errors()
+    assert error["loc"] == told_at
+    assert sentence in error["msg"]
+    assert "\n" not in error["msg"]
+
+
+SECRETS = [
+    {"type": "api_key", "name": "api_key", "location": "query", "api_key": "s3cr3t-value"},
+    {"type": "bearer", "token": "s3cr3t-value"},
+    {"token": "s3cr3t-value"},
+    {"type": "http_basic", "username": "me", "password": "s3cr3t-value"},
+    {"type": "oauth2_client_credentials", "access_token_url": "http://x", "client_id": "s3cr3t-value"},
+]
+
+
+@pytest.mark.parametrize("auth", SECRETS)
+def test_a_secret_in_the_file_is_refused_and_not_repeated(auth: dict[str, str]) -> None:
+    [field] = [name for name, value in auth.items() if value == "s3cr3t-value"]
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync(**changed(("rest_api", "client", "auth"), auth))
+    [error] = caught.value.errors()
+    assert error["loc"] == ("rest_api", "client", "auth", field)
+    assert f"as SOURCES__<NAME>__{field.upper()}" in error["msg"]
+    assert "s3cr3t-value" not in str(caught.value)
+
+
+def test_the_shipped_file_is_right_and_the_config_is_left_as_written() -> None:
+    written = shipped()
+    config = RestApiSync(**written)
+    assert config.rest_api == shipped()["rest_api"]
+    assert config.rest_api == written["rest_api"]
+    assert list(config.resource_names) == ["customers", "products", "transactions", "events"]
+
+
+def test_a_template_may_stand_for_any_value() -> None:
+    """The file is looked at before Dagster renders it."""
+    attributes = changed(("requests", "max_retries"), "{{ env.RETRIES }}")
+    attributes["assets"]["events"]["schedule"] = "{{ env.CRON }}"
+    SyncConfig(**attributes)
+
+
+@pytest.mark.parametrize("disposition", ["merge", {"disposition": "merge", "strategy": "delete-insert"}])
+def test_merge_may_be_written_short_or_long(disposition: Any) -> None:
+    SyncConfig(**changed((*TRANSACTIONS, "write_disposition"), disposition))
+
+
+def test_the_python_form_is_the_same_object(tmp_path: Path) -> None:
+    del tmp_path
+    sync = RestApiSync(
+        name="tickets",
+        rest_api={"client": {"base_url": "https://api.example.com"}, "resources": ["tickets", "users"]},
+    )
+    assert list(sync.resource_names) == ["tickets", "users"]

@@ -1,0 +1,237 @@
+"""From config to dlt source: what is known before a run, and what a run adds."""
+
+from __future__ import annotations
+
+import copy
+import socket
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import yaml
+from requests import Session
+
+from analytics_assets.config import SyncConfig
+from analytics_assets.ingestion.errors import CursorValueError, MissingSettingError
+from analytics_assets.ingestion.source import Window, build_source, describe
+from analytics_assets_tests.conftest import SHIPPED_DEFS
+
+JANUARY_5 = Window(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC))
+
+
+@pytest.fixture
+def config() -> SyncConfig:
+    attributes = yaml.safe_load(SHIPPED_DEFS.read_text())["attributes"]
+    attributes["rest_api"]["client"]["base_url"] = "http://127.0.0.1:1"
+    return SyncConfig(**attributes)
+
+
+def resource_of(attributes: dict[str, Any]) -> SyncConfig:
+    return SyncConfig(name="api", **attributes)
+
+
+def test_describing_needs_no_network_no_secret_and_no_base_url(
+    config: SyncConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY", raising=False)
+    monkeypatch.setattr(socket, "socket", None)
+    rest_api = copy.deepcopy(config.rest_api)
+    rest_api["client"]["base_url"] = None
+    infos = describe(config.model_copy(update={"rest_api": rest_api}))
+    assert {name: (info.method, info.path, info.write_disposition) for name, info in infos.items()} == {
+        "customers": ("GET", "/v1/customers", "replace"),
+        "products": ("GET", "/v1/products", "replace"),
+        "transactions": ("GET", "/v1/transactions", "merge"),
+        "events": ("GET", "/v1/events", "merge"),
+    }
+
+
+def test_the_contract_is_what_the_columns_say(config: SyncConfig) -> None:
+    contract = describe(config)["transactions"].contract
+    assert contract.primary_key == ("id",)
+    assert set(contract.not_null) == {
+        "id", "customer_id", "product_id", "quantity", "transaction_amount", "currency", "status",
+        "created_at", "updated_at",
+    }  # fmt: skip
+    amount = contract.column("transaction_amount")
+    assert amount is not None
+    assert (amount.data_type, amount.nullable, amount.description) == (
+        "decimal(18, 2)",
+        False,
+        "In `currency`.",
+    )
+
+
+def test_only_the_primary_key_is_enforced_by_the_warehouse(
+    config: SyncConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", "k")
+    source = build_source(config, describe(config)["customers"], Session())
+    columns = source.resources["customers"].compute_table_schema()["columns"]
+    enforced = {name for name, hints in columns.items() if hints.get("nullable") is False}
+    assert enforced == {"id"}
+
+
+def test_a_dependent_resource_knows_its_parent() -> None:
+    config = resource_of(
+        {
+            "rest_api": {
+                "client": {"base_url": "http://127.0.0.1:1"},
+                "resources": [
+                    "posts",
+                    {"name": "comments", "endpoint": {"path": "posts/{resources.posts.id}/comments"}},
+                ],
+            }
+        }
+    )
+    infos = describe(config)
+    assert (infos["posts"].parent, infos["comments"].parent) == (None, "posts")
+    assert list(build_source(config, infos["comments"], Session()).selected_resources) == ["comments"]
+
+
+@pytest.mark.parametrize(
+    ("auth", "field"),
+    [
+        ({"type": "api_key", "name": "key", "location": "header"}, "api_key"),
+        ({"type": "bearer"}, "token"),
+        ("bearer", "token"),
+        ({"type": "http_basic", "username": "me"}, "password"),
+    ],
+)
+def test_a_missing_secret_is_told_in_one_sentence_and_a_present_one_is_used(
+    auth: Any, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = resource_of(
+        {"rest_api": {"client": {"base_url": "http://127.0.0.1:1", "auth": auth}, "resources": ["posts"]}}
+    )
+    info = describe(config)["posts"]
+    with pytest.raises(MissingSettingError) as caught:
+        build_source(config, info, Session())
+    assert str(caught.value) == (
+        f"api: the secret {field} is not set: export SOURCES__API__{field.upper()}, "
+        f"or put {field} under [sources.api] in .dlt/secrets.toml"
+    )
+    monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "value")
+    build_source(config, info, Session())
+
+
+def test_an_empty_base_url_is_told_when_a_run_starts(config: SyncConfig) -> None:
+    info = describe(config)["customers"]
+    rest_api = {**config.rest_api, "client": {**config.rest_api["client"], "base_url": None}}
+    with pytest.raises(
+        MissingSettingError, match=r"rest_api.client.base_url is empty: write it in defs.yaml, or set"
+    ):
+        build_source(config.model_copy(update={"rest_api": rest_api}), info, Session())
+
+
+class Canned(Session):
+    """A session that answers with the rows it was given, and keeps what it was asked."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self.rows = rows
+        self.asked: list[str] = []
+
+    def send(self, request: Any, **kwargs: Any) -> Any:
+        del kwargs
+        self.asked.append(request.url)
+        return _Answer(self.rows)
+
+
+class _Answer:
+    status_code = 200
+    headers: dict[str, str] = {}  # noqa: RUF012  a stand-in for one test
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self._rows = rows
+
+    def json(self) -> Any:
+        return {"data": self._rows, "total": len(self._rows)}
+
+
+def extracted(
+    config: SyncConfig, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[Any], list[str]]:
+    monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", "k")
+    session = Canned(rows)
+    source = build_source(config, describe(config)["transactions"], session, JANUARY_5)
+    return [row["id"] for row in source], session.asked
+
+
+def test_the_window_is_the_filter_of_the_api(config: SyncConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, asked = extracted(config, [], monkeypatch)
+    assert "updated_since=2026-01-05T00%3A00%3A00Z" in asked[0]
+    assert "updated_until=2026-01-06T00%3A00%3A00Z" in asked[0]
+
+
+def test_cursors_are_compared_as_time_and_not_as_text(
+    config: SyncConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As text, half a second after midnight sorts before midnight, and zones do not compare at all."""
+    rows = [
+        {"id": 1, "updated_at": "2026-01-05T00:00:00.500Z"},
+        {"id": 2, "updated_at": "2026-01-05T00:00:00Z"},
+        {"id": 3, "updated_at": "2026-01-06T01:30:00+02:00"},
+        {"id": 4, "updated_at": "2026-01-05T23:59:59.999999+00:00"},
+        {"id": 5, "updated_at": "2026-01-05T12:00:00"},
+        {"id": 90, "updated_at": "2026-01-06T00:00:00Z"},
+        {"id": 91, "updated_at": "2026-01-05T01:59:59+02:00"},
+    ]
+    ids, _ = extracted(config, rows, monkeypatch)
+    assert sorted(ids) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"id": 7, "updated_at": "yesterday"}, "no timestamp"),
+        ({"id": 7, "updated_at": None}, "absent or null"),
+        ({"id": 7}, "absent or null"),
+        ({"id": 7, "updated_at": 17}, "no timestamp"),
+    ],
+)
+def test_a_cursor_that_is_no_time_names_the_row_and_not_its_values(
+    config: SyncConfig, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any], found: str
+) -> None:
+    row["note"] = "customer data"
+    with pytest.raises(Exception, match="updated_at") as caught:
+        extracted(config, [row], monkeypatch)
+    error: BaseException | None = caught.value
+    while error and not isinstance(error, CursorValueError):
+        error = error.__cause__
+    assert error is not None
+    assert f"the cursor `updated_at` is {found} in the row with id 7" in str(error)
+    assert "customer data" not in str(error)
+
+
+def test_a_date_cursor_of_a_nested_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    incremental = {"cursor_path": "meta.day", "start_param": "from", "end_param": "to"}
+    config = resource_of(
+        {
+            "rest_api": {
+                "client": {"base_url": "http://127.0.0.1:1"},
+                "resources": [
+                    {
+                        "name": "days",
+                        "primary_key": "id",
+                        "write_disposition": "merge",
+                        "endpoint": {
+                            "path": "days",
+                            "data_selector": "data",
+                            "paginator": "single_page",
+                            "incremental": incremental,
+                        },
+                        "columns": {"meta__day": {"data_type": "date"}},
+                    }
+                ],
+            },
+            "assets": {"days": {"partitions": {"type": "daily", "start_date": "2026-01-01"}}},
+        }
+    )
+    info = describe(config)["days"]
+    assert info.cursor is not None
+    assert (info.cursor.column, info.cursor.data_type) == ("meta__day", "date")
+    session = Canned([{"id": n, "meta": {"day": f"2026-01-{n:02d}"}} for n in (4, 5, 6)])
+    monkeypatch.setenv("RUNTIME__LOG_LEVEL", "ERROR")
+    assert [row["id"] for row in build_source(config, info, session, JANUARY_5)] == [5]
+    assert "from=2026-01-05&to=2026-01-06" in session.asked[0]
