@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test e2e check format lock clean
+.PHONY: help setup demo dev test browser check format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,9 @@ dev: $(STAMP) ## the demo API and the Dagster UI on http://127.0.0.1:3000; Ctrl-
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest
 
-e2e: $(STAMP) ## run the tests in a real browser (needs chromium and chromium-driver)
-	@$(BIN)/python -m pytest analytics_assets_tests/browser
+browser: $(STAMP) ## run the tests in a real browser (needs Debian's chromium and chromium-driver)
+	@command -v chromedriver > /dev/null || { echo "No chromedriver: apt-get install chromium chromium-driver"; exit 1; }
+	@$(BIN)/python -m pytest -o addopts=-q analytics_assets_tests/e2e/browser
 
 check: $(STAMP) ## lint, types, and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

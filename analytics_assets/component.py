@@ -18,6 +18,8 @@ from analytics_assets.orchestration.schedules import sync_schedule
 from analytics_assets.orchestration.sensors import failure_sensor
 from analytics_assets.orchestration.translator import SyncTranslator
 
+_DLT = DagsterDltResource()  # one object: Dagster merges several APIs' resources only if they are the same
+
 
 class RestApiSync(SyncConfig, dg.Component):
     """A REST API, synced by dlt: every resource an asset, with checks, schedules and a failure sensor."""
@@ -73,7 +75,7 @@ class RestApiSync(SyncConfig, dg.Component):
             assets=assets,
             schedules=schedules,
             sensors=[failure_sensor(self.name)],
-            resources={"dlt": DagsterDltResource()},
+            resources={"dlt": _DLT},
         )
 
     def _infos(self) -> dict[str, ResourceInfo]:

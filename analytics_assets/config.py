@@ -30,7 +30,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails
 
 Location = tuple[str | int, ...]
 
@@ -54,11 +54,13 @@ def is_template(value: object) -> bool:
 
 
 def error_at(location: Location, message: str) -> ValidationError:
-    """A validation error of one plain sentence at `location`. Raised in a validator, it keeps its place."""
-    # The sentence goes in as a value: pydantic would read braces in it as placeholders.
-    error = PydanticCustomError("invalid", "{sentence}", {"sentence": message})
-    details = InitErrorDetails(type=error, loc=location, input=None)
-    return ValidationError.from_exception_data("defs.yaml", [details])
+    """A validation error of one plain sentence at `location`. Raised in a validator, it keeps its place.
+
+    Of pydantic's own type `value_error`: to add file and line, Dagster builds errors anew, and can do so for
+    no custom type.
+    """
+    error = InitErrorDetails(type="value_error", loc=location, input=None, ctx={"error": ValueError(message)})
+    return ValidationError.from_exception_data("defs.yaml", [error])
 
 
 def suggestion(word: str, known: frozenset[str] | list[str]) -> str:
@@ -113,8 +115,8 @@ class PartitionsConfig(_Strict):
     def _in_the_past(cls, value: datetime) -> datetime:
         value = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
         if value > datetime.now(UTC):
-            raise PydanticCustomError(
-                "invalid", "start_date is in the future: there is no partition to load yet; use a past date"
+            raise ValueError(
+                "start_date is in the future: there is no partition to load yet; use a past date"
             )
         return value
 
@@ -141,9 +143,7 @@ class SyncConfig(_Strict):
     @classmethod
     def _plain_name(cls, value: str) -> str:
         if not _NAME.fullmatch(value):
-            raise PydanticCustomError(
-                "invalid", "use lower-case letters, digits and single underscores, starting with a letter"
-            )
+            raise ValueError("use lower-case letters, digits and single underscores, starting with a letter")
         return value
 
     @field_validator("rest_api")

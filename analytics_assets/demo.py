@@ -105,10 +105,11 @@ def _rows(one: _Synced) -> int:
 
 
 def _checks(result: dg.ExecuteInProcessResult) -> str:
-    evaluations = result.get_asset_check_evaluations()
-    passed = sum(one.passed for one in evaluations)
-    style = "green" if evaluations and passed == len(evaluations) else "red"
-    return f"[{style}]{passed} of {len(evaluations)}[/]"
+    passed: dict[dg.AssetCheckKey, bool] = {}
+    for one in result.get_asset_check_evaluations():  # one per partition, and more
+        passed[one.asset_check_key] = passed.get(one.asset_check_key, True) and one.passed
+    style = "green" if passed and all(passed.values()) else "red"
+    return f"[{style}]{sum(passed.values())} of {len(passed)}[/]"
 
 
 def _green(result: dg.ExecuteInProcessResult) -> bool:

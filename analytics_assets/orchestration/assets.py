@@ -19,7 +19,7 @@ from analytics_assets.ingestion.pipeline import duckdb_file, loader_file_format,
 from analytics_assets.ingestion.session import ApiSession, Telemetry
 from analytics_assets.ingestion.source import ResourceInfo, Window, build_source
 from analytics_assets.ingestion.warehouse import Table, open_table
-from analytics_assets.orchestration.checks import check_nullability, nullability_spec
+from analytics_assets.orchestration.checks import CheckEvent, nullability_results, nullability_spec
 from analytics_assets.orchestration.partitions import partitions_def, run_windows, whole_window
 from analytics_assets.orchestration.translator import (
     RESOURCE_KEY,
@@ -57,22 +57,19 @@ def sync_asset(config: SyncConfig, info: ResourceInfo, translator: SyncTranslato
     )
     def sync(
         context: dg.AssetExecutionContext, dlt: DagsterDltResource
-    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    ) -> Iterator[dg.MaterializeResult[None] | CheckEvent]:
         windows = run_windows(context)
-        window = whole_window(windows)
         with open_pipeline(config.name, info.name) as pipeline:
             metadata: dict[str, Any] | None = None
             if spec.key in context.selected_asset_keys:
+                window = whole_window(windows)
                 metadata = _load(context, dlt, pipeline, config, info, translator, window)
             with open_table(pipeline, info) as table:
-                result = check_nullability(table, spec.key, window)
                 if metadata is not None:
                     metadata |= _row_counts(context, table, info, spec.key, windows)
-            checks = [result] if context.selected_asset_check_keys else []
-            if metadata is None:
-                yield from checks
-            else:
-                yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata, check_results=checks)
+                    yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
+                if context.selected_asset_check_keys:
+                    yield from nullability_results(context, table, spec.key, windows)
 
     return sync
 

@@ -3,12 +3,23 @@
 A check runs in the sync's own step when its asset is materialized, and alone when asked for in the UI.
 """
 
+from collections.abc import Collection, Iterator, Mapping
+
 import dagster as dg
+
+# Not in Dagster's public names, but the type of a public parameter: without it an evaluation of a partition
+# does not count as one of the latest materialization.
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
 
 from analytics_assets.ingestion.source import Window
 from analytics_assets.ingestion.warehouse import NullReport, Table
+from analytics_assets.orchestration.partitions import whole_window
 
 NULLABILITY = "schema_nullability"
+
+CheckEvent = dg.AssetCheckEvaluation | dg.AssetCheckResult | dg.Output[None]
 
 
 def nullability_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -24,15 +35,59 @@ def nullability_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     )
 
 
-def check_nullability(table: Table, key: dg.AssetKey, window: Window | None) -> dg.AssetCheckResult:
-    """Reads the warehouse and says whether the declared nullability holds.
+def nullability_results(
+    context: dg.AssetExecutionContext, table: Table, key: dg.AssetKey, windows: Mapping[str, Window]
+) -> Iterator[CheckEvent]:
+    """Checks the partitions of this run, or the whole table, and yields what Dagster is to record.
+
+    For a run over partitions Dagster plans one evaluation per partition, and shows each as skipped until
+    it gets one of that partition: so each partition has its own. A run over several adds one of them all,
+    last, for the UI shows the last one: a partition that fails is not hidden by a later one that passes.
 
     Args:
+        context: of a step in which the asset, where it is selected, has been materialized.
         table: the resource's table.
         key: its asset.
-        window: the partitions of the run; None for the whole table.
+        windows: by partition key; empty for the whole table.
 
     """
+    materializations = _materializations(context, key, windows)
+    for partition, window in windows.items():
+        result = _nullability(table, key, window)
+        yield dg.AssetCheckEvaluation(
+            asset_key=key,
+            check_name=NULLABILITY,
+            passed=result.passed,
+            metadata=result.metadata,
+            severity=result.severity,
+            description=result.description,
+            partition=partition,
+            target_materialization_data=materializations.get(partition),
+        )
+    if len(windows) == 1:
+        yield dg.Output(None, output_name=nullability_spec(key).get_python_identifier())
+    else:
+        yield _nullability(table, key, whole_window(windows))
+
+
+def _materializations(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Collection[str]
+) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
+    """The materialization of each partition, which its evaluation is about."""
+    if not partitions:
+        return {}
+    wanted = dg.AssetRecordsFilter(key, asset_partitions=list(partitions))
+    records = context.instance.fetch_materializations(wanted, limit=len(partitions)).records
+    return {
+        record.partition_key: AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        for record in records
+        if record.partition_key
+    }
+
+
+def _nullability(table: Table, key: dg.AssetKey, window: Window | None) -> dg.AssetCheckResult:
     report = table.null_report(window)
     metadata: dict[str, dg.MetadataValue] = {"rows_checked": dg.MetadataValue.int(report.rows)}
     if window:

@@ -1,6 +1,6 @@
 """Time partitions: from the grammar to Dagster, and from a run to the window it loads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import dagster as dg
 
@@ -36,7 +36,7 @@ def run_windows(context: dg.AssetExecutionContext) -> dict[str, Window]:
     return windows
 
 
-def whole_window(windows: dict[str, Window]) -> Window | None:
+def whole_window(windows: Mapping[str, Window]) -> Window | None:
     """One window over all of a run's partitions, which are contiguous; None without partitions."""
     if not windows:
         return None

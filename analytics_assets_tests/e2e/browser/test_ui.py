@@ -1,0 +1,115 @@
+"""The Dagster UI in a real browser: lineage, a partition materialized by hand, its check turning green.
+
+Run by `make browser`, for it needs Chromium. Screenshots go to the folder named by SCREENSHOTS, if any.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+from analytics_assets_tests.conftest import DemoApi
+from analytics_assets_tests.processes import Home, dagster_dev
+
+QUIET = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--window-size=1600,1000",
+)  # fmt: skip
+
+
+class Browser:
+    """Chromium, driven by what a person sees."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+        self.screenshots = os.environ.get("SCREENSHOTS")
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
+
+    def see(self, text: str, seconds: float = 60) -> None:
+        """Waits until `text` is on the page."""
+        WebDriverWait(self.driver, seconds).until(
+            lambda driver: text in driver.find_element(By.TAG_NAME, "body").text,
+            f"`{text}` is not on the page",
+        )
+
+    def click(self, label: str) -> None:
+        """Clicks the last button that shows `label`: a dialog's own comes after the page's."""
+        buttons = WebDriverWait(self.driver, 30).until(
+            lambda driver: [
+                one
+                for one in driver.find_elements(By.XPATH, f"//button[contains(., '{label}')]")
+                if one.is_displayed() and one.is_enabled()
+            ]
+        )
+        buttons[-1].click()
+
+    def screenshot(self, name: str) -> None:
+        if self.screenshots:
+            time.sleep(1.5)  # for the picture's sake: animations
+            Path(self.screenshots).mkdir(parents=True, exist_ok=True)
+            self.driver.save_screenshot(f"{self.screenshots}/{name}.png")
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    options = Options()
+    for option in QUIET:
+        options.add_argument(option)
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield Browser(driver)
+    driver.quit()
+
+
+def test_a_person_materializes_a_partition_and_sees_its_check_turn_green(
+    home: Home, api: DemoApi, browser: Browser
+) -> None:
+    with dagster_dev(home) as ui:
+        browser.open(f"{ui.url}/asset-groups")
+        for name in ("customers", "products", "transactions", "events"):
+            browser.see(name)
+        browser.see("Never materialized")
+        browser.screenshot("1-lineage")
+
+        browser.open(f"{ui.url}/assets/analytics_api/transactions")
+        for text in (
+            "One row per sale.",
+            "transaction_amount",
+            "decimal(18, 2)",
+            "non-nullable",
+            "At 02:00 AM UTC",
+        ):
+            browser.see(text)
+        browser.screenshot("2-schema-before-the-first-run")
+
+        browser.click("Materialize")
+        browser.see("Launch backfill")
+        field = browser.driver.find_element(By.CSS_SELECTOR, "input[placeholder^='ex: 2026']")
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys("2026-01-05", Keys.TAB)
+        browser.see("Launch run")
+        browser.screenshot("3-one-partition")
+        browser.click("Launch run")
+
+        browser.open(f"{ui.url}/assets/analytics_api/transactions?view=checks")
+        rows = len(api.rows("transactions", "2026-01-05", "2026-01-06"))
+        browser.see(f"No NULL where none is allowed, in {rows} rows.")
+        browser.see("Passed")
+        browser.screenshot("4-check-passed")
+
+        browser.click("Execute")
+        browser.see("Succeeded")
+        browser.open(f"{ui.url}/assets/analytics_api/transactions?view=partitions&partition=2026-01-05")
+        browser.see("partition_row_count")
+        browser.screenshot("5-partition")

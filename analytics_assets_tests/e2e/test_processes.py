@@ -1,0 +1,124 @@
+"""Several processes at once on one DuckDB file, the daemon behind the UI, and the demo."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+from analytics_assets_tests.conftest import DemoApi
+from analytics_assets_tests.processes import Home, dagster_dev, finished
+
+
+def test_runs_side_by_side_lose_no_row(home: Home, api: DemoApi) -> None:
+    """Partitions, a range and full refreshes at once, by the README's command."""
+    processes = [
+        home.materialize("transactions", "--partition", "2026-01-05"),
+        home.materialize("transactions", "--partition", "2026-01-06"),
+        home.materialize("transactions", "--partition-range", "2026-01-07...2026-01-10"),
+        home.materialize("customers"),
+        home.materialize("events"),
+    ]
+    for process in processes:
+        finished(process)
+    expected = sorted(row["id"] for row in api.rows("transactions", "2026-01-05", "2026-01-11"))
+    assert home.ids("transactions") == expected
+    assert home.ids("customers") == sorted(row["id"] for row in api.rows("customers"))
+    assert home.ids("events") == sorted(row["id"] for row in api.rows("events"))
+
+
+REPOSITORY = {"repositoryLocationName": "analytics_assets.definitions", "repositoryName": "__repository__"}
+LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+BACKFILL = """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+BACKFILL_STATUS = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) {
+  ... on PartitionBackfill { status runs { runId } } } }"""
+CHECK = """query ($key: AssetKeyInput!) {
+  assetCheckExecutions(assetKey: $key, checkName: "schema_nullability", limit: 25) {
+    status evaluation { success description partition targetMaterialization { runId } } } }"""
+KEY = {"path": ["analytics_api", "transactions"]}
+
+
+def job(*, assets: bool) -> dict[str, Any]:
+    return {
+        **REPOSITORY,
+        "pipelineName": "__ASSET_JOB",
+        "assetSelection": [KEY] if assets else [],
+        "assetCheckSelection": [] if assets else [{"assetKey": KEY, "name": "schema_nullability"}],
+    }
+
+
+def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
+    home: Home, api: DemoApi
+) -> None:
+    with dagster_dev(home) as ui:
+        # One partition, as the Materialize button asks for it; its check comes with it.
+        tags = [{"key": "dagster/partition", "value": "2026-01-05"}]
+        launched = ui.ask(
+            LAUNCH,
+            params={
+                "selector": {
+                    **job(assets=True),
+                    "assetCheckSelection": job(assets=False)["assetCheckSelection"],
+                },
+                "runConfigData": {},
+                "executionMetadata": {"tags": tags},
+            },
+        )["launchRun"]
+        run_id = launched["run"]["runId"]
+        assert ui.wait_for("end of the run", lambda: ui.run_status(run_id)) == "SUCCESS"
+        executions = ui.ask(CHECK, key=KEY)["assetCheckExecutions"]
+        assert len(executions) == 1, executions
+        checked = executions[0]
+        assert checked["evaluation"]["success"]
+        assert checked["evaluation"]["targetMaterialization"]["runId"] == run_id
+
+        # A backfill over several partitions.
+        days = [f"2026-01-{day:02d}" for day in range(6, 16)]
+        backfill = ui.ask(
+            BACKFILL, params={"assetSelection": [KEY], "partitionNames": days, "fromFailure": False}
+        )["launchPartitionBackfill"]["backfillId"]
+        done = ui.wait_for(
+            "end of the backfill",
+            lambda: [
+                one
+                for one in [ui.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]]
+                if one["status"].startswith("COMPLETED") or one["status"] == "FAILED"
+            ],
+        )
+        assert done[0]["status"] == "COMPLETED_SUCCESS"
+        assert len(done[0]["runs"]) == 1, "a contiguous range is one run"
+        expected = sorted(row["id"] for row in api.rows("transactions", "2026-01-05", "2026-01-16"))
+        assert home.ids("transactions") == expected
+
+        # The check alone, as its Execute button asks for it.
+        launched = ui.ask(LAUNCH, params={"selector": job(assets=False), "runConfigData": {}})["launchRun"]
+        assert ui.wait_for("end of the check", lambda: ui.run_status(launched["run"]["runId"])) == "SUCCESS"
+        latest = ui.ask(CHECK, key=KEY)["assetCheckExecutions"][0]["evaluation"]
+        assert latest["description"] == f"No NULL where none is allowed, in {len(expected)} rows."
+        history = ui.ask(CHECK, key=KEY)["assetCheckExecutions"]
+        assert {one["status"] for one in history} == {"SUCCEEDED"}
+        assert {one["evaluation"]["partition"] for one in history} == {None, "2026-01-05", *days}
+
+
+def test_the_demo_prints_what_arrived(home: Home) -> None:
+    """`make demo` without its make: the table, and a second time with the same rows."""
+    tables = []
+    for _ in range(2):
+        process = subprocess.run(
+            [sys.executable, "-m", "analytics_assets.demo"],
+            cwd=home.folder,
+            env=home.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert "data/analytics.duckdb" in process.stdout
+        rows = re.findall(r"✓ analytics_api/(\w+)\s+([\d,]+)\s+(\S+)\s+1 of 1", process.stdout)
+        assert [row[0] for row in rows] == ["customers", "products", "transactions", "events"]
+        assert [row[2] for row in rows] == ["-", "-", "7", "-"]
+        tables.append(rows)
+    assert tables[0] == tables[1]

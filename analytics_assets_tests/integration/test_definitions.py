@@ -1,0 +1,159 @@
+"""The code location: what it offers, where it is found, and what it does not need to load."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster.components.core.component_tree import ComponentTreeException
+from pydantic import ValidationError
+
+from analytics_assets.definitions import defs
+from analytics_assets_tests.conftest import PROJECT, Project
+
+PUBLIC_SURFACE = {
+    "assets": {
+        "analytics_api/customers": {"deps": ["analytics_api/api/customers"], "partitions": None},
+        "analytics_api/events": {"deps": ["analytics_api/api/events"], "partitions": None},
+        "analytics_api/products": {"deps": ["analytics_api/api/products"], "partitions": None},
+        "analytics_api/transactions": {
+            "deps": ["analytics_api/api/transactions"],
+            "partitions": "Daily, starting 2026-01-01 UTC.",
+        },
+    },
+    "external assets": [
+        "analytics_api/api/customers",
+        "analytics_api/api/events",
+        "analytics_api/api/products",
+        "analytics_api/api/transactions",
+    ],
+    "checks": [
+        "analytics_api/customers:schema_nullability",
+        "analytics_api/events:schema_nullability",
+        "analytics_api/products:schema_nullability",
+        "analytics_api/transactions:schema_nullability",
+    ],
+    "jobs": [
+        "analytics_api__customers__sync",
+        "analytics_api__events__sync",
+        "analytics_api__products__sync",
+        "analytics_api__transactions__sync",
+    ],
+    "schedules": {
+        "analytics_api__customers__schedule": "0 * * * *",
+        "analytics_api__events__schedule": "*/15 * * * *",
+        "analytics_api__products__schedule": "30 1 * * *",
+        "analytics_api__transactions__schedule": "0 2 * * *",
+    },
+    "sensors": {"analytics_api__sync_failure": "RUNNING"},
+}
+
+
+def surface(definitions: dg.Definitions) -> dict[str, Any]:
+    graph = definitions.resolve_asset_graph()
+    ours = {key.to_user_string(): graph.get(key) for key in graph.materializable_asset_keys}
+    return {
+        "assets": {
+            name: {
+                "deps": sorted(parent.to_user_string() for parent in node.parent_keys),
+                "partitions": str(node.partitions_def) if node.partitions_def else None,
+            }
+            for name, node in sorted(ours.items())
+        },
+        "external assets": sorted(key.to_user_string() for key in graph.external_asset_keys),
+        "checks": sorted(f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys),
+        "jobs": sorted(
+            job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")
+        ),
+        "schedules": {
+            one.name: one.cron_schedule
+            for one in definitions.schedules or ()
+            if isinstance(one, dg.ScheduleDefinition)
+        },
+        "sensors": {one.name: one.default_status.name for one in definitions.sensors or ()},
+    }
+
+
+def test_the_public_surface() -> None:
+    assert surface(defs()) == PUBLIC_SURFACE
+
+
+def test_before_any_run_an_asset_shows_its_schema_and_who_owns_it() -> None:
+    graph = defs().resolve_asset_graph()
+    node = graph.get(dg.AssetKey(["analytics_api", "transactions"]))
+    assert node.group_name == "analytics_api"
+    assert node.owners == ["team:analytics"]
+    assert node.description == "One row per sale."
+    assert node.kinds == {"dlt", "duckdb"}
+    columns = {column.name: column for column in node.metadata["dagster/column_schema"].columns}
+    assert list(columns) == [
+        "id", "customer_id", "product_id", "quantity", "transaction_amount", "refunded_amount", "currency",
+        "status", "note", "created_at", "updated_at",
+    ]  # fmt: skip
+    assert columns["id"].constraints == dg.TableColumnConstraints(
+        nullable=False, unique=True, other=["primary key"]
+    )
+    assert columns["note"].constraints.nullable
+    amount = columns["transaction_amount"]
+    assert (amount.type, amount.constraints.nullable, amount.description) == (
+        "decimal(18, 2)",
+        False,
+        "In `currency`.",
+    )
+
+
+def test_loading_needs_no_network_no_secret_and_no_database(tmp_path: Path) -> None:
+    """In a process that cannot open a socket, without the secret: nothing is asked and nothing is made."""
+    program = (
+        "import socket; socket.socket.connect = None\n"
+        "from analytics_assets.definitions import defs\n"
+        "assert len(list(defs().resolve_asset_graph().materializable_asset_keys)) == 4"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-W", "error::Warning:analytics_assets", "-c", program],
+                   check=True, cwd=tmp_path, env=environment)  # fmt: skip
+    assert list(tmp_path.rglob("*.duckdb")) == []
+
+
+def test_workspace_and_pyproject_name_the_same_module() -> None:
+    pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    [location] = yaml.safe_load((PROJECT / "workspace.yaml").read_text())["load_from"]
+    module = location["python_module"]["module_name"]
+    assert module == pyproject["tool"]["dagster"]["module_name"]
+    assert module == pyproject["tool"]["dg"]["project"]["code_location_target_module"]
+    assert importlib.import_module(module).defs is defs
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "sentence"),
+    [
+        ("max_retries: 3", "max_retris: 3", "attributes.requests.max_retris", "did you mean `max_retries`?"),
+        ("cursor_path: updated_at, start_param: updated_since, end", "cursor_pat: x, end",
+         "attributes.rest_api.resources.2.endpoint.incremental.cursor_pat", "did you mean `cursor_path`?"),
+        ('start_date: "2026-01-01"', 'start_date: "2126-01-01"', "attributes.assets.transactions.partitions.start_date",
+         "start_date is in the future"),
+        ("name: customers", "name: products", "attributes.rest_api.resources.1.name",
+         "there are two resources named `products`"),
+        ('"*/15 * * * *"', '"often"', "attributes.assets.events.schedule", "`often` is no cron expression"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_file_is_told_with_file_and_line(
+    project: Project, shipped_yaml: str, old: str, new: str, key: str, sentence: str
+) -> None:
+    assert old in shipped_yaml
+    spoiled = shipped_yaml.replace(old, new)
+    with pytest.raises(ComponentTreeException) as caught:
+        project.definitions(spoiled)
+    error = caught.value.__cause__
+    assert isinstance(error, ValidationError)
+    line = max(number for number, text in enumerate(spoiled.splitlines(), 1) if new in text)
+    assert f"{key} at {project.defs_yaml}:{line}`" in str(error)
+    assert sentence in str(error)

@@ -1,0 +1,107 @@
+"""When the API misbehaves: the run says why in one sentence, and the table stays as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from analytics_assets_tests.conftest import DemoApi, Project, failure_of
+
+PATH = "/v1/transactions"
+DAY = "2026-01-05"
+
+
+def test_a_halted_sync_fails_with_its_facts_and_is_not_retried(
+    project: Project, api: DemoApi, impatient_yaml: str
+) -> None:
+    api.set_faults({"path": PATH, "status": 503})
+    result = project.run(project.definitions(impatient_yaml), "transactions", DAY)
+    assert not result.success
+    failure = failure_of(result)
+    assert failure.description == (
+        "transactions: halted after 4 attempts of GET /v1/transactions: 503 Service Unavailable"
+    )
+    facts = {name: value.value for name, value in failure.metadata.items()}
+    assert facts == {
+        "analytics_assets/source": "analytics_api",
+        "analytics_assets/resource": "transactions",
+        "endpoint": "GET /v1/transactions",
+        "status": 503,
+        "attempts": 4,
+        "reason": "503 Service Unavailable",
+    }
+    assert api.request_counts()[PATH] == 4
+
+
+def test_a_failure_midway_leaves_the_table_as_it_was(
+    project: Project, api: DemoApi, impatient_yaml: str
+) -> None:
+    definitions = project.definitions(impatient_yaml)
+    assert project.run(definitions, "events").success
+    before = project.query("SELECT * FROM analytics_api.events ORDER BY id")
+    api.set_faults({"path": "/v1/customers", "requests": [2, 3, 4, 5], "reset": True})
+    assert not project.run(definitions, "customers").success
+    assert project.query("SELECT * FROM analytics_api.events ORDER BY id") == before
+    assert (
+        project.query("SELECT table_name FROM information_schema.tables WHERE table_name = 'customers'") == []
+    )
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 429, "retry_after": "0"}, {"reset": True}, {"truncate": True}, {"status": 500}]
+)
+def test_a_hiccup_costs_retries_and_no_rows(
+    project: Project, api: DemoApi, impatient_yaml: str, fault: dict[str, Any]
+) -> None:
+    api.set_faults({"path": PATH, "requests": [1, 3], **fault})
+    result = project.run(project.definitions(impatient_yaml), "transactions", DAY)
+    assert result.success
+    [event] = result.get_asset_materialization_events()
+    metadata = event.step_materialization_data.materialization.metadata
+    assert metadata["retries"].value != 0
+    assert metadata["rows_loaded"].value == len(api.rows("transactions", DAY, "2026-01-06"))
+
+
+def test_a_missing_secret_fails_the_run_and_names_the_setting(
+    project: Project, api: DemoApi, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY")
+    result = project.run(project.definitions(shipped_yaml), "customers")
+    assert "export SOURCES__ANALYTICS_API__API_KEY" in str(failure_of(result).description)
+    assert api.request_counts() == {}
+    assert not project.database.exists() or project.query("SHOW ALL TABLES") == []
+
+
+def test_a_secret_in_dlts_secrets_file_is_found(
+    project: Project, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY")
+    secrets = project.folder / ".dlt/secrets.toml"
+    secrets.parent.mkdir()
+    secrets.write_text('[sources.analytics_api]\napi_key = "demo-key"\n')
+    from dlt.common.runtime.run_context import (  # noqa: PLC0415  dlt reads its files once per process
+        active,
+    )
+
+    active().reload()
+    assert project.run(project.definitions(shipped_yaml), "products").success
+
+
+def test_a_wrong_key_is_told_as_such(
+    project: Project, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", "wr0ng-key")
+    failure = failure_of(project.run(project.definitions(shipped_yaml), "customers"))
+    assert "401 Unauthorized; the API does not accept the key: check the secret" in str(failure.description)
+    assert "wr0ng-key" not in str(failure.description) + str(failure.metadata)
+
+
+def test_a_row_without_a_cursor_fails_the_run_and_is_named(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    api.set_faults({"path": PATH, "requests": [1], "set_fields": {"updated_at": "soon"}})
+    failure = failure_of(project.run(project.definitions(shipped_yaml), "transactions", DAY))
+    assert "transactions: the cursor `updated_at` is no timestamp in the row with id " in str(
+        failure.description
+    )

@@ -1,0 +1,128 @@
+"""As users run it: a DAGSTER_HOME, the `dagster` command in processes of their own, and `dagster dev`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from analytics_assets_tests.conftest import PROJECT, DemoApi
+
+BIN = Path(sys.executable).parent
+
+
+class Home:
+    """A working folder with a DAGSTER_HOME, as shipped, and the project's code location."""
+
+    def __init__(self, folder: Path, api: DemoApi) -> None:
+        self.folder = folder
+        home = folder / "dagster_home"
+        home.mkdir()
+        (home / "dagster.yaml").write_text((PROJECT / ".dagster/dagster.yaml").read_text())
+        for name in ("pyproject.toml", "workspace.yaml"):
+            (folder / name).write_text((PROJECT / name).read_text())
+        self.environment = {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "DAGSTER_HOME": str(home),
+            "ANALYTICS_API_BASE_URL": api.url,
+            "SOURCES__ANALYTICS_API__API_KEY": "demo-key",
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+        }
+        finished(self.start("instance", "info"))  # one process makes the instance's databases
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(BIN / "dagster"), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def materialize(self, resource: str, *options: str) -> subprocess.Popen[str]:
+        module = ("-m", "analytics_assets.definitions")
+        return self.start("asset", "materialize", *module, "--select", f"analytics_api/{resource}", *options)
+
+    def ids(self, table: str) -> list[Any]:
+        with duckdb.connect(str(self.folder / "data/analytics.duckdb"), read_only=True) as connection:
+            rows = connection.execute(f"SELECT id FROM analytics_api.{table} ORDER BY id").fetchall()
+            return [row[0] for row in rows]
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    return output
+
+
+class Ui:
+    """`dagster dev`, spoken to as the UI in the browser speaks to it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310  loopback
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from error
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def wait_for(self, what: str, probe: Callable[[], Any], seconds: float = 90) -> Any:
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            found = probe()
+            if found:
+                return found
+            time.sleep(0.5)
+        raise AssertionError(f"no {what} within {seconds} s")
+
+    def run_status(self, run_id: str) -> str | None:
+        status: str = self.ask(
+            "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run_id
+        )["runOrError"].get("status")
+        return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+
+@contextmanager
+def dagster_dev(home: Home) -> Iterator[Ui]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = home.start("dev", "--port", str(port))
+    ui = Ui(f"http://127.0.0.1:{port}")
+
+    def up() -> bool:
+        try:
+            return bool(ui.ask("{ version }"))
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    try:
+        ui.wait_for("UI", up)
+        yield ui
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
