@@ -98,9 +98,10 @@ def test_a_person_materializes_a_partition_and_sees_its_check_turn_green(
         field = browser.driver.find_element(By.CSS_SELECTOR, "input[placeholder^='ex: 2026']")
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys("2026-01-05", Keys.TAB)
-        browser.see("Launch run")
+        browser.see("Launch 1 run")
         browser.screenshot("3-one-partition")
-        browser.click("Launch run")
+        browser.click("Launch 1 run")
+        browser.see("Launched run")
 
         browser.open(f"{ui.url}/assets/analytics_api/transactions?view=checks")
         rows = len(api.rows("transactions", "2026-01-05", "2026-01-06"))
