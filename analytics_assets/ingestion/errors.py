@@ -15,6 +15,10 @@ class CursorValueError(SyncError):
     """A row's cursor is no timestamp or date, so it cannot be said which window the row belongs to."""
 
 
+class WarehouseBusyError(SyncError):
+    """A program that is not ours has the DuckDB file open for writing."""
+
+
 class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name users read
     """The API would not answer, and the sync stopped asking.
 

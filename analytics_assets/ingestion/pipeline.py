@@ -14,16 +14,21 @@ from typing import Any
 
 import dlt
 from dlt.common.destination import TDestinationReferenceArg
+from dlt.common.destination.exceptions import DestinationException
 from dlt.common.pipeline import LoadInfo
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 from filelock import FileLock, Timeout
+
+from analytics_assets.ingestion.errors import WarehouseBusyError
 
 log = logging.getLogger("analytics_assets")
 
 DEFAULT_DATABASE = Path("data/analytics.duckdb")
 """The embedded warehouse, unless dlt is configured otherwise; relative to where Dagster is started."""
 
+_LOCKED_BY_OTHERS = "Could not set lock on file"  # DuckDB's words
 _NOTICE_AFTER = 2.0  # seconds of waiting before the run log says so
 
 
@@ -80,6 +85,10 @@ def warehouse(pipeline: Pipeline) -> Iterator[None]:
     """Waits until no other process of ours has the DuckDB file open, then keeps it for the block.
 
     A lock held by a dead process is free. Other destinations take concurrent writers, and no lock.
+
+    Raises:
+        WarehouseBusyError: a program that knows nothing of our lock has the file open.
+
     """
     database = duckdb_file(pipeline)
     if database is None:
@@ -94,6 +103,13 @@ def warehouse(pipeline: Pipeline) -> Iterator[None]:
         lock.acquire()
     try:
         yield
+    except (DestinationException, PipelineStepFailed) as error:
+        if _LOCKED_BY_OTHERS not in str(error):
+            raise
+        raise WarehouseBusyError(
+            f"{database} is open in another program: close it there, or open it read-only and only for a moment, "
+            "then materialize again"
+        ) from error
     finally:
         lock.release()
 

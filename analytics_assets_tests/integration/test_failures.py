@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -95,6 +97,23 @@ def test_a_wrong_key_is_told_as_such(
     failure = failure_of(project.run(project.definitions(shipped_yaml), "customers"))
     assert "401 Unauthorized; the API does not accept the key: check the secret" in str(failure.description)
     assert "wr0ng-key" not in str(failure.description) + str(failure.metadata)
+
+
+def test_a_database_that_is_open_elsewhere_is_told_in_a_sentence(project: Project, shipped_yaml: str) -> None:
+    """Somebody's DuckDB shell, which knows nothing of our lock; once it is closed, all is well."""
+    definitions = project.definitions(shipped_yaml)
+    project.database.parent.mkdir()
+    connect = f"held = duckdb.connect({str(project.database)!r})"
+    hold = f"import duckdb, sys; {connect}; print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"open\n"
+        failure = failure_of(project.run(definitions, "products"))
+        shell.terminate()
+    assert f"{project.database} is open in another program: close it there" in str(failure.description)
+    assert project.run(definitions, "products").success
 
 
 def test_a_row_without_a_cursor_fails_the_run_and_is_named(
