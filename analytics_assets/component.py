@@ -10,13 +10,15 @@ from dagster_dlt import DagsterDltResource
 from dlt.common.exceptions import DltException
 from pydantic import BaseModel, model_validator
 
-from analytics_assets.config import AssetConfig, SyncConfig, error_at, is_template
-from analytics_assets.ingestion.source import ResourceInfo, describe
+from analytics_assets.config import AssetConfig, SyncConfig
+from analytics_assets.ingestion.errors import UnfitCursorError
+from analytics_assets.ingestion.source import describe
 from analytics_assets.orchestration.assets import sync_asset
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.schedules import sync_schedule
 from analytics_assets.orchestration.sensors import failure_sensor
 from analytics_assets.orchestration.translator import SyncTranslator
+from analytics_assets.rest_api import error_at, has_template, is_template
 
 _DLT = DagsterDltResource()  # one object: Dagster merges several APIs' resources only if they are the same
 
@@ -37,15 +39,23 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @model_validator(mode="after")
     def _dlt_can_build_it(self) -> Self:
+        if any(is_template(one) for one in (self.name, self.rest_api, self.assets)):
+            return self
+        client = {**self.rest_api["client"], "base_url": None}
+        if has_template({**self.rest_api, "client": client}):
+            return self  # looked at again once it is rendered
         try:
-            self._infos()
+            describe(self)
+        except UnfitCursorError as error:
+            raise error_at(("assets", error.resource, "partitions"), str(error)) from error
         except (DltException, ValueError, TypeError) as error:
-            raise error_at(("rest_api",), f"dlt cannot build this source: {error}") from error
+            sentence = " ".join(str(error).split())
+            raise error_at(("rest_api",), f"dlt cannot build this source: {sentence}") from error
         return self
 
     @model_validator(mode="after")
     def _cron_is_valid(self) -> Self:
-        for name, asset in self.assets.items():
+        for name, asset in {} if is_template(self.assets) else self.assets.items():
             cron = asset.schedule if isinstance(asset, AssetConfig) else None
             if cron is None or is_template(cron):
                 continue
@@ -60,15 +70,18 @@ class RestApiSync(SyncConfig, dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster's shape
         """Assets, endpoints, jobs, schedules and the failure sensor of this API."""
-        infos = self._infos()
+        infos = describe(self)
         translator = SyncTranslator(self, infos)
         assets: list[Any] = []
         schedules = []
         for info in infos.values():
-            assets += [translator.api_spec(info), sync_asset(self, info, translator)]
+            assets.append(translator.api_spec(info))
+            if not info.selected:
+                continue
             asset = self.asset(info.name)
+            partitions = partitions_def(asset.partitions)
+            assets.append(sync_asset(self, info, translator, partitions))
             if asset.schedule:
-                partitions = partitions_def(asset.partitions)
                 name = f"{self.name}__{info.name}"
                 schedules.append(sync_schedule(name, translator.key(info), asset, partitions))
         return dg.Definitions(
@@ -77,6 +90,3 @@ class RestApiSync(SyncConfig, dg.Component):
             sensors=[failure_sensor(self.name)],
             resources={"dlt": _DLT},
         )
-
-    def _infos(self) -> dict[str, ResourceInfo]:
-        return describe(self)

@@ -41,7 +41,6 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
     Args:
         api_key: the key that every data endpoint asks for.
         today: the day whose data is served; the current UTC day if absent, so that data changes overnight.
-
     """
     api = _Api(api_key, today)
     app = Starlette(
@@ -233,7 +232,6 @@ def serve(
 
     Raises:
         RuntimeError: it did not start, usually because the port is taken.
-
     """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from dlt.common.schema import Schema
-from dlt.common.schema.typing import TColumnSchema
+from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 from dlt.extract.resource import DltResource
+from dlt.extract.utils import ensure_table_schema_columns
 
 _NAMING = Schema("naming").naming
 
@@ -30,11 +31,6 @@ class Column:
     primary_key: bool
     unique: bool
     description: str | None
-
-    @property
-    def enforced(self) -> bool:
-        """Whether the warehouse itself refuses a NULL here."""
-        return self.primary_key
 
 
 @dataclass(frozen=True)
@@ -59,9 +55,19 @@ class Contract:
 
 
 def contract_of(resource: DltResource) -> Contract:
-    """Reads the contract off a resource built from the config as written."""
-    columns = resource.compute_table_schema()["columns"]
-    return Contract(tuple(_column(name, hints) for name, hints in columns.items() if _declared(hints)))
+    """Reads the contract off a resource built from the config as written.
+
+    dlt adds hints of its own to what is written, such as NOT NULL on a cursor: only what is written counts.
+    """
+    written = ensure_table_schema_columns(cast(TTableSchemaColumns, resource.columns or {}))
+    known = resource.compute_table_schema()["columns"]
+    return Contract(
+        tuple(
+            _column(name, {**hints, "nullable": written.get(name, {}).get("nullable", True)})
+            for name, hints in known.items()
+            if name in written or hints.get("primary_key")
+        )
+    )
 
 
 def column_name(path: str) -> str:
@@ -74,10 +80,6 @@ def data_type_name(column: Mapping[str, Any] | TColumnSchema) -> str:
     sizes = [str(column[key]) for key in ("precision", "scale") if column.get(key) is not None]
     name = column.get("data_type") or "text"
     return f"{name}({', '.join(sizes)})" if sizes else str(name)
-
-
-def _declared(hints: TColumnSchema) -> bool:
-    return "data_type" in hints or bool(hints.get("primary_key"))
 
 
 def _column(name: str, hints: TColumnSchema) -> Column:

@@ -15,6 +15,27 @@ class CursorValueError(SyncError):
     """A row's cursor is no timestamp or date, so it cannot be said which window the row belongs to."""
 
 
+class UnfitCursorError(SyncError):
+    """A partitioned resource's cursor cannot tell its partitions apart.
+
+    Args:
+        resource: dlt resource name.
+        message: what is wrong, and the cure.
+    """
+
+    def __init__(self, resource: str, message: str) -> None:
+        self.resource = resource
+        super().__init__(message)
+
+
+class NoSqlError(SyncError):
+    """The destination cannot be asked what it holds, so nothing can be counted or checked there."""
+
+
+class UnreadableAnswerError(SyncError):
+    """The API answered, but not with what the config says it answers with."""
+
+
 class WarehouseBusyError(SyncError):
     """A program that is not ours has the DuckDB file open for writing."""
 
@@ -28,7 +49,6 @@ class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name us
         status: HTTP status of the last answer; None where there was none.
         attempts: requests made for this page, the first included.
         reason: what went wrong, in a few words.
-
     """
 
     def __init__(self, resource: str, endpoint: str, status: int | None, attempts: int, reason: str) -> None:
@@ -42,13 +62,3 @@ class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name us
 
     def __reduce__(self) -> tuple[type[SyncHalted], tuple[str, str, int | None, int, str]]:
         return SyncHalted, (self.resource, self.endpoint, self.status, self.attempts, self.reason)
-
-
-def find_sync_error(error: BaseException) -> SyncError | None:
-    """The `SyncError` among the causes of `error`; dlt wraps what its extract step raises."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, SyncError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None

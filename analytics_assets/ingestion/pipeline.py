@@ -39,6 +39,11 @@ class WarehousePipeline(Pipeline):
     the whole load, concurrent runs fail, or truncate each other's staging tables and lose rows.
     """
 
+    def run(self, *args: Any, **kwargs: Any) -> LoadInfo:
+        """Dlt's `run`, the only one of this resource: state and schema are read at its start, written at its end."""
+        with _lock(self, f".{self.pipeline_name}.lock"):
+            return super().run(*args, **kwargs)
+
     def load(self, *args: Any, **kwargs: Any) -> LoadInfo:
         """Dlt's `load`, alone in the warehouse."""
         with warehouse(self):
@@ -64,7 +69,6 @@ def open_pipeline(source: str, resource: str) -> Iterator[WarehousePipeline]:
     Args:
         source: dlt source name; also the dataset.
         resource: dlt resource name.
-
     """
     with tempfile.TemporaryDirectory(prefix=f"{source}-{resource}-") as directory:
         pipeline = dlt.pipeline(
@@ -77,7 +81,8 @@ def open_pipeline(source: str, resource: str) -> Iterator[WarehousePipeline]:
         try:
             yield pipeline
         finally:
-            pipeline.deactivate()
+            if pipeline.is_active:
+                pipeline.deactivate()
 
 
 @contextmanager
@@ -88,28 +93,35 @@ def warehouse(pipeline: Pipeline) -> Iterator[None]:
 
     Raises:
         WarehouseBusyError: a program that knows nothing of our lock has the file open.
-
     """
+    try:
+        with _lock(pipeline, ".lock"):
+            yield
+    except (DestinationException, PipelineStepFailed) as error:
+        if _LOCKED_BY_OTHERS not in str(error):
+            raise
+        raise WarehouseBusyError(
+            f"{duckdb_file(pipeline)} is open in another program: close it there, or open it read-only and only for "
+            "a moment, then materialize again"
+        ) from error
+
+
+@contextmanager
+def _lock(pipeline: Pipeline, suffix: str) -> Iterator[None]:
+    """Holds the file lock beside the DuckDB file for the block; no lock for any other destination."""
     database = duckdb_file(pipeline)
     if database is None:
         yield
         return
     database.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{database}.lock", is_singleton=True)
+    lock = FileLock(f"{database}{suffix}", is_singleton=True)
     try:
         lock.acquire(timeout=_NOTICE_AFTER)
     except Timeout:
-        log.info("%s: waiting for another run to finish with %s", pipeline.pipeline_name, database)
+        log.info("%s: waiting for another run to release %s%s", pipeline.pipeline_name, database.name, suffix)
         lock.acquire()
     try:
         yield
-    except (DestinationException, PipelineStepFailed) as error:
-        if _LOCKED_BY_OTHERS not in str(error):
-            raise
-        raise WarehouseBusyError(
-            f"{database} is open in another program: close it there, or open it read-only and only for a moment, "
-            "then materialize again"
-        ) from error
     finally:
         lock.release()
 
@@ -136,6 +148,5 @@ def _destination() -> TDestinationReferenceArg:
 
 
 def _configured(key: str) -> bool:
-    return any(dlt.secrets.get(one) is not None for one in (key, f"{key}.database")) or any(
-        dlt.config.get(one) is not None for one in (key, f"{key}.database")
-    )
+    accessors = (dlt.secrets, dlt.config)
+    return any(one.get(name) is not None for one in accessors for name in (key, f"{key}.database"))

@@ -20,17 +20,25 @@ from requests.exceptions import (
     ChunkedEncodingError,
     ContentDecodingError,
     HTTPError,
+    InvalidHeader,
+    InvalidSchema,
+    InvalidURL,
+    JSONDecodeError,
+    MissingSchema,
+    RequestException,
+    SSLError,
     Timeout,
+    TooManyRedirects,
 )
 from requests.exceptions import (
     ConnectionError as RequestsConnectionError,
 )
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result, stop_after_attempt
-from urllib3.exceptions import InvalidHeader
+from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, stop_after_attempt
+from urllib3.exceptions import InvalidHeader as InvalidRetryAfter
 from urllib3.util import Retry
 
 from analytics_assets.config import RequestsConfig
-from analytics_assets.ingestion.errors import SyncHalted
+from analytics_assets.ingestion.errors import SyncError, SyncHalted, UnreadableAnswerError
 
 log = logging.getLogger("analytics_assets")
 
@@ -40,6 +48,8 @@ MAX_WAIT = 300.0
 """Seconds; also the most a Retry-After header is obeyed (dlt's own limit)."""
 
 _NETWORK_ERRORS = (RequestsConnectionError, Timeout, ChunkedEncodingError, ContentDecodingError)
+_DEAD_ENDS = (SSLError, InvalidURL, InvalidSchema, MissingSchema, InvalidHeader, TooManyRedirects)
+"""No other try helps. Like `HTTPError`, their text holds the URL or a header, and with it the key."""
 _CLIENT_HINTS = {
     401: "the API does not accept the key: check the secret",
     403: "the key may not read this: check the secret and its rights",
@@ -68,7 +78,6 @@ class ApiSession(Session):
     Raises:
         SyncHalted: from `send`, after the last retry of a network error or of a status in
             `retry_statuses`, and at once for any other error status.
-
     """
 
     def __init__(
@@ -88,14 +97,12 @@ class ApiSession(Session):
             return super().send(request, **kwargs)
         except HTTPError as error:
             # dlt's response hook: no `response_actions` of the user took this status.
-            answer = error.response
-            raise SyncHalted(
-                self._resource,
-                _endpoint(request),
-                answer.status_code,
-                getattr(answer, "attempts", 1),
-                _status_reason(answer.status_code),
-            ) from None  # the cause holds the URL, and with it the key
+            raise _halted(self._resource, request, error.response) from None
+        except _DEAD_ENDS as error:
+            reason = (
+                f"{type(error).__name__}: check base_url, its certificate, and where the API's links lead"
+            )
+            raise SyncHalted(self._resource, _endpoint(request), None, 1, reason) from None
 
 
 class _RetryingAdapter(HTTPAdapter):
@@ -118,7 +125,7 @@ class _RetryingAdapter(HTTPAdapter):
         retrying = Retrying(
             stop=stop_after_attempt(self._config.max_retries + 1),
             wait=self._wait,
-            retry=retry_if_exception_type(_NETWORK_ERRORS) | retry_if_result(self._worth_a_retry),
+            retry=retry_if_exception(_passing) | retry_if_result(self._worth_a_retry),
             sleep=self._sleep,
             before_sleep=self._before_sleep(_endpoint(request)),
             retry_error_callback=self._after_the_last(_endpoint(request)),
@@ -171,6 +178,54 @@ class _RetryingAdapter(HTTPAdapter):
         return give_up
 
 
+def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
+    """What a user can act on among the causes of `error`, or None for a bug or anything else.
+
+    dlt wraps what its extract step raises, and says of an answer it cannot read more than may be repeated:
+    the whole page.
+
+    Args:
+        error: what dlt raised.
+        resource: dlt resource being loaded.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, SyncError):
+            return seen
+        if isinstance(seen, HTTPError) and seen.response is not None:
+            return _halted(resource, seen.response.request, seen.response)  # of an OAuth2 token
+        if isinstance(seen, _DEAD_ENDS):
+            return UnreadableAnswerError(f"{resource}: {_dead_end(seen)}")
+        if isinstance(seen, JSONDecodeError):
+            return UnreadableAnswerError(
+                f"{resource}: the API answered with something that is no JSON: check base_url and path, "
+                "or have the API look into it"
+            )
+        if isinstance(seen, ValueError) and " in the response in " in str(seen):
+            said = str(seen).partition(" in the response in ")[0]
+            return UnreadableAnswerError(
+                f"{resource}: {said} in the answer of the API: make the paginator's total_path or has_more_path "
+                "fit it, or set them to null"
+            )
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _passing(error: BaseException) -> bool:
+    """Whether another try may help: a certificate that does not hold now will not in two seconds."""
+    return isinstance(error, _NETWORK_ERRORS) and not isinstance(error, SSLError)
+
+
+def _dead_end(error: BaseException) -> str:
+    return f"{type(error).__name__}: check base_url, its certificate, and where the API's links lead"
+
+
+def _halted(resource: str, request: PreparedRequest, response: Response) -> SyncHalted:
+    attempts = getattr(response, "attempts", 1)
+    status = response.status_code
+    return SyncHalted(resource, _endpoint(request), status, attempts, _status_reason(status))
+
+
 def _endpoint(request: PreparedRequest) -> str:
     """Method and path: the query is left out, as the key may be in it."""
     return f"{request.method} {urlsplit(request.url or '').path}"
@@ -192,7 +247,12 @@ def _outcome_reason(state: RetryCallState) -> tuple[int | None, str]:
         return None, "no answer in time"
     if isinstance(error, (ChunkedEncodingError, ContentDecodingError)):
         return None, "the answer broke off"
-    return None, "no connection"
+    host = (
+        urlsplit(error.request.url or "").netloc
+        if isinstance(error, RequestException) and error.request
+        else ""
+    )
+    return None, f"no connection to {host.rpartition('@')[2]}; check base_url, or whether the API is up"
 
 
 def _retry_after(state: RetryCallState) -> float | None:
@@ -203,5 +263,5 @@ def _retry_after(state: RetryCallState) -> float | None:
         return None
     try:
         return Retry().parse_retry_after(header)
-    except InvalidHeader:
+    except InvalidRetryAfter:
         return None  # neither seconds nor a date: the backoff it is

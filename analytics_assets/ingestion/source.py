@@ -17,12 +17,18 @@ from dlt.extract.source import DltSource
 from dlt.extract.utils import ensure_table_schema_columns
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
-from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
+from dlt.sources.rest_api.typing import RESTAPIConfig
 from requests import Session
 
-from analytics_assets.config import PLACEHOLDER, SyncConfig, with_secrets
+from analytics_assets.config import PartitionsConfig, SyncConfig
 from analytics_assets.ingestion.contract import Contract, column_name, contract_of
-from analytics_assets.ingestion.errors import CursorValueError, MissingSettingError
+from analytics_assets.ingestion.errors import (
+    CursorValueError,
+    MissingSettingError,
+    UnfitCursorError,
+    UnreadableAnswerError,
+)
+from analytics_assets.rest_api import PLACEHOLDER, expand, with_secrets
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,6 @@ class Cursor:
         column: where it is in the warehouse.
         data_type: `timestamp` or `date` where it is known to be one, so that its values are compared as
             time and not as text; None where dlt's own comparison applies.
-
     """
 
     path: str
@@ -56,13 +61,26 @@ class Cursor:
 
 @dataclass(frozen=True)
 class ResourceInfo:
-    """What is known of a resource before any run."""
+    """What is known of a resource before any run.
+
+    Attributes:
+        name: dlt resource name.
+        table: its table in the warehouse.
+        method: HTTP method of its endpoint.
+        path: path template of its endpoint.
+        parent: the resource it takes values from, if any.
+        selected: False for a resource that only serves others (dlt's `selected: false`).
+        write_disposition: `replace`, `merge`, `append` or `skip`.
+        contract: its declared columns.
+        cursor: its incremental cursor, if any.
+    """
 
     name: str
     table: str
     method: str
     path: str
     parent: str | None
+    selected: bool
     write_disposition: str
     contract: Contract
     cursor: Cursor | None
@@ -72,32 +90,33 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     """Every resource of `config`, by name. Needs no network, no secret and no database.
 
     Raises:
+        UnfitCursorError: a partitioned resource's cursor cannot tell its partitions apart.
         ValueError: dlt cannot build the source from this config.
-
     """
     rest_api = with_secrets(config.rest_api, lambda _: PLACEHOLDER)
     if not rest_api["client"].get("base_url"):
         rest_api["client"]["base_url"] = "http://unset.invalid"  # a template whose variable is not set yet
-    source = _source(config, rest_api)
-    _, endpoints, parents = build_resource_dependency_graph(
-        cast(EndpointResource, rest_api.get("resource_defaults") or {}), rest_api["resources"]
-    )
+    resources = expand(rest_api)
+    _, _, parents = build_resource_dependency_graph({}, cast(Any, list(resources.values())))
     described = {}
-    for name, resource in source.resources.items():
-        endpoint_resource = endpoints[name]
-        endpoint = endpoint_resource["endpoint"] if isinstance(endpoint_resource, dict) else {}
-        assert isinstance(endpoint, dict)
+    for name, built in _source(config.name, config.name, rest_api).resources.items():
+        written = resources[name]
+        endpoint = written["endpoint"] if isinstance(written, dict) else {}
         resolved = parents[name]
-        contract = contract_of(resource)
+        contract = contract_of(built)
+        disposition = built.write_disposition
         described[name] = ResourceInfo(
             name=name,
-            table=column_name(str(resource.table_name)),
+            table=column_name(str(built.table_name)),
             method=str(endpoint.get("method") or "GET").upper(),
             path=str(endpoint.get("path") or ""),
             parent=resolved[0].resolve_config["resource"] if resolved else None,
-            write_disposition=str(resource.write_disposition),
+            selected=built.selected,
+            write_disposition=str(
+                disposition["disposition"] if isinstance(disposition, dict) else disposition
+            ),
             contract=contract,
-            cursor=_cursor(config, name, contract),
+            cursor=_cursor(name, endpoint.get("incremental"), contract, config.asset(name).partitions),
         )
     return described
 
@@ -107,6 +126,9 @@ def build_source(
 ) -> DltSource:
     """The dlt source of one run: this resource alone, for this window, with the secret in it.
 
+    Its schema is named after source and resource: dlt keeps one document per schema name in the destination,
+    and resources that shared it would overwrite each other's tables and columns there.
+
     Args:
         config: the API.
         resource: the resource to load, as `describe` gave it.
@@ -115,39 +137,39 @@ def build_source(
 
     Raises:
         MissingSettingError: the secret or the base URL is not set.
-
     """
     if not config.rest_api["client"].get("base_url"):
         raise MissingSettingError(
             f"{config.name}: rest_api.client.base_url is empty: write it in defs.yaml, "
             "or set the environment variable that is named there"
         )
-    rest_api = with_secrets(config.rest_api, lambda field: _secret(config.name, field))
-    rest_api["client"]["session"] = session
-    rest_api["resources"] = [
-        {"name": one, "endpoint": {"path": one}} if isinstance(one, str) else one
-        for one in rest_api["resources"]
-    ]
-    defaults = rest_api.get("resource_defaults") or {}
-    for one in (defaults, *rest_api["resources"]):
-        if isinstance(one, dict):
-            _enforce_only_the_key(one, resource.contract)
-    if resource.cursor:
-        own = next(one for one in rest_api["resources"] if one["name"] == resource.name)
-        _follow_cursor(own, resource, {**(config.incremental(resource.name) or {})}, window)
-    return _source(config, rest_api).with_resources(resource.name)
+    rest_api = with_secrets(config.rest_api, lambda field: _secret(config.name, field), token_session=session)
+    resources = expand(rest_api)
+    own = resources[resource.name]
+    if isinstance(own, dict):
+        _enforce_only_the_key(own, resource.contract)
+        if resource.cursor:
+            _follow_cursor(own, resource, window)
+    rest_api = {"client": {**rest_api["client"], "session": session}, "resources": list(resources.values())}
+    source = _source(f"{config.name}__{resource.name}", config.name, rest_api)
+    return source.with_resources(resource.name)
 
 
-def _source(config: SyncConfig, rest_api: dict[str, Any]) -> DltSource:
-    return rest_api_source(cast(RESTAPIConfig, rest_api), name=config.name, section=config.name)
+def _source(name: str, section: str, rest_api: dict[str, Any]) -> DltSource:
+    return rest_api_source(cast(RESTAPIConfig, rest_api), name=name, section=section)
 
 
 def _secret(source: str, field: str) -> str:
-    value = dlt.secrets.get(f"sources.{source}.{field}", str)
+    value = (dlt.secrets.get(f"sources.{source}.{field}", str) or "").strip()  # a file's last newline
+    setting = f"SOURCES__{source.upper()}__{field.upper()}"
     if not value:
         raise MissingSettingError(
-            f"{source}: the secret {field} is not set: export SOURCES__{source.upper()}__{field.upper()}, "
+            f"{source}: the secret {field} is not set: export {setting}, "
             f"or put {field} under [sources.{source}] in .dlt/secrets.toml"
+        )
+    if not (value.isascii() and value.isprintable()):
+        raise MissingSettingError(
+            f"{source}: the secret {field} holds characters that no HTTP header can carry: copy it to {setting} again"
         )
     return value
 
@@ -165,35 +187,48 @@ def _enforce_only_the_key(resource: dict[str, Any], contract: Contract) -> None:
         }
 
 
-def _cursor(config: SyncConfig, name: str, contract: Contract) -> Cursor | None:
-    incremental = config.incremental(name)
-    if incremental is None:
+def _cursor(
+    name: str, incremental: Mapping[str, Any] | None, contract: Contract, partitions: PartitionsConfig | None
+) -> Cursor | None:
+    if not incremental:
         return None
-    path = str(incremental["cursor_path"])
-    column = contract.column(column_name(path))
-    data_type = column.data_type if column else None
-    if config.asset(name).partitions and data_type is None:
+    path = str(incremental["cursor_path"]).removeprefix("$.")
+    declared = contract.column(column_name(path))
+    written = declared.data_type if declared and declared.data_type else ""
+    data_type: Literal["timestamp", "date"] | None = None
+    if written == "date":
+        data_type = "date"
+    elif written.startswith("timestamp") or (partitions and not written):
         data_type = "timestamp"  # a window is a range of time
-    if data_type == "date":
-        return Cursor(path, column_name(path), "date")
-    timestamp = data_type is not None and data_type.startswith("timestamp")
-    return Cursor(path, column_name(path), "timestamp" if timestamp else None)
+    cursor = Cursor(path, column_name(path), data_type)
+    if partitions and data_type is None:
+        raise UnfitCursorError(
+            name, f"`{name}` is partitioned by time: declare its cursor column `{path}` as timestamp or date"
+        )
+    if partitions and data_type == "date" and partitions.type == "hourly":
+        raise UnfitCursorError(
+            name,
+            f"`{name}` has hourly partitions and a cursor of whole days: use daily, or a timestamp cursor",
+        )
+    for bound in ("initial_value", "end_value"):
+        if data_type and isinstance(incremental.get(bound), str):
+            _moment(incremental[bound], cursor)
+    return cursor
 
 
-def _follow_cursor(
-    resource: dict[str, Any], info: ResourceInfo, incremental: dict[str, Any], window: Window | None
-) -> None:
+def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window | None) -> None:
     """Sets the window, compares cursors as time, and lets the newest version of a row win."""
     cursor = info.cursor
     assert cursor is not None
-    if info.write_disposition == "merge":
+    columns = ensure_table_schema_columns(resource.get("columns") or {})
+    if info.write_disposition == "merge" and not any("dedup_sort" in hints for hints in columns.values()):
         # Of two versions of a row in one load dlt keeps the first it saw, unless it is told what is newer.
-        columns = ensure_table_schema_columns(resource.get("columns") or {})
         name = next((one for one in columns if column_name(one) == cursor.column), cursor.column)
         columns[name] = {"name": name, **columns.get(name, {}), "dedup_sort": "desc"}
         resource["columns"] = columns
     if cursor.data_type is None:
         return
+    incremental = resource["endpoint"]["incremental"]
     incremental.setdefault("convert", _iso)
     for bound in ("initial_value", "end_value"):
         if isinstance(incremental.get(bound), str):
@@ -201,12 +236,10 @@ def _follow_cursor(
     if window:
         incremental["initial_value"] = cursor.bound(window.start)
         incremental["end_value"] = cursor.bound(window.end)
-    endpoint = resource.get("endpoint") or {}
-    endpoint = {"path": endpoint} if isinstance(endpoint, str) else endpoint
-    resource["endpoint"] = {**endpoint, "incremental": incremental}
-    required = incremental.get("on_cursor_value_missing", "raise") == "raise"
+    required = window is not None and incremental.get("on_cursor_value_missing", "raise") == "raise"
+    # After the user's own steps, which may make the cursor or drop rows; dlt's filter comes after all.
     steps = resource.get("processing_steps") or []
-    resource["processing_steps"] = [{"map": _cursor_as_time(info, required=required)}, *steps]
+    resource["processing_steps"] = [*steps, {"map": _cursor_as_time(info, required=required)}]
 
 
 def _cursor_as_time(info: ResourceInfo, *, required: bool) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -220,6 +253,10 @@ def _cursor_as_time(info: ResourceInfo, *, required: bool) -> Callable[[dict[str
     *parents, leaf = cursor.path.split(".")
 
     def to_time(row: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(row, dict):
+            raise UnreadableAnswerError(
+                f"{info.name}: a row of the API is {type(row).__name__} and no object: check data_selector"
+            )
         holder: Any = row
         for parent in parents:
             holder = holder.get(parent) if isinstance(holder, Mapping) else None
@@ -227,11 +264,16 @@ def _cursor_as_time(info: ResourceInfo, *, required: bool) -> Callable[[dict[str
         if isinstance(value, str):
             with suppress(ValueError):
                 holder[leaf] = _moment(value, cursor)
-        elif value is None and not required:
-            return row
+        elif not required:
+            return row  # no window to find: dlt's own rules apply
         if isinstance(holder, dict) and isinstance(holder.get(leaf), (datetime, date)):
             return row
-        key = ", ".join(f"{name} {row.get(name)!r}" for name in info.contract.primary_key) or "no primary key"
+        keys = (
+            f"{name} {value!r}"
+            for name, value in row.items()
+            if column_name(name) in info.contract.primary_key
+        )
+        key = ", ".join(keys) or "no primary key"
         found = "absent or null" if value is None else f"no {cursor.data_type}"
         raise CursorValueError(
             f"{info.name}: the cursor `{cursor.path}` is {found} in the row with {key}, so its window is "
@@ -242,9 +284,9 @@ def _cursor_as_time(info: ResourceInfo, *, required: bool) -> Callable[[dict[str
 
 
 def _moment(text: str, cursor: Cursor) -> datetime | date:
-    if cursor.data_type == "date":
-        return date.fromisoformat(text)
     moment = datetime.fromisoformat(text)
+    if cursor.data_type == "date":
+        return moment.date()
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
+from analytics_assets.ingestion.errors import NoSqlError
 from analytics_assets.ingestion.pipeline import warehouse
 from analytics_assets.ingestion.source import Cursor, ResourceInfo, Window
 
@@ -29,8 +30,8 @@ class NullReport:
         missing_columns: declared `nullable: false`, but not in the table.
         nulls: per offending column, the number of rows with NULL.
         example_keys: per offending column, primary keys of up to five such rows.
+        misfits: per offending column, where dlt keeps values that do not fit its type.
         query: SQL that shows all such rows; None where there are none.
-
     """
 
     table_exists: bool
@@ -38,6 +39,7 @@ class NullReport:
     missing_columns: tuple[str, ...] = ()
     nulls: dict[str, int] = field(default_factory=dict)
     example_keys: dict[str, list[str]] = field(default_factory=dict)
+    misfits: dict[str, list[str]] = field(default_factory=dict)
     query: str | None = None
 
     @property
@@ -60,10 +62,12 @@ class Table:
         """Rows in the table; 0 where there is no table yet."""
         return int(self._rows(f"SELECT COUNT(*) FROM {self.name}")[0][0]) if self.columns else 0  # noqa: S608
 
-    def rows_by_window(self, cursor: Cursor, windows: Sequence[Window]) -> list[int]:
-        """Rows whose cursor falls in each of `windows`, in their order."""
-        if not self.columns or not windows:
+    def rows_by_window(self, cursor: Cursor, windows: Sequence[Window]) -> list[int] | None:
+        """Rows whose cursor falls in each of `windows`, in their order; None if the cursor is no column."""
+        if not self.columns:
             return [0] * len(windows)
+        if cursor.column not in self.columns:
+            return None  # nested, and kept as JSON
         column = self._quote(cursor.column)
         one = f"SELECT COUNT(*) FROM {self.name} WHERE {column} >= %s AND {column} < %s"  # noqa: S608
         return [
@@ -93,6 +97,10 @@ class Table:
             missing_columns=tuple(n for n in self._info.contract.not_null if n not in self.columns),
             nulls=offending,
             example_keys={name: self._example_keys(name, where, values) for name in offending},
+            misfits={
+                name: [one for one in sorted(self.columns) if one.startswith(f"{name}__v_")]
+                for name in offending
+            },
             query=f"SELECT * FROM {self.name} WHERE {bad}" if bad else None,  # noqa: S608
         )
 
@@ -110,7 +118,7 @@ class Table:
 
     def _where(self, window: Window | None) -> tuple[str, list[Any]]:
         cursor = self._info.cursor
-        if window is None or cursor is None:
+        if window is None or cursor is None or cursor.column not in self.columns:
             return "1 = 1", []
         column = self._quote(cursor.column)
         return (
@@ -130,12 +138,22 @@ def open_table(pipeline: Pipeline, info: ResourceInfo) -> Iterator[Table]:
     """The resource's table, with the warehouse kept from writers while it is open.
 
     Raises:
-        TypeError: the destination has no SQL.
-
+        NoSqlError: the destination has no SQL.
     """
+    require_sql(pipeline)
     with warehouse(pipeline), pipeline.destination_client() as client:
-        if not isinstance(client, SqlJobClientBase):
-            raise TypeError(
-                f"{info.name}: the destination {pipeline.destination.destination_name} has no SQL"
-            )
+        assert isinstance(client, SqlJobClientBase)
         yield Table(client, info)
+
+
+def require_sql(pipeline: Pipeline) -> None:
+    """Makes sure that what is loaded can be read again, before anything is loaded.
+
+    Raises:
+        NoSqlError: the destination has no SQL.
+    """
+    if not isinstance(pipeline.destination_client(), SqlJobClientBase):
+        raise NoSqlError(
+            f"the destination {pipeline.destination.destination_name} has no SQL, so nothing loaded there could be "
+            "counted or checked: set destination_type to a SQL destination of dlt"
+        )

@@ -14,13 +14,13 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.config import SyncConfig
-from analytics_assets.ingestion.errors import SyncError, SyncHalted, find_sync_error
+from analytics_assets.ingestion.errors import SyncError, SyncHalted
 from analytics_assets.ingestion.pipeline import duckdb_file, loader_file_format, open_pipeline
-from analytics_assets.ingestion.session import ApiSession, Telemetry
+from analytics_assets.ingestion.session import ApiSession, Telemetry, find_sync_error
 from analytics_assets.ingestion.source import ResourceInfo, Window, build_source
-from analytics_assets.ingestion.warehouse import Table, open_table
-from analytics_assets.orchestration.checks import CheckEvent, nullability_results, nullability_spec
-from analytics_assets.orchestration.partitions import partitions_def, run_windows, whole_window
+from analytics_assets.ingestion.warehouse import Table, open_table, require_sql
+from analytics_assets.orchestration.checks import CheckEvent, evaluations, nullability, nullability_spec
+from analytics_assets.orchestration.partitions import run_windows, whole_window
 from analytics_assets.orchestration.translator import (
     RESOURCE_KEY,
     SOURCE_KEY,
@@ -31,7 +31,12 @@ from analytics_assets.orchestration.translator import (
 _KEPT_DLT_METADATA = ("destination_name", "first_run", "started_at", "finished_at")
 
 
-def sync_asset(config: SyncConfig, info: ResourceInfo, translator: SyncTranslator) -> dg.AssetsDefinition:
+def sync_asset(
+    config: SyncConfig,
+    info: ResourceInfo,
+    translator: SyncTranslator,
+    partitions: dg.TimeWindowPartitionsDefinition | None,
+) -> dg.AssetsDefinition:
     """The asset of one resource, with its check.
 
     Each resource is a step of its own: an endpoint that fails leaves the others' rows alone, and a check
@@ -41,10 +46,9 @@ def sync_asset(config: SyncConfig, info: ResourceInfo, translator: SyncTranslato
         config: the API.
         info: the resource.
         translator: gives the spec.
-
+        partitions: its partitions, if any.
     """
     spec = translator.spec(info)
-    partitions = partitions_def(config.asset(info.name).partitions)
 
     @dg.multi_asset(
         name=f"{config.name}__{info.name}",
@@ -64,12 +68,15 @@ def sync_asset(config: SyncConfig, info: ResourceInfo, translator: SyncTranslato
             if spec.key in context.selected_asset_keys:
                 window = whole_window(windows)
                 metadata = _load(context, dlt, pipeline, config, info, translator, window)
+            # All that is to be read is read before anything is yielded: no event is written under the lock.
             with open_table(pipeline, info) as table:
                 if metadata is not None:
                     metadata |= _row_counts(context, table, info, spec.key, windows)
-                    yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
-                if context.selected_asset_check_keys:
-                    yield from nullability_results(context, table, spec.key, windows)
+                checks = context.selected_asset_check_keys
+                results = nullability(table, spec.key, windows) if checks else {}
+        if metadata is not None:
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
+        yield from evaluations(context, spec.key, results)
 
     return sync
 
@@ -87,10 +94,10 @@ def _load(
 
     Raises:
         dg.Failure: the sync failed in a way that a user can act on; never retried by Dagster.
-
     """
     session = ApiSession(info.name, config.requests)
     try:
+        require_sql(pipeline)
         source = build_source(config, info, session, window)
         events = list(
             dlt.run(
@@ -102,7 +109,7 @@ def _load(
             )
         )
     except (SyncError, PipelineStepFailed) as error:
-        cause = find_sync_error(error)
+        cause = find_sync_error(error, info.name)
         if cause is None:
             raise
         # `from None`: what dlt says around it repeats it at length, with the URL and so the key.
@@ -150,7 +157,7 @@ def _row_counts(
     if not windows or info.cursor is None:
         return {"dagster/row_count": table.row_count()}
     counts = table.rows_by_window(info.cursor, list(windows.values()))
-    for partition_key, count in zip(windows, counts, strict=True):
+    for partition_key, count in zip(windows, counts or (), strict=bool(counts)):
         context.add_asset_metadata(
             {"dagster/partition_row_count": count}, asset_key=key, partition_key=partition_key
         )

@@ -35,39 +35,58 @@ def nullability_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     )
 
 
-def nullability_results(
-    context: dg.AssetExecutionContext, table: Table, key: dg.AssetKey, windows: Mapping[str, Window]
-) -> Iterator[CheckEvent]:
-    """Checks the partitions of this run, or the whole table, and yields what Dagster is to record.
-
-    For a run over partitions Dagster plans one evaluation per partition, and shows each as skipped until
-    it gets one of that partition: so each partition has its own. A run over several adds one of them all,
-    last, for the UI shows the last one: a partition that fails is not hidden by a later one that passes.
+def nullability(
+    table: Table, key: dg.AssetKey, windows: Mapping[str, Window]
+) -> dict[str | None, dg.AssetCheckResult]:
+    """Checks the partitions of this run, or the whole table.
 
     Args:
-        context: of a step in which the asset, where it is selected, has been materialized.
         table: the resource's table.
         key: its asset.
         windows: by partition key; empty for the whole table.
 
+    Returns:
+        The result by partition key; under None that of the table, or of all partitions of a run over several.
     """
-    materializations = _materializations(context, key, windows)
-    for partition, window in windows.items():
-        result = _nullability(table, key, window)
-        yield dg.AssetCheckEvaluation(
-            asset_key=key,
-            check_name=NULLABILITY,
-            passed=result.passed,
-            metadata=result.metadata,
-            severity=result.severity,
-            description=result.description,
-            partition=partition,
-            target_materialization_data=materializations.get(partition),
-        )
-    if len(windows) == 1:
+    results: dict[str | None, dg.AssetCheckResult] = {
+        partition: _nullability(table, key, window) for partition, window in windows.items()
+    }
+    if len(windows) != 1:
+        results[None] = _nullability(table, key, whole_window(windows))
+    return results
+
+
+def evaluations(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, results: Mapping[str | None, dg.AssetCheckResult]
+) -> Iterator[CheckEvent]:
+    """What Dagster is to record of a check.
+
+    For a run over partitions Dagster plans one evaluation per partition, and shows each as skipped until
+    it gets one of that partition: so each partition has its own. That of all of them comes last, for the UI
+    shows the last one: a partition that fails is not hidden by a later one that passes.
+
+    Args:
+        context: of a step in which the asset, where it is selected, has been materialized.
+        key: the asset.
+        results: as `nullability` returns them.
+    """
+    materializations = _materializations(context, key, [one for one in results if one])
+    for partition, result in results.items():
+        if partition is None:
+            yield result
+        else:
+            yield dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=NULLABILITY,
+                passed=result.passed,
+                metadata=result.metadata,
+                severity=result.severity,
+                description=result.description,
+                partition=partition,
+                target_materialization_data=materializations.get(partition),
+            )
+    if results and None not in results:
         yield dg.Output(None, output_name=nullability_spec(key).get_python_identifier())
-    else:
-        yield _nullability(table, key, whole_window(windows))
 
 
 def _materializations(
@@ -124,11 +143,14 @@ def _sentence(table: str, report: NullReport) -> str:
         return f"{table} does not exist yet: no load has brought a row."
     if report.passed:
         return f"No NULL where none is allowed, in {report.rows:,} rows."
-    parts = [
-        f"{name} is NULL in {count:,} of {report.rows:,} rows"
-        + (f" (primary key {'; '.join(report.example_keys[name])})" if report.example_keys[name] else "")
-        for name, count in report.nulls.items()
-    ]
+    parts = []
+    for name, count in report.nulls.items():
+        keys, misfits = "; ".join(report.example_keys[name]), ", ".join(report.misfits[name])
+        parts.append(
+            f"{name} is NULL in {count:,} of {report.rows:,} rows"
+            + (f" (primary key {keys})" if keys else "")
+            + (f", values that do not fit its type are in {misfits}" if misfits else "")
+        )
     if report.missing_columns:
         parts.append(
             f"{', '.join(report.missing_columns)} declared but not in the table: materialize the asset"

@@ -21,7 +21,6 @@ def sync_schedule(
         key: the asset.
         asset: what the file says of the asset; its `schedule` is set.
         partitions: the asset's partitions.
-
     """
     assert asset.schedule is not None
 

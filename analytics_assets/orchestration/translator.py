@@ -8,7 +8,7 @@ from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from analytics_assets.config import SyncConfig
-from analytics_assets.ingestion.contract import Contract, column_name, data_type_name
+from analytics_assets.ingestion.contract import Contract, data_type_name
 from analytics_assets.ingestion.pipeline import destination_name
 from analytics_assets.ingestion.source import ResourceInfo
 
@@ -88,7 +88,6 @@ def loaded_schema(contract: Contract, columns: Mapping[str, Mapping[str, Any]]) 
     Args:
         contract: what was declared.
         columns: dlt's column schemas, by warehouse name.
-
     """
     return dg.TableSchema(
         columns=[
@@ -100,7 +99,7 @@ def loaded_schema(contract: Contract, columns: Mapping[str, Mapping[str, Any]]) 
 
 
 def _column(name: str, data_type: str, contract: Contract, description: str | None) -> dg.TableColumn:
-    declared = contract.column(column_name(name) if "__" not in name else name)
+    declared = contract.column(name)
     return dg.TableColumn(
         name=name,
         type=data_type,

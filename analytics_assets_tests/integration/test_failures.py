@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+import yaml
 
 from analytics_assets_tests.conftest import DemoApi, Project, failure_of
 
@@ -97,6 +98,55 @@ def test_a_wrong_key_is_told_as_such(
     failure = failure_of(project.run(project.definitions(shipped_yaml), "customers"))
     assert "401 Unauthorized; the API does not accept the key: check the secret" in str(failure.description)
     assert "wr0ng-key" not in str(failure.description) + str(failure.metadata)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("<html>maintenance</html>", "products: the API answered with something that is no JSON"),
+        (
+            '{"data": [{"id": 1, "name": "secret row"}]}',
+            "products: Total `items` not found in the answer of the API",
+        ),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_told_without_its_rows(
+    project: Project, api: DemoApi, shipped_yaml: str, body: str, sentence: str
+) -> None:
+    api.set_faults({"path": "/v1/products", "body": body})
+    failure = failure_of(project.run(project.definitions(shipped_yaml), "products"))
+    assert sentence in str(failure.description)
+    assert "secret row" not in str(failure.description)
+
+
+def test_rows_that_are_no_objects_are_told(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    api.set_faults({"path": "/v1/events", "body": '{"data": [7], "total": 1}'})
+    failure = failure_of(project.run(project.definitions(shipped_yaml), "events"))
+    assert "events: a row of the API is int and no object: check data_selector" in str(failure.description)
+
+
+def test_the_door_is_also_that_of_oauth2(
+    project: Project, api: DemoApi, impatient_yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token endpoint that will not answer is asked no more often than any other."""
+    monkeypatch.setenv("SOURCES__ANALYTICS_API__CLIENT_ID", "me")
+    monkeypatch.setenv("SOURCES__ANALYTICS_API__CLIENT_SECRET", "s3cr3t")
+    token_url = f"{api.url}/_health"  # answers 405 to a POST
+    auth = f"{{type: oauth2_client_credentials, access_token_url: '{token_url}'}}"
+    document = yaml.safe_load(impatient_yaml)
+    document["attributes"]["rest_api"]["client"]["auth"] = yaml.safe_load(auth)
+    failure = failure_of(project.run(project.definitions(yaml.safe_dump(document)), "products"))
+    assert "halted after 1 attempt of POST /_health: 405 Method Not Allowed" in str(failure.description)
+
+
+def test_a_destination_without_sql_is_refused_before_anything_is_asked(
+    project: Project, api: DemoApi, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESTINATION_TYPE", "filesystem")
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(project.folder / "bucket"))
+    failure = failure_of(project.run(project.definitions(shipped_yaml), "products"))
+    assert "set destination_type to a SQL destination of dlt" in str(failure.description)
+    assert api.request_counts() == {}
 
 
 def test_a_database_that_is_open_elsewhere_is_told_in_a_sentence(project: Project, shipped_yaml: str) -> None:

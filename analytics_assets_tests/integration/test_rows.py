@@ -89,7 +89,8 @@ def test_the_edges_of_a_window_are_half_open(project: Project, api: DemoApi, shi
 @pytest.mark.parametrize("kind", ["hourly", "weekly", "monthly"])
 def test_other_partition_lengths(project: Project, api: DemoApi, shipped_yaml: str, kind: str) -> None:
     document = yaml.safe_load(shipped_yaml)
-    document["attributes"]["assets"]["transactions"]["partitions"]["type"] = kind
+    start = "2026-01-04" if kind == "weekly" else "2026-01-01"
+    document["attributes"]["assets"]["transactions"]["partitions"] = {"type": kind, "start_date": start}
     definitions = project.definitions(yaml.safe_dump(document))
     key, since, until = {
         "hourly": ("2026-01-05-07:00", "2026-01-05T07:00", "2026-01-05T08:00"),

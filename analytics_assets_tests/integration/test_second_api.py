@@ -34,7 +34,7 @@ attributes:
           changedAt: {data_type: timestamp, nullable: false}
           buyer__customerId: {data_type: bigint, nullable: false}
   assets:
-    orders: {partitions: {type: weekly, start_date: "2026-01-01"}}
+    orders: {partitions: {type: weekly, start_date: "2026-01-04"}}
 """
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +168,49 @@ MISTAKES = [
         ("assets", "transactions", "partitions", "type"),
         "Input should be 'hourly', 'daily', 'weekly' or 'monthly'",
     ),
+    (
+        ("assets", "transactions", "partitions"),
+        {"type": "monthly", "start_date": "2026-01-15"},
+        ("assets", "transactions", "partitions", "start_date"),
+        "monthly partitions start at whole periods, and rows before the first would never be loaded: use 2026-01-01",
+    ),
+    (
+        ("assets", "transactions", "partitions"),
+        {"type": "weekly", "start_date": "2026-01-01"},
+        ("assets", "transactions", "partitions", "start_date"),
+        "use 2025-12-28",
+    ),
+    (
+        ("assets", "transactions", "partitions", "start_date"),
+        "2026-01-01T10:30",
+        ("assets", "transactions", "partitions", "start_date"),
+        "use 2026-01-01",
+    ),
+    (
+        (*TRANSACTIONS, "columns", "updated_at", "data_type"),
+        "text",
+        ("assets", "transactions", "partitions"),
+        "declare its cursor column `updated_at` as timestamp or date",
+    ),
+    # Who owns it, and where it is.
+    (
+        ("assets", "events", "owners"),
+        ["bob"],
+        ("assets", "events", "owners", 0),
+        "or `team:bob`",
+    ),
+    (
+        ("rest_api", "client", "base_url"),
+        "example.com",
+        ("rest_api", "client", "base_url"),
+        "is no URL: write https://",
+    ),
+    (
+        ("rest_api", "client", "headers"),
+        {"X-Api-Key": "{{ env.KEY }}"},
+        ("rest_api", "client", "headers", "X-Api-Key"),
+        "`auth: {type: api_key, name: X-Api-Key, location: header}`",
+    ),
     # Requests.
     (("requests", "max_retries"), -1, ("requests", "max_retries"), "greater than or equal to 0"),
     (("requests", "backoff_factor"), "fast", ("requests", "backoff_factor"), "should be a valid number"),
@@ -224,11 +270,44 @@ def test_the_shipped_file_is_right_and_the_config_is_left_as_written() -> None:
     assert list(config.resource_names) == ["customers", "products", "transactions", "events"]
 
 
-def test_a_template_may_stand_for_any_value() -> None:
+@pytest.mark.parametrize(
+    ("place", "template"),
+    [
+        (("name",), "{{ env.NAME }}"),
+        (("assets",), "{{ assets }}"),
+        (("rest_api",), "{{ rest_api }}"),
+        (("requests", "max_retries"), "{{ env.RETRIES }}"),
+        (("assets", "events", "schedule"), "{{ env.CRON }}"),
+        (("assets", "transactions", "partitions", "start_date"), "{{ env.START }}"),
+        (("rest_api", "resource_defaults", "endpoint", "paginator", "limit"), "{{ env.LIMIT }}"),
+        (("rest_api", "resource_defaults", "endpoint", "paginator", "type"), "{{ env.TYPE }}"),
+        ((*TRANSACTIONS, "write_disposition"), "{{ env.DISPOSITION }}"),
+    ],
+)
+def test_a_template_may_stand_for_any_value(place: tuple[str | int, ...], template: str) -> None:
     """The file is looked at before Dagster renders it."""
-    attributes = changed(("requests", "max_retries"), "{{ env.RETRIES }}")
-    attributes["assets"]["events"]["schedule"] = "{{ env.CRON }}"
-    SyncConfig(**attributes)
+    RestApiSync(**changed(place, template))
+
+
+@pytest.mark.parametrize("seed", ["0", "4", "6"])
+def test_the_key_that_is_blamed_is_the_one_nobody_knows(seed: str) -> None:
+    """dlt lists the keys of several alternatives, each in an order that changes from process to process."""
+    paginator = {"type": "cursor", "cursor_path": "next", "curser_param": "cursor"}
+    program = (
+        "from analytics_assets.config import SyncConfig\n"
+        f"paginator = {paginator!r}\n"
+        "client = {'base_url': 'https://example.com', 'paginator': paginator}\n"
+        "try: SyncConfig(name='a', rest_api={'client': client, 'resources': ['b']})\n"
+        "except ValueError as error: print(error.errors()[0]['msg'])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "unknown key `curser_param`; did you mean `cursor_param`?" in said
 
 
 @pytest.mark.parametrize("disposition", ["merge", {"disposition": "merge", "strategy": "delete-insert"}])

@@ -87,7 +87,8 @@ def test_a_wrong_key_says_that_it_is_the_key(api: DemoApi) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "reason"), [({"reset": True}, "no connection"), ({"truncate": True}, "the answer broke off")]
+    ("what", "reason"),
+    [({"reset": True}, "no connection to 127.0.0.1:"), ({"truncate": True}, "the answer broke off")],
 )
 def test_network_errors_are_retried(api: DemoApi, what: dict[str, bool], reason: str) -> None:
     api.set_faults(fault(requests=[1], **what))
@@ -98,7 +99,8 @@ def test_network_errors_are_retried(api: DemoApi, what: dict[str, bool], reason:
         door.rows()
     assert door.waits == [2, 4, 8]
     assert api.request_counts()[PATH] == 4
-    assert (caught.value.status, caught.value.reason) == (None, reason)
+    assert caught.value.status is None
+    assert caught.value.reason.startswith(reason)
 
 
 def test_nobody_listening_is_a_network_error() -> None:

@@ -111,8 +111,12 @@ def test_a_missing_secret_is_told_in_one_sentence_and_a_present_one_is_used(
         f"api: the secret {field} is not set: export SOURCES__API__{field.upper()}, "
         f"or put {field} under [sources.api] in .dlt/secrets.toml"
     )
-    monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "value")
+    monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "value\n")  # as a file gives it
     build_source(config, info, Session())
+    monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "two\nlines")
+    with pytest.raises(MissingSettingError, match="holds characters that no HTTP header can carry") as caught:
+        build_source(config, info, Session())
+    assert "lines" not in str(caught.value)
 
 
 def test_an_empty_base_url_is_told_when_a_run_starts(config: SyncConfig) -> None:

@@ -1,0 +1,201 @@
+"""What dlt takes, we take: shapes of dlt's REST config and of its answers that once went wrong."""
+
+from __future__ import annotations
+
+import copy
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import dlt
+import pytest
+import yaml
+from dlt.sources.helpers.rest_client.auth import APIKeyAuth
+
+from analytics_assets import RestApiSync
+from analytics_assets_tests.conftest import DemoApi, Project
+
+A, B = "/v1/products", "/v1/customers"
+
+
+def defs(*resources: dict[str, Any], assets: dict[str, Any] | None = None) -> str:
+    attributes = {
+        "name": "docs",
+        "rest_api": {
+            "client": {
+                "base_url": "{{ env.ANALYTICS_API_BASE_URL }}",
+                "auth": {"type": "api_key", "name": "api_key", "location": "query"},
+                "paginator": "single_page",
+            },
+            "resource_defaults": {"primary_key": "id", "endpoint": {"data_selector": "data"}},
+            "resources": list(resources),
+        },
+        "assets": assets or {},
+    }
+    return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
+
+
+def answer(api: DemoApi, path: str, *rows: dict[str, Any]) -> None:
+    api.set_faults({"path": path, "body": json.dumps({"data": rows, "total": len(rows)})})
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__DOCS__API_KEY", "demo-key")
+
+
+def run(project: Project, definitions: dg.Definitions, resource: str, *partitions: str) -> Any:
+    result = project.run(definitions, resource, *partitions, source="docs")
+    assert result.success
+    return result
+
+
+@pytest.mark.parametrize("disposition", ["merge", "replace"])
+def test_resources_of_one_api_leave_each_others_schema_alone(
+    project: Project, api: DemoApi, disposition: str
+) -> None:
+    """dlt keeps one document per schema name: shared, the run of `b` would forget what `a` had found."""
+    a = {"name": "a", "endpoint": {"path": A}, "write_disposition": disposition}
+    b = {"name": "b", "endpoint": {"path": B}, "write_disposition": disposition}
+    definitions = project.definitions(defs(a, b))
+    answer(api, A, {"id": 1, "v": 1, "items": [{"n": 1}, {"n": 2}]})
+    run(project, definitions, "a")
+    answer(api, B, {"id": 1})
+    run(project, definitions, "b")
+    answer(api, A, {"id": 1, "v": 1.6, "items": []})
+    run(project, definitions, "a")
+    assert project.query("SELECT v, v__v_double FROM docs.a") == [{"v": None, "v__v_double": 1.6}]
+    assert project.query("SELECT * FROM docs.a__items") == []
+
+
+def test_runs_of_one_resource_take_turns(project: Project, api: DemoApi) -> None:
+    """Side by side they would start from the same cursor, and append the same rows twice."""
+    incremental = {"cursor_path": "u", "start_param": "since"}
+    columns = {"u": {"data_type": "timestamp"}}
+    resource = {"name": "a", "write_disposition": "append", "columns": columns}
+    definitions = project.definitions(defs({**resource, "endpoint": {"path": A, "incremental": incremental}}))
+    body = json.dumps({"data": [{"id": n, "u": f"2026-01-0{n}T00:00:00Z"} for n in range(1, 9)], "total": 8})
+    api.set_faults({"path": A, "body": body, "delay": 0.3})
+    other = copy.copy(project)
+    other.instance = dg.DagsterInstance.ephemeral()
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(run, one, definitions, "a") for one in (project, other)]:
+            done.result()
+    assert project.query("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM docs.a") == [
+        {"n": 8, "ids": 8}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("disposition", "cursor_path"),
+    [
+        ("merge", "u"),
+        ({"disposition": "merge", "strategy": "delete-insert"}, "u"),
+        ("merge", "$.u"),
+    ],
+)
+def test_the_newest_version_wins_however_it_is_written(
+    project: Project, api: DemoApi, disposition: Any, cursor_path: str
+) -> None:
+    endpoint = {"path": A, "incremental": {"cursor_path": cursor_path}}
+    definitions = project.definitions(
+        defs(
+            {
+                "name": "a",
+                "write_disposition": disposition,
+                "endpoint": endpoint,
+                "columns": {"u": {"data_type": "timestamp"}},
+            }
+        )
+    )
+    older, newer = (
+        {"id": 1, "u": "2026-01-01T00:00:00Z", "v": "old"},
+        {"id": 1, "u": "2026-01-02T00:00:00Z", "v": "new"},
+    )
+    for rows in ((older, newer), (newer, older)):
+        answer(api, A, *rows)
+        run(project, definitions, "a")
+        assert project.query("SELECT v FROM docs.a") == [{"v": "new"}]
+
+
+def test_a_dedup_sort_of_the_user_is_left_alone(project: Project, api: DemoApi) -> None:
+    endpoint = {"path": A, "incremental": {"cursor_path": "u"}}
+    columns = {"version": {"data_type": "bigint", "dedup_sort": "desc"}}
+    definitions = project.definitions(
+        defs({"name": "a", "write_disposition": "merge", "endpoint": endpoint, "columns": columns})
+    )
+    answer(api, A, {"id": 1, "u": "2", "version": 1}, {"id": 1, "u": "1", "version": 2})
+    run(project, definitions, "a")
+    assert project.query("SELECT version FROM docs.a") == [{"version": 2}]
+
+
+def test_nullable_false_counts_without_a_type(project: Project, api: DemoApi) -> None:
+    definitions = project.definitions(
+        defs({"name": "a", "endpoint": {"path": A}, "columns": {"v": {"nullable": False}}})
+    )
+    answer(api, A, {"id": 1, "v": None}, {"id": 2, "v": 5})
+    [check] = run(project, definitions, "a").get_asset_check_evaluations()
+    assert check.description == "v is NULL in 1 of 2 rows (primary key 1)."
+
+
+def test_columns_may_be_a_list_and_an_epoch_a_cursor(project: Project, api: DemoApi) -> None:
+    endpoint = {"path": A, "incremental": {"cursor_path": "u", "start_param": "since"}}
+    columns = [{"name": "u", "data_type": "timestamp"}, {"name": "v", "data_type": "text", "nullable": False}]
+    definitions = project.definitions(defs({"name": "a", "endpoint": endpoint, "columns": columns}))
+    answer(api, A, {"id": 1, "u": 1767225600, "v": "x"})
+    run(project, definitions, "a")
+    [row] = project.query("SELECT u FROM docs.a")
+    assert row["u"] == datetime.fromisoformat("2026-01-01T00:00:00Z")
+
+
+def test_what_only_serves_others_is_no_asset(project: Project) -> None:
+    posts = {"name": "posts", "selected": False, "endpoint": {"path": A}}
+    comments = {"name": "comments", "endpoint": {"path": "/v1/{resources.posts.id}"}}
+    graph = project.definitions(defs(posts, comments)).resolve_asset_graph()
+    assert [key.to_user_string() for key in graph.materializable_asset_keys] == ["docs/comments"]
+    node = graph.get(dg.AssetKey(["docs", "comments"]))
+    assert {key.to_user_string() for key in node.parent_keys} == {"docs/api/posts", "docs/api/comments"}
+
+
+def test_the_python_form_takes_python_objects(project: Project, api: DemoApi, tmp_path: Path) -> None:
+    """A dlt resource and an auth object stay what they are, the user's map may make the cursor."""
+    del tmp_path
+
+    @dlt.resource(name="constants")
+    def constants() -> Any:
+        yield {"id": 1}
+
+    def make_cursor(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "u": f"{row['day']}T00:00:00Z"}
+
+    sync = RestApiSync(
+        name="docs",
+        rest_api={
+            "client": {
+                "base_url": api.url,
+                "auth": APIKeyAuth(name="api_key", api_key="demo-key", location="query"),
+                "paginator": "single_page",
+            },
+            "resources": [
+                constants(),
+                {
+                    "name": "a",
+                    "primary_key": "id",
+                    "write_disposition": "merge",
+                    "endpoint": {"path": A, "data_selector": "data", "incremental": {"cursor_path": "u"}},
+                    "columns": {"u": {"data_type": "timestamp"}},
+                    "processing_steps": [{"map": make_cursor}],
+                },
+            ],
+        },
+        assets={"a": {"partitions": {"type": "daily", "start_date": "2026-01-01"}}},
+    )
+    definitions = dg.build_defs_for_component(sync)
+    answer(api, A, {"id": 1, "day": "2026-01-05"}, {"id": 2, "day": "2026-01-06"})
+    run(project, definitions, "a", "2026-01-05")
+    run(project, definitions, "constants")
+    assert project.query("SELECT id FROM docs.a") == [{"id": 1}]
+    assert project.query("SELECT id FROM docs.constants") == [{"id": 1}]
