@@ -118,7 +118,9 @@ def _lock(pipeline: Pipeline, suffix: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=_NOTICE_AFTER)
     except Timeout:
-        log.info("%s: waiting for another run to release %s%s", pipeline.pipeline_name, database.name, suffix)
+        log.warning(
+            "%s: waiting for another run to release %s%s", pipeline.pipeline_name, database.name, suffix
+        )
         lock.acquire()
     try:
         yield
