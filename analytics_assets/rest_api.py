@@ -260,7 +260,7 @@ def _check_against_dlt(rest_api: dict[str, Any]) -> None:
 
 
 def _located(error: DictValidationException, rest_api: Mapping[str, Any]) -> ValidationError:
-    """Dlt's complaint as one sentence at its place.
+    """What dlt complains of, as one sentence at its place.
 
     For a union dlt lists a complaint per alternative; the one deepest in the document, and among those the
     one of the alternative that the document's own `type` names, is what the user meant.

@@ -193,7 +193,7 @@ class _Reset(Response):
 
 
 def _protocol(app: Starlette) -> type[H11Protocol]:
-    """Uvicorn's protocol, which tells the app its transports: ASGI itself has no way to break a connection."""
+    """The protocol of uvicorn, which tells the app its transports: ASGI itself has no way to break a connection."""
     connections: dict[tuple[str, int], asyncio.Transport] = app.state.connections
 
     class _Protocol(H11Protocol):

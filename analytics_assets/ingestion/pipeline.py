@@ -40,12 +40,12 @@ class WarehousePipeline(Pipeline):
     """
 
     def run(self, *args: Any, **kwargs: Any) -> LoadInfo:
-        """Dlt's `run`, the only one of this resource: state and schema are read at its start, written at its end."""
+        """One run of a resource at a time: dlt reads state and schema at its start, and writes them at its end."""
         with _lock(self, f".{self.pipeline_name}.lock"):
             return super().run(*args, **kwargs)
 
     def load(self, *args: Any, **kwargs: Any) -> LoadInfo:
-        """Dlt's `load`, alone in the warehouse."""
+        """A load has the warehouse to itself."""
         with warehouse(self):
             return super().load(*args, **kwargs)
 

@@ -99,10 +99,7 @@ class ApiSession(Session):
             # dlt's response hook: no `response_actions` of the user took this status.
             raise _halted(self._resource, request, error.response) from None
         except _DEAD_ENDS as error:
-            reason = (
-                f"{type(error).__name__}: check base_url, its certificate, and where the API's links lead"
-            )
-            raise SyncHalted(self._resource, _endpoint(request), None, 1, reason) from None
+            raise SyncHalted(self._resource, _endpoint(request), None, 1, _dead_end(error)) from None
 
 
 class _RetryingAdapter(HTTPAdapter):
@@ -247,12 +244,9 @@ def _outcome_reason(state: RetryCallState) -> tuple[int | None, str]:
         return None, "no answer in time"
     if isinstance(error, (ChunkedEncodingError, ContentDecodingError)):
         return None, "the answer broke off"
-    host = (
-        urlsplit(error.request.url or "").netloc
-        if isinstance(error, RequestException) and error.request
-        else ""
-    )
-    return None, f"no connection to {host.rpartition('@')[2]}; check base_url, or whether the API is up"
+    request = error.request if isinstance(error, RequestException) else None
+    host = urlsplit((request.url if request else None) or "").netloc.rpartition("@")[2]
+    return None, f"no connection to {host}; check base_url, or whether the API is up"
 
 
 def _retry_after(state: RetryCallState) -> float | None:

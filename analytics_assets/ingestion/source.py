@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any, Literal, cast
 
 import dlt
@@ -211,8 +211,12 @@ def _cursor(
             f"`{name}` has hourly partitions and a cursor of whole days: use daily, or a timestamp cursor",
         )
     for bound in ("initial_value", "end_value"):
-        if data_type and isinstance(incremental.get(bound), str):
-            _moment(incremental[bound], cursor)
+        try:
+            _as_time(incremental.get(bound), cursor)
+        except ValueError:
+            raise ValueError(
+                f"`{name}`: {bound} `{incremental[bound]}` is no {data_type}: write it as the cursor is, in ISO 8601"
+            ) from None
     return cursor
 
 
@@ -231,8 +235,8 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
     incremental = resource["endpoint"]["incremental"]
     incremental.setdefault("convert", _iso)
     for bound in ("initial_value", "end_value"):
-        if isinstance(incremental.get(bound), str):
-            incremental[bound] = _moment(incremental[bound], cursor)
+        if bound in incremental:
+            incremental[bound] = _as_time(incremental[bound], cursor)
     if window:
         incremental["initial_value"] = cursor.bound(window.start)
         incremental["end_value"] = cursor.bound(window.end)
@@ -263,7 +267,7 @@ def _cursor_as_time(info: ResourceInfo, *, required: bool) -> Callable[[dict[str
         value = holder.get(leaf) if isinstance(holder, dict) else None
         if isinstance(value, str):
             with suppress(ValueError):
-                holder[leaf] = _moment(value, cursor)
+                holder[leaf] = _as_time(value, cursor)
         elif not required:
             return row  # no window to find: dlt's own rules apply
         if isinstance(holder, dict) and isinstance(holder.get(leaf), (datetime, date)):
@@ -283,8 +287,19 @@ def _cursor_as_time(info: ResourceInfo, *, required: bool) -> Callable[[dict[str
     return to_time
 
 
-def _moment(text: str, cursor: Cursor) -> datetime | date:
-    moment = datetime.fromisoformat(text)
+def _as_time(value: Any, cursor: Cursor) -> Any:
+    """A cursor value as time: ISO 8601 text, or what YAML made of it. Anything else goes as it is.
+
+    Raises:
+        ValueError: the text is no ISO 8601.
+    """
+    if cursor.data_type is None:
+        return value
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time())
+    if not isinstance(moment, datetime):
+        return value
     if cursor.data_type == "date":
         return moment.date()
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -5,6 +5,7 @@ per-partition metadata, an empty load, the table name), in one place.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -63,8 +64,8 @@ def sync_asset(
         context: dg.AssetExecutionContext, dlt: DagsterDltResource
     ) -> Iterator[dg.MaterializeResult[None] | CheckEvent]:
         windows = run_windows(context)
-        with open_pipeline(config.name, info.name) as pipeline:
-            metadata: dict[str, Any] | None = None
+        metadata: dict[str, Any] | None = None
+        with _told_in_a_sentence(config, info), open_pipeline(config.name, info.name) as pipeline:
             if spec.key in context.selected_asset_keys:
                 window = whole_window(windows)
                 metadata = _load(context, dlt, pipeline, config, info, translator, window)
@@ -90,13 +91,8 @@ def _load(
     translator: SyncTranslator,
     window: Window | None,
 ) -> dict[str, Any]:
-    """Runs the dlt pipeline; the metadata of what it did.
-
-    Raises:
-        dg.Failure: the sync failed in a way that a user can act on; never retried by Dagster.
-    """
-    session = ApiSession(info.name, config.requests)
-    try:
+    """Runs the dlt pipeline; the metadata of what it did."""
+    with ApiSession(info.name, config.requests) as session:
         require_sql(pipeline)
         source = build_source(config, info, session, window)
         events = list(
@@ -108,14 +104,6 @@ def _load(
                 loader_file_format=loader_file_format(pipeline),
             )
         )
-    except (SyncError, PipelineStepFailed) as error:
-        cause = find_sync_error(error, info.name)
-        if cause is None:
-            raise
-        # `from None`: what dlt says around it repeats it at length, with the URL and so the key.
-        raise _failure(config, info, cause) from None
-    finally:
-        session.close()
     return _metadata(pipeline, info, dict(events[0].metadata or {}), session.telemetry)
 
 
@@ -162,6 +150,23 @@ def _row_counts(
             {"dagster/partition_row_count": count}, asset_key=key, partition_key=partition_key
         )
     return {"partitions_in_run": len(windows)}
+
+
+@contextmanager
+def _told_in_a_sentence(config: SyncConfig, info: ResourceInfo) -> Iterator[None]:
+    """Turns what a user can act on into a failure that Dagster does not retry, with its facts as metadata.
+
+    Raises:
+        dg.Failure: in place of a `SyncError`, or of what dlt wrapped around one.
+    """
+    try:
+        yield
+    except (SyncError, PipelineStepFailed) as error:
+        cause = find_sync_error(error, info.name)
+        if cause is None:
+            raise
+        # `from None`: what dlt says around it repeats it at length, with the URL and so the key.
+        raise _failure(config, info, cause) from None
 
 
 def _failure(config: SyncConfig, info: ResourceInfo, error: SyncError) -> dg.Failure:

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
-from analytics_assets.config import SyncConfig
+from analytics_assets.config import AssetConfig, SyncConfig
 from analytics_assets.ingestion.contract import Contract, data_type_name
 from analytics_assets.ingestion.pipeline import destination_name
 from analytics_assets.ingestion.source import ResourceInfo
@@ -112,7 +112,7 @@ def _column(name: str, data_type: str, contract: Contract, description: str | No
     )
 
 
-def _mode(info: ResourceInfo, asset: Any) -> str:
+def _mode(info: ResourceInfo, asset: AssetConfig) -> str:
     if asset.partitions:
         return f"{asset.partitions.type} partitions of `{info.cursor.path if info.cursor else ''}`"
     return f"incremental on `{info.cursor.path}`" if info.cursor else f"full read, {info.write_disposition}"

@@ -239,3 +239,29 @@ def test_a_date_cursor_of_a_nested_field(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("RUNTIME__LOG_LEVEL", "ERROR")
     assert [row["id"] for row in build_source(config, info, session, JANUARY_5)] == [5]
     assert "from=2026-01-05&to=2026-01-06" in session.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [("2026-01-05", "2026-01-05T00%3A00%3A00Z"), ("2026-01-05T02:00:00+02:00", "2026-01-05T00%3A00%3A00Z")],
+)
+def test_an_initial_value_may_be_written_as_yaml_likes(
+    config: SyncConfig, monkeypatch: pytest.MonkeyPatch, written: str, asked: str
+) -> None:
+    monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", "k")
+    for value in (written, yaml.safe_load(written)):
+        rest_api = copy.deepcopy(config.rest_api)
+        rest_api["resources"][3]["endpoint"]["incremental"]["initial_value"] = value
+        changed = config.model_copy(update={"rest_api": rest_api})
+        session = Canned([])
+        list(build_source(changed, describe(changed)["events"], session))
+        assert f"updated_since={asked}" in session.asked[0]
+
+
+def test_an_initial_value_that_is_no_time_is_told(config: SyncConfig) -> None:
+    rest_api = copy.deepcopy(config.rest_api)
+    rest_api["resources"][3]["endpoint"]["incremental"]["initial_value"] = "1704067200"
+    with pytest.raises(
+        ValueError, match="initial_value `1704067200` is no timestamp: write it as the cursor is"
+    ):
+        describe(config.model_copy(update={"rest_api": rest_api}))
