@@ -117,6 +117,7 @@ def test_the_demo_prints_what_arrived(home: Home) -> None:
             timeout=120,
         )
         assert "data/analytics.duckdb" in process.stdout
+        assert process.stderr == ""
         rows = re.findall(r"✓ analytics_api/(\w+)\s+([\d,]+)\s+(\S+)\s+1 of 1", process.stdout)
         assert [row[0] for row in rows] == ["customers", "products", "transactions", "events"]
         assert [row[2] for row in rows] == ["-", "-", "7", "-"]
