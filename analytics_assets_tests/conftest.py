@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 import yaml
 
 from analytics_assets.demo_api.data import Row, snapshot
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
+from analytics_assets_tests.truth import query
 
 TODAY = date(2026, 2, 1)
 SHIPPED_DEFS = Path(__file__).parents[1] / "analytics_assets/defs/analytics_api/defs.yaml"
@@ -109,10 +109,7 @@ class Project:
         )
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        with duckdb.connect(str(self.database), read_only=True) as connection:
-            cursor = connection.execute("SET TimeZone = 'UTC'").execute(sql)
-            names = [column[0] for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return query(self.database, sql)
 
     @property
     def database(self) -> Path:

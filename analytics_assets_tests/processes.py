@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from analytics_assets_tests.conftest import PROJECT, DemoApi
+from analytics_assets_tests.truth import query
 
 BIN = Path(sys.executable).parent
 
@@ -58,9 +57,12 @@ class Home:
         return self.start("asset", "materialize", *module, "--select", f"analytics_api/{resource}", *options)
 
     def ids(self, table: str) -> list[Any]:
-        with duckdb.connect(str(self.folder / "data/analytics.duckdb"), read_only=True) as connection:
-            rows = connection.execute(f"SELECT id FROM analytics_api.{table} ORDER BY id").fetchall()
-            return [row[0] for row in rows]
+        rows = query(self.database, f"SELECT id FROM analytics_api.{table} ORDER BY id")
+        return [row["id"] for row in rows]
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "data/analytics.duckdb"
 
 
 def finished(process: subprocess.Popen[str]) -> str:

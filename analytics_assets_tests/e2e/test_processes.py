@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from analytics_assets_tests.conftest import DemoApi
 from analytics_assets_tests.processes import Home, dagster_dev, finished
+from analytics_assets_tests.truth import table, truth
 
 
 def test_runs_side_by_side_lose_no_row(home: Home, api: DemoApi) -> None:
@@ -104,8 +106,9 @@ def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
 
 
 def test_the_demo_prints_what_arrived(home: Home) -> None:
-    """`make demo` without its make: the table, and a second time with the same rows."""
+    """`make demo` without its make: the table, a second time the same; and every value as the API has it."""
     tables = []
+    today = datetime.now(UTC).date()
     for _ in range(2):
         process = subprocess.run(
             [sys.executable, "-m", "analytics_assets.demo"],
@@ -123,3 +126,9 @@ def test_the_demo_prints_what_arrived(home: Home) -> None:
         assert [row[2] for row in rows] == ["-", "-", "7", "-"]
         tables.append(rows)
     assert tables[0] == tables[1]
+    api = DemoApi("", today)
+    for name in ("customers", "products", "events"):
+        assert table(home.database, name) == truth(api.rows(name))
+    week = f"{today - timedelta(days=7)}"
+    assert table(home.database, "transactions") == truth(api.rows("transactions", week, f"{today}"))
+    assert datetime.now(UTC).date() == today, "the day ended while the demo ran: once more, please"

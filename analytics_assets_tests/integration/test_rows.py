@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import date, datetime
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import yaml
 
-from analytics_assets.demo_api.data import Row
 from analytics_assets.demo_api.server import serve
 from analytics_assets_tests.conftest import DemoApi, Project
+from analytics_assets_tests.truth import as_loaded, table, truth
 
-DECIMALS = {"credit_limit", "unit_price", "transaction_amount", "refunded_amount"}
-TIMESTAMPS = {"created_at", "updated_at", "discontinued_at"}
 DAYS = ("2026-01-05", "2026-01-06", "2026-01-07")
-
-
-def as_loaded(row: Row) -> dict[str, Any]:
-    """A row of the API in the types of the warehouse."""
-    loaded: dict[str, Any] = {}
-    for name, value in row.items():
-        if name in DECIMALS and value is not None:
-            loaded[name] = Decimal(value)
-        elif name in TIMESTAMPS and value is not None:
-            loaded[name] = datetime.fromisoformat(value).astimezone(UTC)
-        elif name == "address":
-            loaded |= {f"address__{key}": part for key, part in value.items()}
-        elif name != "items":
-            loaded[name] = value
-    return loaded
-
-
-def table(project: Project, name: str) -> list[dict[str, Any]]:
-    rows = project.query(f"SELECT * EXCLUDE (_dlt_id, _dlt_load_id) FROM analytics_api.{name} ORDER BY id")
-    for row in rows:
-        if "properties" in row:
-            row["properties"] = json.loads(row["properties"])
-        for column in TIMESTAMPS & row.keys():
-            if row[column] is not None:
-                assert row[column].tzinfo is not None
-                row[column] = row[column].astimezone(UTC)
-    return rows
-
-
-def truth(rows: list[Row]) -> list[dict[str, Any]]:
-    return sorted((as_loaded(row) for row in rows), key=lambda row: row["id"])
 
 
 @pytest.mark.parametrize("resource", ["customers", "products", "events"])
@@ -56,7 +20,7 @@ def test_whole_collections(project: Project, api: DemoApi, shipped_yaml: str, re
     definitions = project.definitions(shipped_yaml)
     for _ in range(2):
         assert project.run(definitions, resource).success
-        assert table(project, resource) == truth(api.rows(resource))
+        assert table(project.database, resource) == truth(api.rows(resource))
 
 
 def test_partitions_one_by_one_and_as_a_range(project: Project, api: DemoApi, shipped_yaml: str) -> None:
@@ -64,10 +28,10 @@ def test_partitions_one_by_one_and_as_a_range(project: Project, api: DemoApi, sh
     expected = truth(api.rows("transactions", DAYS[0], "2026-01-08"))
     for day in (DAYS[2], DAYS[0], DAYS[1]):
         assert project.run(definitions, "transactions", day).success
-    assert table(project, "transactions") == expected
+    assert table(project.database, "transactions") == expected
     result = project.run(definitions, "transactions", DAYS[0], DAYS[-1])
     assert result.success
-    assert table(project, "transactions") == expected
+    assert table(project.database, "transactions") == expected
     materializations = (
         event.step_materialization_data.materialization for event in result.get_asset_materialization_events()
     )
@@ -83,7 +47,7 @@ def test_the_edges_of_a_window_are_half_open(project: Project, api: DemoApi, shi
     assert project.run(project.definitions(shipped_yaml), "transactions", DAYS[0]).success
     moments = {row["created_at"] for row in api.rows("transactions", DAYS[0], DAYS[1])}
     assert {"2026-01-05T00:00:00Z", "2026-01-05T23:59:59.999999Z"} <= moments
-    assert len(table(project, "transactions")) == len(api.rows("transactions", DAYS[0], DAYS[1]))
+    assert len(table(project.database, "transactions")) == len(api.rows("transactions", DAYS[0], DAYS[1]))
 
 
 @pytest.mark.parametrize("kind", ["hourly", "weekly", "monthly"])
@@ -98,7 +62,7 @@ def test_other_partition_lengths(project: Project, api: DemoApi, shipped_yaml: s
         "monthly": ("2026-01-01", "2026-01-01", "2026-02-01"),
     }[kind]
     assert project.run(definitions, "transactions", key).success
-    assert table(project, "transactions") == truth(api.rows("transactions", since, until))
+    assert table(project.database, "transactions") == truth(api.rows("transactions", since, until))
 
 
 def test_an_empty_partition_is_green_and_empty(project: Project, shipped_yaml: str) -> None:
@@ -122,7 +86,7 @@ def test_a_late_update_replaces_the_row_it_updates(
             versions.append(
                 {row["id"]: row for row in DemoApi(url, today).rows("transactions", "2026-01-05")}
             )
-    loaded = {row["id"]: row for row in table(project, "transactions")}
+    loaded = {row["id"]: row for row in table(project.database, "transactions")}
     changed = [key for key, row in versions[1].items() if key in versions[0] and versions[0][key] != row]
     assert changed, "the demo data no longer has late updates"
     for key in versions[1]:
@@ -145,7 +109,7 @@ def test_incremental_remembers_its_cursor_in_the_destination(
         later = DemoApi(url, date(2026, 2, 3))
         assert project.run(project.definitions(shipped_yaml), "events").success
         assert later.request_counts()["/v1/events"] == 1
-        assert table(project, "events") == truth(later.rows("events"))
+        assert table(project.database, "events") == truth(later.rows("events"))
 
 
 def test_nested_lists_become_child_tables(project: Project, api: DemoApi, shipped_yaml: str) -> None:
@@ -176,6 +140,6 @@ def test_of_two_versions_of_a_row_the_newest_wins(project: Project, api: DemoApi
         }
     )
     assert project.run(project.definitions(shipped_yaml), "transactions", DAYS[0]).success
-    [row] = [row for row in table(project, "transactions") if row["id"] == older["id"]]
+    [row] = [row for row in table(project.database, "transactions") if row["id"] == older["id"]]
     assert row["status"] == "newest"
     assert row["updated_at"] == datetime.fromisoformat(spoiled["updated_at"])
