@@ -130,7 +130,7 @@ class AssetConfig(_Strict):
 class SyncConfig(_Strict):
     """One API: the `attributes` of a `defs.yaml`."""
 
-    name: str = Field(description="dlt source, schema and dataset name; asset-key prefix; Dagster group.")
+    name: str = Field(description="Dataset; prefix of asset keys; Dagster group; section of the secret.")
     rest_api: dict[str, Any] = Field(description="dlt's RESTAPIConfig, verbatim; the secret stays outside.")
     requests: RequestsConfig = RequestsConfig()
     assets: dict[str, AssetConfig] = Field(default_factory=dict, description="By dlt resource name.")

@@ -132,6 +132,13 @@ def test_workspace_and_pyproject_name_the_same_module() -> None:
     assert importlib.import_module(module).defs is defs
 
 
+def test_the_readmes_first_example_is_right(project: Project) -> None:
+    readme = (PROJECT / "README.md").read_text()
+    example = readme.split("```yaml\n")[1].split("```")[0]
+    graph = project.definitions(example).resolve_asset_graph()
+    assert [key.to_user_string() for key in graph.materializable_asset_keys] == ["my_api/orders"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key", "sentence"),
     [
