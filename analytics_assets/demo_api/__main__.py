@@ -6,7 +6,7 @@ import argparse
 import sys
 from datetime import date
 
-from analytics_assets.demo_api.server import DEFAULT_KEY, DEFAULT_PORT, create_app, make_server
+from analytics_assets.demo_api.server import DEFAULT_KEY, DEFAULT_PORT, create_app, listen, make_server
 
 
 def main() -> None:
@@ -16,10 +16,15 @@ def main() -> None:
     parser.add_argument("--api-key", default=DEFAULT_KEY)
     parser.add_argument("--today", type=date.fromisoformat, help="serve the data of this day (YYYY-MM-DD)")
     options = parser.parse_args()
-    app = create_app(api_key=options.api_key, today=options.today)
+    try:
+        listener = listen(options.port)
+    except OSError as error:
+        sys.exit(
+            f"Port {options.port} is taken ({error.strerror}): end what listens there, or choose another with --port"
+        )
     sys.stdout.write(f"Demo API on http://127.0.0.1:{options.port} (Ctrl-C ends it)\n")
     sys.stdout.flush()
-    make_server(app, options.port).run()
+    make_server(create_app(api_key=options.api_key, today=options.today)).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -209,13 +209,21 @@ def _protocol(app: Starlette) -> type[H11Protocol]:
     return _Protocol
 
 
-def make_server(app: Starlette, port: int) -> uvicorn.Server:
-    """A uvicorn server for `app` on 127.0.0.1; port 0 takes a free one."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app, host="127.0.0.1", port=port, http=_protocol(app), lifespan="off", log_level="warning"
-        )
-    )
+def listen(port: int) -> socket.socket:
+    """A socket on 127.0.0.1; port 0 takes a free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener
+
+
+def make_server(app: Starlette) -> uvicorn.Server:
+    """A uvicorn server for `app`, to be run on a socket of `listen`."""
+    return uvicorn.Server(uvicorn.Config(app, http=_protocol(app), lifespan="off", log_level="warning"))
 
 
 @contextmanager
@@ -231,12 +239,11 @@ def serve(
         patience: seconds to wait for it to start.
 
     Raises:
-        RuntimeError: it did not start, usually because the port is taken.
+        OSError: the port is taken.
+        RuntimeError: it did not start in time.
     """
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    server = make_server(create_app(api_key=api_key, today=today), port)
+    listener = listen(port)
+    server = make_server(create_app(api_key=api_key, today=today))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     give_up = time.monotonic() + patience

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from datetime import date, timedelta
 from typing import Any
@@ -128,6 +130,15 @@ def test_a_shifting_offset(api: DemoApi) -> None:
     shifted = get(api, limit=100).json()
     assert shifted["total"] == clean["total"] - 7
     assert shifted["data"][:10] == clean["data"][7:17]
+
+
+def test_a_taken_port_is_told_in_a_sentence(api: DemoApi) -> None:
+    port = api.url.rpartition(":")[2]
+    program = [sys.executable, "-m", "analytics_assets.demo_api", "--port", port]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"Port {port} is taken (Address already in use): end what listens there")
 
 
 def test_a_fault_with_a_typo_is_refused(api: DemoApi) -> None:
