@@ -1,7 +1,8 @@
 """The one door to the network: every request of a sync goes through here.
 
-What belongs here: retries, the halt that follows the last one, and the count of what was asked. A response
-that is no error passes through untouched to dlt's paginators and hooks.
+What belongs here: retries, the halt that follows the last one, what can be seen of an answer that does not
+fit the config, and the count of what was asked. A response that is no error passes through untouched to dlt's
+paginators and hooks.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from dlt.common.jsonpath import find_values
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.exceptions import (
@@ -73,19 +75,31 @@ class ApiSession(Session):
     Args:
         resource: dlt resource it works for.
         config: retries, backoff and the statuses worth a retry.
+        data_selector: where the first answer has its rows; None to not look.
+        may_repeat: whether one page may be asked for twice, as for a resource that follows its parent's rows.
         sleep: waits that many seconds; injected by tests.
 
     Raises:
         SyncHalted: from `send`, after the last retry of a network error or of a status in
-            `retry_statuses`, and at once for any other error status.
+            `retry_statuses`, at once for any other error status, and for paging that goes round in circles.
+        UnreadableAnswerError: from `send`, where `data_selector` finds nothing.
     """
 
     def __init__(
-        self, resource: str, config: RequestsConfig, sleep: Callable[[float], None] = time.sleep
+        self,
+        resource: str,
+        config: RequestsConfig,
+        *,
+        data_selector: str | None = None,
+        may_repeat: bool = True,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__()
         self.telemetry = Telemetry()
         self._resource = resource
+        self._data_selector = data_selector
+        self._may_repeat = may_repeat
+        self._asked: set[str] = set()
         adapter = _RetryingAdapter(resource, config, self.telemetry, sleep)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -93,13 +107,41 @@ class ApiSession(Session):
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
         """Sends one request of dlt's client."""
         kwargs.setdefault("timeout", (CONNECT_TIMEOUT, READ_TIMEOUT))
+        page = request.method == "GET" and kwargs.get("allow_redirects", True)
+        if page and not self._may_repeat:
+            self._refuse_circles(request)
         try:
-            return super().send(request, **kwargs)
+            response = super().send(request, **kwargs)
         except HTTPError as error:
             # dlt's response hook: no `response_actions` of the user took this status.
             raise _halted(self._resource, request, error.response) from None
         except _DEAD_ENDS as error:
             raise SyncHalted(self._resource, _endpoint(request), None, 1, _dead_end(error)) from None
+        if page and self._data_selector and response.ok:
+            self._find_rows(request, response, self._data_selector)
+            self._data_selector = None  # the first page tells
+        return response
+
+    def _refuse_circles(self, request: PreparedRequest) -> None:
+        url = request.url or ""
+        if url in self._asked:
+            reason = (
+                "the same page was asked for twice: the paginator does not fit the API; check its parameters"
+            )
+            raise SyncHalted(self._resource, _endpoint(request), None, 1, reason)
+        self._asked.add(url)
+
+    def _find_rows(self, request: PreparedRequest, response: Response, data_selector: str) -> None:
+        try:
+            body = response.json()
+        except JSONDecodeError:
+            return  # dlt will say so
+        if not find_values(data_selector, body):
+            has = f", which has {', '.join(sorted(body))}" if isinstance(body, dict) else ""
+            raise UnreadableAnswerError(
+                f"{self._resource}: data_selector `{data_selector}` finds nothing in the answer of "
+                f"{_endpoint(request)}{has}"
+            )
 
 
 class _RetryingAdapter(HTTPAdapter):

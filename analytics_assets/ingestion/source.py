@@ -68,6 +68,7 @@ class ResourceInfo:
         table: its table in the warehouse.
         method: HTTP method of its endpoint.
         path: path template of its endpoint.
+        data_selector: where its endpoint's answers have their rows, as written; None where dlt is to find out.
         parent: the resource it takes values from, if any.
         selected: False for a resource that only serves others (dlt's `selected: false`).
         write_disposition: `replace`, `merge`, `append` or `skip`.
@@ -79,6 +80,7 @@ class ResourceInfo:
     table: str
     method: str
     path: str
+    data_selector: str | None
     parent: str | None
     selected: bool
     write_disposition: str
@@ -110,6 +112,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             table=column_name(str(built.table_name)),
             method=str(endpoint.get("method") or "GET").upper(),
             path=str(endpoint.get("path") or ""),
+            data_selector=endpoint.get("data_selector"),
             parent=resolved[0].resolve_config["resource"] if resolved else None,
             selected=built.selected,
             write_disposition=str(

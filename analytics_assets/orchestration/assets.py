@@ -92,7 +92,10 @@ def _load(
     window: Window | None,
 ) -> dict[str, Any]:
     """Runs the dlt pipeline; the metadata of what it did."""
-    with ApiSession(info.name, config.requests) as session:
+    # Through its parent's rows a resource asks other endpoints, and the same page for two equal parents.
+    alone = info.parent is None
+    selector = info.data_selector if alone else None
+    with ApiSession(info.name, config.requests, data_selector=selector, may_repeat=not alone) as session:
         require_sql(pipeline)
         source = build_source(config, info, session, window)
         events = list(

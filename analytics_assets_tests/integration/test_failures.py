@@ -119,6 +119,39 @@ def test_an_answer_that_cannot_be_read_is_told_without_its_rows(
     assert "secret row" not in str(failure.description)
 
 
+def test_a_data_selector_that_finds_nothing_leaves_the_table_as_it_was(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    """dlt takes it for an empty answer, and would empty the table."""
+    assert project.run(project.definitions(shipped_yaml), "products").success
+    wrong = shipped_yaml.replace("data_selector: data", "data_selector: rows")
+    failure = failure_of(project.run(project.definitions(wrong), "products"))
+    assert str(failure.description) == (
+        "products: data_selector `rows` finds nothing in the answer of GET /v1/products, which has data, total"
+    )
+    assert project.query("SELECT count(*) AS n FROM analytics_api.products") == [
+        {"n": len(api.rows("products"))}
+    ]
+
+
+def test_paging_that_goes_round_in_circles_is_stopped(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    """The API does not know the parameter, and gives the first page for ever."""
+    document = yaml.safe_load(shipped_yaml)
+    circling = {
+        "name": "products",
+        "endpoint": {
+            "path": "/v1/events",
+            "paginator": {"type": "cursor", "cursor_path": "total", "cursor_param": "cursor"},
+        },
+    }
+    document["attributes"]["rest_api"]["resources"][1] = circling
+    failure = failure_of(project.run(project.definitions(yaml.safe_dump(document)), "products"))
+    assert "the same page was asked for twice: the paginator does not fit the API" in str(failure.description)
+    assert api.request_counts()["/v1/events"] == 2
+
+
 def test_rows_that_are_no_objects_are_told(project: Project, api: DemoApi, shipped_yaml: str) -> None:
     api.set_faults({"path": "/v1/events", "body": '{"data": [7], "total": 1}'})
     failure = failure_of(project.run(project.definitions(shipped_yaml), "events"))
