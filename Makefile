@@ -14,8 +14,8 @@ help: ## list the commands
 
 setup: $(STAMP) ## install everything into .venv (the other commands do it themselves)
 
-# Everything by hash (the lock is complete: no resolving), then this package itself, with what is already there. One `dagster` process makes the
-# instance's databases: many at once would race.
+# Everything by hash (the lock is complete: no resolving), then this package itself, with what is already there.
+# One `dagster` process makes the instance's databases: many at once would race.
 $(STAMP): requirements.lock pyproject.toml setup.py
 	@echo "Installing into $(VENV) (once; a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,8 +1,9 @@
-"""`RestApiSync`: one config in, Dagster definitions out. Assembly, no logic.
+"""`RestApiSync`: one config in, Dagster definitions out. Assembly, and the checks only dlt and Dagster can make.
 
 The Python form is the same object as the YAML: `RestApiSync(name=…, rest_api={…}).build_defs(context)`.
 """
 
+from functools import cached_property
 from typing import Any, Self
 
 import dagster as dg
@@ -12,13 +13,13 @@ from pydantic import BaseModel, model_validator
 
 from analytics_assets.config import AssetConfig, SyncConfig
 from analytics_assets.ingestion.errors import UnfitCursorError
-from analytics_assets.ingestion.source import describe
+from analytics_assets.ingestion.source import ResourceInfo, describe
 from analytics_assets.orchestration.assets import sync_asset
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.schedules import sync_schedule
 from analytics_assets.orchestration.sensors import failure_sensor
 from analytics_assets.orchestration.translator import SyncTranslator
-from analytics_assets.rest_api import error_at, has_template, is_template
+from analytics_assets.rest_api import error_at, has_template, is_template, unbuildable
 
 _DLT = DagsterDltResource()  # one object: Dagster merges several APIs' resources only if they are the same
 
@@ -37,6 +38,11 @@ class RestApiSync(SyncConfig, dg.Component):
         written = attributes.model_dump(mode="python", exclude_unset=True) if attributes else {}
         return cls(**context.resolution_context.resolve_value(written))
 
+    @cached_property
+    def resources(self) -> dict[str, ResourceInfo]:
+        """What is known of each dlt resource before any run, by name."""
+        return describe(self)
+
     @model_validator(mode="after")
     def _dlt_can_build_it(self) -> Self:
         if any(is_template(one) for one in (self.name, self.rest_api, self.assets)):
@@ -45,12 +51,11 @@ class RestApiSync(SyncConfig, dg.Component):
         if has_template({**self.rest_api, "client": client}):
             return self  # looked at again once it is rendered
         try:
-            describe(self)
+            _ = self.resources
         except UnfitCursorError as error:
             raise error_at(("assets", error.resource, "partitions"), str(error)) from error
         except (DltException, ValueError, TypeError) as error:
-            sentence = " ".join(str(error).split())
-            raise error_at(("rest_api",), f"dlt cannot build this source: {sentence}") from error
+            raise unbuildable(error) from error
         return self
 
     @model_validator(mode="after")
@@ -70,11 +75,10 @@ class RestApiSync(SyncConfig, dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster's shape
         """Assets, endpoints, jobs, schedules and the failure sensor of this API."""
-        infos = describe(self)
-        translator = SyncTranslator(self, infos)
+        translator = SyncTranslator(self, self.resources)
         assets: list[Any] = []
         schedules = []
-        for info in infos.values():
+        for info in self.resources.values():
             assets.append(translator.api_spec(info))
             if not info.selected:
                 continue

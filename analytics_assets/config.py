@@ -1,6 +1,7 @@
 """The grammar of a `defs.yaml`: what may be written in `attributes`, and what a mistake is told.
 
-What belongs here: the models, and every rule that can be checked without a network, a secret or a database.
+What belongs here: the models, and every rule that needs no network, secret or database; those of `rest_api`
+alone are in `rest_api.py`.
 A broken rule is a pydantic error located at the key it is about, so that Dagster can add the file and line.
 What does not: Dagster, and anything that happens in a run.
 """
@@ -25,11 +26,13 @@ from analytics_assets.rest_api import (
     NAME,
     Location,
     check_rest_api,
+    disposition_of,
     error_at,
     expand,
     has_template,
     is_template,
     suggestion,
+    unbuildable,
 )
 
 
@@ -184,7 +187,7 @@ class SyncConfig(_Strict):
         try:
             resource = expand(self.rest_api)[name]
         except ValueError as error:
-            raise error_at(("rest_api",), f"dlt cannot build this source: {error}") from error
+            raise unbuildable(error) from error
         incremental = resource["endpoint"].get("incremental") if isinstance(resource, dict) else None
         if not isinstance(resource, dict) or not incremental:
             raise error_at(
@@ -202,10 +205,7 @@ class SyncConfig(_Strict):
                     here,
                     f"`{name}` is partitioned, so each partition sets {bound}: remove it from incremental",
                 )
-        disposition = resource.get("write_disposition") or "append"
-        if isinstance(disposition, dict):
-            disposition = disposition.get("disposition")
-        if disposition != "merge" or not resource.get("primary_key"):
+        if disposition_of(resource.get("write_disposition")) != "merge" or not resource.get("primary_key"):
             raise error_at(
                 here,
                 f"`{name}` is partitioned, so loading a partition again must replace its rows: "

@@ -68,6 +68,17 @@ def error_at(location: Location, message: str) -> ValidationError:
     return ValidationError.from_exception_data("defs.yaml", [error])
 
 
+def unbuildable(error: Exception) -> ValidationError:
+    """What dlt says when it cannot make a source of a config, as an error of `rest_api`."""
+    sentence = " ".join(str(error).split())
+    return error_at(("rest_api",), f"dlt cannot build this source: {sentence}")
+
+
+def disposition_of(hint: Any) -> str:
+    """A write disposition, written short or as a mapping with a strategy: `merge`; dlt's default is `append`."""
+    return str((hint.get("disposition") if isinstance(hint, dict) else hint) or "append")
+
+
 def suggestion(word: str, known: frozenset[str] | list[str]) -> str:
     """`; did you mean …?` for the nearest of `known`, or nothing where none is near."""
     matches = get_close_matches(word, sorted(known), n=1)
@@ -144,20 +155,25 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
             yield index, resource
 
 
-def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Every `auth` written as text or mapping, with its place: the client's, and those of endpoints."""
-    places: list[tuple[Location, Any]] = [(("client", "auth"), (rest_api.get("client") or {}).get("auth"))]
+def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Everything that may have an `auth` and `headers`, with its place: the client, and every endpoint."""
+    yield ("client",), rest_api.get("client") or {}
     holders: list[tuple[Location, Any]] = [(("resource_defaults",), rest_api.get("resource_defaults") or {})]
     holders += [(("resources", index), one) for index, one in _dicts(rest_api.get("resources"))]
     for place, holder in holders:
         endpoint = holder.get("endpoint")
         if isinstance(endpoint, dict):
-            places.append(((*place, "endpoint", "auth"), endpoint.get("auth")))
-    for place, auth in places:
+            yield (*place, "endpoint"), endpoint
+
+
+def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Every `auth` written as text or mapping, with its place."""
+    for place, client in _clients(rest_api):
+        auth = client.get("auth")
         if isinstance(auth, str):
-            yield place, {"type": auth}  # dlt's shorthand
+            yield (*place, "auth"), {"type": auth}  # dlt's shorthand
         elif isinstance(auth, dict):
-            yield place, auth
+            yield (*place, "auth"), auth
 
 
 def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
@@ -171,11 +187,8 @@ def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
 
 
 def _check_secrets_stay_out(rest_api: dict[str, Any]) -> None:
-    _check_headers(("client",), (rest_api.get("client") or {}).get("headers"))
-    for index, resource in _dicts(rest_api.get("resources")):
-        endpoint = resource.get("endpoint")
-        if isinstance(endpoint, dict):
-            _check_headers(("resources", index, "endpoint"), endpoint.get("headers"))
+    for place, client in _clients(rest_api):
+        _check_headers((*place, "headers"), client.get("headers"))
     for place, auth in _auths(rest_api):
         for field in _secret_fields(auth):
             if auth.get(field) is not None:
@@ -246,7 +259,7 @@ def _check_headers(place: Location, headers: Any) -> None:
     for name in headers if isinstance(headers, dict) else ():
         if str(name).lower() in _SECRET_HEADERS:
             raise error_at(
-                (*place, "headers", name),
+                (*place, name),
                 f"`{name}` carries a secret, which does not belong in this file: remove it, and write "
                 f"`auth: {{type: api_key, name: {name}, location: header}}`, or `auth: bearer`",
             )

@@ -63,13 +63,9 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
 class _BadRequestError(Exception):
     """The request is wrong; the message says why."""
 
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-
 
 async def _bad_request(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=getattr(error, "status", 400))
+    return JSONResponse({"error": str(error)}, status_code=400)
 
 
 class _Api:
@@ -227,22 +223,18 @@ def make_server(app: Starlette) -> uvicorn.Server:
 
 
 @contextmanager
-def serve(
-    *, api_key: str = DEFAULT_KEY, today: date | None = None, port: int = 0, patience: float = 10
-) -> Iterator[str]:
-    """Runs the demo API in a thread for the length of a `with` block; gives its base URL.
+def serve(*, api_key: str = DEFAULT_KEY, today: date | None = None, patience: float = 10) -> Iterator[str]:
+    """Runs the demo API on a free port, in a thread, for the length of a `with` block; gives its base URL.
 
     Args:
         api_key: the key it asks for.
         today: the day whose data it serves; the current UTC day if absent.
-        port: 0 takes a free one.
         patience: seconds to wait for it to start.
 
     Raises:
-        OSError: the port is taken.
         RuntimeError: it did not start in time.
     """
-    listener = listen(port)
+    listener = listen(0)
     server = make_server(create_app(api_key=api_key, today=today))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

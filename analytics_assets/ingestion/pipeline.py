@@ -1,4 +1,4 @@
-"""The dlt pipeline of one run: where it loads to, its working directory, and the one-writer lock.
+"""The dlt pipeline of one run: where it loads to, its working directory, and its locks.
 
 What belongs here: everything between a dlt source and a destination that several runs could fight over.
 """

@@ -28,7 +28,7 @@ from analytics_assets.ingestion.errors import (
     UnfitCursorError,
     UnreadableAnswerError,
 )
-from analytics_assets.rest_api import PLACEHOLDER, expand, with_secrets
+from analytics_assets.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,6 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
         endpoint = written["endpoint"] if isinstance(written, dict) else {}
         resolved = parents[name]
         contract = contract_of(built)
-        disposition = built.write_disposition
         described[name] = ResourceInfo(
             name=name,
             table=column_name(str(built.table_name)),
@@ -115,9 +114,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             data_selector=endpoint.get("data_selector"),
             parent=resolved[0].resolve_config["resource"] if resolved else None,
             selected=built.selected,
-            write_disposition=str(
-                disposition["disposition"] if isinstance(disposition, dict) else disposition
-            ),
+            write_disposition=disposition_of(built.write_disposition),
             contract=contract,
             cursor=_cursor(name, endpoint.get("incremental"), contract, config.asset(name).partitions),
         )

@@ -68,12 +68,11 @@ class Table:
             return [0] * len(windows)
         if cursor.column not in self.columns:
             return None  # nested, and kept as JSON
-        column = self._quote(cursor.column)
-        one = f"SELECT COUNT(*) FROM {self.name} WHERE {column} >= %s AND {column} < %s"  # noqa: S608
-        return [
-            int(self._rows(one, cursor.bound(window.start), cursor.bound(window.end))[0][0])
-            for window in windows
-        ]
+        counts = []
+        for window in windows:
+            within, bounds = self._within(cursor, window)
+            counts.append(int(self._rows(f"SELECT COUNT(*) FROM {self.name} WHERE {within}", *bounds)[0][0]))  # noqa: S608
+        return counts
 
     def null_report(self, window: Window | None) -> NullReport:
         """NULLs against the contract, in `window` or in the whole table.
@@ -120,11 +119,12 @@ class Table:
         cursor = self._info.cursor
         if window is None or cursor is None or cursor.column not in self.columns:
             return "1 = 1", []
+        within, bounds = self._within(cursor, window)
+        return f"({self._quote(cursor.column)} IS NULL OR {within})", bounds
+
+    def _within(self, cursor: Cursor, window: Window) -> tuple[str, list[Any]]:
         column = self._quote(cursor.column)
-        return (
-            f"({column} IS NULL OR {column} >= %s AND {column} < %s)",
-            [cursor.bound(window.start), cursor.bound(window.end)],
-        )
+        return f"{column} >= %s AND {column} < %s", [cursor.bound(window.start), cursor.bound(window.end)]
 
     def _quote(self, name: str) -> str:
         return str(self._sql.escape_column_name(name))

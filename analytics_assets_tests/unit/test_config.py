@@ -211,6 +211,12 @@ MISTAKES = [
         ("rest_api", "client", "headers", "X-Api-Key"),
         "`auth: {type: api_key, name: X-Api-Key, location: header}`",
     ),
+    (
+        ("rest_api", "resource_defaults", "endpoint", "headers"),
+        {"Authorization": "Bearer x"},
+        ("rest_api", "resource_defaults", "endpoint", "headers", "Authorization"),
+        "`Authorization` carries a secret",
+    ),
     # Requests.
     (("requests", "max_retries"), -1, ("requests", "max_retries"), "greater than or equal to 0"),
     (("requests", "backoff_factor"), "fast", ("requests", "backoff_factor"), "should be a valid number"),
