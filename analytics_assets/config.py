@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -59,15 +59,28 @@ class _Strict(BaseModel):
 
 
 class RequestsConfig(_Strict):
-    """How the one door to the network behaves when the API does not."""
+    """How the one door to the network behaves: its pace, its patience, and when it gives up."""
 
     max_retries: int = Field(3, ge=0, le=10, description="Retries after the first attempt.")
     backoff_factor: float = Field(
         2, gt=0, le=60, description="Seconds before the first retry; doubles at each further one."
     )
-    retry_statuses: frozenset[int] = Field(
+    retry_statuses: frozenset[Annotated[int, Field(ge=400, le=599)]] = Field(
         frozenset({429, 500, 502, 503, 504}),
         description="HTTP statuses worth another try; any other error status fails at once.",
+    )
+    max_retry_delay: float = Field(
+        300, gt=0, le=3600, description="Seconds; the most that a Retry-After or a rate limit is waited for."
+    )
+    connect_timeout: float = Field(10, gt=0, le=600, description="Seconds to wait for a connection.")
+    read_timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for the next bytes.")
+    max_in_flight: int = Field(8, ge=1, le=128, description="Requests of this API at the same time.")
+    requests_per_second: float | None = Field(
+        None, gt=0, description="At most so many requests of this API; no limit if absent."
+    )
+    page_overlap: bool = Field(
+        True,
+        description="Ask for one row of the page before with each page of offset paging: proof that none moved.",
     )
 
 

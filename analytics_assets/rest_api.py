@@ -122,13 +122,13 @@ def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
 
 
 def with_secrets(
-    rest_api: dict[str, Any], secret: Callable[[str], str], token_session: Session | None = None
+    rest_api: dict[str, Any], secret: Callable[[str, str], str], token_session: Session | None = None
 ) -> dict[str, Any]:
     """A copy of a REST API config in which `secret` has given a value to every secret field left open.
 
     Args:
         rest_api: the config as written.
-        secret: gives the value of a field, such as `api_key`.
+        secret: gives the value of a field, such as `api_key`, of an auth type.
         token_session: what an OAuth2 token is asked for with; dlt's own session if None.
     """
     copied: dict[str, Any] = _copy(rest_api)
@@ -136,7 +136,8 @@ def with_secrets(
         holder: Any = copied
         for part in place[:-1]:
             holder = holder[part]
-        given = {field: secret(field) for field in _secret_fields(auth) if not auth.get(field)}
+        auth_type = str(auth.get("type", "bearer"))
+        given = {field: secret(field, auth_type) for field in _secret_fields(auth) if not auth.get(field)}
         session = {"session": token_session} if token_session and auth.get("type") == _OAUTH2 else {}
         holder["auth"] = {**auth, **given, **session}
     return copied
@@ -267,7 +268,7 @@ def _check_headers(place: Location, headers: Any) -> None:
 
 def _check_against_dlt(rest_api: dict[str, Any]) -> None:
     try:
-        validate_dict(RESTAPIConfig, with_secrets(rest_api, lambda _: PLACEHOLDER), path=".")
+        validate_dict(RESTAPIConfig, with_secrets(rest_api, lambda *_: PLACEHOLDER), path=".")
     except DictValidationException as error:
         raise _located(error, rest_api) from None
 

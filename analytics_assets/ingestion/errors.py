@@ -40,6 +40,22 @@ class WarehouseBusyError(SyncError):
     """A program that is not ours has the DuckDB file open for writing."""
 
 
+class RowsMovedError(SyncError):
+    """Rows moved while they were read page by page, so that some may be missing or doubled: read them anew."""
+
+    def for_good(self, resource: str, times: int) -> RowsMovedError:
+        """That reading them anew did not help.
+
+        Args:
+            resource: dlt resource name.
+            times: how often they were read.
+        """
+        return RowsMovedError(
+            f"{resource}: rows moved while they were read, {times} times over: {self}; nothing was loaded. Have the "
+            "API sort them by a field that does not change (endpoint.params), or sync when it is quiet"
+        )
+
+
 class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name users read
     """The API would not answer, and the sync stopped asking.
 
@@ -49,16 +65,40 @@ class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name us
         status: HTTP status of the last answer; None where there was none.
         attempts: requests made for this page, the first included.
         reason: what went wrong, in a few words.
+        seen_by: a resource of the same source that was not asked for because of it, if it is about that one.
     """
 
-    def __init__(self, resource: str, endpoint: str, status: int | None, attempts: int, reason: str) -> None:
+    def __init__(
+        self,
+        resource: str,
+        endpoint: str,
+        status: int | None,
+        attempts: int,
+        reason: str,
+        seen_by: str | None = None,
+    ) -> None:
         self.resource = resource
         self.endpoint = endpoint
         self.status = status
         self.attempts = attempts
         self.reason = reason
+        self.seen_by = seen_by
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        super().__init__(f"{resource}: halted after {tries} of {endpoint}: {reason}")
+        halted = f"halted after {tries} of {endpoint}: {reason}"
+        super().__init__(
+            f"{resource}: {halted}"
+            if seen_by is None
+            else f"{seen_by}: not asked for, as {resource} {halted}"
+        )
 
-    def __reduce__(self) -> tuple[type[SyncHalted], tuple[str, str, int | None, int, str]]:
-        return SyncHalted, (self.resource, self.endpoint, self.status, self.attempts, self.reason)
+    def as_seen_by(self, resource: str) -> SyncHalted:
+        """The same halt, as `resource` of the same source is told of it."""
+        if resource == self.resource:
+            return self
+        return SyncHalted(
+            self.resource, self.endpoint, self.status, self.attempts, self.reason, seen_by=resource
+        )
+
+    def __reduce__(self) -> tuple[type[SyncHalted], tuple[str, str, int | None, int, str, str | None]]:
+        facts = (self.resource, self.endpoint, self.status, self.attempts, self.reason, self.seen_by)
+        return SyncHalted, facts

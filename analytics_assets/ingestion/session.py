@@ -1,220 +1,244 @@
 """The one door to the network: every request of a sync goes through here.
 
-What belongs here: retries, the halt that follows the last one, what can be seen of an answer that does not
-fit the config, and the count of what was asked. A response that is no error passes through untouched to dlt's
-paginators and hooks.
+dlt's unchanged `rest_api_source` gets it as `client.session`. What belongs here: what a request of dlt's client
+becomes, one exchange or a large virtual page of many, and what its failure is told as. How an exchange is
+made is `transport.py`, which page is next `pagination.py`, what an answer says `answers.py`.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
-from urllib.parse import urlsplit
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, Self
 
-from dlt.common.jsonpath import find_values
+from dlt.sources.helpers.rest_client.auth import (
+    APIKeyAuth,
+    BearerTokenAuth,
+    HttpBasicAuth,
+    OAuth2ClientCredentials,
+)
+from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from requests import PreparedRequest, Response, Session
-from requests.adapters import HTTPAdapter
-from requests.exceptions import (
-    ChunkedEncodingError,
-    ContentDecodingError,
-    HTTPError,
-    InvalidHeader,
-    InvalidSchema,
-    InvalidURL,
-    JSONDecodeError,
-    MissingSchema,
-    RequestException,
-    SSLError,
-    Timeout,
-    TooManyRedirects,
-)
-from requests.exceptions import (
-    ConnectionError as RequestsConnectionError,
-)
-from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, stop_after_attempt
-from urllib3.exceptions import InvalidHeader as InvalidRetryAfter
-from urllib3.util import Retry
+from requests.exceptions import HTTPError, JSONDecodeError, RequestException
+from requests.utils import get_encoding_from_headers
 
-from analytics_assets.config import RequestsConfig
+from analytics_assets.ingestion.answers import Content
 from analytics_assets.ingestion.errors import SyncError, SyncHalted, UnreadableAnswerError
+from analytics_assets.ingestion.gate import Gate
+from analytics_assets.ingestion.pagination import Ask, Numbers, Page, Rider, Row, Sweep
+from analytics_assets.ingestion.redaction import Secrets
+from analytics_assets.ingestion.telemetry import Telemetry
+from analytics_assets.ingestion.transport import (
+    Target,
+    Transport,
+    dead_end_reason,
+    endpoint_of,
+    status_reason,
+)
 
-log = logging.getLogger("analytics_assets")
-
-CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 60.0
-MAX_WAIT = 300.0
-"""Seconds; also the most a Retry-After header is obeyed (dlt's own limit)."""
-
-_NETWORK_ERRORS = (RequestsConnectionError, Timeout, ChunkedEncodingError, ContentDecodingError)
-_DEAD_ENDS = (SSLError, InvalidURL, InvalidSchema, MissingSchema, InvalidHeader, TooManyRedirects)
-"""No other try helps. Like `HTTPError`, their text holds the URL or a header, and with it the key."""
-_CLIENT_HINTS = {
-    401: "the API does not accept the key: check the secret",
-    403: "the key may not read this: check the secret and its rights",
-    404: "there is no such endpoint: check base_url and path",
-}
+_VIRTUAL_ROWS, _VIRTUAL_BYTES, _VIRTUAL_SECONDS = 25_000, 64_000_000, 10.0
+"""Where a virtual page ends, whichever comes first. Fewer and larger pages cost dlt less, and memory more."""
 
 
-@dataclass
-class Telemetry:
-    """What a sync asked of the API."""
+_PLAIN_AUTHS = (APIKeyAuth, BearerTokenAuth, HttpBasicAuth, OAuth2ClientCredentials, type(None))
+"""Those that do not look at what they sign, so that one signature does for many pages."""
 
-    requests: int = 0
-    retries: int = 0
-    seconds_waited: float = 0.0
-    bytes_received: int = 0
+
+class VirtualPage(Response):
+    """Many pages of the API as the one that dlt asked for; its JSON is the list of their rows.
+
+    Attributes:
+        has_more: whether there are rows to come.
+    """
+
+    def __init__(self, request: PreparedRequest, rows: list[Row], *, has_more: bool) -> None:
+        super().__init__()
+        self.status_code = 200
+        self.request = request
+        self.url = str(request.url)
+        self.has_more = has_more
+        self._rows = rows
+
+    def json(self, **_: Any) -> list[Row]:
+        """The rows."""
+        return self._rows
 
 
 class ApiSession(Session):
-    """A requests session that retries, counts, and raises `SyncHalted` when the API would not answer.
+    """A requests session that asks politely, believes only what an answer says, and stops where it must.
+
+    A context manager: its threads and its hold on log records end with the block.
 
     Args:
         resource: dlt resource it works for.
-        config: retries, backoff and the statuses worth a retry.
-        data_selector: where the first answer has its rows; None to not look.
+        gate: what it shares with the other requests of its source in this process.
+        run: requests of one run halt together, and a new run begins anew.
+        secrets: of the source.
+        telemetry: counts.
         may_repeat: whether one page may be asked for twice, as for a resource that follows its parent's rows.
         sleep: waits that many seconds; injected by tests.
 
     Raises:
-        SyncHalted: from `send`, after the last retry of a network error or of a status in
-            `retry_statuses`, at once for any other error status, and for paging that goes round in circles.
-        UnreadableAnswerError: from `send`, where `data_selector` finds nothing.
+        SyncHalted: from `send`, after the last retry of a network error or of a status in `retry_statuses`, at
+            once for any other error status, for paging that goes round in circles, and where another
+            request of the source has halted before.
+        RowsMovedError: from `send`, where rows moved while they were read.
+        UnreadableAnswerError: from `send`, where an answer does not fit the config.
     """
 
     def __init__(
         self,
         resource: str,
-        config: RequestsConfig,
+        gate: Gate,
+        run: str,
+        secrets: Secrets,
+        telemetry: Telemetry,
         *,
-        data_selector: str | None = None,
         may_repeat: bool = True,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         super().__init__()
-        self.telemetry = Telemetry()
         self._resource = resource
-        self._data_selector = data_selector
+        self._max_in_flight = gate.config.max_in_flight
+        self._telemetry = telemetry
         self._may_repeat = may_repeat
         self._asked: set[str] = set()
-        adapter = _RetryingAdapter(resource, config, self.telemetry, sleep)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
+        self._last_body = b""
+        self._sweeps: list[Sweep] = []
+        self._block = ExitStack()
+        self._block.enter_context(secrets.out_of_logs())
+        self._threads = ThreadPoolExecutor(self._max_in_flight, thread_name_prefix=f"{resource}-page")
+        self._transport = Transport(resource, gate, gate.enter(run), secrets, telemetry, sleep)
+        self.mount("http://", self._transport)
+        self.mount("https://", self._transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Self:
+        """Itself: dlt copies the config it is in, and there is one door."""
+        return self
+
+    def close(self) -> None:
+        """Ends the threads, with what they were asked for ahead."""
+        for sweep in self._sweeps:
+            sweep.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._block.close()
+        super().close()
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
-        """Sends one request of dlt's client."""
-        kwargs.setdefault("timeout", (CONNECT_TIMEOUT, READ_TIMEOUT))
-        page = request.method == "GET" and kwargs.get("allow_redirects", True)
-        if page and not self._may_repeat:
-            self._refuse_circles(request)
+        """Answers one request of dlt's client."""
+        rider = _take_rider(request)
         try:
+            if isinstance(rider, Sweep):
+                return self._virtual_page(request, rider, kwargs)
+            page = rider is not None and request.method == "GET"
+            if page and not self._may_repeat:
+                self._refuse_circles(request)
             response = super().send(request, **kwargs)
         except HTTPError as error:
             # dlt's response hook: no `response_actions` of the user took this status.
-            raise _halted(self._resource, request, error.response) from None
-        except _DEAD_ENDS as error:
-            raise SyncHalted(self._resource, _endpoint(request), None, 1, _dead_end(error)) from None
-        if page and self._data_selector and response.ok:
-            self._find_rows(request, response, self._data_selector)
-            self._data_selector = None  # the first page tells
+            raise self._halted(request, error.response) from None
+        except RequestException as error:
+            raise SyncHalted(self._resource, endpoint_of(request), None, 1, dead_end_reason(error)) from None
+        if rider is not None:
+            self._check(request, response, rider)
         return response
+
+    def _halted(self, request: PreparedRequest, response: Response) -> SyncHalted:
+        attempts = getattr(response, "attempts", 1)
+        return self._transport.halted(endpoint_of(request), response.status_code, attempts)
+
+    def _check(self, request: PreparedRequest, response: Response, rider: Rider) -> None:
+        """Reads one answer of dlt's own paging, and keeps what was parsed for dlt."""
+        endpoint = endpoint_of(request)
+        parsed = rider.reader.parse(response.content, endpoint, lambda: response.encoding)
+        content = rider.reader.read(parsed, endpoint)
+        if content.rows is None:
+            raise rider.reader.no_rows(parsed, endpoint)
+        if not self._may_repeat and content.rows and response.content == self._last_body:
+            raise self._circles(request)
+        self._last_body = response.content
+        response.json = lambda **_: parsed  # type: ignore[method-assign]
+        self._telemetry.page(len(content.rows))
 
     def _refuse_circles(self, request: PreparedRequest) -> None:
         url = request.url or ""
         if url in self._asked:
-            reason = (
-                "the same page was asked for twice: the paginator does not fit the API; check its parameters"
-            )
-            raise SyncHalted(self._resource, _endpoint(request), None, 1, reason)
+            raise self._circles(request)
         self._asked.add(url)
 
-    def _find_rows(self, request: PreparedRequest, response: Response, data_selector: str) -> None:
+    def _circles(self, request: PreparedRequest) -> SyncHalted:
+        reason = "the same page came twice: the paginator does not fit the API; check its parameters"
+        return SyncHalted(self._resource, endpoint_of(request), None, 1, reason)
+
+    def _virtual_page(self, request: PreparedRequest, sweep: Sweep, kwargs: dict[str, Any]) -> VirtualPage:
+        """The next rows of a sweep, as many as make a virtual page."""
+        self._sweeps = [one for one in self._sweeps if not one.finished and one is not sweep] + [sweep]
+        if _has_hooks(request) or not isinstance(sweep.auth, _PLAIN_AUTHS):
+            ask, in_flight = self._ask_by_the_book(sweep, kwargs), 1
+        else:
+            ask, in_flight = self._ask_ahead(request, sweep, kwargs), self._max_in_flight
+        rows: list[Row] = []
+        size = 0
+        until = time.monotonic() + _VIRTUAL_SECONDS
+        for page, new in sweep.pages(ask, in_flight, endpoint_of(request)):
+            rows += new
+            size += page.size
+            self._telemetry.page(len(new), sweep.total_rows)
+            if len(rows) >= _VIRTUAL_ROWS or size >= _VIRTUAL_BYTES or time.monotonic() >= until:
+                break
+        return VirtualPage(request, rows, has_more=not sweep.finished)
+
+    def _ask_ahead(self, request: PreparedRequest, sweep: Sweep, kwargs: dict[str, Any]) -> Ask:
+        """By threads, straight from the transport: many times faster than through requests."""
+        verify, cert, proxies = (kwargs.get(name) for name in ("verify", "cert", "proxies"))
+        template = self._transport.target(request, True if verify is None else verify, cert, proxies)
+        template.headers.pop("Content-Length", None)  # of the body without its numbers; urllib3 counts anew
+
+        def fetch(numbers: Numbers) -> Page:
+            answer = self._transport.ask(_with_numbers(template, numbers))
+            status, headers = answer.raw.status, answer.raw.headers
+            if status >= 400:
+                raise self._transport.halted(template.endpoint, status)
+            if status >= 300:
+                return self._fetch_by_the_book(sweep, numbers, kwargs)  # requests knows how to follow
+            parsed = sweep.reader.parse(
+                answer.body, template.endpoint, lambda: get_encoding_from_headers(headers)
+            )
+            content = sweep.reader.read(parsed, template.endpoint)
+            return Page(content, parsed, len(answer.body), answer.sent, answer.received)
+
+        return lambda numbers: self._threads.submit(fetch, numbers)
+
+    def _ask_by_the_book(self, sweep: Sweep, kwargs: dict[str, Any]) -> Ask:
+        """One by one, each through the user's auth and hooks: these need not be made for threads."""
+
+        def ask(numbers: Numbers) -> Future[Page]:
+            page: Future[Page] = Future()
+            page.set_result(self._fetch_by_the_book(sweep, numbers, kwargs))
+            return page
+
+        return ask
+
+    def _fetch_by_the_book(self, sweep: Sweep, numbers: Numbers, kwargs: dict[str, Any]) -> Page:
+        request = self.prepare_request(sweep.request_of(numbers))
+        _take_rider(request)
+        endpoint = endpoint_of(request)
+        sent = time.monotonic()
         try:
-            body = response.json()
-        except JSONDecodeError:
-            return  # dlt will say so
-        if not find_values(data_selector, body):
-            has = f", which has {', '.join(sorted(body))}" if isinstance(body, dict) else ""
-            raise UnreadableAnswerError(
-                f"{self._resource}: data_selector `{data_selector}` finds nothing in the answer of "
-                f"{_endpoint(request)}{has}"
-            )
-
-
-class _RetryingAdapter(HTTPAdapter):
-    """Retries below the session, so that response hooks see only the answer that stands."""
-
-    def __init__(
-        self,
-        resource: str,
-        config: RequestsConfig,
-        telemetry: Telemetry,
-        sleep: Callable[[float], None],
-    ) -> None:
-        super().__init__()
-        self._resource = resource
-        self._config = config
-        self._telemetry = telemetry
-        self._sleep = sleep
-
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        retrying = Retrying(
-            stop=stop_after_attempt(self._config.max_retries + 1),
-            wait=self._wait,
-            retry=retry_if_exception(_passing) | retry_if_result(self._worth_a_retry),
-            sleep=self._sleep,
-            before_sleep=self._before_sleep(_endpoint(request)),
-            retry_error_callback=self._after_the_last(_endpoint(request)),
-        )
-        response: Response = retrying(self._send_once, request, *args, **kwargs)
-        response.attempts = retrying.statistics["attempt_number"]  # type: ignore[attr-defined]
-        return response
-
-    def _send_once(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        self._telemetry.requests += 1
-        response = super().send(request, *args, **kwargs)
-        # Read here, within the retry: a body cut short is a network error like any other.
-        self._telemetry.bytes_received += len(response.content)
-        return response
-
-    def _worth_a_retry(self, response: Response) -> bool:
-        return response.status_code in self._config.retry_statuses
-
-    def _wait(self, state: RetryCallState) -> float:
-        asked = _retry_after(state)
-        backoff = self._config.backoff_factor * 2 ** (state.attempt_number - 1)
-        return min(backoff if asked is None else asked, MAX_WAIT)
-
-    def _before_sleep(self, endpoint: str) -> Callable[[RetryCallState], None]:
-        def note(state: RetryCallState) -> None:
-            seconds = state.next_action.sleep if state.next_action else 0.0
-            self._telemetry.retries += 1
-            self._telemetry.seconds_waited += seconds
-            log.warning(
-                "%s: %s: %s; retry %d of %d in %g s",
-                self._resource,
-                endpoint,
-                _outcome_reason(state)[1],
-                state.attempt_number,
-                self._config.max_retries,
-                seconds,
-            )
-
-        return note
-
-    def _after_the_last(self, endpoint: str) -> Callable[[RetryCallState], Response]:
-        def give_up(state: RetryCallState) -> Response:
-            assert state.outcome is not None
-            if not state.outcome.failed:
-                response: Response = state.outcome.result()
-                return response  # to the hooks: the user may have an action for this status
-            status, reason = _outcome_reason(state)
-            raise SyncHalted(self._resource, endpoint, status, state.attempt_number, reason) from None
-
-        return give_up
+            response = super().send(request, **kwargs)
+        except HTTPError as error:
+            raise self._halted(request, error.response) from None
+        except IgnoreResponseException:
+            return Page(Content([]), None, 0, sent, time.monotonic())
+        parsed = sweep.reader.parse(response.content, endpoint, lambda: response.encoding)
+        content = sweep.reader.read(parsed, endpoint)
+        return Page(content, parsed, len(response.content), sent, time.monotonic())
 
 
 def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
@@ -231,15 +255,16 @@ def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
     while seen is not None:
         if isinstance(seen, SyncError):
             return seen
-        if isinstance(seen, HTTPError) and seen.response is not None:
-            return _halted(resource, seen.response.request, seen.response)  # of an OAuth2 token
-        if isinstance(seen, _DEAD_ENDS):
-            return UnreadableAnswerError(f"{resource}: {_dead_end(seen)}")
         if isinstance(seen, JSONDecodeError):
             return UnreadableAnswerError(
                 f"{resource}: the API answered with something that is no JSON: check base_url and path, "
                 "or have the API look into it"
             )
+        if isinstance(seen, HTTPError) and seen.response is not None:  # of an OAuth2 token
+            endpoint, status = endpoint_of(seen.response.request), seen.response.status_code
+            return SyncHalted(resource, endpoint, status, 1, status_reason(status))
+        if isinstance(seen, RequestException):
+            return UnreadableAnswerError(f"{resource}: {dead_end_reason(seen)}")
         if isinstance(seen, ValueError) and " in the response in " in str(seen):
             said = str(seen).partition(" in the response in ")[0]
             return UnreadableAnswerError(
@@ -250,54 +275,25 @@ def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
     return None
 
 
-def _passing(error: BaseException) -> bool:
-    """Whether another try may help: a certificate that does not hold now will not in two seconds."""
-    return isinstance(error, _NETWORK_ERRORS) and not isinstance(error, SSLError)
+def _take_rider(request: PreparedRequest) -> Rider | None:
+    """Takes off the request what told whose it is."""
+    hooks = request.hooks["response"]
+    rider = next((hook for hook in hooks if isinstance(hook, Rider)), None)
+    request.hooks["response"] = [hook for hook in hooks if not isinstance(hook, Rider)]
+    return rider
 
 
-def _dead_end(error: BaseException) -> str:
-    return f"{type(error).__name__}: check base_url, its certificate, and where the API's links lead"
+def _has_hooks(request: PreparedRequest) -> bool:
+    """Whether the user has `response_actions`: dlt alone hangs on one hook, which raises."""
+    return len(request.hooks["response"]) > 1
 
 
-def _halted(resource: str, request: PreparedRequest, response: Response) -> SyncHalted:
-    attempts = getattr(response, "attempts", 1)
-    status = response.status_code
-    return SyncHalted(resource, _endpoint(request), status, attempts, _status_reason(status))
-
-
-def _endpoint(request: PreparedRequest) -> str:
-    """Method and path: the query is left out, as the key may be in it."""
-    return f"{request.method} {urlsplit(request.url or '').path}"
-
-
-def _status_reason(status: int) -> str:
-    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
-    hint = _CLIENT_HINTS.get(status)
-    return f"{status} {phrase}" + (f"; {hint}" if hint else "")
-
-
-def _outcome_reason(state: RetryCallState) -> tuple[int | None, str]:
-    assert state.outcome is not None
-    error = state.outcome.exception()
-    if error is None:
-        status = state.outcome.result().status_code
-        return status, _status_reason(status)
-    if isinstance(error, Timeout):
-        return None, "no answer in time"
-    if isinstance(error, (ChunkedEncodingError, ContentDecodingError)):
-        return None, "the answer broke off"
-    request = error.request if isinstance(error, RequestException) else None
-    host = urlsplit((request.url if request else None) or "").netloc.rpartition("@")[2]
-    return None, f"no connection to {host}; check base_url, or whether the API is up"
-
-
-def _retry_after(state: RetryCallState) -> float | None:
-    if state.outcome is None or state.outcome.failed:
-        return None
-    header = state.outcome.result().headers.get("Retry-After")
-    if header is None:
-        return None
-    try:
-        return Retry().parse_retry_after(header)
-    except InvalidRetryAfter:
-        return None  # neither seconds nor a date: the backoff it is
+def _with_numbers(template: Target, numbers: Numbers) -> Target:
+    """The request of one page."""
+    url, body = template.url, template.body
+    for place, number in numbers.items():
+        if place.param:
+            url = url.replace(place.mark, str(number))
+        elif body:
+            body = body.replace(f'"{place.mark}"'.encode(), str(number).encode())
+    return replace(template, url=url, body=body)

@@ -13,14 +13,17 @@ from datetime import UTC, date, datetime, time
 from typing import Any, Literal, cast
 
 import dlt
+from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
 from dlt.extract.utils import ensure_table_schema_columns
+from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from dlt.sources.rest_api import rest_api_source
-from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
+from dlt.sources.rest_api.config_setup import build_resource_dependency_graph, create_paginator
 from dlt.sources.rest_api.typing import RESTAPIConfig
 from requests import Session
 
 from analytics_assets.config import PartitionsConfig, SyncConfig
+from analytics_assets.ingestion.answers import Reader
 from analytics_assets.ingestion.contract import Contract, column_name, contract_of
 from analytics_assets.ingestion.errors import (
     CursorValueError,
@@ -28,7 +31,12 @@ from analytics_assets.ingestion.errors import (
     UnfitCursorError,
     UnreadableAnswerError,
 )
+from analytics_assets.ingestion.pagination import CheckedPaginator, SweepPaginator, is_range
+from analytics_assets.ingestion.redaction import Secrets, stand_in
 from analytics_assets.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
+
+_SENT_AS_IT_IS = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
+"""Auth types that put a secret into the request and do nothing else with it: a stand-in does."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,6 @@ class ResourceInfo:
         table: its table in the warehouse.
         method: HTTP method of its endpoint.
         path: path template of its endpoint.
-        data_selector: where its endpoint's answers have their rows, as written; None where dlt is to find out.
         parent: the resource it takes values from, if any.
         selected: False for a resource that only serves others (dlt's `selected: false`).
         write_disposition: `replace`, `merge`, `append` or `skip`.
@@ -80,7 +87,6 @@ class ResourceInfo:
     table: str
     method: str
     path: str
-    data_selector: str | None
     parent: str | None
     selected: bool
     write_disposition: str
@@ -95,7 +101,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
         UnfitCursorError: a partitioned resource's cursor cannot tell its partitions apart.
         ValueError: dlt cannot build the source from this config.
     """
-    rest_api = with_secrets(config.rest_api, lambda _: PLACEHOLDER)
+    rest_api = with_secrets(config.rest_api, lambda *_: PLACEHOLDER)
     if not rest_api["client"].get("base_url"):
         rest_api["client"]["base_url"] = "http://unset.invalid"  # a template whose variable is not set yet
     resources = expand(rest_api)
@@ -111,7 +117,6 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             table=column_name(str(built.table_name)),
             method=str(endpoint.get("method") or "GET").upper(),
             path=str(endpoint.get("path") or ""),
-            data_selector=endpoint.get("data_selector"),
             parent=resolved[0].resolve_config["resource"] if resolved else None,
             selected=built.selected,
             write_disposition=disposition_of(built.write_disposition),
@@ -121,10 +126,26 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     return described
 
 
+def read_secrets(config: SyncConfig) -> Secrets:
+    """The secrets of a source, through dlt's own providers.
+
+    Raises:
+        MissingSettingError: one is not set, or cannot be sent.
+    """
+    values: dict[str, str] = {}
+
+    def read(field: str, _: str) -> str:
+        values[stand_in(field)] = _secret(config.name, field)
+        return ""
+
+    with_secrets(config.rest_api, read)
+    return Secrets(values)
+
+
 def build_source(
     config: SyncConfig, resource: ResourceInfo, session: Session, window: Window | None = None
 ) -> DltSource:
-    """The dlt source of one run: this resource alone, for this window, with the secret in it.
+    """The dlt source of one run: this resource alone, for this window, with a stand-in for every secret.
 
     Its schema is named after source and resource: dlt keeps one document per schema name in the destination,
     and resources that shared it would overwrite each other's tables and columns there.
@@ -132,19 +153,27 @@ def build_source(
     Args:
         config: the API.
         resource: the resource to load, as `describe` gave it.
-        session: the door to the network.
+        session: the door to the network, which knows the secrets.
         window: the cursor values to ask the API for; None asks for all, or for what is new to dlt's state.
 
     Raises:
-        MissingSettingError: the secret or the base URL is not set.
+        MissingSettingError: the base URL is not set, or a secret that dlt itself must have.
     """
     if not config.rest_api["client"].get("base_url"):
         raise MissingSettingError(
             f"{config.name}: rest_api.client.base_url is empty: write it in defs.yaml, "
             "or set the environment variable that is named there"
         )
-    rest_api = with_secrets(config.rest_api, lambda field: _secret(config.name, field), token_session=session)
+
+    def secret(field: str, auth_type: str) -> str:
+        # What computes with the value, such as a signature, needs it.
+        return stand_in(field) if auth_type in _SENT_AS_IT_IS else _secret(config.name, field)
+
+    rest_api = with_secrets(config.rest_api, secret, token_session=session)
     resources = expand(rest_api)
+    for one in resources.values():
+        if isinstance(one, dict):
+            _page_through_session(config, one, rest_api["client"])
     own = resources[resource.name]
     if isinstance(own, dict):
         _enforce_only_the_key(own, resource.contract)
@@ -153,6 +182,38 @@ def build_source(
     rest_api = {"client": {**rest_api["client"], "session": session}, "resources": list(resources.values())}
     source = _source(f"{config.name}__{resource.name}", config.name, rest_api)
     return source.with_resources(resource.name)
+
+
+def cursor_range(source: DltSource, resource: ResourceInfo) -> tuple[Any, Any]:
+    """From where the cursor of a source that has run started, and the end of its window, or how far it came.
+
+    Both None for a resource without a cursor; the first one None for its first run.
+    """
+    wrapper = source.resources[resource.name].incremental
+    incremental = wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
+    if incremental is None:
+        return None, None
+    return incremental.start_value, incremental.end_value or incremental.last_value
+
+
+def _page_through_session(config: SyncConfig, resource: dict[str, Any], client: Mapping[str, Any]) -> None:
+    """Has every answer read by us, and offset and page-number paging done by the session."""
+    endpoint = resource["endpoint"]
+    paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
+    selector = endpoint.get("data_selector")
+    if not is_range(paginator):
+        endpoint["paginator"] = CheckedPaginator(paginator, Reader(resource["name"], selector))
+        return
+    assert isinstance(paginator, RangePaginator)
+    reader = Reader(resource["name"], selector, paginator.total_path, paginator.has_more_path, paged=True)
+    key = resource.get("primary_key") or ()
+    endpoint["paginator"] = SweepPaginator(
+        paginator,
+        reader,
+        (key,) if isinstance(key, str) else tuple(key),
+        overlap=config.requests.page_overlap,
+    )
+    endpoint["data_selector"] = "$"  # of what the session answers with: the rows
 
 
 def _source(name: str, section: str, rest_api: dict[str, Any]) -> DltSource:

@@ -4,6 +4,7 @@ What belongs here: the cures for what dagster-dlt's asset decorator gets wrong o
 per-partition metadata, an empty load, the table name), in one place.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,10 +16,12 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.config import SyncConfig
-from analytics_assets.ingestion.errors import SyncError, SyncHalted
+from analytics_assets.ingestion.errors import RowsMovedError, SyncError, SyncHalted
+from analytics_assets.ingestion.gate import gate_of
 from analytics_assets.ingestion.pipeline import duckdb_file, loader_file_format, open_pipeline
-from analytics_assets.ingestion.session import ApiSession, Telemetry, find_sync_error
-from analytics_assets.ingestion.source import ResourceInfo, Window, build_source
+from analytics_assets.ingestion.session import ApiSession, find_sync_error
+from analytics_assets.ingestion.source import ResourceInfo, Window, build_source, cursor_range, read_secrets
+from analytics_assets.ingestion.telemetry import Telemetry
 from analytics_assets.ingestion.warehouse import Table, open_table, require_sql
 from analytics_assets.orchestration.checks import CheckEvent, evaluations, nullability, nullability_spec
 from analytics_assets.orchestration.partitions import run_windows, whole_window
@@ -29,6 +32,12 @@ from analytics_assets.orchestration.translator import (
     loaded_schema,
 )
 
+log = logging.getLogger("analytics_assets")
+
+MAX_RESTARTS = 3
+"""Times a sync begins anew because rows moved while they were read, before it fails."""
+
+_NO_RUN_RETRY = {"dagster/retry_on_asset_or_op_failure": "false"}
 _KEPT_DLT_METADATA = ("destination_name", "first_run", "started_at", "finished_at")
 
 
@@ -65,12 +74,11 @@ def sync_asset(
     ) -> Iterator[dg.MaterializeResult[None] | CheckEvent]:
         windows = run_windows(context)
         metadata: dict[str, Any] | None = None
-        with _told_in_a_sentence(config, info), open_pipeline(config.name, info.name) as pipeline:
+        with _told_in_a_sentence(context, config, info):
             if spec.key in context.selected_asset_keys:
-                window = whole_window(windows)
-                metadata = _load(context, dlt, pipeline, config, info, translator, window)
+                metadata = _load(context, dlt, config, info, translator, whole_window(windows))
             # All that is to be read is read before anything is yielded: no event is written under the lock.
-            with open_table(pipeline, info) as table:
+            with open_pipeline(config.name, info.name) as pipeline, open_table(pipeline, info) as table:
                 if metadata is not None:
                     metadata |= _row_counts(context, table, info, spec.key, windows)
                 checks = context.selected_asset_check_keys
@@ -85,17 +93,47 @@ def sync_asset(
 def _load(
     context: dg.AssetExecutionContext,
     dlt: DagsterDltResource,
-    pipeline: Pipeline,
     config: SyncConfig,
     info: ResourceInfo,
     translator: SyncTranslator,
     window: Window | None,
 ) -> dict[str, Any]:
-    """Runs the dlt pipeline; the metadata of what it did."""
+    """Syncs the resource; the metadata of what was done.
+
+    Where rows moved while they were read nothing is loaded, and all are read anew, a few times at most.
+    """
+    telemetry = Telemetry(info.name)
+    while True:
+        try:
+            return _load_once(context, dlt, config, info, translator, window, telemetry)
+        except PipelineStepFailed as error:
+            moved = find_sync_error(error, info.name)
+            if not isinstance(moved, RowsMovedError):
+                raise
+            if telemetry.restarts == MAX_RESTARTS:
+                raise moved.for_good(info.name, MAX_RESTARTS + 1) from None
+            telemetry.restart()
+            log.warning("%s: %s; nothing is loaded, and all is read anew", info.name, moved)
+
+
+def _load_once(
+    context: dg.AssetExecutionContext,
+    dlt: DagsterDltResource,
+    config: SyncConfig,
+    info: ResourceInfo,
+    translator: SyncTranslator,
+    window: Window | None,
+    telemetry: Telemetry,
+) -> dict[str, Any]:
+    gate = gate_of(config.name, config.requests)
     # Through its parent's rows a resource asks other endpoints, and the same page for two equal parents.
-    alone = info.parent is None
-    selector = info.data_selector if alone else None
-    with ApiSession(info.name, config.requests, data_selector=selector, may_repeat=not alone) as session:
+    may_repeat = info.parent is not None
+    with (
+        open_pipeline(config.name, info.name) as pipeline,
+        ApiSession(
+            info.name, gate, context.run.run_id, read_secrets(config), telemetry, may_repeat=may_repeat
+        ) as session,
+    ):
         require_sql(pipeline)
         source = build_source(config, info, session, window)
         events = list(
@@ -107,12 +145,11 @@ def _load(
                 loader_file_format=loader_file_format(pipeline),
             )
         )
-    return _metadata(pipeline, info, dict(events[0].metadata or {}), session.telemetry)
+        table = _table_metadata(pipeline, info, dict(events[0].metadata or {}))
+        return table | _request_metadata(telemetry, cursor_range(source, info))
 
 
-def _metadata(
-    pipeline: Pipeline, info: ResourceInfo, from_dlt: dict[str, Any], telemetry: Telemetry
-) -> dict[str, Any]:
+def _table_metadata(pipeline: Pipeline, info: ResourceInfo, from_dlt: dict[str, Any]) -> dict[str, Any]:
     table = pipeline.default_schema.tables.get(info.table, {})
     database = duckdb_file(pipeline)
     # dagster-dlt leaves the rows out where there were none, and takes the schema's name for the dataset's.
@@ -122,14 +159,27 @@ def _metadata(
         **{name: from_dlt[name] for name in _KEPT_DLT_METADATA if name in from_dlt},
         "dataset_name": pipeline.dataset_name,
         "rows_loaded": normalized.row_counts.get(info.table, 0) if normalized else 0,
-        "requests": telemetry.requests,
-        "retries": telemetry.retries,
-        "seconds_waited": telemetry.seconds_waited,
-        "bytes_received": telemetry.bytes_received,
         "dagster/table_name": ".".join(
             ([database.stem] if database else []) + [str(pipeline.dataset_name), info.table]
         ),
         "dagster/column_schema": loaded_schema(info.contract, table.get("columns", {})),
+    }
+
+
+def _request_metadata(telemetry: Telemetry, cursor: tuple[Any, Any]) -> dict[str, Any]:
+    """What was asked of the API, and what it gave: numbers, so that Dagster plots them."""
+    bounds = {"cursor_from": cursor[0], "cursor_to": cursor[1]}
+    return {
+        "requests": telemetry.requests,
+        "pages": telemetry.pages,
+        "retries": telemetry.retries,
+        "too_many_requests": telemetry.too_many_requests,
+        "restarts": telemetry.restarts,
+        "seconds_waited": round(telemetry.seconds_waited, 3),
+        "bytes_received": telemetry.bytes_received,
+        "rows_fetched": telemetry.rows_fetched,
+        "rows_per_second": round(telemetry.rows_per_second, 1),
+        **{name: str(value) for name, value in bounds.items() if value is not None},
     }
 
 
@@ -156,7 +206,9 @@ def _row_counts(
 
 
 @contextmanager
-def _told_in_a_sentence(config: SyncConfig, info: ResourceInfo) -> Iterator[None]:
+def _told_in_a_sentence(
+    context: dg.AssetExecutionContext, config: SyncConfig, info: ResourceInfo
+) -> Iterator[None]:
     """Turns what a user can act on into a failure that Dagster does not retry, with its facts as metadata.
 
     Raises:
@@ -168,7 +220,10 @@ def _told_in_a_sentence(config: SyncConfig, info: ResourceInfo) -> Iterator[None
         cause = find_sync_error(error, info.name)
         if cause is None:
             raise
-        # `from None`: what dlt says around it repeats it at length, with the URL and so the key.
+        if isinstance(cause, SyncHalted):
+            # A failure that is not to be retried stops the step's own retries, and not those of the run.
+            context.instance.add_run_tags(context.run.run_id, _NO_RUN_RETRY)
+        # `from None`: what dlt says around it repeats it at length.
         raise _failure(config, info, cause) from None
 
 

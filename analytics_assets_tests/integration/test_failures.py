@@ -43,7 +43,7 @@ def test_a_failure_midway_leaves_the_table_as_it_was(
     definitions = project.definitions(impatient_yaml)
     assert project.run(definitions, "events").success
     before = project.query("SELECT * FROM analytics_api.events ORDER BY id")
-    api.set_faults({"path": "/v1/customers", "requests": [2, 3, 4, 5], "reset": True})
+    api.set_faults({"path": "/v1/customers", "requests": list(range(2, 99)), "reset": True})
     assert not project.run(definitions, "customers").success
     assert project.query("SELECT * FROM analytics_api.events ORDER BY id") == before
     assert (
@@ -103,10 +103,13 @@ def test_a_wrong_key_is_told_as_such(
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ("<html>maintenance</html>", "products: the API answered with something that is no JSON"),
+        (
+            "<html>maintenance</html>",
+            "products: GET /v1/products answered with something that is no JSON: check base_url and path",
+        ),
         (
             '{"data": [{"id": 1, "name": "secret row"}]}',
-            "products: Total `items` not found in the answer of the API",
+            "products: the answer of GET /v1/products has no `total`, which has data: set the paginator's total_path",
         ),
     ],
 )
@@ -127,7 +130,8 @@ def test_a_data_selector_that_finds_nothing_leaves_the_table_as_it_was(
     wrong = shipped_yaml.replace("data_selector: data", "data_selector: rows")
     failure = failure_of(project.run(project.definitions(wrong), "products"))
     assert str(failure.description) == (
-        "products: data_selector `rows` finds nothing in the answer of GET /v1/products, which has data, total"
+        "products: data_selector `rows` finds nothing in the answer of GET /v1/products, which has data, total: "
+        "correct it, or, if the API means no rows by it, write `data_selector: rows[*]`"
     )
     assert project.query("SELECT count(*) AS n FROM analytics_api.products") == [
         {"n": len(api.rows("products"))}
@@ -148,7 +152,7 @@ def test_paging_that_goes_round_in_circles_is_stopped(
     }
     document["attributes"]["rest_api"]["resources"][1] = circling
     failure = failure_of(project.run(project.definitions(yaml.safe_dump(document)), "products"))
-    assert "the same page was asked for twice: the paginator does not fit the API" in str(failure.description)
+    assert "the same page came twice: the paginator does not fit the API" in str(failure.description)
     assert api.request_counts()["/v1/events"] == 2
 
 

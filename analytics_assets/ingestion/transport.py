@@ -1,0 +1,320 @@
+"""How one request is made: secret, budget, retries and halt, the same for every page of every endpoint.
+
+What belongs here: everything between a request that is ready and an answer that stands. What an answer says is
+not its concern (`answers.py`), nor which page is next (`pagination.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+from requests.exceptions import RequestException
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
+from urllib3.exceptions import (
+    HTTPError,
+    InvalidHeader,
+    LocationValueError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    SSLError,
+    TimeoutError,  # noqa: A004  urllib3's own, which is no subclass of the built-in one
+)
+from urllib3.util import Retry
+
+from analytics_assets.ingestion.errors import SyncHalted
+from analytics_assets.ingestion.gate import Gate, Halt
+from analytics_assets.ingestion.redaction import Secrets
+from analytics_assets.ingestion.telemetry import Telemetry
+
+log = logging.getLogger("analytics_assets")
+
+_KEY_STATUSES = (401, 403)
+_CLIENT_HINTS = {
+    401: "the API does not accept the key: check the secret",
+    403: "the key may not read this: check the secret and its rights",
+    404: "there is no such endpoint: check base_url and path",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A request as it goes over the wire, with its secrets in it: never to be logged or kept."""
+
+    endpoint: str
+    host: str
+    pool: HTTPConnectionPool
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that stands, whatever its status; its body is whole, and holds no secret."""
+
+    raw: BaseHTTPResponse
+    body: bytes
+    sent: float
+    received: float
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """An attempt that got no answer, or one with a status worth another try."""
+
+    reason: str
+    status: int | None = None
+    answer: Answer | None = None
+    passing: bool = True  # whether another try may help
+
+
+class Transport(HTTPAdapter):
+    """The adapter below our session; read-ahead asks it directly.
+
+    Pools, proxies and certificates are those of requests. Retries are below the session, so that response
+    hooks see only the answer that stands.
+
+    Args:
+        resource: dlt resource it works for.
+        gate: what it shares with the other requests of its source.
+        halt: what stops it, and what it trips.
+        secrets: put into requests, taken out of answers.
+        telemetry: counts.
+        sleep: waits that many seconds; by default until the halt at most.
+    """
+
+    def __init__(
+        self,
+        resource: str,
+        gate: Gate,
+        halt: Halt,
+        secrets: Secrets,
+        telemetry: Telemetry,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        super().__init__(pool_maxsize=gate.config.max_in_flight)
+        self._resource = resource
+        self._config = gate.config
+        self._gate = gate
+        self._halt = halt
+        self._secrets = secrets
+        self._telemetry = telemetry
+        self._sleep = sleep or halt.wait
+        self._timeout = Timeout(connect=self._config.connect_timeout, read=self._config.read_timeout)
+
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,  # noqa: ARG002  requests' signature; the body is always read whole
+        timeout: Any = None,  # noqa: ARG002  that of the config holds
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Sends one request of requests' session.
+
+        Raises:
+            SyncHalted: see `ask`; with hooks of the user's own an error status is theirs to judge.
+        """
+        hooks = (request.hooks or {}).get("response") or []
+        target = self.target(request, verify, cert, proxies)
+        answer = self.ask(target, judge_status=len(hooks) <= 1)  # one is dlt's own, which raises
+        response = self.build_response(request, answer.raw)
+        response._content = answer.body
+        response._content_consumed = True  # type: ignore[attr-defined]
+        response.attempts = answer.attempts  # type: ignore[attr-defined]
+        for name, value in response.headers.items():
+            response.headers[name] = self._secrets.conceal(value)
+        return response
+
+    def target(
+        self, request: PreparedRequest, verify: bool | str, cert: Any, proxies: Mapping[str, str] | None
+    ) -> Target:
+        """The wire form of a prepared request.
+
+        Raises:
+            SyncHalted: its URL is none.
+        """
+        endpoint = endpoint_of(request)
+        url = self._secrets.in_url(request.url or "")
+        try:
+            pool = self.get_connection_with_tls_context(request, verify, dict(proxies or {}), cert)
+            self.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+            assert isinstance(pool, HTTPConnectionPool)
+        except (LocationValueError, RequestException, OSError) as error:
+            raise self._dead_end(endpoint, error) from None
+        headers = self._secrets.in_headers({str(k): _text(v) for k, v in request.headers.items()})
+        body = request.body.encode() if isinstance(request.body, str) else request.body
+        if isinstance(body, bytes):
+            revealed = self._secrets.in_body(body, headers.get("Content-Type", ""))
+            if revealed != body:
+                headers.pop("Content-Length", None)  # urllib3 counts anew
+            body = revealed
+        return Target(
+            endpoint=endpoint,
+            host=urlsplit(url).netloc.rpartition("@")[2],
+            pool=pool,
+            method=str(request.method),
+            url=self._secrets.in_url(self.request_url(request, dict(proxies or {}))),
+            headers=headers,
+            body=body,
+        )
+
+    def ask(self, target: Target, *, judge_status: bool = True) -> Answer:
+        """Sends until an answer stands.
+
+        Args:
+            target: the request.
+            judge_status: whether a status in `retry_statuses` that is there to stay is a halt.
+
+        Raises:
+            SyncHalted: after the last retry of a network error, or of such a status; or another request of
+                the same source has halted before.
+        """
+        with self._gate.trouble:
+            pass  # while one request of this source is tried again, no other is sent
+        outcome = self._attempt(target)
+        if isinstance(outcome, Answer):
+            return outcome
+        failed = time.monotonic()
+        with self._gate.trouble:
+            attempt = 1
+            while outcome.passing and attempt <= self._config.max_retries:
+                self._halt.check(self._resource)
+                self._back_off(target, outcome, attempt, time.monotonic() - failed)
+                outcome = self._attempt(target)
+                if isinstance(outcome, Answer):
+                    return outcome
+                failed = time.monotonic()
+                attempt += 1
+            if outcome.answer and not judge_status:
+                return replace(outcome.answer, attempts=attempt)
+            halted = SyncHalted(self._resource, target.endpoint, outcome.status, attempt, outcome.reason)
+            raise self._halt.trip(halted) from None
+
+    def halted(self, endpoint: str, status: int, attempts: int = 1) -> SyncHalted:
+        """What an error status is told as. Where it is about the key, or was tried again, all of the source halts."""
+        halted = SyncHalted(self._resource, endpoint, status, attempts, status_reason(status))
+        if status in _KEY_STATUSES or status in self._config.retry_statuses:
+            self._halt.trip(halted)
+        return halted
+
+    def _attempt(self, target: Target) -> Answer | _Trouble:
+        """One request, within halt and budget."""
+        self._halt.check(self._resource)
+        wait = self._gate.reserve()
+        headers: Mapping[str, str] | None = None
+        try:
+            if wait > 0:
+                self._telemetry.waited(wait)
+                self._sleep(wait)
+                self._halt.check(self._resource)
+            with self._gate.slots:
+                self._telemetry.request()
+                sent = time.monotonic()
+                raw = target.pool.urlopen(
+                    target.method,
+                    target.url,
+                    body=target.body,
+                    headers=target.headers,
+                    retries=False,
+                    redirect=False,
+                    assert_same_host=False,
+                    timeout=self._timeout,
+                )
+            headers = raw.headers
+        except (HTTPError, HTTPException, OSError) as error:
+            if isinstance(error, (LocationValueError, InvalidHeader)) or _is_untrusted(error):
+                raise self._dead_end(target.endpoint, error) from None
+            return _Trouble(_network_reason(error, target.host))
+        finally:
+            self._gate.heed(headers)
+        self._telemetry.answer(raw.status, len(raw.data))
+        answer = Answer(raw, self._secrets.conceal_data(raw.data), sent, time.monotonic())
+        if raw.status in self._config.retry_statuses:
+            return _Trouble(status_reason(raw.status), raw.status, answer)
+        return answer
+
+    def _back_off(self, target: Target, trouble: _Trouble, attempt: int, waited: float) -> None:
+        asked = _retry_after(trouble.answer.raw.headers) if trouble.answer else None
+        backoff = self._config.backoff_factor * 2 ** (attempt - 1)
+        seconds = min(backoff if asked is None else asked, self._config.max_retry_delay)
+        # What it waited for another request's retries counts: the API had that time to recover.
+        seconds = seconds if waited < 0.01 else max(0.0, seconds - waited)
+        self._telemetry.waited(seconds, for_retry=True)
+        log.warning(
+            "%s: %s: %s; retry %d of %d in %.3g s",
+            self._resource,
+            target.endpoint,
+            trouble.reason,
+            attempt,
+            self._config.max_retries,
+            seconds,
+        )
+        self._sleep(seconds)
+
+    def _dead_end(self, endpoint: str, error: BaseException) -> SyncHalted:
+        """No other try helps: a bad URL or header, or a certificate that does not hold."""
+        return SyncHalted(self._resource, endpoint, None, 1, dead_end_reason(error))
+
+
+def endpoint_of(request: PreparedRequest) -> str:
+    """Method and path: the query is left out, as it says nothing of the endpoint."""
+    return f"{request.method} {urlsplit(request.url or '').path}"
+
+
+def status_reason(status: int) -> str:
+    """An error status in words, with what to look at where that is known."""
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
+    hint = _CLIENT_HINTS.get(status)
+    return f"{status} {phrase}" + (f"; {hint}" if hint else "")
+
+
+def dead_end_reason(error: BaseException) -> str:
+    """What an error that no other try helps is told as; its own text may hold the URL or a header."""
+    return f"{type(error).__name__}: check base_url, its certificate, and where the API's links lead"
+
+
+def _is_untrusted(error: BaseException) -> bool:
+    """Whether it is about a certificate: one that does not hold now will not in two seconds."""
+    cause = error.args[0] if isinstance(error, SSLError) and error.args else error
+    return isinstance(cause, ssl.SSLCertVerificationError)
+
+
+def _network_reason(error: BaseException, host: str) -> str:
+    if isinstance(error, ProxyError):
+        return "no connection to the proxy"
+    if isinstance(error, (NewConnectionError, SSLError)):
+        return f"no connection to {host}; check base_url, or whether the API is up"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ProtocolError) and isinstance(error.args[-1], OSError):
+        return f"the connection to {host} broke"
+    return "the answer broke off"
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    header = headers.get("Retry-After")
+    if header is None:
+        return None
+    try:
+        return Retry().parse_retry_after(header)
+    except InvalidHeader:
+        return None  # neither seconds nor a date: the backoff it is
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -1,0 +1,105 @@
+"""A real HTTP server on loopback that answers what a test's function says, and the door to it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from analytics_assets.config import RequestsConfig
+from analytics_assets.ingestion.gate import Gate
+from analytics_assets.ingestion.redaction import Secrets
+from analytics_assets.ingestion.session import ApiSession
+from analytics_assets.ingestion.telemetry import Telemetry
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    params: dict[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What to answer: JSON, or the bytes themselves."""
+
+    content: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def answering(reply: Callable[[Asked], Reply | Any]) -> Iterator[str]:
+    """Serves what `reply` returns, for the length of a `with` block; gives the base URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            said = reply(Asked(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body))
+            said = said if isinstance(said, Reply) else Reply(said)
+            content = said.content if isinstance(said.content, bytes) else json.dumps(said.content).encode()
+            self.send_response(said.status)
+            for name, value in {"Content-Length": str(len(content)), **said.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815  its name is that of the method
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 64
+
+        def handle_error(self, *_: Any) -> None:
+            pass  # a client that hangs up, as one does whose sweep has ended
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+def door(
+    resource: str = "rows",
+    *,
+    secrets: Secrets | None = None,
+    telemetry: Telemetry | None = None,
+    gate: Gate | None = None,
+    run: str = "a run",
+    sleep: Callable[[float], None] = lambda _: None,
+    may_repeat: bool = False,
+    **config: Any,
+) -> ApiSession:
+    """A session as a sync opens it, with waits that take no time."""
+    return ApiSession(
+        resource,
+        gate or Gate(RequestsConfig(**config)),
+        run,
+        secrets or Secrets(),
+        telemetry or Telemetry(resource),
+        may_repeat=may_repeat,
+        sleep=sleep,
+    )
