@@ -58,6 +58,8 @@ def answering(reply: Callable[[Asked], Reply | Any]) -> Iterator[str]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+            if said.headers.get("Content-Length"):
+                self.close_connection = True  # it promised another length
 
         do_POST = do_GET  # noqa: N815  its name is that of the method
 
