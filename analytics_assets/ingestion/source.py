@@ -221,7 +221,13 @@ def _source(name: str, section: str, rest_api: dict[str, Any]) -> DltSource:
 
 
 def _secret(source: str, field: str) -> str:
-    value = (dlt.secrets.get(f"sources.{source}.{field}", str) or "").strip()  # a file's last newline
+    # Of the providers directly: `dlt.secrets.get` keeps what it finds in the pipeline's trace.
+    looked_up = (
+        provider.get_value(field, str, None, "sources", source)[0]
+        for provider in dlt.secrets.config_providers
+        if not provider.is_empty
+    )
+    value = str(next((one for one in looked_up if one is not None), "")).strip()  # a file's last newline
     setting = f"SOURCES__{source.upper()}__{field.upper()}"
     if not value:
         raise MissingSettingError(

@@ -61,7 +61,8 @@ def test_an_api_that_goes_down_is_asked_by_one_voice_and_then_left_alone() -> No
 def test_a_key_that_is_refused_stops_the_siblings_too_and_a_missing_endpoint_does_not() -> None:
     for status, stops in ((401, True), (403, True), (404, False)):
         gate = Gate(RequestsConfig())
-        with answering(lambda _, status=status: Reply({}, status)) as url:
+        refused = Reply({}, status)
+        with answering(lambda _, refused=refused: refused) as url:  # type: ignore[misc]
             with door("rows", gate=gate) as session, pytest.raises(SyncHalted):
                 sweep(url, session)
             with door("others", gate=gate) as session, pytest.raises(SyncHalted) as caught:
