@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test browser check format lock clean
+.PHONY: help setup demo dev test browser bench check format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: $(STAMP) ## run the tests
 browser: $(STAMP) ## run the tests in a real browser (needs Debian's chromium and chromium-driver)
 	@command -v chromedriver > /dev/null || { echo "No chromedriver: apt-get install chromium chromium-driver"; exit 1; }
 	@$(BIN)/python -m pytest -o addopts=-q analytics_assets_tests/e2e/browser
+
+bench: $(STAMP) ## measure how fast pages are fetched
+	@$(BIN)/python benchmarks/fetch.py
 
 check: $(STAMP) ## lint, types, and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
