@@ -45,6 +45,7 @@ class Secrets:
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = dict(values or {})
         self._spellings: list[tuple[str, str]] = []
+        self._in_data: list[tuple[bytes, bytes]] = []
         for name, value in self._values.items():
             for spelling in _spellings(value):
                 self._learn(spelling, name)
@@ -74,9 +75,9 @@ class Secrets:
 
     def conceal_data(self, body: bytes) -> bytes:
         """An answer's body in which an API that echoes the key does so in vain."""
-        for spelling, name in self._spellings:
-            if len(spelling) >= _LEAST_IN_DATA and spelling.encode() in body:
-                body = body.replace(spelling.encode(), name.encode())
+        for spelling, name in self._in_data:
+            if spelling in body:
+                body = body.replace(spelling, name)
         return body
 
     @contextmanager
@@ -114,6 +115,7 @@ class Secrets:
         if len(spelling) >= _LEAST_IN_TEXT and (spelling, name) not in self._spellings:
             # Longest first: one spelling may be part of another. A new list: other threads read the old one.
             self._spellings = sorted([*self._spellings, (spelling, name)], key=lambda one: -len(one[0]))
+            self._in_data = [(a.encode(), b.encode()) for a, b in self._spellings if len(a) >= _LEAST_IN_DATA]
 
 
 def _spellings(value: str) -> set[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from threading import Lock
 
 log = logging.getLogger("analytics_assets")
+log.setLevel(logging.INFO)  # by Python's default the progress would not reach the run's log
 
 _PACE = 10.0  # seconds between two lines of progress
 
