@@ -27,7 +27,7 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 from analytics_assets.config import RequestsConfig
 from analytics_assets.ingestion.answers import Reader
 from analytics_assets.ingestion.gate import Gate
-from analytics_assets.ingestion.pagination import SweepPaginator
+from analytics_assets.ingestion.paginators import SweepPaginator
 from analytics_assets.ingestion.redaction import Secrets
 from analytics_assets.ingestion.session import ApiSession
 from analytics_assets.ingestion.telemetry import Telemetry

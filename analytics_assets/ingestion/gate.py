@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from threading import BoundedSemaphore, Event, Lock
+from threading import BoundedSemaphore, Lock
 
 from analytics_assets.config import RequestsConfig
 from analytics_assets.ingestion.errors import SyncHalted
@@ -20,19 +20,16 @@ class Halt:
 
     def __init__(self) -> None:
         self.runs: set[str] = set()
-        self._tripped = Event()
         self._cause: SyncHalted | None = None
 
     @property
     def tripped(self) -> bool:
         """Whether a request has failed for good."""
-        return self._tripped.is_set()
+        return self._cause is not None
 
     def trip(self, cause: SyncHalted) -> SyncHalted:
         """From now on nothing is asked; the first cause stands."""
-        if self._cause is None:
-            self._cause = cause
-            self._tripped.set()
+        self._cause = self._cause or cause
         return cause
 
     def check(self, resource: str) -> None:
@@ -43,10 +40,6 @@ class Halt:
         """
         if self._cause is not None:
             raise self._cause.as_seen_by(resource)
-
-    def wait(self, seconds: float) -> None:
-        """Waits that long, or until the halt."""
-        self._tripped.wait(seconds)
 
 
 class Gate:

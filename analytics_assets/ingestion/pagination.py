@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from dlt.common.jsonpath import set_value_at_path
-from dlt.sources.helpers.rest_client.detector import PaginatorFactory
-from dlt.sources.helpers.rest_client.exceptions import PaginatorNotFound
-from dlt.sources.helpers.rest_client.paginators import (
-    BasePaginator,
-    OffsetPaginator,
-    PageNumberPaginator,
-    RangePaginator,
-)
+from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, RangePaginator
 from requests import Request, Response
 
 from analytics_assets.ingestion.answers import Content, Reader
@@ -93,77 +86,6 @@ class Rider:
     def __call__(self, response: Response, *_: Any, **__: Any) -> Response:
         """Leaves the response as it is."""
         return response
-
-
-class CheckedPaginator(BasePaginator):
-    """dlt's own paginator, with every answer read by `reader`; that of the first answer, if there is none.
-
-    Args:
-        paginator: as configured; None to detect it, as dlt does.
-        reader: reads the answers.
-    """
-
-    def __init__(self, paginator: BasePaginator | None, reader: Reader) -> None:
-        super().__init__()
-        self._paginator = paginator
-        self._rider = Rider(reader)
-
-    def init_request(self, request: Request) -> None:  # noqa: D102  dlt's
-        request.hooks["response"].append(self._rider)
-        if self._paginator is not None:
-            self._paginator.init_request(request)
-
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: D102  dlt's
-        if self._paginator is None:
-            self._paginator, _ = PaginatorFactory().create_paginator(response)
-        if self._paginator is None:
-            raise PaginatorNotFound("no paginator fits the first answer: set `paginator`")
-        self._paginator.update_state(response, data)
-
-    def update_request(self, request: Request) -> None:  # noqa: D102  dlt's
-        if self._paginator is not None:
-            self._paginator.update_request(request)
-
-    @property
-    def has_next_page(self) -> bool:  # noqa: D102  dlt's
-        return self._paginator is None or self._paginator.has_next_page
-
-
-class SweepPaginator(BasePaginator):
-    """Stands in for dlt's offset or page-number paginator: the session pages, dlt asks for more until it has all.
-
-    Args:
-        paginator: as configured.
-        reader: reads the answers.
-        primary_key: fields of a row that tell it from all others; empty where it is not known.
-        overlap: whether offset pages overlap by a row.
-    """
-
-    def __init__(
-        self, paginator: RangePaginator, reader: Reader, primary_key: Sequence[str], *, overlap: bool
-    ) -> None:
-        super().__init__()
-        self._paginator = paginator
-        self._reader = reader
-        self._primary_key = tuple(primary_key)
-        self._overlap = overlap
-
-    def init_request(self, request: Request) -> None:  # noqa: D102  dlt's
-        self._has_next_page = True
-        kind = OffsetSweep if isinstance(self._paginator, OffsetPaginator) else PageNumberSweep
-        sweep = kind(self._paginator, self._reader, self._primary_key, overlap=self._overlap)
-        sweep.ride(request)
-
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002, D102  dlt's
-        self._has_next_page = response.has_more  # type: ignore[attr-defined]
-
-    def update_request(self, request: Request) -> None:  # noqa: D102  dlt's
-        pass
-
-
-def is_range(paginator: BasePaginator | None) -> bool:
-    """Whether `paginator` is one of dlt's two that page by number, and no subclass with ideas of its own."""
-    return type(paginator) in (OffsetPaginator, PageNumberPaginator)
 
 
 class Sweep(Rider, ABC):
@@ -239,10 +161,6 @@ class Sweep(Rider, ABC):
         return self._pages
 
     @abstractmethod
-    def close(self) -> None:
-        """Forgets the pages asked for ahead."""
-
-    @abstractmethod
     def _sweep(self, max_in_flight: int) -> Iterator[tuple[Page, list[Row]]]: ...
 
     def _judge_total(self, page: Page) -> None:
@@ -309,11 +227,6 @@ class OffsetSweep(Sweep):
     def total_rows(self) -> int | None:  # noqa: D102
         return self.total
 
-    def close(self) -> None:  # noqa: D102
-        for _, _, future in self._ahead:
-            future.cancel()
-        self._ahead.clear()
-
     def _plan(self, position: int, step: int) -> tuple[int, int, Future[Page]]:
         overlap = 1 if self._overlaps and step > 1 and position > self._start else 0
         return position, overlap, self._ask({self._number: position - overlap, self._size: self._limit})
@@ -356,8 +269,10 @@ class OffsetSweep(Sweep):
             elif not short:
                 window = min(2 * window, max_in_flight)
             before = new or before
+            if self.finished:
+                for _, _, later in self._ahead:
+                    later.cancel()
             yield page, new
-        self.close()
 
     def _same_border(self, before: Row, rows: list[Row]) -> None:
         border = self._identity(rows[0]) if rows else None
@@ -397,11 +312,6 @@ class PageNumberSweep(Sweep):
         super().__init__(paginator, reader, primary_key, overlap=overlap)
         self._ahead: deque[Future[Page]] = deque()
         self._seen: set[int] = set()
-
-    def close(self) -> None:  # noqa: D102
-        for future in self._ahead:
-            future.cancel()
-        self._ahead.clear()
 
     def _refuse_seen(self, rows: list[Row]) -> None:
         if not self._primary_key:
@@ -449,5 +359,7 @@ class PageNumberSweep(Sweep):
                 window = min(2 * window, max_in_flight)
             largest = max(largest, len(rows))
             before = rows
+            if self.finished:
+                for later in self._ahead:
+                    later.cancel()
             yield page, rows
-        self.close()

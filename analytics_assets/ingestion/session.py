@@ -98,7 +98,7 @@ class ApiSession(Session):
         telemetry: Telemetry,
         *,
         may_repeat: bool = True,
-        sleep: Callable[[float], None] | None = None,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         super().__init__()
         self._resource = resource
@@ -107,7 +107,6 @@ class ApiSession(Session):
         self._may_repeat = may_repeat
         self._asked: set[str] = set()
         self._last_body = b""
-        self._sweeps: list[Sweep] = []
         self._block = ExitStack()
         self._block.enter_context(secrets.out_of_logs())
         self._threads = ThreadPoolExecutor(self._max_in_flight, thread_name_prefix=f"{resource}-page")
@@ -123,11 +122,10 @@ class ApiSession(Session):
         return self
 
     def close(self) -> None:
-        """Ends the threads, with what they were asked for ahead."""
-        for sweep in self._sweeps:
-            sweep.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._block.close()
+        """Ends the threads, with what they were asked for ahead; requests in flight are let finish."""
+        self._transport.stop()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._block.close()  # not before: a request in flight still logs
         super().close()
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
@@ -178,7 +176,6 @@ class ApiSession(Session):
 
     def _virtual_page(self, request: PreparedRequest, sweep: Sweep, kwargs: dict[str, Any]) -> VirtualPage:
         """The next rows of a sweep, as many as make a virtual page."""
-        self._sweeps = [one for one in self._sweeps if not one.finished and one is not sweep] + [sweep]
         if _has_hooks(request) or not isinstance(sweep.auth, _PLAIN_AUTHS):
             ask, in_flight = self._ask_by_the_book(sweep, kwargs), 1
         else:

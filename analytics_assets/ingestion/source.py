@@ -31,7 +31,7 @@ from analytics_assets.ingestion.errors import (
     UnfitCursorError,
     UnreadableAnswerError,
 )
-from analytics_assets.ingestion.pagination import CheckedPaginator, SweepPaginator, is_range
+from analytics_assets.ingestion.paginators import CheckedPaginator, SweepPaginator, is_range
 from analytics_assets.ingestion.redaction import Secrets, stand_in
 from analytics_assets.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
 

@@ -10,9 +10,11 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.client import HTTPException
+from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -93,7 +95,7 @@ class Transport(HTTPAdapter):
         halt: what stops it, and what it trips.
         secrets: put into requests, taken out of answers.
         telemetry: counts.
-        sleep: waits that many seconds; by default until the halt at most.
+        sleep: waits that many seconds; by default until the transport is closed at most.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class Transport(HTTPAdapter):
         halt: Halt,
         secrets: Secrets,
         telemetry: Telemetry,
-        sleep: Callable[[float], None] | None = None,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         super().__init__(pool_maxsize=gate.config.max_in_flight)
         self._resource = resource
@@ -112,7 +114,8 @@ class Transport(HTTPAdapter):
         self._halt = halt
         self._secrets = secrets
         self._telemetry = telemetry
-        self._sleep = sleep or halt.wait
+        self._closed = Event()
+        self._sleep = sleep or self._closed.wait
         self._timeout = Timeout(connect=self._config.connect_timeout, read=self._config.read_timeout)
 
     def send(
@@ -193,7 +196,7 @@ class Transport(HTTPAdapter):
         with self._gate.trouble:
             attempt = 1
             while outcome.passing and attempt <= self._config.max_retries:
-                self._halt.check(self._resource)
+                self._check()
                 self._back_off(target, outcome, attempt, time.monotonic() - failed)
                 outcome = self._attempt(target)
                 if isinstance(outcome, Answer):
@@ -205,6 +208,10 @@ class Transport(HTTPAdapter):
             halted = SyncHalted(self._resource, target.endpoint, outcome.status, attempt, outcome.reason)
             raise self._halt.trip(halted) from None
 
+    def stop(self) -> None:
+        """Ends all waiting: what is not sent yet is not sent any more."""
+        self._closed.set()
+
     def halted(self, endpoint: str, status: int, attempts: int = 1) -> SyncHalted:
         """What an error status is told as. Where it is about the key, or was tried again, all of the source halts."""
         halted = SyncHalted(self._resource, endpoint, status, attempts, status_reason(status))
@@ -214,14 +221,14 @@ class Transport(HTTPAdapter):
 
     def _attempt(self, target: Target) -> Answer | _Trouble:
         """One request, within halt and budget."""
-        self._halt.check(self._resource)
+        self._check()
         wait = self._gate.reserve()
         headers: Mapping[str, str] | None = None
         try:
             if wait > 0:
                 self._telemetry.waited(wait)
                 self._sleep(wait)
-                self._halt.check(self._resource)
+                self._check()
             with self._gate.slots:
                 self._telemetry.request()
                 sent = time.monotonic()
@@ -247,6 +254,11 @@ class Transport(HTTPAdapter):
         if raw.status in self._config.retry_statuses:
             return _Trouble(status_reason(raw.status), raw.status, answer)
         return answer
+
+    def _check(self) -> None:
+        self._halt.check(self._resource)
+        if self._closed.is_set():
+            raise CancelledError  # of a page that nobody waits for any more
 
     def _back_off(self, target: Target, trouble: _Trouble, attempt: int, waited: float) -> None:
         asked = _retry_after(trouble.answer.raw.headers) if trouble.answer else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,7 +14,10 @@ from analytics_assets.config import RequestsConfig
 from analytics_assets.ingestion.answers import Reader
 from analytics_assets.ingestion.errors import SyncHalted
 from analytics_assets.ingestion.gate import Gate, gate_of
-from analytics_assets.ingestion.pagination import SweepPaginator
+from analytics_assets.ingestion.paginators import SweepPaginator
+from analytics_assets.ingestion.redaction import Secrets
+from analytics_assets.ingestion.session import ApiSession
+from analytics_assets.ingestion.telemetry import Telemetry
 from analytics_assets_tests.answering import Asked, Reply, answering, door
 
 
@@ -162,3 +165,21 @@ def test_a_rate_limit_is_never_run_into() -> None:
         assert len(sweep(url, session)) == 100
     assert set(statuses) == {200}
     assert len(waits) >= 2
+
+
+def test_a_session_that_is_left_waits_for_nothing() -> None:
+    """As when a person ends a run while the API has asked for five minutes of patience."""
+    busy = Reply({}, 429, {"Retry-After": "300"})
+    with answering(lambda _: busy) as url:
+        gate = Gate(RequestsConfig())
+        secrets = Secrets()
+        session = ApiSession("rows", gate, "a run", secrets, Telemetry("rows"))
+        with ThreadPoolExecutor(1) as threads:
+            syncing = threads.submit(sweep, url, session)
+            while not gate.trouble.locked():
+                time.sleep(0.001)
+            start = time.monotonic()
+            session.close()
+            with pytest.raises(CancelledError):
+                syncing.result(10)
+        assert time.monotonic() - start < 5

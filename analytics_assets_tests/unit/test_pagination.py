@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from analytics_assets.ingestion import session as session_module
 from analytics_assets.ingestion.answers import Reader
 from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted, UnreadableAnswerError
-from analytics_assets.ingestion.pagination import SweepPaginator
+from analytics_assets.ingestion.paginators import SweepPaginator
 from analytics_assets.ingestion.telemetry import Telemetry
 from analytics_assets_tests.answering import Asked, Reply, answering, door
 
