@@ -44,7 +44,9 @@ def test_an_api_that_goes_down_is_asked_by_one_voice_and_then_left_alone() -> No
 
     gate = Gate(RequestsConfig(max_in_flight=16))
     with answering(reply) as url:
-        with door("rows", gate=gate, run="1") as session, pytest.raises(SyncHalted) as caught:
+        # It waits long enough for all to find out.
+        patient = door("rows", gate=gate, run="1", sleep=lambda _: time.sleep(0.02))
+        with patient as session, pytest.raises(SyncHalted) as caught:
             sweep(url, session)
         assert (caught.value.attempts, caught.value.status) == (4, 503)
         assert len(asked) <= 1 + 16 + 3
@@ -176,7 +178,8 @@ def test_a_session_that_is_left_waits_for_nothing() -> None:
         session = ApiSession("rows", gate, "a run", secrets, Telemetry("rows"))
         with ThreadPoolExecutor(1) as threads:
             syncing = threads.submit(sweep, url, session)
-            while not gate.trouble.locked():
+            until = time.monotonic() + 10
+            while not gate.trouble.locked() and time.monotonic() < until:
                 time.sleep(0.001)
             start = time.monotonic()
             session.close()
