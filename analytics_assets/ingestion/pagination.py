@@ -193,6 +193,12 @@ class Sweep(Rider, ABC):
         if rows and before == rows:
             raise self._moved(f"two pages are the same: does the API know `{self._number.name}`?")
 
+    def _wider(self, window: int, most: int, *, full: bool) -> int:
+        """How many pages to ask for ahead: all that may be once the total is known, more with each full page."""
+        if self.total is not None:
+            return most
+        return min(2 * window, most) if full else window
+
     def _moved(self, what: str) -> RowsMovedError:
         return RowsMovedError(f"{what}, reading {self.endpoint}")
 
@@ -264,10 +270,7 @@ class OffsetSweep(Sweep):
             elif not self._ahead:
                 planned = position
             step = max(len(rows), 1)
-            if self.total is not None:
-                window = max_in_flight
-            elif not short:
-                window = min(2 * window, max_in_flight)
+            window = self._wider(window, max_in_flight, full=not short)
             before = new or before
             if self.finished:
                 for _, _, later in self._ahead:
@@ -353,10 +356,7 @@ class PageNumberSweep(Sweep):
                 or (self.total is not None and number >= self.total + self._base)
                 or (self._maximum is not None and number >= self._maximum)
             )
-            if self.total is not None:
-                window = max_in_flight
-            elif len(rows) >= largest:
-                window = min(2 * window, max_in_flight)
+            window = self._wider(window, max_in_flight, full=len(rows) >= largest)
             largest = max(largest, len(rows))
             before = rows
             if self.finished:

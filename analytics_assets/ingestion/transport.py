@@ -80,7 +80,6 @@ class _Trouble:
     reason: str
     status: int | None = None
     answer: Answer | None = None
-    passing: bool = True  # whether another try may help
 
 
 class Transport(HTTPAdapter):
@@ -195,7 +194,7 @@ class Transport(HTTPAdapter):
         failed = time.monotonic()
         with self._gate.trouble:
             attempt = 1
-            while outcome.passing and attempt <= self._config.max_retries:
+            while attempt <= self._config.max_retries:
                 self._check()
                 self._back_off(target, outcome, attempt, time.monotonic() - failed)
                 outcome = self._attempt(target)

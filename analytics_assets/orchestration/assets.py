@@ -5,7 +5,7 @@ per-partition metadata, an empty load, the table name), in one place.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,7 +76,12 @@ def sync_asset(
         metadata: dict[str, Any] | None = None
         with _told_in_a_sentence(context, config, info):
             if spec.key in context.selected_asset_keys:
-                metadata = _load(context, dlt, config, info, translator, whole_window(windows))
+                window, telemetry = whole_window(windows), Telemetry(info.name)
+                metadata = _until_rows_stay(
+                    info,
+                    telemetry,
+                    lambda: _load(context, dlt, config, info, translator, window, telemetry),
+                )
             # All that is to be read is read before anything is yielded: no event is written under the lock.
             with open_pipeline(config.name, info.name) as pipeline, open_table(pipeline, info) as table:
                 if metadata is not None:
@@ -90,22 +95,17 @@ def sync_asset(
     return sync
 
 
-def _load(
-    context: dg.AssetExecutionContext,
-    dlt: DagsterDltResource,
-    config: SyncConfig,
-    info: ResourceInfo,
-    translator: SyncTranslator,
-    window: Window | None,
+def _until_rows_stay(
+    info: ResourceInfo, telemetry: Telemetry, load: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Syncs the resource; the metadata of what was done.
+    """What `load` returns. Where rows moved while they were read nothing is loaded, and all are read anew.
 
-    Where rows moved while they were read nothing is loaded, and all are read anew, a few times at most.
+    Raises:
+        RowsMovedError: they moved each time.
     """
-    telemetry = Telemetry(info.name)
     while True:
         try:
-            return _load_once(context, dlt, config, info, translator, window, telemetry)
+            return load()
         except PipelineStepFailed as error:
             moved = find_sync_error(error, info.name)
             if not isinstance(moved, RowsMovedError):
@@ -116,7 +116,7 @@ def _load(
             log.warning("%s: %s; nothing is loaded, and all is read anew", info.name, moved)
 
 
-def _load_once(
+def _load(
     context: dg.AssetExecutionContext,
     dlt: DagsterDltResource,
     config: SyncConfig,
@@ -125,6 +125,7 @@ def _load_once(
     window: Window | None,
     telemetry: Telemetry,
 ) -> dict[str, Any]:
+    """Runs the dlt pipeline; the metadata of what it did."""
     gate = gate_of(config.name, config.requests)
     # Through its parent's rows a resource asks other endpoints, and the same page for two equal parents.
     may_repeat = info.parent is not None
