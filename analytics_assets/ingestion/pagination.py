@@ -352,7 +352,7 @@ class PageNumberSweep(Sweep):
                 raise self._moved(f"page {number - 1:,} says that it is the last of {self.total:,}")
             self.finished = (
                 has_more is False
-                or (not rows and self._ends_empty)
+                or (not rows and (self._ends_empty or (has_more is None and bound is None)))
                 or (self.total is not None and number >= self.total + self._base)
                 or (self._maximum is not None and number >= self._maximum)
             )

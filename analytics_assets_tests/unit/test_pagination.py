@@ -244,6 +244,15 @@ def test_a_sweep_by_page_number_is_complete_and_never_doubles_a_row(
         assert shop.requests - len(shop.failures) <= -(-shop.size // size) + 1 + in_flight
 
 
+@pytest.mark.parametrize("kind", [OffsetPaginator, PageNumberPaginator])
+def test_an_empty_answer_that_says_nothing_is_asked_for_once(server: Server, kind: Any) -> None:
+    """Also where an empty page is not to be the end: nothing else is, and it would go on for ever."""
+    shop = Shop(size=0, says=())
+    settings = {"limit": 10} if kind is OffsetPaginator else {}
+    assert swept(server, shop, kind(stop_after_empty_page=False, **settings)) == []
+    assert shop.requests == 1
+
+
 @pytest.mark.parametrize("ignored", ["offset", "page"])
 def test_an_api_that_does_not_know_the_number_is_told(server: Server, ignored: str) -> None:
     class Deaf(Shop):
