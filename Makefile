@@ -50,7 +50,7 @@ format: $(STAMP) ## format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile --universal --generate-hashes --no-annotate --extra dev --python-version 3.11 \
+	uv pip compile --universal --generate-hashes --no-annotate --extra dev --extra alerts --python-version 3.11 \
 		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 clean: ## remove everything the commands made

@@ -15,8 +15,10 @@ from analytics_assets.config import AssetConfig, SyncConfig
 from analytics_assets.ingestion.errors import UnfitCursorError
 from analytics_assets.ingestion.source import ResourceInfo, describe
 from analytics_assets.orchestration.assets import sync_asset
+from analytics_assets.orchestration.circuit_jobs import circuit_jobs
 from analytics_assets.orchestration.partitions import partitions_def
-from analytics_assets.orchestration.schedules import sync_schedule
+from analytics_assets.orchestration.recovery import recovery_sensor
+from analytics_assets.orchestration.schedules import ScheduledSync
 from analytics_assets.orchestration.sensors import failure_sensor
 from analytics_assets.orchestration.translator import SyncTranslator
 from analytics_assets.rest_api import error_at, has_template, is_template, unbuildable
@@ -76,8 +78,8 @@ class RestApiSync(SyncConfig, dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster's shape
         """Assets, endpoints, jobs, schedules and the failure sensor of this API."""
         translator = SyncTranslator(self, self.resources)
-        assets: list[Any] = []
-        schedules = []
+        assets: list[Any] = [translator.circuit_spec()]
+        syncs: dict[str, ScheduledSync] = {}
         for info in self.resources.values():
             assets.append(translator.api_spec(info))
             if not info.selected:
@@ -86,11 +88,11 @@ class RestApiSync(SyncConfig, dg.Component):
             partitions = partitions_def(asset.partitions)
             assets.append(sync_asset(self, info, translator, partitions))
             if asset.schedule:
-                name = f"{self.name}__{info.name}"
-                schedules.append(sync_schedule(name, translator.key(info), asset, partitions))
+                syncs[info.name] = ScheduledSync(self, info.name, translator.key(info), partitions)
         return dg.Definitions(
             assets=assets,
-            schedules=schedules,
-            sensors=[failure_sensor(self.name)],
+            jobs=circuit_jobs(self),
+            schedules=[one.schedule for one in syncs.values()],
+            sensors=[failure_sensor(self), *([recovery_sensor(self, syncs)] if syncs else [])],
             resources={"dlt": _DLT},
         )

@@ -84,6 +84,34 @@ class RequestsConfig(_Strict):
     )
 
 
+class CircuitBreakerConfig(_Strict):
+    """How long an API that was given up on is left alone, by every run and process."""
+
+    cooldown_minutes: float = Field(
+        5, gt=0, le=1440, description="After a sync has halted; doubles with each probe that fails."
+    )
+    max_cooldown_minutes: float = Field(360, gt=0, le=10080, description="The most it grows to.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> CircuitBreakerConfig:
+        if is_template(self.cooldown_minutes) or is_template(self.max_cooldown_minutes):
+            return self
+        if self.max_cooldown_minutes < self.cooldown_minutes:
+            raise error_at(
+                ("max_cooldown_minutes",),
+                f"it is less than cooldown_minutes ({self.cooldown_minutes:g}): raise it, or lower the other",
+            )
+        return self
+
+
+class AlertsConfig(_Strict):
+    """What alerts say. Where they go is a secret: `sources.alerts`."""
+
+    dagster_url: str = Field(
+        "http://127.0.0.1:3000", description="Where people open Dagster; alerts link to runs there."
+    )
+
+
 class PartitionsConfig(_Strict):
     """Time partitions: each is one half-open window of the resource's cursor, in UTC."""
 
@@ -131,6 +159,12 @@ class AssetConfig(_Strict):
     tags: dict[str, str] = Field(default_factory=dict)
     partitions: PartitionsConfig | None = None
     schedule: str | None = Field(None, description="A cron expression, in UTC.")
+    catch_up: int = Field(
+        30,
+        ge=0,
+        le=1000,
+        description="Partitions before the last one that a tick asks for if they are missing.",
+    )
 
     @field_validator("owners")
     @classmethod
@@ -149,6 +183,8 @@ class SyncConfig(_Strict):
     name: str = Field(description="Dataset; prefix of asset keys; Dagster group; section of the secret.")
     rest_api: dict[str, Any] = Field(description="dlt's RESTAPIConfig, verbatim; the secret stays outside.")
     requests: RequestsConfig = RequestsConfig()
+    circuit_breaker: CircuitBreakerConfig = CircuitBreakerConfig()
+    alerts: AlertsConfig = AlertsConfig()
     assets: dict[str, AssetConfig] = Field(default_factory=dict, description="By dlt resource name.")
 
     @field_validator("name")

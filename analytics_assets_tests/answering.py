@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from analytics_assets.config import RequestsConfig
+from analytics_assets.ingestion.breaker import Breaker, CircuitLog, LocalLog
+from analytics_assets.ingestion.circuit import Policy
 from analytics_assets.ingestion.gate import Gate
 from analytics_assets.ingestion.redaction import Secrets
 from analytics_assets.ingestion.session import ApiSession
@@ -90,7 +92,7 @@ def door(
     secrets: Secrets | None = None,
     telemetry: Telemetry | None = None,
     gate: Gate | None = None,
-    run: str = "a run",
+    log: CircuitLog | None = None,
     sleep: Callable[[float], None] = lambda _: None,
     may_repeat: bool = False,
     **config: Any,
@@ -99,7 +101,7 @@ def door(
     return ApiSession(
         resource,
         gate or Gate(RequestsConfig(**config)),
-        run,
+        Breaker(log or LocalLog(Policy(300, 21_600, 100)), resource, "a run", sleep=lambda _: None),
         secrets or Secrets(),
         telemetry or Telemetry(resource),
         may_repeat=may_repeat,

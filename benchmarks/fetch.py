@@ -26,6 +26,8 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 
 from analytics_assets.config import RequestsConfig
 from analytics_assets.ingestion.answers import Reader
+from analytics_assets.ingestion.breaker import Breaker, LocalLog
+from analytics_assets.ingestion.circuit import Policy
 from analytics_assets.ingestion.gate import Gate
 from analytics_assets.ingestion.paginators import SweepPaginator
 from analytics_assets.ingestion.redaction import Secrets
@@ -85,7 +87,9 @@ def by_session(url: str) -> list[dict[str, Any]]:
     gate = Gate(RequestsConfig(max_in_flight=IN_FLIGHT))
     reader = Reader("rows", "data", "total", paged=True)
     paginator = SweepPaginator(OffsetPaginator(PAGE), reader, ("id",), overlap=True)
-    with ApiSession("rows", gate, "", Secrets({"stand-in": SECRET}), Telemetry("rows")) as session:
+    breaker = Breaker(LocalLog(Policy(cooldown=300, max_cooldown=300, lease=100)), "rows", "")
+    secrets = Secrets({"stand-in": SECRET})
+    with ApiSession("rows", gate, breaker, secrets, Telemetry("rows")) as session:
         pages = RESTClient(url, session=session).paginate("/rows", paginator=paginator, data_selector="$")
         return [one for page in pages for one in page]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class SyncError(Exception):
     """Base of every failure of a sync that a user can act on. Its text holds no secret and no row."""
@@ -65,7 +68,10 @@ class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name us
         status: HTTP status of the last answer; None where there was none.
         attempts: requests made for this page, the first included.
         reason: what went wrong, in a few words.
-        seen_by: a resource of the same source that was not asked for because of it, if it is about that one.
+        outage: whether the API as a whole is down or refuses the key, and not this request alone.
+
+    Attributes:
+        facts: attempts, endpoint and reason in one phrase.
     """
 
     def __init__(
@@ -75,30 +81,23 @@ class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name us
         status: int | None,
         attempts: int,
         reason: str,
-        seen_by: str | None = None,
+        *,
+        outage: bool = False,
     ) -> None:
         self.resource = resource
         self.endpoint = endpoint
         self.status = status
         self.attempts = attempts
         self.reason = reason
-        self.seen_by = seen_by
+        self.outage = outage
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        halted = f"halted after {tries} of {endpoint}: {reason}"
-        super().__init__(
-            f"{resource}: {halted}"
-            if seen_by is None
-            else f"{seen_by}: not asked for, as {resource} {halted}"
-        )
+        self.facts = f"halted after {tries} of {endpoint}: {reason}"
+        super().__init__(f"{resource}: {self.facts}")
 
-    def as_seen_by(self, resource: str) -> SyncHalted:
-        """The same halt, as `resource` of the same source is told of it."""
-        if resource == self.resource:
-            return self
-        return SyncHalted(
-            self.resource, self.endpoint, self.status, self.attempts, self.reason, seen_by=resource
-        )
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        facts = (self.resource, self.endpoint, self.status, self.attempts, self.reason)
+        return partial(SyncHalted, outage=self.outage), facts
 
-    def __reduce__(self) -> tuple[type[SyncHalted], tuple[str, str, int | None, int, str, str | None]]:
-        facts = (self.resource, self.endpoint, self.status, self.attempts, self.reason, self.seen_by)
-        return SyncHalted, facts
+
+class CircuitOpenError(SyncError):
+    """The API is not asked: a sync has given up on it a while ago, or a person has said so."""

@@ -1,4 +1,4 @@
-"""What all requests of one source share in a process: the budget, the halt, and one voice while it is in trouble."""
+"""What all requests of one source share in a process: the budget, and one voice while it is in trouble."""
 
 from __future__ import annotations
 
@@ -9,37 +9,9 @@ from email.utils import parsedate_to_datetime
 from threading import BoundedSemaphore, Lock
 
 from analytics_assets.config import RequestsConfig
-from analytics_assets.ingestion.errors import SyncHalted
 
 _EPOCH_FROM, _MILLISECONDS_FROM = 1e9, 1e11
 """From these on, a reset header is a moment in seconds or milliseconds since 1970, and no time from now."""
-
-
-class Halt:
-    """Whether a source may be asked at all, by the runs that share it."""
-
-    def __init__(self) -> None:
-        self.runs: set[str] = set()
-        self._cause: SyncHalted | None = None
-
-    @property
-    def tripped(self) -> bool:
-        """Whether a request has failed for good."""
-        return self._cause is not None
-
-    def trip(self, cause: SyncHalted) -> SyncHalted:
-        """From now on nothing is asked; the first cause stands."""
-        self._cause = self._cause or cause
-        return cause
-
-    def check(self, resource: str) -> None:
-        """Lets a request of `resource` pass.
-
-        Raises:
-            SyncHalted: a request of this source has failed for good; of another resource, perhaps.
-        """
-        if self._cause is not None:
-            raise self._cause.as_seen_by(resource)
 
 
 class Gate:
@@ -60,15 +32,6 @@ class Gate:
         self._lock = Lock()
         self._next = 0.0
         self._in_flight = 0
-        self._halt = Halt()
-
-    def enter(self, run: str) -> Halt:
-        """The halt that holds for `run`; one that was tripped before it began is over."""
-        with self._lock:
-            if self._halt.tripped and run not in self._halt.runs:
-                self._halt = Halt()
-            self._halt.runs.add(run)
-            return self._halt
 
     def reserve(self) -> float:
         """Takes the next place in the line; the seconds until it may be used."""

@@ -26,6 +26,7 @@ from requests.exceptions import HTTPError, JSONDecodeError, RequestException
 from requests.utils import get_encoding_from_headers
 
 from analytics_assets.ingestion.answers import Content
+from analytics_assets.ingestion.breaker import Breaker
 from analytics_assets.ingestion.errors import SyncError, SyncHalted, UnreadableAnswerError
 from analytics_assets.ingestion.gate import Gate
 from analytics_assets.ingestion.pagination import Ask, Numbers, Page, Rider, Row, Sweep
@@ -75,7 +76,7 @@ class ApiSession(Session):
     Args:
         resource: dlt resource it works for.
         gate: what it shares with the other requests of its source in this process.
-        run: requests of one run halt together, and a new run begins anew.
+        breaker: the circuit of the source, as this sync meets it.
         secrets: of the source.
         telemetry: counts.
         may_repeat: whether one page may be asked for twice, as for a resource that follows its parent's rows.
@@ -84,7 +85,8 @@ class ApiSession(Session):
     Raises:
         SyncHalted: from `send`, after the last retry of a network error or of a status in `retry_statuses`, at
             once for any other error status, for paging that goes round in circles, and where another
-            request of the source has halted before.
+            request of the session has halted before.
+        CircuitOpenError: from `send`, where the circuit is open.
         RowsMovedError: from `send`, where rows moved while they were read.
         UnreadableAnswerError: from `send`, where an answer does not fit the config.
     """
@@ -93,7 +95,7 @@ class ApiSession(Session):
         self,
         resource: str,
         gate: Gate,
-        run: str,
+        breaker: Breaker,
         secrets: Secrets,
         telemetry: Telemetry,
         *,
@@ -110,7 +112,7 @@ class ApiSession(Session):
         self._block = ExitStack()
         self._block.enter_context(secrets.out_of_logs())
         self._threads = ThreadPoolExecutor(self._max_in_flight, thread_name_prefix=f"{resource}-page")
-        self._transport = Transport(resource, gate, gate.enter(run), secrets, telemetry, sleep)
+        self._transport = Transport(resource, gate, breaker, secrets, telemetry, sleep)
         self.mount("http://", self._transport)
         self.mount("https://", self._transport)
 
@@ -138,6 +140,8 @@ class ApiSession(Session):
             if page and not self._may_repeat:
                 self._refuse_circles(request)
             response = super().send(request, **kwargs)
+            if not request.hooks["response"] and response.status_code >= 400:
+                raise self._halted(request, response)  # of an OAuth2 token: nobody else looks at its status
         except HTTPError as error:
             # dlt's response hook: no `response_actions` of the user took this status.
             raise self._halted(request, error.response) from None

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal, cast
 
-import dlt
 from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
 from dlt.extract.utils import ensure_table_schema_columns
@@ -33,6 +32,7 @@ from analytics_assets.ingestion.errors import (
 )
 from analytics_assets.ingestion.paginators import CheckedPaginator, SweepPaginator, is_range
 from analytics_assets.ingestion.redaction import Secrets, stand_in
+from analytics_assets.ingestion.settings import provided
 from analytics_assets.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
 
 _SENT_AS_IT_IS = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
@@ -221,13 +221,7 @@ def _source(name: str, section: str, rest_api: dict[str, Any]) -> DltSource:
 
 
 def _secret(source: str, field: str) -> str:
-    # Of the providers directly: `dlt.secrets.get` keeps what it finds in the pipeline's trace.
-    looked_up = (
-        provider.get_value(field, str, None, "sources", source)[0]
-        for provider in dlt.secrets.config_providers
-        if not provider.is_empty
-    )
-    value = str(next((one for one in looked_up if one is not None), "")).strip()  # a file's last newline
+    value = provided(field, "sources", source) or ""
     setting = f"SOURCES__{source.upper()}__{field.upper()}"
     if not value:
         raise MissingSettingError(

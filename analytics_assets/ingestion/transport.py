@@ -34,8 +34,9 @@ from urllib3.exceptions import (
 )
 from urllib3.util import Retry
 
+from analytics_assets.ingestion.breaker import Breaker
 from analytics_assets.ingestion.errors import SyncHalted
-from analytics_assets.ingestion.gate import Gate, Halt
+from analytics_assets.ingestion.gate import Gate
 from analytics_assets.ingestion.redaction import Secrets
 from analytics_assets.ingestion.telemetry import Telemetry
 
@@ -91,7 +92,7 @@ class Transport(HTTPAdapter):
     Args:
         resource: dlt resource it works for.
         gate: what it shares with the other requests of its source.
-        halt: what stops it, and what it trips.
+        breaker: what stops it, and what it trips.
         secrets: put into requests, taken out of answers.
         telemetry: counts.
         sleep: waits that many seconds; by default until the transport is closed at most.
@@ -101,7 +102,7 @@ class Transport(HTTPAdapter):
         self,
         resource: str,
         gate: Gate,
-        halt: Halt,
+        breaker: Breaker,
         secrets: Secrets,
         telemetry: Telemetry,
         sleep: Callable[[float], object] | None = None,
@@ -110,7 +111,7 @@ class Transport(HTTPAdapter):
         self._resource = resource
         self._config = gate.config
         self._gate = gate
-        self._halt = halt
+        self._breaker = breaker
         self._secrets = secrets
         self._telemetry = telemetry
         self._closed = Event()
@@ -184,10 +185,12 @@ class Transport(HTTPAdapter):
 
         Raises:
             SyncHalted: after the last retry of a network error, or of such a status; or another request of
-                the same source has halted before.
+                the same sync has halted before.
+            CircuitOpenError: a request of another sync has.
         """
-        with self._gate.trouble:
-            pass  # while one request of this source is tried again, no other is sent
+        with self._gate.trouble:  # while one request of this source is tried again, no other is sent
+            if self._breaker.admit():
+                return self._probe(target, judge_status=judge_status)
         outcome = self._attempt(target)
         if isinstance(outcome, Answer):
             return outcome
@@ -197,6 +200,8 @@ class Transport(HTTPAdapter):
             while attempt <= self._config.max_retries:
                 self._check()
                 self._back_off(target, outcome, attempt, time.monotonic() - failed)
+                if self._breaker.admit(fresh=True):
+                    return self._probe(target, judge_status=judge_status)
                 outcome = self._attempt(target)
                 if isinstance(outcome, Answer):
                     return outcome
@@ -204,22 +209,37 @@ class Transport(HTTPAdapter):
                 attempt += 1
             if outcome.answer and not judge_status:
                 return replace(outcome.answer, attempts=attempt)
-            halted = SyncHalted(self._resource, target.endpoint, outcome.status, attempt, outcome.reason)
-            raise self._halt.trip(halted) from None
+            raise self._given_up(target, outcome, attempt) from None
+
+    def _probe(self, target: Target, *, judge_status: bool) -> Answer:
+        """The one request that finds out whether an API that was given up on is back; it is not tried again."""
+        log.info("%s: %s: probing whether the API is back", self._resource, target.endpoint)
+        outcome = self._attempt(target)
+        if isinstance(outcome, _Trouble):
+            if outcome.answer and not judge_status:
+                return outcome.answer  # who judges it trips the breaker, or lets the next answer speak
+            raise self._given_up(target, outcome, 1) from None
+        if outcome.raw.status not in _KEY_STATUSES:
+            self._breaker.answered()
+        return outcome
 
     def stop(self) -> None:
         """Ends all waiting: what is not sent yet is not sent any more."""
         self._closed.set()
 
     def halted(self, endpoint: str, status: int, attempts: int = 1) -> SyncHalted:
-        """What an error status is told as. Where it is about the key, or was tried again, all of the source halts."""
-        halted = SyncHalted(self._resource, endpoint, status, attempts, status_reason(status))
-        if status in _KEY_STATUSES or status in self._config.retry_statuses:
-            self._halt.trip(halted)
-        return halted
+        """What an error status is told as. Where it is about the key, or was tried again, the circuit opens."""
+        outage = status in _KEY_STATUSES or status in self._config.retry_statuses
+        reason = status_reason(status)
+        halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage)
+        return self._breaker.trip(halted) if outage else halted
+
+    def _given_up(self, target: Target, trouble: _Trouble, attempts: int) -> SyncHalted:
+        endpoint, status, reason = target.endpoint, trouble.status, trouble.reason
+        return self._breaker.trip(SyncHalted(self._resource, endpoint, status, attempts, reason, outage=True))
 
     def _attempt(self, target: Target) -> Answer | _Trouble:
-        """One request, within halt and budget."""
+        """One request, within budget, unless this sync has halted."""
         self._check()
         wait = self._gate.reserve()
         headers: Mapping[str, str] | None = None
@@ -255,7 +275,7 @@ class Transport(HTTPAdapter):
         return answer
 
     def _check(self) -> None:
-        self._halt.check(self._resource)
+        self._breaker.check()
         if self._closed.is_set():
             raise CancelledError  # of a page that nobody waits for any more
 

@@ -7,6 +7,7 @@ per-partition metadata, an empty load, the table name), in one place.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -16,7 +17,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.config import SyncConfig
-from analytics_assets.ingestion.errors import RowsMovedError, SyncError, SyncHalted
+from analytics_assets.ingestion.breaker import Breaker
+from analytics_assets.ingestion.errors import CircuitOpenError, RowsMovedError, SyncError, SyncHalted
 from analytics_assets.ingestion.gate import gate_of
 from analytics_assets.ingestion.pipeline import duckdb_file, loader_file_format, open_pipeline
 from analytics_assets.ingestion.session import ApiSession, find_sync_error
@@ -24,8 +26,10 @@ from analytics_assets.ingestion.source import ResourceInfo, Window, build_source
 from analytics_assets.ingestion.telemetry import Telemetry
 from analytics_assets.ingestion.warehouse import Table, open_table, require_sql
 from analytics_assets.orchestration.checks import CheckEvent, evaluations, nullability, nullability_spec
+from analytics_assets.orchestration.circuit_log import CircuitLog, circuit_key
 from analytics_assets.orchestration.partitions import run_windows, whole_window
 from analytics_assets.orchestration.translator import (
+    CIRCUIT_KEY,
     RESOURCE_KEY,
     SOURCE_KEY,
     SyncTranslator,
@@ -76,12 +80,21 @@ def sync_asset(
         metadata: dict[str, Any] | None = None
         with _told_in_a_sentence(context, config, info):
             if spec.key in context.selected_asset_keys:
-                window, telemetry = whole_window(windows), Telemetry(info.name)
-                metadata = _until_rows_stay(
-                    info,
+                breaker = Breaker(CircuitLog(context.instance, config), info.name, context.run.run_id)
+                breaker.look()  # an open circuit ends the run before it waits for anything
+                telemetry = Telemetry(info.name)
+                door = partial(
+                    ApiSession,
+                    info.name,
+                    gate_of(config.name, config.requests),
+                    breaker,
+                    read_secrets(config),
                     telemetry,
-                    lambda: _load(context, dlt, config, info, translator, window, telemetry),
+                    # Through its parent's rows a resource asks other endpoints, and a page for two equal parents twice.
+                    may_repeat=info.parent is not None,
                 )
+                load = partial(_load, context, dlt, config, info, translator, whole_window(windows), door)
+                metadata = _until_rows_stay(info, telemetry, load) | _request_metadata(telemetry)
             # All that is to be read is read before anything is yielded: no event is written under the lock.
             with open_pipeline(config.name, info.name) as pipeline, open_table(pipeline, info) as table:
                 if metadata is not None:
@@ -123,18 +136,10 @@ def _load(
     info: ResourceInfo,
     translator: SyncTranslator,
     window: Window | None,
-    telemetry: Telemetry,
+    door: Callable[[], ApiSession],
 ) -> dict[str, Any]:
     """Runs the dlt pipeline; the metadata of what it did."""
-    gate = gate_of(config.name, config.requests)
-    # Through its parent's rows a resource asks other endpoints, and the same page for two equal parents.
-    may_repeat = info.parent is not None
-    with (
-        open_pipeline(config.name, info.name) as pipeline,
-        ApiSession(
-            info.name, gate, context.run.run_id, read_secrets(config), telemetry, may_repeat=may_repeat
-        ) as session,
-    ):
+    with open_pipeline(config.name, info.name) as pipeline, door() as session:
         require_sql(pipeline)
         source = build_source(config, info, session, window)
         events = list(
@@ -146,8 +151,11 @@ def _load(
                 loader_file_format=loader_file_format(pipeline),
             )
         )
-        table = _table_metadata(pipeline, info, dict(events[0].metadata or {}))
-        return table | _request_metadata(telemetry, cursor_range(source, info))
+        bounds = dict(zip(("cursor_from", "cursor_to"), cursor_range(source, info), strict=True))
+        return {
+            **_table_metadata(pipeline, info, dict(events[0].metadata or {})),
+            **{name: str(value) for name, value in bounds.items() if value is not None},
+        }
 
 
 def _table_metadata(pipeline: Pipeline, info: ResourceInfo, from_dlt: dict[str, Any]) -> dict[str, Any]:
@@ -167,9 +175,8 @@ def _table_metadata(pipeline: Pipeline, info: ResourceInfo, from_dlt: dict[str, 
     }
 
 
-def _request_metadata(telemetry: Telemetry, cursor: tuple[Any, Any]) -> dict[str, Any]:
+def _request_metadata(telemetry: Telemetry) -> dict[str, Any]:
     """What was asked of the API, and what it gave: numbers, so that Dagster plots them."""
-    bounds = {"cursor_from": cursor[0], "cursor_to": cursor[1]}
     return {
         "requests": telemetry.requests,
         "pages": telemetry.pages,
@@ -180,7 +187,6 @@ def _request_metadata(telemetry: Telemetry, cursor: tuple[Any, Any]) -> dict[str
         "bytes_received": telemetry.bytes_received,
         "rows_fetched": telemetry.rows_fetched,
         "rows_per_second": round(telemetry.rows_per_second, 1),
-        **{name: str(value) for name, value in bounds.items() if value is not None},
     }
 
 
@@ -221,7 +227,7 @@ def _told_in_a_sentence(
         cause = find_sync_error(error, info.name)
         if cause is None:
             raise
-        if isinstance(cause, SyncHalted):
+        if isinstance(cause, (SyncHalted, CircuitOpenError)):
             # A failure that is not to be retried stops the step's own retries, and not those of the run.
             context.instance.add_run_tags(context.run.run_id, _NO_RUN_RETRY)
         # `from None`: what dlt says around it repeats it at length.
@@ -237,4 +243,6 @@ def _failure(config: SyncConfig, info: ResourceInfo, error: SyncError) -> dg.Fai
             "reason": error.reason,
             "status": error.status if error.status is not None else "no answer",
         }
+    if isinstance(error, CircuitOpenError) or (isinstance(error, SyncHalted) and error.outage):
+        metadata[CIRCUIT_KEY] = circuit_key(config.name).to_user_string()
     return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)

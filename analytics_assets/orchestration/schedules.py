@@ -1,46 +1,110 @@
 """A schedule per asset, and the job it starts, from the asset's cron expression."""
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
 import dagster as dg
 
-from analytics_assets.config import AssetConfig
+from analytics_assets.config import AssetConfig, SyncConfig
+from analytics_assets.ingestion.circuit import Phase
+from analytics_assets.orchestration.catch_up import due_spans, span_request
+from analytics_assets.orchestration.circuit_log import CircuitLog
+
+_RUNS_PER_TICK = 10
+"""At most so many runs for what is missing, beside the one with the newest partition; the next tick asks for more."""
 
 
-def sync_schedule(
-    name: str,
-    key: dg.AssetKey,
-    asset: AssetConfig,
-    partitions: dg.TimeWindowPartitionsDefinition | None,
-) -> dg.ScheduleDefinition:
-    """A schedule on the asset's cron, in UTC, off until it is turned on in the UI.
+@dataclass(frozen=True)
+class ScheduledSync:
+    """An asset that has a schedule.
 
-    It starts the job `<name>__sync`, which materializes the asset and runs its checks. For a partitioned
-    asset each tick asks for the last partition that is complete at the tick's time.
-
-    Args:
-        name: `<source>__<resource>`.
+    Attributes:
+        config: the API.
+        resource: dlt resource name.
         key: the asset.
-        asset: what the file says of the asset; its `schedule` is set.
-        partitions: the asset's partitions.
+        partitions: its partitions, if any.
     """
-    assert asset.schedule is not None
 
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        moment = context.scheduled_execution_time
-        if partitions is None:
-            return dg.RunRequest(run_key=moment.isoformat())
+    config: SyncConfig
+    resource: str
+    key: dg.AssetKey
+    partitions: dg.TimeWindowPartitionsDefinition | None
+
+    @property
+    def asset(self) -> AssetConfig:
+        """What the file says of the asset; its `schedule` is set."""
+        return self.config.asset(self.resource)
+
+    @property
+    def cron(self) -> str:
+        """When it ticks, in UTC."""
+        assert self.asset.schedule is not None
+        return self.asset.schedule
+
+    @property
+    def job_name(self) -> str:
+        """`<source>__<resource>__sync`."""
+        return f"{self._name}__sync"
+
+    @cached_property
+    def job(self) -> Any:
+        """The job that materializes the asset and runs its checks; its type has no public name."""
+        return dg.define_asset_job(self.job_name, dg.AssetSelection.assets(self.key))
+
+    @cached_property
+    def schedule(self) -> dg.ScheduleDefinition:
+        """A schedule on the asset's cron, in UTC, off until it is turned on in the UI.
+
+        For a partitioned asset each tick asks for the last partition that is complete at the tick's time, and for those
+        of the `catch_up` before it that are missing. While the circuit is open it asks for nothing; when the circuit
+        is due to be probed, for one run.
+        """
+        return dg.ScheduleDefinition(
+            name=f"{self._name}__schedule",
+            job_name=self.job_name,  # the recovery sensor brings the job: Dagster takes an asset job from one only
+            cron_schedule=self.cron,
+            execution_timezone="UTC",
+            execution_fn=self._tick,
+            description=f"The last complete partition, and what is missing of the {self.asset.catch_up} before it."
+            if self.partitions
+            else "A full sync at each tick.",
+        )
+
+    def is_on(self, instance: dg.DagsterInstance) -> bool:
+        """Whether somebody has turned the schedule on."""
+        return any(
+            state.instigator_name == f"{self._name}__schedule" and state.is_running
+            for state in instance.all_instigator_state()
+        )
+
+    def keys(self) -> Sequence[str]:
+        """The partitions that a tick looks at, oldest first."""
+        assert self.partitions is not None
+        return self.partitions.get_partition_keys()[-1 - self.asset.catch_up :]
+
+    def _tick(self, context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
+        moment, now = context.scheduled_execution_time, time.time()
+        circuit = CircuitLog(context.instance, self.config).circuit()
+        if circuit.refuses("", now):
+            return dg.SkipReason(f"Not asked for, as {circuit.sentence(self.config.name, now)}.")
+        if self.partitions is None:
+            return [dg.RunRequest(run_key=moment.isoformat())]
         with dg.partition_loading_context(effective_dt=moment):
-            key = partitions.get_last_partition_key()
-        if key is None:
+            keys = self.keys()
+        if not keys:
             return dg.SkipReason(f"No partition is complete yet at {moment:%Y-%m-%d %H:%M} UTC.")
-        return dg.RunRequest(run_key=f"{key}@{moment.isoformat()}", partition_key=key)
+        repository = context.repository_def
+        assert repository is not None
+        spans = due_spans(context.instance, repository, self.key, self.partitions, keys, always=keys[-1])
+        if not spans:
+            return dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
+        probe = circuit.phase(now) is Phase.DUE
+        asked = spans[:1] if probe else [*spans[:-1][:_RUNS_PER_TICK], spans[-1]]
+        return [span_request(span, f"{span[0]}@{moment.isoformat()}") for span in asked]
 
-    return dg.ScheduleDefinition(
-        name=f"{name}__schedule",
-        job=dg.define_asset_job(f"{name}__sync", dg.AssetSelection.assets(key)),
-        cron_schedule=asset.schedule,
-        execution_timezone="UTC",
-        execution_fn=tick,
-        description="The last complete partition at each tick."
-        if partitions
-        else "A full sync at each tick.",
-    )
+    @property
+    def _name(self) -> str:
+        return f"{self.config.name}__{self.resource}"

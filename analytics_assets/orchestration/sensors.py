@@ -1,42 +1,91 @@
-"""The sensor that knows a failed sync of ours from any other failed run, and says what happened."""
+"""The sensor that tells people: each incident once, to the log and to the channels, however long a channel is down."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 
 import dagster as dg
+from pydantic import BaseModel, Field
 
-from analytics_assets.orchestration.translator import RESOURCE_KEY, SOURCE_KEY
+from analytics_assets.config import SyncConfig
+from analytics_assets.ingestion.errors import MissingSettingError
+from analytics_assets.orchestration.channels import Channel, open_channels
+from analytics_assets.orchestration.incidents import Alert, Incidents, Memory
 
-_FACTS = (RESOURCE_KEY, "endpoint", "status", "attempts", "reason")
+_KEPT = 100
+"""Alerts that are kept for a channel that takes none; beyond that the oldest is in the log alone."""
 
 
-def failure_sensor(source: str) -> dg.SensorDefinition:
-    """A run-failure sensor, on by default, that logs every sync of `source` that failed.
+class _Letter(BaseModel):
+    """An alert that a channel has not taken yet.
 
-    It looks at the metadata our steps fail with, so runs of other jobs, and runs that died before a step
-    started, pass by.
+    Attributes:
+        taken: ids of the channels that have.
     """
 
-    @dg.run_failure_sensor(
+    title: str
+    body: str
+    good: bool
+    taken: list[str] = Field(default_factory=list)
+
+
+class _Cursor(BaseModel):
+    """What the sensor remembers from tick to tick; Dagster keeps it, over restarts of its daemon."""
+
+    memory: Memory = Memory()
+    outbox: list[_Letter] = Field(default_factory=list)
+
+
+def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:
+    """A sensor, on by default, that tells of halted and failed syncs of a source, and when they are over.
+
+    It is no `run_failure_sensor` of Dagster's: that one is called per run, goes on to the next run whether or not its
+    message got through, and knows nothing of what runs have in common (docs/adr/0014).
+    """
+    source = config.name
+
+    @dg.sensor(
         name=f"{source}__sync_failure",
-        description=f"Logs which resource of {source} failed, at which endpoint, with what status.",
+        description=f"Tells of halted and failed syncs of {source}, once each, and when they are over: in its log, "
+        "and to the channels named by SOURCES__ALERTS.",
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def sync_failure(context: dg.RunFailureSensorContext) -> None:
-        for facts in failed_syncs(context, source):
-            said = ", ".join(f"{name} {value}" for name, value in facts.items())
-            context.log.error(f"Sync of {source} failed in run {context.dagster_run.run_id}: {said}")
+    def sync_failure(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        cursor = _Cursor.model_validate_json(context.cursor) if context.cursor else _Cursor()
+        alerts = [*Incidents(context.instance, config).news(cursor.memory)]
+        for alert in alerts:
+            said = "; ".join(f"{name} {value}" for name, value in alert.facts.items())
+            (context.log.info if alert.good else context.log.error)(f"{alert.title}: {said}")
+        cursor.outbox += [_letter(alert) for alert in alerts]
+        told = [alert.title for alert in alerts] or [f"Nothing new about {source}."]
+        try:
+            told += _deliver(cursor, open_channels(source))
+        except MissingSettingError as error:
+            told.append(str(error))
+            context.log.warning(str(error))
+        cursor.outbox = cursor.outbox[-_KEPT:]
+        return dg.SensorResult(cursor=cursor.model_dump_json(), skip_reason=" ".join(told))
 
     return sync_failure
 
 
-def failed_syncs(context: dg.RunFailureSensorContext, source: str) -> Iterator[Mapping[str, object]]:
-    """Per failed step of a sync of `source` in this run: resource, endpoint, status, attempts, reason."""
-    for event in context.get_step_failure_events():
-        failure = event.step_failure_data.user_failure_data
-        metadata = failure.metadata if failure else {}
-        if SOURCE_KEY in metadata and metadata[SOURCE_KEY].value == source:
-            yield {
-                name.removeprefix("analytics_assets/"): metadata[name].value
-                for name in _FACTS
-                if name in metadata
-            }
+def _letter(alert: Alert) -> _Letter:
+    return _Letter(title=alert.title, body=alert.body, good=alert.good)
+
+
+def _deliver(cursor: _Cursor, channels: Sequence[Channel]) -> list[str]:
+    """Sends what is in the outbox, in order, and leaves there what a channel did not take.
+
+    Returns:
+        A sentence per channel that takes nothing.
+    """
+    troubles = []
+    for channel in channels:
+        for letter in cursor.outbox:
+            if channel.id in letter.taken:
+                continue
+            if not channel.send(letter.title, letter.body, good=letter.good):
+                troubles.append(f"The {channel.name} channel took no alert; the next tick tries again.")
+                break  # it is down: one try a tick, and the order is kept
+            letter.taken.append(channel.id)
+    ids = {channel.id for channel in channels}
+    cursor.outbox = [letter for letter in cursor.outbox if not ids <= set(letter.taken)]
+    return troubles

@@ -11,10 +11,13 @@ from analytics_assets.config import AssetConfig, SyncConfig
 from analytics_assets.ingestion.contract import Contract, data_type_name
 from analytics_assets.ingestion.pipeline import destination_name
 from analytics_assets.ingestion.source import ResourceInfo
+from analytics_assets.orchestration.circuit_log import circuit_key
 
 SOURCE_KEY = "analytics_assets/source"
 RESOURCE_KEY = "analytics_assets/resource"
-"""Metadata keys that mark what is ours: on assets, and on the failure of a sync."""
+CIRCUIT_KEY = "analytics_assets/circuit"
+"""Metadata keys that mark what is ours: on assets, and on the failure of a sync. The last one is on failures
+that the circuit tells of: they opened it, or found it open."""
 
 
 class SyncTranslator(DagsterDltTranslator):
@@ -60,6 +63,27 @@ class SyncTranslator(DagsterDltTranslator):
             key=self.api_key(info),
             group_name=self._config.name,
             description=f"`{info.method} {info.path}` of the API.",
+            kinds={"api"},
+        )
+
+    def circuit_spec(self) -> dg.AssetSpec:
+        """The spec of the external asset whose materializations are the history of the circuit.
+
+        It is downstream of the endpoints and upstream of nothing: an event of it must not make a table look
+        stale, nor start anything.
+        """
+        name = self._config.name
+        return dg.AssetSpec(
+            key=circuit_key(name),
+            deps=[self.api_key(info) for info in self._infos.values()],
+            group_name=name,
+            description=(
+                f"Whether {name} may be asked. After a sync has given up on the API the circuit is open, and every run "
+                "ends at once without a request; when the cool-down is over, one request finds out whether the API is "
+                "back. Each event is a materialization.\n\n"
+                f"**By hand**: launch the job `{name}__circuit_reset` or `{name}__circuit_open`, or report a "
+                "materialization here, with `reset` or `open: why` as its description. An empty one is a reset."
+            ),
             kinds={"api"},
         )
 

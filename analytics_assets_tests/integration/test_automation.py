@@ -11,7 +11,7 @@ import pytest
 from analytics_assets_tests.conftest import DemoApi, Project
 
 
-def tick(definitions: dg.Definitions, name: str, moment: str) -> Any:
+def tick(project: Project, definitions: dg.Definitions, name: str, moment: str) -> Any:
     schedule = next(
         one
         for one in definitions.schedules or ()
@@ -20,6 +20,7 @@ def tick(definitions: dg.Definitions, name: str, moment: str) -> Any:
     context = dg.build_schedule_context(
         scheduled_execution_time=datetime.fromisoformat(moment).replace(tzinfo=UTC),
         repository_def=definitions.get_repository_def(),
+        instance=project.instance,
     )
     return schedule.evaluate_tick(context)
 
@@ -36,7 +37,7 @@ def tick(definitions: dg.Definitions, name: str, moment: str) -> Any:
 def test_a_tick_asks_for_the_last_complete_partition(
     project: Project, shipped_yaml: str, moment: str, partition: str
 ) -> None:
-    data = tick(project.definitions(shipped_yaml), "analytics_api__transactions__schedule", moment)
+    data = tick(project, project.definitions(shipped_yaml), "analytics_api__transactions__schedule", moment)
     [request] = data.run_requests
     assert request.partition_key == partition
 
@@ -45,7 +46,10 @@ def test_a_tick_before_the_first_partition_is_complete_skips_and_says_so(
     project: Project, shipped_yaml: str
 ) -> None:
     data = tick(
-        project.definitions(shipped_yaml), "analytics_api__transactions__schedule", "2026-01-01T12:00"
+        project,
+        project.definitions(shipped_yaml),
+        "analytics_api__transactions__schedule",
+        "2026-01-01T12:00",
     )
     assert data.run_requests == []
     assert data.skip_message == "No partition is complete yet at 2026-01-01 12:00 UTC."
@@ -55,7 +59,7 @@ def test_each_tick_of_an_unpartitioned_asset_is_one_run(project: Project, shippe
     definitions = project.definitions(shipped_yaml)
     keys = set()
     for moment in ("2026-03-04T02:00", "2026-03-04T03:00"):
-        [request] = tick(definitions, "analytics_api__customers__schedule", moment).run_requests
+        [request] = tick(project, definitions, "analytics_api__customers__schedule", moment).run_requests
         assert request.partition_key is None
         keys.add(request.run_key)
     assert len(keys) == 2

@@ -12,13 +12,17 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 
 from analytics_assets.config import RequestsConfig
 from analytics_assets.ingestion.answers import Reader
-from analytics_assets.ingestion.errors import SyncHalted
+from analytics_assets.ingestion.breaker import Breaker, LocalLog
+from analytics_assets.ingestion.circuit import Policy
+from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted
 from analytics_assets.ingestion.gate import Gate, gate_of
 from analytics_assets.ingestion.paginators import SweepPaginator
 from analytics_assets.ingestion.redaction import Secrets
 from analytics_assets.ingestion.session import ApiSession
 from analytics_assets.ingestion.telemetry import Telemetry
 from analytics_assets_tests.answering import Asked, Reply, answering, door
+
+POLICY = Policy(cooldown=300, max_cooldown=21_600, lease=100)
 
 
 def sweep(url: str, session: Any) -> list[Any]:
@@ -42,37 +46,38 @@ def test_an_api_that_goes_down_is_asked_by_one_voice_and_then_left_alone() -> No
         asked.append(request)
         return rows_of(request) if len(asked) == 1 else Reply({"error": "down"}, 503)
 
-    gate = Gate(RequestsConfig(max_in_flight=16))
+    gate, log = Gate(RequestsConfig(max_in_flight=16)), LocalLog(POLICY, "an_api")
     with answering(reply) as url:
         # It waits long enough for all to find out.
-        patient = door("rows", gate=gate, run="1", sleep=lambda _: time.sleep(0.02))
+        patient = door("rows", gate=gate, log=log, sleep=lambda _: time.sleep(0.02))
         with patient as session, pytest.raises(SyncHalted) as caught:
             sweep(url, session)
         assert (caught.value.attempts, caught.value.status) == (4, 503)
         assert len(asked) <= 1 + 16 + 3
         before = len(asked)
-        with door("siblings", gate=gate, run="1") as session, pytest.raises(SyncHalted) as sibling:
+        with door("siblings", log=log) as session, pytest.raises(CircuitOpenError) as sibling:
             sweep(url, session)
         time.sleep(0.05)
-        assert len(asked) == before, "a sibling of the run asked an API that is down"
-        assert str(sibling.value) == (
-            "siblings: not asked for, as rows halted after 4 attempts of GET /rows: 503 Service Unavailable"
+        assert len(asked) == before, "another sync asked an API that is down"
+        assert str(sibling.value).startswith(
+            "siblings: not asked for, as the circuit of an_api is open since "
         )
-        with door("rows", gate=gate, run="2") as session, pytest.raises(SyncHalted):
+        assert "halted after 4 attempts of GET /rows: 503 Service Unavailable; it is asked again" in str(
+            sibling.value
+        )
+
+
+@pytest.mark.parametrize(("status", "opens"), [(401, True), (403, True), (404, False), (400, False)])
+def test_a_key_that_is_refused_opens_the_circuit_and_a_missing_endpoint_does_not(
+    status: int, opens: bool
+) -> None:
+    log = LocalLog(POLICY)
+    with answering(lambda _: Reply({}, status)) as url:
+        with door("rows", log=log) as session, pytest.raises(SyncHalted) as caught:
             sweep(url, session)
-        assert len(asked) == before + 4, "a new run may find out anew"
-
-
-def test_a_key_that_is_refused_stops_the_siblings_too_and_a_missing_endpoint_does_not() -> None:
-    for status, stops in ((401, True), (403, True), (404, False)):
-        gate = Gate(RequestsConfig())
-        refused = Reply({}, status)
-        with answering(lambda _, refused=refused: refused) as url:  # type: ignore[misc]
-            with door("rows", gate=gate) as session, pytest.raises(SyncHalted):
-                sweep(url, session)
-            with door("others", gate=gate) as session, pytest.raises(SyncHalted) as caught:
-                sweep(url, session)
-        assert ("not asked for" in str(caught.value)) is stops
+        assert caught.value.outage is opens
+        with door("others", log=log) as session, pytest.raises(CircuitOpenError if opens else SyncHalted):
+            sweep(url, session)
 
 
 def test_sources_have_gates_of_their_own() -> None:
@@ -175,7 +180,8 @@ def test_a_session_that_is_left_waits_for_nothing() -> None:
     with answering(lambda _: busy) as url:
         gate = Gate(RequestsConfig())
         secrets = Secrets()
-        session = ApiSession("rows", gate, "a run", secrets, Telemetry("rows"))
+        breaker = Breaker(LocalLog(POLICY), "rows", "a run")
+        session = ApiSession("rows", gate, breaker, secrets, Telemetry("rows"))
         with ThreadPoolExecutor(1) as threads:
             syncing = threads.submit(sweep, url, session)
             until = time.monotonic() + 10

@@ -1,0 +1,70 @@
+"""Where alerts go beside the log: the channels that one setting names, by Apprise.
+
+What belongs here: reading the setting and sending one message. What is said, and when again, is not its concern.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analytics_assets.ingestion.errors import MissingSettingError
+from analytics_assets.ingestion.settings import provided
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
+
+_SETTING = "alerts"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One service that takes messages.
+
+    Attributes:
+        id: tells it from others, without its URL, which may hold a password.
+        name: of the service, such as `Slack`.
+    """
+
+    id: str
+    name: str
+    _service: "NotifyBase"
+
+    def send(self, title: str, body: str, *, good: bool) -> bool:
+        """Sends one message; False where the service did not take it."""
+        from apprise import NotifyType  # noqa: PLC0415  an extra
+
+        kind = NotifyType.SUCCESS if good else NotifyType.FAILURE
+        return bool(self._service.notify(title=title, body=body, notify_type=kind))
+
+
+def open_channels(source: str) -> Sequence[Channel]:
+    """The channels for a source: of `sources.<source>.alerts` or, where that is not set, `sources.alerts`.
+
+    Raises:
+        MissingSettingError: a URL is none that Apprise knows, or Apprise is not installed.
+    """
+    own = provided(_SETTING, "sources", source)
+    written = own if own is not None else provided(_SETTING, "sources")
+    setting = f"SOURCES__{source.upper()}__ALERTS" if own is not None else "SOURCES__ALERTS"
+    if not written:
+        return ()
+    try:
+        from apprise import Apprise  # noqa: PLC0415  an extra
+    except ImportError:
+        raise MissingSettingError(
+            f"{setting} names a channel, and Apprise, which sends to it, is not installed: "
+            "pip install 'analytics_assets[alerts]'"
+        ) from None
+    channels = []
+    for number, url in enumerate(written.split(), 1):
+        service = Apprise.instantiate(url)
+        if service is None:
+            # Not repeated: it may hold a password.
+            raise MissingSettingError(
+                f"{setting}: channel {number} is no URL that Apprise knows: write it as in Apprise's list of services, "
+                "such as slack://… or mailto://…, with spaces between several"
+            )
+        identity = hashlib.sha256(url.encode()).hexdigest()[:16]
+        channels.append(Channel(identity, str(service.service_name), service))
+    return channels

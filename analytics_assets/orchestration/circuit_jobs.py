@@ -1,0 +1,44 @@
+"""The two jobs by which a person opens or closes a circuit from the UI."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from analytics_assets.config import SyncConfig
+from analytics_assets.ingestion.circuit import Kind
+from analytics_assets.orchestration.circuit_log import CircuitLog
+
+
+def circuit_jobs(config: SyncConfig) -> Sequence[dg.JobDefinition]:
+    """`<source>__circuit_reset` and `<source>__circuit_open`. Neither asks the API anything."""
+    name = config.name
+    return (
+        _job(config, "reset", Kind.RESET, f"Closes the circuit of {name}: the next run asks the API again."),
+        _job(
+            config, "open", Kind.HELD, f"Opens the circuit of {name}: no run asks the API until it is reset."
+        ),
+    )
+
+
+def _job(config: SyncConfig, word: str, kind: Kind, description: str) -> dg.JobDefinition:
+    name = f"{config.name}__circuit_{word}"
+
+    @dg.op(
+        name=f"{name}_by_hand",
+        description=description,
+        config_schema={
+            "reason": dg.Field(
+                str, default_value="", description="Why: told to whoever finds the circuit this way."
+            )
+        },
+    )
+    def by_hand(context: dg.OpExecutionContext) -> None:
+        log = CircuitLog(context.instance, config)
+        log.append(kind, run_id=context.run.run_id, reason=context.op_config["reason"])
+        context.log.info(f"{name}: done; the history is in the asset {log.source}/circuit")
+
+    @dg.job(name=name, description=description, executor_def=dg.in_process_executor)
+    def job() -> None:
+        by_hand()
+
+    return job

@@ -1,0 +1,145 @@
+"""The memory of a circuit: Dagster's event log, as materializations of the external asset `<source>/circuit`.
+
+What belongs here: reading and appending, and how an event looks in the UI. What the events mean is
+`ingestion/circuit.py`, when one is written `ingestion/breaker.py`.
+"""
+
+import re
+import time
+from typing import Any
+
+import dagster as dg
+
+from analytics_assets.config import SyncConfig
+from analytics_assets.ingestion.circuit import Circuit, Event, Kind, policy_of, utc
+from analytics_assets.ingestion.errors import SyncHalted
+
+_NEWEST = 20  # events that a look reads when it has read the log before
+_BY_HAND = {"open": Kind.HELD, "reset": Kind.RESET, "close": Kind.RESET, "closed": Kind.RESET, "": Kind.RESET}
+_NO_ANSWER = "no answer"
+
+
+def circuit_key(source: str) -> dg.AssetKey:
+    """`<source>/circuit`."""
+    return dg.AssetKey([source, "circuit"])
+
+
+class CircuitLog:
+    """The circuit of one source, as all processes of a Dagster instance share it.
+
+    It is append-only; the storage ids of the instance put the events in order.
+
+    Args:
+        instance: where the events are kept.
+        config: the source.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, config: SyncConfig) -> None:
+        self.source = config.name
+        self._instance = instance
+        self._policy = policy_of(config)
+        self._key = circuit_key(config.name)
+        self._read: dict[int, Event | None] = {}
+
+    def circuit(self) -> Circuit:
+        """The circuit after all events so far."""
+        return Circuit(self._policy).after(self.events())
+
+    def events(self) -> list[Event]:
+        """All events so far, in order. Those read before are remembered; the newest are always read again."""
+        limit = _NEWEST
+        while True:
+            records = self._instance.fetch_materializations(self._key, limit=limit).records
+            complete = len(records) < limit or records[-1].storage_id in self._read
+            if complete:
+                break
+            limit *= 10
+        if not records:
+            self._read.clear()  # never opened, or wiped by hand
+        self._read |= {record.storage_id: _event(record) for record in records}
+        return [event for _, event in sorted(self._read.items()) if event is not None]
+
+    def append(
+        self, kind: Kind, *, by: str = "", run_id: str = "", cause: SyncHalted | None = None, reason: str = ""
+    ) -> None:
+        """Adds an event, told so that a person reads what happened and until when it holds.
+
+        Args:
+            kind: what happened.
+            by: who tells it.
+            run_id: the run it happened in.
+            cause: of an opening.
+            reason: a person's.
+        """
+        event = Event(0, time.time(), kind, by, run_id, cause, reason)
+        after = self.circuit().after([event])
+        metadata: dict[str, Any] = {"event": kind.value, "by": by, "failures_in_a_row": after.failures}
+        if run_id:
+            metadata["run"] = dg.MetadataValue.dagster_run(run_id)
+        if cause:
+            metadata |= {
+                "resource": cause.resource,
+                "endpoint": cause.endpoint,
+                "status": cause.status if cause.status is not None else _NO_ANSWER,
+                "attempts": cause.attempts,
+                "cause": cause.reason,
+            }
+        if after.until is not None:
+            metadata["next_probe"] = dg.MetadataValue.timestamp(after.until)
+            metadata["cooldown_minutes"] = after.policy.after(after.failures) / 60
+        if reason:
+            metadata["reason"] = reason
+        self._instance.report_runless_asset_event(
+            dg.AssetMaterialization(self._key, description=_told(event, after), metadata=metadata)
+        )
+
+
+def _told(event: Event, after: Circuit) -> str:
+    why = f": {event.reason}" if event.reason else "."
+    if event.kind is Kind.HELD:
+        return f"Opened by hand, until it is reset{why}"
+    if event.kind is Kind.RESET:
+        return f"Closed by hand{why}"
+    if event.kind is Kind.PROBE:
+        return "Probe: one request finds out whether the API is back."
+    if event.kind is Kind.CLOSED:
+        return "Closed: the API answers again."
+    assert event.cause is not None
+    until = f"; next probe after {utc(after.until)}" if after.until else ""
+    return f"Opened: {event.cause}{until}."
+
+
+def _event(record: dg.EventLogRecord) -> Event | None:
+    """The event of a record; None for one that a person reported and that says nothing we know."""
+    reported = record.asset_materialization
+    assert reported is not None
+    said: dict[str, Any] = {name: value.value for name, value in reported.metadata.items()}
+    if "event" not in said:
+        first, rest = _words(reported.description or "")
+        kind = _BY_HAND.get(first)
+        return Event(record.storage_id, record.timestamp, kind, reason=rest) if kind else None
+    return Event(
+        id=record.storage_id,
+        at=record.timestamp,
+        kind=Kind(said["event"]),
+        by=said["by"],
+        run_id=said.get("run") or "",
+        cause=_cause(said),
+        reason=said.get("reason", ""),
+    )
+
+
+def _words(description: str) -> tuple[str, str]:
+    """The first word of what a person wrote, in lower case, and the rest."""
+    found = re.match(r"\s*(\w*)[\s:,.;-]*(.*)", description, re.DOTALL)
+    assert found is not None
+    return found[1].lower(), found[2].strip()
+
+
+def _cause(said: dict[str, Any]) -> SyncHalted | None:
+    if "endpoint" not in said:
+        return None
+    status = None if said["status"] == _NO_ANSWER else said["status"]
+    return SyncHalted(
+        said["resource"], said["endpoint"], status, said["attempts"], said["cause"], outage=True
+    )

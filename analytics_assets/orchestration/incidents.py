@@ -1,0 +1,270 @@
+"""From Dagster's records to what a person is to be told: an incident once, and once when it is over.
+
+What belongs here: which events and failed runs make an incident, and its words. Nothing is remembered here beyond the
+`Memory` that is handed in, and nothing is sent.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel, Field
+
+from analytics_assets.config import SyncConfig
+from analytics_assets.ingestion.circuit import Circuit, Event, Kind, policy_of, utc
+from analytics_assets.orchestration.circuit_log import CircuitLog
+from analytics_assets.orchestration.translator import CIRCUIT_KEY, SOURCE_KEY
+
+_FIRST_LOOK_BACK = (
+    3600.0  # seconds: runs that failed longer ago than that, before the first look, are history
+)
+_SETTLED_AFTER = 3.0  # seconds from a run's failure until Dagster has written down whether it will be retried
+_AT_ONCE = 200  # failed runs in one look; more wait for the next
+
+_STEP_EVENTS = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.STEP_FAILURE,
+}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What a person is told.
+
+    Attributes:
+        title: one line.
+        facts: by name, in order.
+        good: whether it is the end of an incident.
+    """
+
+    title: str
+    facts: Mapping[str, str]
+    good: bool = False
+
+    @property
+    def body(self) -> str:
+        """The facts, a line each."""
+        return "\n".join(f"{name}: {value}" for name, value in self.facts.items())
+
+
+class Told(BaseModel):
+    """A failed sync that no circuit tells of, told and not over yet."""
+
+    resource: str
+    partitions: tuple[str, str] | None
+    reason: str
+    at: float
+
+
+class Memory(BaseModel):
+    """How far the records have been looked at.
+
+    Attributes:
+        circuit_event: the last event of the circuit.
+        run_failure: the last failure of a run; None before the first look.
+        waiting: failed runs that Dagster is about to retry: their retry decides.
+        told: failed syncs that were told.
+    """
+
+    circuit_event: int | None = None
+    run_failure: int | None = None
+    waiting: list[str] = Field(default_factory=list)
+    told: list[Told] = Field(default_factory=list)
+
+
+class Incidents:
+    """The incidents of one source.
+
+    Args:
+        instance: whose records are looked at.
+        config: the source.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, instance: dg.DagsterInstance, config: SyncConfig, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._instance = instance
+        self._config = config
+        self._log = CircuitLog(instance, config)
+        self._clock = clock
+
+    def news(self, memory: Memory) -> Iterator[Alert]:
+        """What is new since `memory`, which is brought up to date."""
+        yield from self._circuit(memory)
+        yield from self._recovered(memory)
+        yield from self._failed(memory)
+
+    def _circuit(self, memory: Memory) -> Iterator[Alert]:
+        circuit = Circuit(policy_of(self._config))
+        events = self._log.events()
+        if memory.circuit_event is None:  # of what was before, only what is still so
+            now = circuit.after(events)
+            memory.circuit_event = now.since.id - 1 if now.since else events[-1].id if events else -1
+        for event in events:
+            before, circuit = circuit, circuit.after([event])
+            if event.id <= memory.circuit_event:
+                continue
+            memory.circuit_event = event.id
+            if before.since is None and circuit.since is not None:
+                yield self._opened(event, circuit)
+            elif before.since is not None and circuit.since is None:
+                yield self._closed(before.since, event)
+
+    def _opened(self, event: Event, circuit: Circuit) -> Alert:
+        source = self._config.name
+        if event.kind is Kind.HELD:
+            return Alert(
+                f"{source}: opened by hand, no sync asks the API",
+                {
+                    "source": source,
+                    "reason": event.reason or "none given",
+                    "next probe": f"none, until the job {source}__circuit_reset has run",
+                    **self._run(event.run_id),
+                },
+            )
+        halted = event.cause
+        assert halted is not None
+        return Alert(
+            f"{source}: halted, {halted.reason}",
+            {
+                "source": source,
+                "resource": halted.resource,
+                "endpoint": halted.endpoint,
+                "status": str(halted.status or "no answer"),
+                "attempts": str(halted.attempts),
+                "reason": halted.reason,
+                **self._run(event.run_id),
+                "next probe": f"after {utc(circuit.until)}" if circuit.until else "none",
+                "until then": "no run asks the API, and what is missing is asked for when it is back",
+            },
+        )
+
+    def _closed(self, since: Event, event: Event) -> Alert:
+        minutes = (event.at - since.at) / 60
+        by = "a probe was answered" if event.kind is Kind.CLOSED else "reset by hand"
+        return Alert(
+            f"{self._config.name}: the API is asked again, after {minutes:.0f} min",
+            {
+                "source": self._config.name,
+                "closed by": by + (f" ({event.reason})" if event.reason else ""),
+                "since": utc(since.at),
+                **self._run(event.run_id),
+            },
+            good=True,
+        )
+
+    def _failed(self, memory: Memory) -> Iterator[Alert]:
+        """Failed syncs that no circuit tells of: a mistake in the config, an answer nobody can read, a bug."""
+        for run in self._final_failures(memory):
+            for resource, reason in self._failed_resources(run):
+                told = Told(
+                    resource=resource, partitions=_partitions(run.tags), reason=reason, at=self._clock()
+                )
+                if any(_same(told, one) for one in memory.told):
+                    continue
+                memory.told.append(told)
+                facts = {
+                    "source": self._config.name,
+                    "resource": resource,
+                    "reason": reason,
+                    **self._run(run.run_id),
+                }
+                yield Alert(f"{self._config.name}: the sync of {resource} failed", facts)
+
+    def _final_failures(self, memory: Memory) -> Iterator[dg.DagsterRun]:
+        """Failed runs since the last look, and those whose retry has come to nothing, without those to be retried."""
+        waiting, memory.waiting = memory.waiting, []
+        failed = [*waiting]
+        first = memory.run_failure is None
+        records = self._instance.fetch_run_status_changes(
+            dg.RunStatusChangeRecordsFilter(
+                event_type=dg.DagsterEventType.RUN_FAILURE,
+                after_storage_id=memory.run_failure,
+                after_timestamp=self._clock() - _FIRST_LOOK_BACK if first else None,
+            ),
+            limit=_AT_ONCE,
+            ascending=True,
+        ).records
+        memory.run_failure = memory.run_failure or 0
+        for record in records:
+            if record.timestamp > self._clock() - _SETTLED_AFTER:
+                break
+            memory.run_failure = record.storage_id
+            failed.append(record.run_id)
+        for run_id in failed:
+            run = self._instance.get_run_by_id(run_id)
+            if run is None or run.status is not dg.DagsterRunStatus.FAILURE:
+                continue  # deleted
+            if run.is_complete_and_waiting_to_retry:
+                memory.waiting.append(run_id)
+            elif "dagster/auto_retry_run_id" not in run.tags:
+                yield run
+
+    def _failed_resources(self, run: dg.DagsterRun) -> Iterator[tuple[str, str]]:
+        """The resources of this source that `run` was to sync and did not, with the reason."""
+        planned: set[str] = set()
+        done: set[str] = set()
+        failures = {}
+        for record in self._instance.get_records_for_run(run.run_id, of_type=_STEP_EVENTS).records:
+            event = record.event_log_entry.dagster_event
+            assert event is not None
+            if event.is_step_failure and event.step_key:
+                failures[event.step_key] = event.step_failure_data
+            elif event.asset_key and event.asset_key.path[0] == self._config.name:
+                (done if event.is_step_materialization else planned).add(event.asset_key.path[-1])
+        for resource in sorted(planned - done):
+            failure = failures.get(f"{self._config.name}__{resource}")
+            if failure is None:
+                yield resource, "the run ended before the sync said why"
+                continue
+            metadata: Mapping[str, Any] = (
+                failure.user_failure_data.metadata if failure.user_failure_data else {}
+            )
+            if CIRCUIT_KEY in metadata:
+                continue
+            if SOURCE_KEY in metadata:
+                yield resource, str(metadata["reason"].value)
+            else:
+                error = failure.error.cls_name if failure.error else None
+                yield resource, f"{error or 'an unknown error'}; its text is in the run's log"
+
+    def _recovered(self, memory: Memory) -> Iterator[Alert]:
+        """Failed syncs that were told, and have been made good."""
+        for one in [*memory.told]:
+            wanted = dg.AssetRecordsFilter(
+                dg.AssetKey([self._config.name, one.resource]),
+                asset_partitions=sorted(set(one.partitions)) if one.partitions else None,
+                after_timestamp=one.at,
+            )
+            if self._instance.fetch_materializations(wanted, limit=1).records:
+                memory.told.remove(one)
+                yield Alert(
+                    f"{self._config.name}: {one.resource} is synced again",
+                    {"source": self._config.name, "resource": one.resource, "it had failed with": one.reason},
+                    good=True,
+                )
+
+    def _run(self, run_id: str) -> dict[str, str]:
+        if not run_id:
+            return {}
+        run = self._instance.get_run_by_id(run_id)
+        partitions = _partitions(run.tags) if run else None
+        window = " to ".join(dict.fromkeys(partitions)) if partitions else ""
+        link = f"{self._config.alerts.dagster_url.rstrip('/')}/runs/{run_id}"
+        return ({"window": window} if window else {}) | {"run": link}
+
+
+def _partitions(tags: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first and the last partition of a run; None where it has none."""
+    if "dagster/partition" in tags:
+        return tags["dagster/partition"], tags["dagster/partition"]
+    first, last = (tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    return (first, last) if first and last else None
+
+
+def _same(one: Told, other: Told) -> bool:
+    return (one.resource, one.partitions, one.reason) == (other.resource, other.partitions, other.reason)
