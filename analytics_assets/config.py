@@ -35,6 +35,9 @@ from analytics_assets.rest_api import (
     unbuildable,
 )
 
+CIRCUIT = "circuit"
+"""The last part of the key of the asset that is the circuit's history."""
+
 
 class _Strict(BaseModel):
     """A model that names the unknown key, and that lets a Jinja template stand for any value."""
@@ -206,6 +209,11 @@ class SyncConfig(_Strict):
         if is_template(self.rest_api) or is_template(self.assets):
             return self
         names = list(self.resource_names)
+        if CIRCUIT in names:
+            raise error_at(
+                ("rest_api", "resources", names.index(CIRCUIT), "name"),
+                f"`{CIRCUIT}` is the name of the circuit breaker's asset: name the resource otherwise",
+            )
         for name, asset in self.assets.items():
             if name not in names:
                 near = suggestion(name, names) or f"; the resources are {', '.join(names)}"

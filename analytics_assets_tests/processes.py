@@ -23,15 +23,32 @@ BIN = Path(sys.executable).parent
 
 
 class Home:
-    """A working folder with a DAGSTER_HOME, as shipped, and the project's code location."""
+    """A working folder with a DAGSTER_HOME, as shipped, and the project's code location, or one with another defs.yaml.
 
-    def __init__(self, folder: Path, api: DemoApi) -> None:
+    Attributes:
+        module: the code location.
+    """
+
+    def __init__(self, folder: Path, api: DemoApi, defs_yaml: str | None = None) -> None:
         self.folder = folder
         home = folder / "dagster_home"
         home.mkdir()
         (home / "dagster.yaml").write_text((PROJECT / ".dagster/dagster.yaml").read_text())
+        self.module = "analytics_assets.definitions"
+        if defs_yaml is not None:
+            self.module = "a_project.definitions"
+            source = folder / "a_project/defs/an_api"
+            source.mkdir(parents=True)
+            (source / "defs.yaml").write_text(defs_yaml)
+            (folder / "a_project/__init__.py").touch()
+            shipped = (PROJECT / "analytics_assets/definitions.py").read_text()
+            (folder / "a_project/definitions.py").write_text(shipped)
         for name in ("pyproject.toml", "workspace.yaml"):
-            (folder / name).write_text((PROJECT / name).read_text())
+            written = (PROJECT / name).read_text().replace("analytics_assets.definitions", self.module)
+            written = written.replace(
+                'root_module = "analytics_assets"', f'root_module = "{self.module.split(".")[0]}"'
+            )
+            (folder / name).write_text(written)
         self.environment = {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "HOME": str(folder),
@@ -53,8 +70,9 @@ class Home:
         )
 
     def materialize(self, resource: str, *options: str) -> subprocess.Popen[str]:
-        module = ("-m", "analytics_assets.definitions")
-        return self.start("asset", "materialize", *module, "--select", f"analytics_api/{resource}", *options)
+        return self.start(
+            "asset", "materialize", "-m", self.module, "--select", f"analytics_api/{resource}", *options
+        )
 
     def ids(self, table: str) -> list[Any]:
         rows = query(self.database, f"SELECT id FROM analytics_api.{table} ORDER BY id")

@@ -63,7 +63,7 @@ class Breaker:
         self._lock = Lock()
         self._cause: SyncError | None = None
         self._probing = False
-        self._next_look = 0.0
+        self._clear_until = 0.0
 
     def check(self) -> None:
         """Lets a request pass, by what this sync knows.
@@ -85,13 +85,14 @@ class Breaker:
             CircuitOpenError: nothing may be asked.
         """
         now = self._clock()
-        self._next_look = now + _LOOK_EVERY
         circuit = self._log.circuit()
         if circuit.refuses(self._by, now):
             why = circuit.sentence(self._log.source, now)
             self._cause = CircuitOpenError(f"{self._resource}: not asked for, as {why}")
             raise self._cause
-        return circuit.phase(now)
+        phase = circuit.phase(now)
+        self._clear_until = now + _LOOK_EVERY if phase is Phase.CLOSED else 0.0
+        return phase
 
     def admit(self, *, fresh: bool = False) -> bool:
         """Lets a request pass, by what all processes know.
@@ -107,7 +108,7 @@ class Breaker:
         """
         with self._lock:
             self.check()
-            if not (fresh or self._probing or self._clock() >= self._next_look):
+            if not fresh and self._clock() < self._clear_until:
                 return False
             phase = self.look()
             if phase is Phase.DUE:

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     CLOSED = "closed"  # a probe was answered
     RESET = "reset"  # closed by hand
     HELD = "held"  # opened by hand, until reset
+    NOTE = "note"  # a person's words that mean neither, and change nothing
 
 
 class Phase(StrEnum):
@@ -116,7 +117,7 @@ class Circuit:
                 circuit = Circuit(self.policy)
             elif event.kind is Kind.HELD:
                 circuit = Circuit(self.policy, since=circuit.since or event, latest=event)
-            elif not circuit.held:
+            elif event.kind is not Kind.NOTE and not circuit.held:
                 circuit = circuit._after(event)
         return circuit
 

@@ -26,7 +26,7 @@ from analytics_assets.ingestion.source import ResourceInfo, Window, build_source
 from analytics_assets.ingestion.telemetry import Telemetry
 from analytics_assets.ingestion.warehouse import Table, open_table, require_sql
 from analytics_assets.orchestration.checks import CheckEvent, evaluations, nullability, nullability_spec
-from analytics_assets.orchestration.circuit_log import CircuitLog, circuit_key
+from analytics_assets.orchestration.circuit_log import CircuitLog
 from analytics_assets.orchestration.partitions import run_windows, whole_window
 from analytics_assets.orchestration.translator import (
     CIRCUIT_KEY,
@@ -229,9 +229,14 @@ def _told_in_a_sentence(
             raise
         if isinstance(cause, (SyncHalted, CircuitOpenError)):
             # A failure that is not to be retried stops the step's own retries, and not those of the run.
-            context.instance.add_run_tags(context.run.run_id, _NO_RUN_RETRY)
+            tags = _NO_RUN_RETRY | ({CIRCUIT_KEY: "open"} if _is_outage(cause) else {})
+            context.instance.add_run_tags(context.run.run_id, tags)
         # `from None`: what dlt says around it repeats it at length.
         raise _failure(config, info, cause) from None
+
+
+def _is_outage(error: SyncError) -> bool:
+    return isinstance(error, CircuitOpenError) or (isinstance(error, SyncHalted) and error.outage)
 
 
 def _failure(config: SyncConfig, info: ResourceInfo, error: SyncError) -> dg.Failure:
@@ -243,6 +248,6 @@ def _failure(config: SyncConfig, info: ResourceInfo, error: SyncError) -> dg.Fai
             "reason": error.reason,
             "status": error.status if error.status is not None else "no answer",
         }
-    if isinstance(error, CircuitOpenError) or (isinstance(error, SyncHalted) and error.outage):
-        metadata[CIRCUIT_KEY] = circuit_key(config.name).to_user_string()
+    if _is_outage(error):
+        metadata[CIRCUIT_KEY] = "open"
     return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)

@@ -1,6 +1,6 @@
 """What is asked for of one asset: by a tick of its schedule, or when an API is back after an outage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -9,6 +9,10 @@ import dagster as dg
 # Not in Dagster's public names, but the argument of `get_backfills`: without it a partition of a backfill whose
 # runs are still to be launched looks like one that nobody has asked for.
 from dagster._core.execution.backfill import BulkActionStatus
+
+from analytics_assets.orchestration.translator import CIRCUIT_KEY
+
+_LATEST = 200  # failed runs that are looked through for why a partition has failed
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -32,8 +36,8 @@ def due_spans(
     Missing is what was never loaded, or whose latest run has failed. Nothing is asked for that is queued, running
     or in a backfill.
 
-    Consecutive partitions are one run, which costs Dagster as much as a single one. What has failed before is
-    asked for alone, so that a partition that cannot be loaded keeps no other back.
+    Consecutive partitions are one run, which costs Dagster as much as a single one. What has failed before, and not
+    because of an outage, is asked for alone, so that a partition that cannot be loaded keeps no other back.
 
     Args:
         instance: knows runs and backfills.
@@ -44,20 +48,21 @@ def due_spans(
         always: the one of them that is asked for even if it is there.
     """
     statuses = instance.get_status_by_partition(asset, keys, partitions) or {}
+    told = {key: status.value if status else None for key, status in statuses.items()}
+    failed = [key for key in keys if told.get(key) == "FAILED"]
+    alone = {*failed} - _held_back(instance, asset, keys) if failed else set()
     claimed = _in_backfills(instance, repository, asset)
     spans: list[list[str]] = []
     extends = False  # whether the partition before is the end of a span that may grow
     for key in keys:
-        status = statuses.get(key)
-        said = status.value if status else None
-        failed, loaded = said == "FAILED", said == "MATERIALIZED" and key != always
-        if loaded or key in claimed or said == "IN_PROGRESS":
+        status = told.get(key)
+        if status == "IN_PROGRESS" or key in claimed or (status == "MATERIALIZED" and key != always):
             extends = False
-        elif extends and not failed:
+        elif extends and key not in alone:
             spans[-1].append(key)
         else:
             spans.append([key])
-            extends = not failed
+            extends = key not in alone
     return [(span[0], span[-1]) for span in spans]
 
 
@@ -95,6 +100,27 @@ def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron:
     if latest is not None and latest.timestamp >= window.end.timestamp():
         return False
     return not instance.get_runs(dg.RunsFilter(job_name=job, statuses=_UNFINISHED), limit=1)
+
+
+def _held_back(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str]) -> set[str]:
+    """The partitions whose latest failed run was ended by an open circuit, or opened it: nothing is wrong with them."""
+    held: dict[str, bool] = {}
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=_LATEST):
+        span = run_partitions(run.tags)
+        if span is None or asset not in (run.asset_selection or {asset}):
+            continue
+        for key in keys:
+            if span[0] <= key <= span[1]:
+                held.setdefault(key, CIRCUIT_KEY in run.tags)
+    return {key for key, outage in held.items() if outage}
+
+
+def run_partitions(tags: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first and the last partition of a run, by its tags; None where it has none."""
+    if "dagster/partition" in tags:
+        return tags["dagster/partition"], tags["dagster/partition"]
+    first, last = (tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    return (first, last) if first and last else None
 
 
 def _in_backfills(

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_assets.config import SyncConfig
+from analytics_assets.config import CIRCUIT, SyncConfig
 from analytics_assets.ingestion.circuit import Circuit, Event, Kind, policy_of, utc
 from analytics_assets.ingestion.errors import SyncHalted
 
@@ -21,7 +21,7 @@ _NO_ANSWER = "no answer"
 
 def circuit_key(source: str) -> dg.AssetKey:
     """`<source>/circuit`."""
-    return dg.AssetKey([source, "circuit"])
+    return dg.AssetKey([source, CIRCUIT])
 
 
 class CircuitLog:
@@ -39,7 +39,7 @@ class CircuitLog:
         self._instance = instance
         self._policy = policy_of(config)
         self._key = circuit_key(config.name)
-        self._read: dict[int, Event | None] = {}
+        self._read: dict[int, Event] = {}
 
     def circuit(self) -> Circuit:
         """The circuit after all events so far."""
@@ -57,7 +57,7 @@ class CircuitLog:
         if not records:
             self._read.clear()  # never opened, or wiped by hand
         self._read |= {record.storage_id: _event(record) for record in records}
-        return [event for _, event in sorted(self._read.items()) if event is not None]
+        return [self._read[storage_id] for storage_id in sorted(self._read)]
 
     def append(
         self, kind: Kind, *, by: str = "", run_id: str = "", cause: SyncHalted | None = None, reason: str = ""
@@ -109,15 +109,17 @@ def _told(event: Event, after: Circuit) -> str:
     return f"Opened: {event.cause}{until}."
 
 
-def _event(record: dg.EventLogRecord) -> Event | None:
-    """The event of a record; None for one that a person reported and that says nothing we know."""
+def _event(record: dg.EventLogRecord) -> Event:
+    """The event of a record, which we wrote, or a person who reported a materialization."""
     reported = record.asset_materialization
     assert reported is not None
     said: dict[str, Any] = {name: value.value for name, value in reported.metadata.items()}
     if "event" not in said:
-        first, rest = _words(reported.description or "")
-        kind = _BY_HAND.get(first)
-        return Event(record.storage_id, record.timestamp, kind, reason=rest) if kind else None
+        words = reported.description or ""
+        first, rest = _words(words)
+        kind = _BY_HAND.get(first, Kind.NOTE)
+        reason = words if kind is Kind.NOTE else rest
+        return Event(record.storage_id, record.timestamp, kind, reason=reason)
     return Event(
         id=record.storage_id,
         at=record.timestamp,

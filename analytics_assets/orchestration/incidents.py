@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from analytics_assets.config import SyncConfig
 from analytics_assets.ingestion.circuit import Circuit, Event, Kind, policy_of, utc
+from analytics_assets.orchestration.catch_up import run_partitions
 from analytics_assets.orchestration.circuit_log import CircuitLog
 from analytics_assets.orchestration.translator import CIRCUIT_KEY, SOURCE_KEY
 
@@ -109,7 +110,15 @@ class Incidents:
             if event.id <= memory.circuit_event:
                 continue
             memory.circuit_event = event.id
-            if before.since is None and circuit.since is not None:
+            if event.kind is Kind.NOTE:
+                yield Alert(
+                    f"{self._config.name}: what was reported on the circuit changes nothing",
+                    {
+                        "reported": event.reason,
+                        "instead": "begin the description with `reset`, or with `open`",
+                    },
+                )
+            elif before.since is None and circuit.since is not None:
                 yield self._opened(event, circuit)
             elif before.since is not None and circuit.since is None:
                 yield self._closed(before.since, event)
@@ -162,7 +171,7 @@ class Incidents:
         for run in self._final_failures(memory):
             for resource, reason in self._failed_resources(run):
                 told = Told(
-                    resource=resource, partitions=_partitions(run.tags), reason=reason, at=self._clock()
+                    resource=resource, partitions=run_partitions(run.tags), reason=reason, at=self._clock()
                 )
                 if any(_same(told, one) for one in memory.told):
                     continue
@@ -252,18 +261,10 @@ class Incidents:
         if not run_id:
             return {}
         run = self._instance.get_run_by_id(run_id)
-        partitions = _partitions(run.tags) if run else None
+        partitions = run_partitions(run.tags) if run else None
         window = " to ".join(dict.fromkeys(partitions)) if partitions else ""
         link = f"{self._config.alerts.dagster_url.rstrip('/')}/runs/{run_id}"
         return ({"window": window} if window else {}) | {"run": link}
-
-
-def _partitions(tags: Mapping[str, str]) -> tuple[str, str] | None:
-    """The first and the last partition of a run; None where it has none."""
-    if "dagster/partition" in tags:
-        return tags["dagster/partition"], tags["dagster/partition"]
-    first, last = (tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
-    return (first, last) if first and last else None
 
 
 def _same(one: Told, other: Told) -> bool:

@@ -44,6 +44,7 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
         description=f"Finds out whether {source} is back after an outage, and asks for what was missed, for assets "
         "whose schedule is on.",
         jobs=[one.job for one in syncs.values()],
+        minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def recovery(context: dg.SensorEvaluationContext) -> dg.SensorResult:

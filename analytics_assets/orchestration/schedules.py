@@ -1,7 +1,7 @@
 """A schedule per asset, and the job it starts, from the asset's cron expression."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -85,25 +85,36 @@ class ScheduledSync:
         assert self.partitions is not None
         return self.partitions.get_partition_keys()[-1 - self.asset.catch_up :]
 
-    def _tick(self, context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
+    def _tick(self, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment, now = context.scheduled_execution_time, time.time()
         circuit = CircuitLog(context.instance, self.config).circuit()
         if circuit.refuses("", now):
-            return dg.SkipReason(f"Not asked for, as {circuit.sentence(self.config.name, now)}.")
-        if self.partitions is None:
-            return [dg.RunRequest(run_key=moment.isoformat())]
+            yield dg.SkipReason(f"Not asked for, as {circuit.sentence(self.config.name, now)}.")
+        elif self.partitions is None:
+            yield dg.RunRequest(run_key=moment.isoformat())
+        else:
+            yield from self._partitions_due(context, circuit.phase(now))
+
+    def _partitions_due(
+        self, context: dg.ScheduleEvaluationContext, phase: Phase
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        assert self.partitions is not None
+        assert context.repository_def is not None
+        moment = context.scheduled_execution_time
         with dg.partition_loading_context(effective_dt=moment):
             keys = self.keys()
         if not keys:
-            return dg.SkipReason(f"No partition is complete yet at {moment:%Y-%m-%d %H:%M} UTC.")
-        repository = context.repository_def
-        assert repository is not None
-        spans = due_spans(context.instance, repository, self.key, self.partitions, keys, always=keys[-1])
+            yield dg.SkipReason(f"No partition is complete yet at {moment:%Y-%m-%d %H:%M} UTC.")
+            return
+        spans = due_spans(
+            context.instance, context.repository_def, self.key, self.partitions, keys, always=keys[-1]
+        )
         if not spans:
-            return dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
-        probe = circuit.phase(now) is Phase.DUE
-        asked = spans[:1] if probe else [*spans[:-1][:_RUNS_PER_TICK], spans[-1]]
-        return [span_request(span, f"{span[0]}@{moment.isoformat()}") for span in asked]
+            yield dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
+        elif phase is Phase.DUE:
+            spans = spans[:1]
+        for span in [*spans[:-1][:_RUNS_PER_TICK], *spans[-1:]]:
+            yield span_request(span, f"{span[0]}@{moment.isoformat()}")
 
     @property
     def _name(self) -> str:

@@ -46,6 +46,7 @@ def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:
         name=f"{source}__sync_failure",
         description=f"Tells of halted and failed syncs of {source}, once each, and when they are over: in its log, "
         "and to the channels named by SOURCES__ALERTS.",
+        minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def sync_failure(context: dg.SensorEvaluationContext) -> dg.SensorResult:

@@ -39,6 +39,33 @@ def changed(place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
 
 
 MISTAKES = [
+    # The circuit breaker.
+    (
+        ("circuit_breaker",),
+        {"cooldown_minutes": 0},
+        ("circuit_breaker", "cooldown_minutes"),
+        "greater than 0",
+    ),
+    (
+        ("circuit_breaker",),
+        {"cooldown_minutes": 60, "max_cooldown_minutes": 5},
+        ("circuit_breaker", "max_cooldown_minutes"),
+        "it is less than cooldown_minutes (60): raise it, or lower the other",
+    ),
+    (
+        ("circuit_breaker",),
+        {"cooldown": 5},
+        ("circuit_breaker", "cooldown"),
+        "did you mean `cooldown_minutes`?",
+    ),
+    (("assets", "events", "catch_up"), -1, ("assets", "events", "catch_up"), "greater than or equal to 0"),
+    (("alerts",), {"url": "x"}, ("alerts", "url"), "the keys here are dagster_url"),
+    (
+        ("rest_api", "resources", 1, "name"),
+        "circuit",
+        ("rest_api", "resources", 1, "name"),
+        "`circuit` is the name of the circuit breaker's asset: name the resource otherwise",
+    ),
     # A typo, an unknown key.
     (("requsts",), {}, ("requsts",), "unknown key `requsts`; did you mean `requests`?"),
     (("requests", "max_retris"), 3, ("requests", "max_retris"), "did you mean `max_retries`?"),
