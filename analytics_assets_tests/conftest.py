@@ -108,6 +108,14 @@ class Project:
             raise_on_error=False,
         )
 
+    def keep_on_disk(self) -> dg.DagsterInstance:
+        """An instance in a folder, as sensors and schedules need it."""
+        home = self.folder / "home"
+        home.mkdir()
+        self.instance.dispose()
+        self.instance = dg.DagsterInstance.local_temp(str(home))
+        return self.instance
+
     def query(self, sql: str) -> list[dict[str, Any]]:
         return query(self.database, sql)
 

@@ -76,7 +76,7 @@ class ScheduledSync:
     def is_on(self, instance: dg.DagsterInstance) -> bool:
         """Whether somebody has turned the schedule on."""
         return any(
-            state.instigator_name == f"{self._name}__schedule" and state.is_running
+            state.instigator_name == f"{self._name}__schedule" and state.status.value == "RUNNING"
             for state in instance.all_instigator_state()
         )
 

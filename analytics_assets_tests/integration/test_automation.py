@@ -1,14 +1,24 @@
-"""Schedules ask for the right partition; the failure sensor knows our failed syncs and no others."""
+"""What is asked for without a person: by the ticks of schedules, and by the sensor that makes an outage good."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
+from dagster._core.execution.backfill import PartitionBackfill
 
+from analytics_assets.orchestration.schedules import ScheduledSync
 from analytics_assets_tests.conftest import DemoApi, Project
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    project.keep_on_disk()
+    return project
 
 
 def tick(project: Project, definitions: dg.Definitions, name: str, moment: str) -> Any:
@@ -37,6 +47,7 @@ def tick(project: Project, definitions: dg.Definitions, name: str, moment: str) 
 def test_a_tick_asks_for_the_last_complete_partition(
     project: Project, shipped_yaml: str, moment: str, partition: str
 ) -> None:
+    shipped_yaml = shipped_yaml.replace('schedule: "0 2 * * *"', 'schedule: "0 2 * * *"\n      catch_up: 0')
     data = tick(project, project.definitions(shipped_yaml), "analytics_api__transactions__schedule", moment)
     [request] = data.run_requests
     assert request.partition_key == partition
@@ -65,51 +76,266 @@ def test_each_tick_of_an_unpartitioned_asset_is_one_run(project: Project, shippe
     assert len(keys) == 2
 
 
-def sensed(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult,
-    capsys: pytest.CaptureFixture[str],
-) -> str:  # fmt: skip
-    [sensor] = [one for one in definitions.sensors or () if isinstance(one, dg.SensorDefinition)]
-    context = dg.build_run_status_sensor_context(
-        sensor_name=sensor.name,
-        dagster_instance=instance,
-        dagster_run=result.dagster_run,
-        dagster_event=result.get_run_failure_event(),
-    ).for_run_failure()
-    capsys.readouterr()
-    sensor(context)
-    return capsys.readouterr().err
+def spans(data: Any) -> list[str]:
+    """The partitions that were asked for, a run each."""
+    found = []
+    for request in data.run_requests:
+        ends = [request.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end")]
+        found.append(request.partition_key or "...".join(ends).replace("...", "all", not any(ends)))
+    return found
 
 
-def test_the_sensor_tells_what_halted(
-    project: Project, api: DemoApi, impatient_yaml: str, capsys: pytest.CaptureFixture[str]
+TRANSACTIONS = dg.AssetKey(["analytics_api", "transactions"])
+SCHEDULE = "analytics_api__transactions__schedule"
+MORNING = "2026-01-11T02:00"  # its own partition is 2026-01-10
+
+
+@pytest.fixture
+def ten_days(impatient_yaml: str) -> str:
+    """A tick looks at its own partition and the nine before."""
+    document = yaml.safe_load(impatient_yaml)
+    document["attributes"]["assets"]["transactions"]["catch_up"] = 9
+    document["attributes"]["circuit_breaker"] = {"cooldown_minutes": 1 / 60}
+    return yaml.safe_dump(document)
+
+
+def plan(project: Project, definitions: dg.Definitions, *partitions: str) -> dg.DagsterRun:
+    """A run of these partitions that is queued and has not begun."""
+    tags = {"dagster/partition": partitions[0]}
+    if len(partitions) > 1:
+        tags = {
+            "dagster/asset_partition_range_start": partitions[0],
+            "dagster/asset_partition_range_end": partitions[-1],
+        }
+    job = definitions.resolve_job_def("analytics_api__transactions__sync")
+    return project.instance.create_run_for_job(job, tags=tags)
+
+
+def test_what_is_missing_is_asked_for_oldest_first_in_as_few_runs_as_there_are_gaps(
+    project: Project, ten_days: str
 ) -> None:
-    definitions = project.definitions(impatient_yaml)
-    api.set_faults({"path": "/v1/products", "status": 502})
-    result = project.run(definitions, "products")
-    said = sensed(definitions, project.instance, result, capsys)
-    assert (
-        f"Sync of analytics_api failed in run {result.run_id}: resource products, endpoint GET /v1/products, "
-        "status 502, attempts 4, reason 502 Bad Gateway"
-    ) in said
+    definitions = project.definitions(ten_days)
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-01...2026-01-10"]
+    for day in ("2026-01-03", "2026-01-04", "2026-01-08", "2026-01-10"):
+        assert project.run(definitions, "transactions", day).success
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-02",
+        "2026-01-05...2026-01-07",
+        "2026-01-09...2026-01-10",  # the tick's own is there, and asked for anew
+    ]
 
 
-def test_the_sensor_tells_a_missing_secret(
-    project: Project, shipped_yaml: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_what_is_queued_or_running_is_not_asked_for(project: Project, ten_days: str) -> None:
+    definitions = project.definitions(ten_days)
+    plan(project, definitions, "2026-01-04")
+    plan(project, definitions, "2026-01-08", "2026-01-10")
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-03",
+        "2026-01-05...2026-01-07",
+    ]
+
+
+def test_what_a_backfill_is_about_to_launch_is_not_asked_for(project: Project, ten_days: str) -> None:
+    definitions = project.definitions(ten_days)
+    graph = definitions.get_repository_def().asset_graph
+    project.instance.add_backfill(
+        PartitionBackfill.from_asset_partitions(
+            "a-backfill",
+            asset_graph=graph,
+            partition_names=["2026-01-02", "2026-01-03", "2026-01-10"],
+            asset_selection=[TRANSACTIONS],
+            backfill_timestamp=time.time(),
+            tags={},
+            dynamic_partitions_store=project.instance,
+            all_partitions=False,
+            title=None,
+            description=None,
+            run_config=None,
+        )
+    )
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-01", "2026-01-04...2026-01-09"]
+
+
+def test_all_there_and_the_own_one_running_is_a_reason_to_skip(project: Project, ten_days: str) -> None:
+    definitions = project.definitions(ten_days)
+    assert project.run(definitions, "transactions", "2026-01-01", "2026-01-09").success
+    plan(project, definitions, "2026-01-10")
+    data = tick(project, definitions, SCHEDULE, MORNING)
+    assert data.run_requests == []
+    assert data.skip_message == "2026-01-10 is queued or running, and nothing before it is missing."
+
+
+def test_what_was_cancelled_is_asked_for_again(project: Project, ten_days: str) -> None:
+    definitions = project.definitions(ten_days)
+    project.instance.report_run_canceled(plan(project, definitions, "2026-01-01", "2026-01-10"))
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-01...2026-01-10"]
+
+
+def test_a_partition_that_cannot_be_loaded_keeps_no_other_back(
+    project: Project, api: DemoApi, ten_days: str
 ) -> None:
-    monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY")
-    definitions = project.definitions(shipped_yaml)
-    said = sensed(definitions, project.instance, project.run(definitions, "products"), capsys)
-    assert "resource products, reason analytics_api: the secret api_key is not set" in said
+    """The range it was in has failed as a whole; the next tick asks for each alone."""
+    definitions = project.definitions(ten_days)
+    api.set_faults({"path": "/v1/transactions", "set_fields": {"updated_at": None}})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01",
+        "2026-01-02",
+        "2026-01-03",
+        "2026-01-04...2026-01-10",
+    ]
 
 
-def test_the_sensor_passes_by_what_is_not_ours(
-    project: Project, shipped_yaml: str, capsys: pytest.CaptureFixture[str]
+def test_what_an_outage_has_ended_is_asked_for_together_once_it_is_over(
+    project: Project, api: DemoApi, ten_days: str
 ) -> None:
-    @dg.asset
-    def somebody_elses() -> None:
-        raise dg.Failure("their own trouble", metadata={"endpoint": "GET /elsewhere"})
+    definitions = project.definitions(ten_days)
+    api.set_faults({"path": "/v1/transactions", "status": 503})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
+    assert not project.run(definitions, "transactions", "2026-01-05").success
+    data = tick(project, definitions, SCHEDULE, MORNING)
+    assert data.run_requests == []
+    assert data.skip_message.startswith("Not asked for, as the circuit of analytics_api is open since ")
+    for name in ("customers", "products", "events"):
+        data = tick(project, definitions, f"analytics_api__{name}__schedule", MORNING)
+        assert data.run_requests == [], "the circuit is of the whole source"
+    time.sleep(1.1)
+    # Due: one run finds out, and no more are sent after it.
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-01...2026-01-10"]
+    api.set_faults()
+    assert project.run(definitions, "transactions", "2026-01-04").success
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-03",
+        "2026-01-05...2026-01-10",
+    ]
 
-    result = dg.materialize([somebody_elses], instance=project.instance, raise_on_error=False)
-    said = sensed(project.definitions(shipped_yaml), project.instance, result, capsys)
-    assert "Sync of" not in said
+
+def test_a_tick_asks_for_ten_gaps_at_most_and_the_newest(project: Project, ten_days: str) -> None:
+    text = ten_days.replace("catch_up: 9", "catch_up: 29")
+    definitions = project.definitions(text)
+    for day in range(2, 30, 2):
+        event = dg.AssetMaterialization(TRANSACTIONS, partition=f"2026-01-{day:02d}")
+        project.instance.report_runless_asset_event(event)
+    asked = spans(tick(project, definitions, SCHEDULE, "2026-01-31T02:00"))
+    assert asked == [f"2026-01-{day:02d}" for day in range(1, 20, 2)] + ["2026-01-29...2026-01-30"]
+
+
+# The sensor that makes an outage good.
+
+
+class Recovery:
+    """The sensor with its cursor; the run keys it has asked with, as Dagster keeps them."""
+
+    def __init__(self, project: Project, definitions: dg.Definitions) -> None:
+        self._project = project
+        self._definitions = definitions
+        self._cursor: str | None = None
+        self._run_keys: set[str] = set()
+        self.said = ""
+
+    def look(self) -> list[tuple[str, str]]:
+        """One tick; what is launched because of it: resource and partitions."""
+        sensor = next(
+            one
+            for one in self._definitions.sensors or ()
+            if isinstance(one, dg.SensorDefinition) and one.name == "analytics_api__recovery"
+        )
+        context = dg.build_sensor_context(
+            instance=self._project.instance,
+            cursor=self._cursor,
+            repository_def=self._definitions.get_repository_def(),
+        )
+        data = sensor.evaluate_tick(context)
+        self._cursor, self.said = data.cursor, data.skip_message or ""
+        requests = data.run_requests or []
+        names = [str(one.job_name).removeprefix("analytics_api__").removesuffix("__sync") for one in requests]
+        keys = [str(one.run_key) for one in requests]
+        asked = [
+            (name, span)
+            for name, span, key in zip(names, spans(data), keys, strict=True)
+            if key not in self._run_keys
+        ]
+        self._run_keys |= set(keys)
+        return asked
+
+
+@pytest.fixture
+def turned_on(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The resources whose schedule is on; none at first."""
+    on: set[str] = set()
+    monkeypatch.setattr(ScheduledSync, "is_on", lambda self, _: self.resource in on)
+    return on
+
+
+def days_ago(*ends: int) -> str:
+    today = datetime.now(UTC).date()
+    return "...".join(f"{today - timedelta(days=days)}" for days in ends)
+
+
+def trip(
+    project: Project, api: DemoApi, definitions: dg.Definitions, resource: str, *partitions: str
+) -> None:
+    api.set_faults(*({"path": f"/v1/{name}", "status": 503} for name in ("customers", "transactions")))
+    assert not project.run(definitions, resource, *partitions).success
+
+
+def test_nothing_is_asked_for_while_all_is_well(project: Project, ten_days: str, turned_on: set[str]) -> None:
+    turned_on |= {"transactions", "customers"}
+    recovery = Recovery(project, project.definitions(ten_days))
+    assert recovery.look() == []
+    assert recovery.said == "The circuit of analytics_api is closed."
+
+
+def test_the_halted_sync_is_the_probe_once_per_cool_down(
+    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+) -> None:
+    turned_on |= {"transactions", "customers"}
+    definitions = project.definitions(ten_days)
+    recovery = Recovery(project, definitions)
+    trip(project, api, definitions, "customers")
+    assert recovery.look() == []
+    assert "it is asked again after" in recovery.said
+    time.sleep(1.1)
+    assert recovery.look() == [("customers", "all")]
+    assert recovery.look() == [], "it is on its way"
+    assert not project.run(definitions, "customers").success
+    time.sleep(2.1)
+    assert recovery.look() == [("customers", "all")], "after the next cool-down once more"
+
+
+def test_what_was_missed_is_asked_for_when_the_circuit_has_closed(
+    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+) -> None:
+    turned_on |= {"transactions", "customers", "products"}
+    definitions = project.definitions(ten_days)
+    recovery = Recovery(project, definitions)
+    assert project.run(definitions, "products").success, "since its last tick"
+    trip(project, api, definitions, "transactions", days_ago(3))
+    time.sleep(1.1)
+    assert recovery.look() == [("transactions", days_ago(10, 1))]
+    api.set_faults()
+    assert project.run(definitions, "transactions", days_ago(3)).success
+    # Customers had a tick and no sync since; products had; nobody has turned on events.
+    assert recovery.look() == [
+        ("customers", "all"),
+        ("transactions", days_ago(10, 4)),
+        ("transactions", days_ago(2, 1)),
+    ]
+    assert recovery.look() == [], "once per incident: the rest is for the schedules"
+    assert recovery.look() == []
+    assert recovery.said == "The circuit of analytics_api is closed."
+
+
+def test_an_asset_whose_schedule_is_off_is_left_alone(
+    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+) -> None:
+    definitions = project.definitions(ten_days)
+    recovery = Recovery(project, definitions)
+    trip(project, api, definitions, "customers")
+    time.sleep(1.1)
+    assert recovery.look() == []
+    assert "the next run finds out whether it is over" in recovery.said
+    api.set_faults()
+    assert project.run(definitions, "customers").success
+    assert recovery.look() == []
+    assert turned_on == set()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-import dagster as dg
 import pytest
 import yaml
 
@@ -71,10 +70,7 @@ def everything(
     monkeypatch.setenv("TMPDIR", str(project.folder))
     monkeypatch.setattr(tempfile, "tempdir", str(project.folder))
     monkeypatch.setattr(tempfile.TemporaryDirectory, "cleanup", lambda self: self._finalizer.detach())
-    home = project.folder / "home"
-    home.mkdir()
-    project.instance.dispose()
-    project.instance = dg.DagsterInstance.local_temp(str(home))
+    project.keep_on_disk()
     handler = logging.FileHandler(project.folder / "debug.log")
     root = logging.getLogger()
     loggers = [root, *(logging.getLogger(name) for name in ("dlt", "urllib3"))]

@@ -1,0 +1,86 @@
+"""Many processes, one circuit in Dagster's event log: one request when it is due, however many come at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+
+import dagster as dg
+import yaml
+
+from analytics_assets.config import SyncConfig
+from analytics_assets.ingestion.breaker import Breaker
+from analytics_assets.ingestion.circuit import Kind, Phase
+from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted
+from analytics_assets.ingestion.gate import Gate
+from analytics_assets.ingestion.redaction import Secrets
+from analytics_assets.ingestion.session import ApiSession
+from analytics_assets.ingestion.telemetry import Telemetry
+from analytics_assets.orchestration.circuit_log import CircuitLog
+from analytics_assets_tests.conftest import SHIPPED_DEFS, DemoApi
+from analytics_assets_tests.processes import Home
+
+PROCESSES, ROUNDS = 16, 20
+PATH = "/v1/products"
+DOWN = SyncHalted("products", f"GET {PATH}", 503, 4, "503 Service Unavailable", outage=True)
+
+
+@dataclass(frozen=True)
+class Race:
+    """What every process needs."""
+
+    home: str
+    url: str
+
+    @property
+    def config(self) -> SyncConfig:
+        attributes = yaml.safe_load(SHIPPED_DEFS.read_text())["attributes"]
+        # A cool-down of half a second, whatever became of the probe before.
+        attributes["circuit_breaker"] = {"cooldown_minutes": 0.5 / 60, "max_cooldown_minutes": 0.5 / 60}
+        return SyncConfig(**attributes)
+
+    def log(self) -> CircuitLog:
+        return CircuitLog(dg.DagsterInstance.from_config(self.home), self.config)
+
+
+def run(race: Race, start: Barrier, done: Barrier) -> None:
+    """Asks once in each round, as the first request of a sync does."""
+    log = race.log()
+    for number in range(ROUNDS):
+        start.wait(120)
+        breaker = Breaker(log, "products", f"round {number}")
+        gate, telemetry = Gate(race.config.requests), Telemetry("products")
+        session = ApiSession("products", gate, breaker, Secrets(), telemetry)
+        with session, suppress(SyncHalted, CircuitOpenError):
+            session.get(f"{race.url}{PATH}")
+        done.wait(120)
+
+
+def test_sixteen_processes_race_for_one_probe(home: Home, api: DemoApi) -> None:
+    """Twenty rounds: in each the circuit is due, all ask at once, and the server sees one request."""
+    api.set_faults({"path": PATH, "status": 503})
+    race = Race(home.environment["DAGSTER_HOME"], api.url)
+    log = race.log()
+    log.append(Kind.OPENED, by="the first", cause=DOWN)
+    context = multiprocessing.get_context("spawn")
+    start, done = context.Barrier(PROCESSES + 1), context.Barrier(PROCESSES + 1)
+    racers = [context.Process(target=run, args=(race, start, done), daemon=True) for _ in range(PROCESSES)]
+    for racer in racers:
+        racer.start()
+    counts = []
+    for _ in range(ROUNDS):
+        give_up = time.monotonic() + 60
+        while log.circuit().phase(time.time()) is not Phase.DUE:
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        start.wait(120)
+        done.wait(120)
+        counts.append(api.request_counts().get(PATH, 0))
+    for racer in racers:
+        racer.join(60)
+    assert [racer.exitcode for racer in racers] == [0] * PROCESSES
+    assert counts == list(range(1, ROUNDS + 1))
+    assert log.circuit().failures == ROUNDS + 1
