@@ -238,8 +238,11 @@ class Incidents:
             if SOURCE_KEY in metadata:
                 yield resource, str(metadata["reason"].value)
             else:
-                error = failure.error.cls_name if failure.error else None
-                yield resource, f"{error or 'an unknown error'}; its text is in the run's log"
+                error = failure.error
+                while error and error.cause:
+                    error = error.cause
+                # Not its text: it may hold rows.
+                yield resource, f"{error.cls_name if error else 'an error'}; its text is in the run's log"
 
     def _recovered(self, memory: Memory) -> Iterator[Alert]:
         """Failed syncs that were told, and have been made good."""
@@ -251,20 +254,24 @@ class Incidents:
             )
             if self._instance.fetch_materializations(wanted, limit=1).records:
                 memory.told.remove(one)
-                yield Alert(
-                    f"{self._config.name}: {one.resource} is synced again",
-                    {"source": self._config.name, "resource": one.resource, "it had failed with": one.reason},
-                    good=True,
-                )
+                facts = {
+                    "source": self._config.name,
+                    "resource": one.resource,
+                    **_window(one.partitions),
+                    "it had failed with": one.reason,
+                }
+                yield Alert(f"{self._config.name}: {one.resource} is synced again", facts, good=True)
 
     def _run(self, run_id: str) -> dict[str, str]:
         if not run_id:
             return {}
         run = self._instance.get_run_by_id(run_id)
-        partitions = run_partitions(run.tags) if run else None
-        window = " to ".join(dict.fromkeys(partitions)) if partitions else ""
         link = f"{self._config.alerts.dagster_url.rstrip('/')}/runs/{run_id}"
-        return ({"window": window} if window else {}) | {"run": link}
+        return {**_window(run_partitions(run.tags) if run else None), "run": link}
+
+
+def _window(partitions: tuple[str, str] | None) -> dict[str, str]:
+    return {"window": " to ".join(dict.fromkeys(partitions))} if partitions else {}
 
 
 def _same(one: Told, other: Told) -> bool:
