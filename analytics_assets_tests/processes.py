@@ -89,11 +89,21 @@ def finished(process: subprocess.Popen[str]) -> str:
     return output
 
 
-class Ui:
-    """`dagster dev`, spoken to as the UI in the browser speaks to it."""
+LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
-    def __init__(self, url: str) -> None:
+
+class Ui:
+    """`dagster dev`, spoken to as the UI in the browser speaks to it.
+
+    Attributes:
+        url: where it is.
+        repository: what its selectors name.
+    """
+
+    def __init__(self, url: str, module: str) -> None:
         self.url = url
+        self.repository = {"repositoryLocationName": module, "repositoryName": "__repository__"}
 
     def ask(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -115,6 +125,19 @@ class Ui:
             time.sleep(0.5)
         raise AssertionError(f"no {what} within {seconds} s")
 
+    def launch(self, assets: list[Any], checks: list[Any], **tags: str) -> str:
+        """What the buttons that materialize and execute do; the id of the run."""
+        selector = {
+            **self.repository,
+            "pipelineName": "__ASSET_JOB",
+            "assetSelection": assets,
+            "assetCheckSelection": checks,
+        }
+        metadata = {"tags": [{"key": f"dagster/{key}", "value": value} for key, value in tags.items()]}
+        params = {"selector": selector, "runConfigData": {}, "executionMetadata": metadata}
+        run_id: str = self.ask(LAUNCH, params=params)["launchRun"]["run"]["runId"]
+        return run_id
+
     def run_status(self, run_id: str) -> str | None:
         status: str = self.ask(
             "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run_id
@@ -128,7 +151,7 @@ def dagster_dev(home: Home) -> Iterator[Ui]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = home.start("dev", "--port", str(port))
-    ui = Ui(f"http://127.0.0.1:{port}")
+    ui = Ui(f"http://127.0.0.1:{port}", home.module)
 
     def up() -> bool:
         try:

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from analytics_assets_tests.conftest import DemoApi
 from analytics_assets_tests.processes import Home, dagster_dev, finished
@@ -30,9 +29,6 @@ def test_runs_side_by_side_lose_no_row(home: Home, api: DemoApi) -> None:
     assert home.ids("events") == sorted(row["id"] for row in api.rows("events"))
 
 
-REPOSITORY = {"repositoryLocationName": "analytics_assets.definitions", "repositoryName": "__repository__"}
-LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 BACKFILL = """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 BACKFILL_STATUS = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) {
@@ -43,13 +39,7 @@ CHECK = """query ($key: AssetKeyInput!) {
 KEY = {"path": ["analytics_api", "transactions"]}
 
 
-def job(*, assets: bool) -> dict[str, Any]:
-    return {
-        **REPOSITORY,
-        "pipelineName": "__ASSET_JOB",
-        "assetSelection": [KEY] if assets else [],
-        "assetCheckSelection": [] if assets else [{"assetKey": KEY, "name": "schema_nullability"}],
-    }
+NULLABILITY = {"assetKey": KEY, "name": "schema_nullability"}
 
 
 def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
@@ -57,19 +47,7 @@ def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
 ) -> None:
     with dagster_dev(home) as ui:
         # One partition, as the Materialize button asks for it; its check comes with it.
-        tags = [{"key": "dagster/partition", "value": "2026-01-05"}]
-        launched = ui.ask(
-            LAUNCH,
-            params={
-                "selector": {
-                    **job(assets=True),
-                    "assetCheckSelection": job(assets=False)["assetCheckSelection"],
-                },
-                "runConfigData": {},
-                "executionMetadata": {"tags": tags},
-            },
-        )["launchRun"]
-        run_id = launched["run"]["runId"]
+        run_id = ui.launch([KEY], [NULLABILITY], partition="2026-01-05")
         assert ui.wait_for("end of the run", lambda: ui.run_status(run_id)) == "SUCCESS"
         executions = ui.ask(CHECK, key=KEY)["assetCheckExecutions"]
         assert len(executions) == 1, executions
@@ -96,8 +74,8 @@ def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
         assert home.ids("transactions") == expected
 
         # The check alone, as its Execute button asks for it.
-        launched = ui.ask(LAUNCH, params={"selector": job(assets=False), "runConfigData": {}})["launchRun"]
-        assert ui.wait_for("end of the check", lambda: ui.run_status(launched["run"]["runId"])) == "SUCCESS"
+        alone = ui.launch([], [NULLABILITY])
+        assert ui.wait_for("end of the check", lambda: ui.run_status(alone)) == "SUCCESS"
         latest = ui.ask(CHECK, key=KEY)["assetCheckExecutions"][0]["evaluation"]
         assert latest["description"] == f"No NULL where none is allowed, in {len(expected)} rows."
         history = ui.ask(CHECK, key=KEY)["assetCheckExecutions"]

@@ -34,6 +34,7 @@ PUBLIC_SURFACE = {
         "analytics_api/api/events",
         "analytics_api/api/products",
         "analytics_api/api/transactions",
+        "analytics_api/circuit",
     ],
     "checks": [
         "analytics_api/customers:schema_nullability",
@@ -42,6 +43,8 @@ PUBLIC_SURFACE = {
         "analytics_api/transactions:schema_nullability",
     ],
     "jobs": [
+        "analytics_api__circuit_open",
+        "analytics_api__circuit_reset",
         "analytics_api__customers__sync",
         "analytics_api__events__sync",
         "analytics_api__products__sync",
@@ -53,7 +56,7 @@ PUBLIC_SURFACE = {
         "analytics_api__products__schedule": "30 1 * * *",
         "analytics_api__transactions__schedule": "0 2 * * *",
     },
-    "sensors": {"analytics_api__sync_failure": "RUNNING"},
+    "sensors": {"analytics_api__recovery": "RUNNING", "analytics_api__sync_failure": "RUNNING"},
 }
 
 
@@ -84,6 +87,13 @@ def surface(definitions: dg.Definitions) -> dict[str, Any]:
 
 def test_the_public_surface() -> None:
     assert surface(defs()) == PUBLIC_SURFACE
+
+
+def test_the_circuit_is_downstream_of_the_endpoints_and_upstream_of_nothing() -> None:
+    """An event of it makes no table look stale, and starts no automation."""
+    node = defs().resolve_asset_graph().get(dg.AssetKey(["analytics_api", "circuit"]))
+    assert sorted(key.path[1] for key in node.parent_keys) == ["api"] * 4
+    assert node.child_keys == set()
 
 
 def test_before_any_run_an_asset_shows_its_schema_and_who_owns_it() -> None:

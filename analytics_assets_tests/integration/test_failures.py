@@ -29,6 +29,7 @@ def test_a_halted_sync_fails_with_its_facts_and_is_not_retried(
     assert facts == {
         "analytics_assets/source": "analytics_api",
         "analytics_assets/resource": "transactions",
+        "analytics_assets/circuit": "open",
         "endpoint": "GET /v1/transactions",
         "status": 503,
         "attempts": 4,
