@@ -129,6 +129,18 @@ def test_a_range_is_refused_as_a_whole_without_a_request(
     assert requests(api) == 0
 
 
+def test_a_run_that_finds_it_open_ends_before_anything_else(
+    project: Project, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for no lock, opens no database, and needs no secret."""
+    definitions = project.definitions(shipped_yaml)
+    by_hand(project, definitions, "open")
+    monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY")
+    said = str(failure_of(project.run(definitions, "products")).description)
+    assert "not asked for, as the circuit of analytics_api is held open by hand" in said
+    assert not project.database.exists()
+
+
 def test_siblings_in_one_run_ask_nothing(project: Project, api: DemoApi, impatient_yaml: str) -> None:
     api.set_faults(*({"path": f"/v1/{name}", "status": 503} for name in ("customers", "products", "events")))
     definitions = project.definitions(impatient_yaml)

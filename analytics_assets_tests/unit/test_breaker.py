@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Barrier, Thread
 from typing import Any
 
@@ -255,12 +255,28 @@ def test_an_open_circuit_costs_a_healthy_sync_two_looks_a_second(world: World) -
     assert looks[0] == 1
 
 
-def test_waiting_for_the_log_to_settle_is_part_of_a_claim() -> None:
-    log, slept = LocalLog(POLICY, clock=time.time), list[float]()
-    halted = SyncHalted("rows", "GET /rows", 503, 4, "503", outage=True)
-    log.append(Kind.OPENED, by="x", run_id="", cause=halted)
-    later = time.time() + 301
-    log._clock = lambda: later
-    breaker = Breaker(log, "rows", "run", lambda: later, sleep=slept.append)
-    assert breaker.admit()
-    assert slept == [0.5]
+def test_a_claim_that_shows_up_late_and_lower_wins(world: World) -> None:
+    """As on PostgreSQL, which gives out ids before it commits: hence the wait, and the look after it."""
+    world.answer = lambda _: DOWN
+    world.fail()
+    world.now += 300
+    waits: list[float] = []
+
+    def settle(seconds: float) -> None:
+        waits.append(seconds)
+        earlier = replace(world.log.events[-1], by="who was first", run_id="1234567890")
+        world.log.events.insert(1, earlier)
+
+    breaker = Breaker(world.log, "rows", "a run", lambda: world.now, sleep=settle)
+    with pytest.raises(CircuitOpenError, match="run 12345678 is finding out whether it is over"):
+        breaker.admit()
+    assert waits == [0.5]
+
+
+def test_an_outage_that_two_find_out_at_once_is_opened_by_one(world: World) -> None:
+    breakers = [Breaker(world.log, "rows", "a run", lambda: world.now) for _ in range(2)]
+    for breaker in breakers:
+        assert not breaker.admit()
+    for breaker in breakers:
+        breaker.trip(SyncHalted("rows", "GET /rows", 503, 4, "503", outage=True))
+    assert world.kinds == ["opened"]
