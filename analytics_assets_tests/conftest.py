@@ -96,15 +96,20 @@ class Project:
         if len(partitions) > 1:
             tags["dagster/asset_partition_range_start"] = partitions[0]
             tags["dagster/asset_partition_range_end"] = partitions[-1]
-        assets = [one for one in definitions.assets or () if isinstance(one, dg.AssetsDefinition)]
-        selection = dg.AssetSelection.checks_for_assets(key) if checks_only else dg.AssetSelection.assets(key)
-        return dg.materialize(
-            assets,
-            selection=selection,
+        if checks_only:
+            assets = [one for one in definitions.assets or () if isinstance(one, dg.AssetsDefinition)]
+            return dg.materialize(
+                assets,
+                selection=dg.AssetSelection.checks_for_assets(key),
+                instance=self.instance,
+                resources=definitions.resources,
+                raise_on_error=False,
+            )
+        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(  # as the UI does
+            asset_selection=[key],
             instance=self.instance,
             partition_key=partitions[0] if len(partitions) == 1 else None,
             tags=tags,
-            resources=definitions.resources,
             raise_on_error=False,
         )
 

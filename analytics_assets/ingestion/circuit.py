@@ -183,7 +183,7 @@ class Circuit:
         if phase is Phase.DUE:
             return f"{head}; the next run finds out whether it is over"
         assert self.until is not None
-        return f"{head}; it is asked again after {utc(self.until)}, or once the job {reset} has run"
+        return f"{head}; it may be asked again after {utc(self.until)}, or once the job {reset} has run"
 
 
 def utc(moment: float) -> str:

@@ -30,15 +30,10 @@ from analytics_assets.ingestion.breaker import Breaker
 from analytics_assets.ingestion.errors import SyncError, SyncHalted, UnreadableAnswerError
 from analytics_assets.ingestion.gate import Gate
 from analytics_assets.ingestion.pagination import Ask, Numbers, Page, Rider, Row, Sweep
+from analytics_assets.ingestion.reasons import dead_end_reason, endpoint_of, status_reason
 from analytics_assets.ingestion.redaction import Secrets
 from analytics_assets.ingestion.telemetry import Telemetry
-from analytics_assets.ingestion.transport import (
-    Target,
-    Transport,
-    dead_end_reason,
-    endpoint_of,
-    status_reason,
-)
+from analytics_assets.ingestion.transport import Target, Transport
 
 _VIRTUAL_ROWS, _VIRTUAL_BYTES, _VIRTUAL_SECONDS = 25_000, 64_000_000, 10.0
 """Where a virtual page ends, whichever comes first. Fewer and larger pages cost dlt less, and memory more."""

@@ -7,10 +7,10 @@ not its concern (`answers.py`), nor which page is next (`pagination.py`).
 from __future__ import annotations
 
 import logging
-import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.client import HTTPException
@@ -26,28 +26,25 @@ from urllib3.exceptions import (
     HTTPError,
     InvalidHeader,
     LocationValueError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
-    SSLError,
-    TimeoutError,  # noqa: A004  urllib3's own, which is no subclass of the built-in one
 )
 from urllib3.util import Retry
 
 from analytics_assets.ingestion.breaker import Breaker
 from analytics_assets.ingestion.errors import SyncHalted
 from analytics_assets.ingestion.gate import Gate
+from analytics_assets.ingestion.reasons import (
+    dead_end_reason,
+    endpoint_of,
+    is_untrusted,
+    network_reason,
+    status_reason,
+)
 from analytics_assets.ingestion.redaction import Secrets
 from analytics_assets.ingestion.telemetry import Telemetry
 
 log = logging.getLogger("analytics_assets")
 
 _KEY_STATUSES = (401, 403)
-_CLIENT_HINTS = {
-    401: "the API does not accept the key: check the secret",
-    403: "the key may not read this: check the secret and its rights",
-    404: "there is no such endpoint: check base_url and path",
-}
 
 
 @dataclass(frozen=True)
@@ -81,6 +78,13 @@ class _Trouble:
     reason: str
     status: int | None = None
     answer: Answer | None = None
+
+
+@dataclass
+class _Turn:
+    """One place in the budget, and the headers of the answer it was used for."""
+
+    headers: Mapping[str, str] | None = None
 
 
 class Transport(HTTPAdapter):
@@ -134,7 +138,8 @@ class Transport(HTTPAdapter):
         """
         hooks = (request.hooks or {}).get("response") or []
         target = self.target(request, verify, cert, proxies)
-        answer = self.ask(target, judge_status=len(hooks) <= 1)  # one is dlt's own, which raises
+        # One hook is dlt's own, which raises; without one it is a request for an OAuth2 token.
+        answer = self.ask(target, judge_status=len(hooks) <= 1, tells=bool(hooks))
         response = self.build_response(request, answer.raw)
         response._content = answer.body
         response._content_consumed = True  # type: ignore[attr-defined]
@@ -176,22 +181,26 @@ class Transport(HTTPAdapter):
             body=body,
         )
 
-    def ask(self, target: Target, *, judge_status: bool = True) -> Answer:
+    def ask(self, target: Target, *, judge_status: bool = True, tells: bool = True) -> Answer:
         """Sends until an answer stands.
 
         Args:
             target: the request.
             judge_status: whether a status in `retry_statuses` that is there to stay is a halt.
+            tells: whether an answer tells that the API is back, as that of a token server does not.
 
         Raises:
             SyncHalted: after the last retry of a network error, or of such a status; or another request of
                 the same sync has halted before.
             CircuitOpenError: a request of another sync has.
         """
-        with self._gate.trouble:  # while one request of this source is tried again, no other is sent
-            if self._breaker.admit():
-                return self._probe(target, judge_status=judge_status)
-        outcome = self._attempt(target)
+        with self._gate.trouble:
+            pass  # while one request of this source is tried again, no other is sent
+        with self._turn() as turn:
+            with self._gate.trouble:
+                if self._breaker.admit():
+                    return self._probe(target, turn, judge_status=judge_status, tells=tells)
+            outcome = self._exchange(target, turn)
         if isinstance(outcome, Answer):
             return outcome
         failed = time.monotonic()
@@ -200,9 +209,10 @@ class Transport(HTTPAdapter):
             while attempt <= self._config.max_retries:
                 self._check()
                 self._back_off(target, outcome, attempt, time.monotonic() - failed)
-                if self._breaker.admit(fresh=True):
-                    return self._probe(target, judge_status=judge_status)
-                outcome = self._attempt(target)
+                with self._turn() as turn:
+                    if self._breaker.admit(fresh=True):
+                        return self._probe(target, turn, judge_status=judge_status, tells=tells)
+                    outcome = self._exchange(target, turn)
                 if isinstance(outcome, Answer):
                     return outcome
                 failed = time.monotonic()
@@ -211,16 +221,20 @@ class Transport(HTTPAdapter):
                 return replace(outcome.answer, attempts=attempt)
             raise self._given_up(target, outcome, attempt) from None
 
-    def _probe(self, target: Target, *, judge_status: bool) -> Answer:
+    def _probe(self, target: Target, turn: _Turn, *, judge_status: bool, tells: bool) -> Answer:
         """The one request that finds out whether an API that was given up on is back; it is not tried again."""
         log.info("%s: %s: probing whether the API is back", self._resource, target.endpoint)
-        outcome = self._attempt(target)
+        outcome = self._exchange(target, turn)
         if isinstance(outcome, _Trouble):
             if outcome.answer and not judge_status:
                 return outcome.answer  # who judges it trips the breaker, or lets the next answer speak
             raise self._given_up(target, outcome, 1) from None
-        if outcome.raw.status not in _KEY_STATUSES:
-            self._breaker.answered()
+        status = outcome.raw.status
+        if status in _KEY_STATUSES:
+            if judge_status:
+                raise self.halted(target.endpoint, status)
+        elif tells and not HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            self._breaker.answered()  # where it leads elsewhere, or to a token, the next answer tells
         return outcome
 
     def stop(self) -> None:
@@ -238,17 +252,25 @@ class Transport(HTTPAdapter):
         endpoint, status, reason = target.endpoint, trouble.status, trouble.reason
         return self._breaker.trip(SyncHalted(self._resource, endpoint, status, attempts, reason, outage=True))
 
-    def _attempt(self, target: Target) -> Answer | _Trouble:
-        """One request, within budget, unless this sync has halted."""
+    @contextmanager
+    def _turn(self) -> Iterator[_Turn]:
+        """A place in the budget, waited for; at its end what the API says of its limits is heeded."""
         self._check()
-        wait = self._gate.reserve()
-        headers: Mapping[str, str] | None = None
+        wait, turn = self._gate.reserve(), _Turn()
         try:
             if wait > 0:
                 self._telemetry.waited(wait)
                 self._sleep(wait)
                 self._check()
+            yield turn
+        finally:
+            self._gate.heed(turn.headers)
+
+    def _exchange(self, target: Target, turn: _Turn) -> Answer | _Trouble:
+        """One request and its answer."""
+        try:
             with self._gate.slots:
+                self._check()
                 self._telemetry.request()
                 sent = time.monotonic()
                 raw = target.pool.urlopen(
@@ -261,13 +283,11 @@ class Transport(HTTPAdapter):
                     assert_same_host=False,
                     timeout=self._timeout,
                 )
-            headers = raw.headers
+            turn.headers = raw.headers
         except (HTTPError, HTTPException, OSError) as error:
-            if isinstance(error, (LocationValueError, InvalidHeader)) or _is_untrusted(error):
+            if isinstance(error, (LocationValueError, InvalidHeader)) or is_untrusted(error):
                 raise self._dead_end(target.endpoint, error) from None
-            return _Trouble(_network_reason(error, target.host))
-        finally:
-            self._gate.heed(headers)
+            return _Trouble(network_reason(error, target.host))
         self._telemetry.answer(raw.status, len(raw.data))
         answer = Answer(raw, self._secrets.conceal_data(raw.data), sent, time.monotonic())
         if raw.status in self._config.retry_statuses:
@@ -300,41 +320,6 @@ class Transport(HTTPAdapter):
     def _dead_end(self, endpoint: str, error: BaseException) -> SyncHalted:
         """No other try helps: a bad URL or header, or a certificate that does not hold."""
         return SyncHalted(self._resource, endpoint, None, 1, dead_end_reason(error))
-
-
-def endpoint_of(request: PreparedRequest) -> str:
-    """Method and path: the query is left out, as it says nothing of the endpoint."""
-    return f"{request.method} {urlsplit(request.url or '').path}"
-
-
-def status_reason(status: int) -> str:
-    """An error status in words, with what to look at where that is known."""
-    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
-    hint = _CLIENT_HINTS.get(status)
-    return f"{status} {phrase}" + (f"; {hint}" if hint else "")
-
-
-def dead_end_reason(error: BaseException) -> str:
-    """What an error that no other try helps is told as; its own text may hold the URL or a header."""
-    return f"{type(error).__name__}: check base_url, its certificate, and where the API's links lead"
-
-
-def _is_untrusted(error: BaseException) -> bool:
-    """Whether it is about a certificate: one that does not hold now will not in two seconds."""
-    cause = error.args[0] if isinstance(error, SSLError) and error.args else error
-    return isinstance(cause, ssl.SSLCertVerificationError)
-
-
-def _network_reason(error: BaseException, host: str) -> str:
-    if isinstance(error, ProxyError):
-        return "no connection to the proxy"
-    if isinstance(error, (NewConnectionError, SSLError)):
-        return f"no connection to {host}; check base_url, or whether the API is up"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ProtocolError) and isinstance(error.args[-1], OSError):
-        return f"the connection to {host} broke"
-    return "the answer broke off"
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

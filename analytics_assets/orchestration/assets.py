@@ -41,7 +41,7 @@ log = logging.getLogger("analytics_assets")
 MAX_RESTARTS = 3
 """Times a sync begins anew because rows moved while they were read, before it fails."""
 
-_NO_RUN_RETRY = {"dagster/retry_on_asset_or_op_failure": "false"}
+_RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
 _KEPT_DLT_METADATA = ("destination_name", "first_run", "started_at", "finished_at")
 
 
@@ -80,6 +80,7 @@ def sync_asset(
         metadata: dict[str, Any] | None = None
         with _told_in_a_sentence(context, config, info):
             if spec.key in context.selected_asset_keys:
+                _forget_halt_of_parent(context)
                 breaker = Breaker(CircuitLog(context.instance, config), info.name, context.run.run_id)
                 breaker.look()  # an open circuit ends the run before it waits for anything
                 telemetry = Telemetry(info.name)
@@ -229,10 +230,18 @@ def _told_in_a_sentence(
             raise
         if isinstance(cause, (SyncHalted, CircuitOpenError)):
             # A failure that is not to be retried stops the step's own retries, and not those of the run.
-            tags = _NO_RUN_RETRY | ({CIRCUIT_KEY: "open"} if _is_outage(cause) else {})
-            context.instance.add_run_tags(context.run.run_id, tags)
+            run_id = context.run.run_id
+            tags = {_RUN_RETRY: "false"} | ({CIRCUIT_KEY: run_id} if _is_outage(cause) else {})
+            context.instance.add_run_tags(run_id, tags)
         # `from None`: what dlt says around it repeats it at length.
         raise _failure(config, info, cause) from None
+
+
+def _forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
+    """Lets this run be retried: a run that a person asks for again has the tags of the one that was halted."""
+    if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
+        default = context.instance.run_retries_retry_on_asset_or_op_failure
+        context.instance.add_run_tags(context.run.run_id, {_RUN_RETRY: str(default).lower()})
 
 
 def _is_outage(error: SyncError) -> bool:

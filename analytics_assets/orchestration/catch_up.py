@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import dagster as dg
 
@@ -12,6 +12,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 
 from analytics_assets.orchestration.translator import CIRCUIT_KEY
 
+_RUNS_AT_ONCE = 10
 _LATEST = 200  # failed runs that are looked through for why a partition has failed
 
 _UNFINISHED = [
@@ -23,15 +24,44 @@ _UNFINISHED = [
 ]
 
 
+class Span(NamedTuple):
+    """Consecutive partitions that are asked for as one run.
+
+    Attributes:
+        first: partition key.
+        last: partition key.
+        alone: whether it is one that has failed by itself before.
+    """
+
+    first: str
+    last: str
+    alone: bool = False
+
+    def request(self, run_key: str, job_name: str | None = None) -> dg.RunRequest:
+        """The run.
+
+        Args:
+            run_key: what it is asked for once by.
+            job_name: of the job, where it is not plain.
+        """
+        if self.first == self.last:
+            return dg.RunRequest(run_key=run_key, job_name=job_name, partition_key=self.first)
+        tags = {
+            "dagster/asset_partition_range_start": self.first,
+            "dagster/asset_partition_range_end": self.last,
+        }
+        return dg.RunRequest(run_key=run_key, job_name=job_name, tags=tags)
+
+
 def due_spans(
-    instance: dg.DagsterInstance,
-    repository: dg.RepositoryDefinition,
+    context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
     asset: dg.AssetKey,
+    job: str,
     partitions: dg.TimeWindowPartitionsDefinition,
     keys: Sequence[str],
     always: str | None = None,
-) -> list[tuple[str, str]]:
-    """The partitions that are missing, oldest first, each span from a first to a last one for one run.
+) -> list[Span]:
+    """The partitions that are missing, oldest first.
 
     Missing is what was never loaded, or whose latest run has failed. Nothing is asked for that is queued, running
     or in a backfill.
@@ -40,45 +70,40 @@ def due_spans(
     because of an outage, is asked for alone, so that a partition that cannot be loaded keeps no other back.
 
     Args:
-        instance: knows runs and backfills.
-        repository: of the code location.
+        context: knows runs, backfills and the code location.
         asset: the partitioned asset.
+        job: the job of its schedule.
         partitions: its partitions.
         keys: consecutive partition keys, oldest first.
         always: the one of them that is asked for even if it is there.
     """
+    instance = context.instance
     statuses = instance.get_status_by_partition(asset, keys, partitions) or {}
     told = {key: status.value if status else None for key, status in statuses.items()}
     failed = [key for key in keys if told.get(key) == "FAILED"]
-    alone = {*failed} - _held_back(instance, asset, keys) if failed else set()
-    claimed = _in_backfills(instance, repository, asset)
-    spans: list[list[str]] = []
+    alone = {*failed} - _held_back(instance, asset, job, keys) if failed else set()
+    claimed = _in_backfills(context, asset)
+    spans: list[Span] = []
     extends = False  # whether the partition before is the end of a span that may grow
     for key in keys:
         status = told.get(key)
         if status == "IN_PROGRESS" or key in claimed or (status == "MATERIALIZED" and key != always):
             extends = False
         elif extends and key not in alone:
-            spans[-1].append(key)
+            spans[-1] = Span(spans[-1].first, key)
         else:
-            spans.append([key])
+            spans.append(Span(key, key, key in alone))
             extends = key not in alone
-    return [(span[0], span[-1]) for span in spans]
+    return spans
 
 
-def span_request(span: tuple[str, str], run_key: str, job_name: str | None = None) -> dg.RunRequest:
-    """The one run over the partitions from a first to a last one.
+def at_once(spans: Sequence[Span]) -> list[Span]:
+    """As many of the missing as may be asked for at once, oldest first; the others come next time.
 
-    Args:
-        span: partition keys.
-        run_key: what the run is asked for once by.
-        job_name: of the job, where it is not plain.
+    What has failed by itself comes last, or ten partitions that cannot be loaded would keep all others back.
     """
-    first, last = span
-    if first == last:
-        return dg.RunRequest(run_key=run_key, job_name=job_name, partition_key=first)
-    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    return dg.RunRequest(run_key=run_key, job_name=job_name, tags=tags)
+    chosen = sorted(spans, key=lambda span: span.alone)[:_RUNS_AT_ONCE]
+    return sorted(chosen)
 
 
 def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron: str) -> bool:
@@ -99,20 +124,25 @@ def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron:
     latest = instance.get_latest_materialization_event(asset)
     if latest is not None and latest.timestamp >= window.end.timestamp():
         return False
-    return not instance.get_runs(dg.RunsFilter(job_name=job, statuses=_UNFINISHED), limit=1)
+    return not any(_is_of(run, asset, job) for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)))
 
 
-def _held_back(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str]) -> set[str]:
+def _held_back(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, keys: Sequence[str]) -> set[str]:
     """The partitions whose latest failed run was ended by an open circuit, or opened it: nothing is wrong with them."""
     held: dict[str, bool] = {}
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=_LATEST):
         span = run_partitions(run.tags)
-        if span is None or asset not in (run.asset_selection or {asset}):
+        if span is None or not _is_of(run, asset, job):
             continue
         for key in keys:
             if span[0] <= key <= span[1]:
-                held.setdefault(key, CIRCUIT_KEY in run.tags)
+                held.setdefault(key, run.tags.get(CIRCUIT_KEY) == run.run_id)
     return {key for key, outage in held.items() if outage}
+
+
+def _is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:
+    """Whether a run is of `asset`: of its schedule's job, or launched for it by hand or by a backfill."""
+    return run.job_name == job if run.asset_selection is None else asset in run.asset_selection
 
 
 def run_partitions(tags: Mapping[str, str]) -> tuple[str, str] | None:
@@ -124,12 +154,13 @@ def run_partitions(tags: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def _in_backfills(
-    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, asset: dg.AssetKey
+    context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext, asset: dg.AssetKey
 ) -> set[str]:
     """The partitions of `asset` in backfills that are not over."""
     keys: set[str] = set()
-    for backfill in instance.get_backfills(status=BulkActionStatus.REQUESTED):
-        # It asks its workspace for the asset graph alone.
-        subset = backfill.get_target_partitions_subset(cast(Any, repository), asset)
-        keys |= set(subset.get_partition_keys()) if subset else set()
+    for backfill in context.instance.get_backfills(status=BulkActionStatus.REQUESTED):
+        if asset in (backfill.asset_selection or ()):
+            # It asks its workspace for the asset graph alone.
+            subset = backfill.get_target_partitions_subset(cast(Any, context.repository_def), asset)
+            keys |= set(subset.get_partition_keys()) if subset else set()
     return keys

@@ -12,7 +12,7 @@ from analytics_assets.ingestion.errors import MissingSettingError
 from analytics_assets.ingestion.settings import provided
 
 if TYPE_CHECKING:
-    from apprise import NotifyBase
+    from apprise import Apprise
 
 _SETTING = "alerts"
 
@@ -28,14 +28,16 @@ class Channel:
 
     id: str
     name: str
-    _service: "NotifyBase"
+    _sender: "Apprise"
 
     def send(self, title: str, body: str, *, good: bool) -> bool:
         """Sends one message; False where the service did not take it."""
-        from apprise import NotifyType  # noqa: PLC0415  an extra
+        from apprise import NotifyFormat, NotifyType  # noqa: PLC0415  an extra
 
         kind = NotifyType.SUCCESS if good else NotifyType.FAILURE
-        return bool(self._service.notify(title=title, body=body, notify_type=kind))
+        return bool(
+            self._sender.notify(title=title, body=body, notify_type=kind, body_format=NotifyFormat.TEXT)
+        )
 
 
 def open_channels(source: str) -> Sequence[Channel]:
@@ -66,5 +68,7 @@ def open_channels(source: str) -> Sequence[Channel]:
                 "such as slack://… or mailto://…, with spaces between several"
             )
         identity = hashlib.sha256(url.encode()).hexdigest()[:16]
-        channels.append(Channel(identity, str(service.service_name), service))
+        sender = Apprise()
+        sender.add(service)
+        channels.append(Channel(identity, str(service.service_name), sender))
     return channels

@@ -14,7 +14,8 @@ from analytics_assets.config import CIRCUIT, SyncConfig
 from analytics_assets.ingestion.circuit import Circuit, Event, Kind, policy_of, utc
 from analytics_assets.ingestion.errors import SyncHalted
 
-_NEWEST = 20  # events that a look reads when it has read the log before
+_NEWEST, _OLDER = 20, 1000  # events a look reads first, and at a time of those that were never read
+_EVENT = "analytics_assets/event"  # the key by which our own events are known from a person's reports
 _BY_HAND = {"open": Kind.HELD, "reset": Kind.RESET, "close": Kind.RESET, "closed": Kind.RESET, "": Kind.RESET}
 _NO_ANSWER = "no answer"
 
@@ -47,16 +48,20 @@ class CircuitLog:
 
     def events(self) -> list[Event]:
         """All events so far, in order. Those read before are remembered; the newest are always read again."""
-        limit = _NEWEST
+        read: dict[int, Event] = {}
+        cursor: str | None = None
         while True:
-            records = self._instance.fetch_materializations(self._key, limit=limit).records
-            complete = len(records) < limit or records[-1].storage_id in self._read
-            if complete:
+            limit = _OLDER if cursor else _NEWEST
+            page = self._instance.fetch_materializations(self._key, limit=limit, cursor=cursor)
+            found = {record.storage_id: _event(record) for record in page.records}
+            read |= found
+            if not page.has_more:  # all there is: what was remembered and is gone, was wiped by hand
+                self._read = read
                 break
-            limit *= 10
-        if not records:
-            self._read.clear()  # never opened, or wiped by hand
-        self._read |= {record.storage_id: _event(record) for record in records}
+            if not self._read.keys().isdisjoint(found):
+                self._read |= read
+                break
+            cursor = page.cursor
         return [self._read[storage_id] for storage_id in sorted(self._read)]
 
     def append(
@@ -73,7 +78,7 @@ class CircuitLog:
         """
         event = Event(0, time.time(), kind, by, run_id, cause, reason)
         after = self.circuit().after([event])
-        metadata: dict[str, Any] = {"event": kind.value, "by": by, "failures_in_a_row": after.failures}
+        metadata: dict[str, Any] = {_EVENT: kind.value, "by": by, "failures_in_a_row": after.failures}
         if run_id:
             metadata["run"] = dg.MetadataValue.dagster_run(run_id)
         if cause:
@@ -114,7 +119,7 @@ def _event(record: dg.EventLogRecord) -> Event:
     reported = record.asset_materialization
     assert reported is not None
     said: dict[str, Any] = {name: value.value for name, value in reported.metadata.items()}
-    if "event" not in said:
+    if _EVENT not in said:
         words = reported.description or ""
         first, rest = _words(words)
         kind = _BY_HAND.get(first, Kind.NOTE)
@@ -123,7 +128,7 @@ def _event(record: dg.EventLogRecord) -> Event:
     return Event(
         id=record.storage_id,
         at=record.timestamp,
-        kind=Kind(said["event"]),
+        kind=Kind(said[_EVENT]),
         by=said["by"],
         run_id=said.get("run") or "",
         cause=_cause(said),

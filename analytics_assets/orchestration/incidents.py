@@ -23,6 +23,9 @@ _FIRST_LOOK_BACK = (
 )
 _SETTLED_AFTER = 3.0  # seconds from a run's failure until Dagster has written down whether it will be retried
 _AT_ONCE = 200  # failed runs in one look; more wait for the next
+_TOLD = (
+    100  # failed syncs that are remembered until they are made good; of older ones nobody hears that they are
+)
 
 _STEP_EVENTS = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -52,12 +55,17 @@ class Alert:
 
 
 class Told(BaseModel):
-    """A failed sync that no circuit tells of, told and not over yet."""
+    """A failed sync that no circuit tells of, told and not made good yet.
+
+    Attributes:
+        resource: dlt resource name.
+        reason: why, as it was told.
+        failures: by first and last partition, or "" for an asset without: when it failed, in seconds since 1970.
+    """
 
     resource: str
-    partitions: tuple[str, str] | None
     reason: str
-    at: float
+    failures: dict[str, float]
 
 
 class Memory(BaseModel):
@@ -148,7 +156,8 @@ class Incidents:
                 "reason": halted.reason,
                 **self._run(event.run_id),
                 "next probe": f"after {utc(circuit.until)}" if circuit.until else "none",
-                "until then": "no run asks the API, and what is missing is asked for when it is back",
+                "until then": "no run asks the API",
+                "after that": "assets whose schedule is on find out by themselves, and make up for what they missed",
             },
         )
 
@@ -168,14 +177,17 @@ class Incidents:
 
     def _failed(self, memory: Memory) -> Iterator[Alert]:
         """Failed syncs that no circuit tells of: a mistake in the config, an answer nobody can read, a bug."""
-        for run in self._final_failures(memory):
+        for record in self._final_failures(memory):
+            run = record.dagster_run
             for resource, reason in self._failed_resources(run):
-                told = Told(
-                    resource=resource, partitions=run_partitions(run.tags), reason=reason, at=self._clock()
-                )
-                if any(_same(told, one) for one in memory.told):
+                span, at = " to ".join(run_partitions(run.tags) or ()), record.end_time or self._clock()
+                known = [one for one in memory.told if (one.resource, one.reason) == (resource, reason)]
+                if known:
+                    known[0].failures[span] = at
                     continue
-                memory.told.append(told)
+                memory.told = [*memory.told, Told(resource=resource, reason=reason, failures={span: at})][
+                    -_TOLD:
+                ]
                 facts = {
                     "source": self._config.name,
                     "resource": resource,
@@ -184,34 +196,35 @@ class Incidents:
                 }
                 yield Alert(f"{self._config.name}: the sync of {resource} failed", facts)
 
-    def _final_failures(self, memory: Memory) -> Iterator[dg.DagsterRun]:
+    def _final_failures(self, memory: Memory) -> Iterator[dg.RunRecord]:
         """Failed runs since the last look, and those whose retry has come to nothing, without those to be retried."""
+        if memory.run_failure is None:
+            memory.run_failure = self._last_failure_before(self._clock() - _FIRST_LOOK_BACK)
         waiting, memory.waiting = memory.waiting, []
         failed = [*waiting]
-        first = memory.run_failure is None
-        records = self._instance.fetch_run_status_changes(
-            dg.RunStatusChangeRecordsFilter(
-                event_type=dg.DagsterEventType.RUN_FAILURE,
-                after_storage_id=memory.run_failure,
-                after_timestamp=self._clock() - _FIRST_LOOK_BACK if first else None,
-            ),
-            limit=_AT_ONCE,
-            ascending=True,
-        ).records
-        memory.run_failure = memory.run_failure or 0
-        for record in records:
-            if record.timestamp > self._clock() - _SETTLED_AFTER:
+        wanted = dg.RunStatusChangeRecordsFilter(
+            event_type=dg.DagsterEventType.RUN_FAILURE, after_storage_id=memory.run_failure
+        )
+        for change in self._instance.fetch_run_status_changes(wanted, limit=_AT_ONCE, ascending=True).records:
+            if change.timestamp > self._clock() - _SETTLED_AFTER:
                 break
-            memory.run_failure = record.storage_id
-            failed.append(record.run_id)
+            memory.run_failure = change.storage_id
+            failed.append(change.run_id)
         for run_id in failed:
-            run = self._instance.get_run_by_id(run_id)
-            if run is None or run.status is not dg.DagsterRunStatus.FAILURE:
+            record = self._instance.get_run_record_by_id(run_id)
+            if record is None or record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
                 continue  # deleted
-            if run.is_complete_and_waiting_to_retry:
+            if record.dagster_run.is_complete_and_waiting_to_retry:
                 memory.waiting.append(run_id)
-            elif "dagster/auto_retry_run_id" not in run.tags:
-                yield run
+            elif "dagster/auto_retry_run_id" not in record.dagster_run.tags:
+                yield record
+
+    def _last_failure_before(self, moment: float) -> int:
+        wanted = dg.RunStatusChangeRecordsFilter(
+            event_type=dg.DagsterEventType.RUN_FAILURE, before_timestamp=moment
+        )
+        records = self._instance.fetch_run_status_changes(wanted, limit=1).records
+        return records[0].storage_id if records else 0
 
     def _failed_resources(self, run: dg.DagsterRun) -> Iterator[tuple[str, str]]:
         """The resources of this source that `run` was to sync and did not, with the reason."""
@@ -245,34 +258,36 @@ class Incidents:
                 yield resource, f"{error.cls_name if error else 'an error'}; its text is in the run's log"
 
     def _recovered(self, memory: Memory) -> Iterator[Alert]:
-        """Failed syncs that were told, and have been made good."""
+        """Failed syncs that were told, and have been made good: each of their partitions."""
         for one in [*memory.told]:
-            wanted = dg.AssetRecordsFilter(
-                dg.AssetKey([self._config.name, one.resource]),
-                asset_partitions=sorted(set(one.partitions)) if one.partitions else None,
-                after_timestamp=one.at,
-            )
-            if self._instance.fetch_materializations(wanted, limit=1).records:
-                memory.told.remove(one)
-                facts = {
-                    "source": self._config.name,
-                    "resource": one.resource,
-                    **_window(one.partitions),
-                    "it had failed with": one.reason,
-                }
-                yield Alert(f"{self._config.name}: {one.resource} is synced again", facts, good=True)
+            one.failures = {
+                span: at for span, at in one.failures.items() if not self._made_good(one.resource, span, at)
+            }
+            if one.failures:
+                continue
+            memory.told.remove(one)
+            facts = {
+                "source": self._config.name,
+                "resource": one.resource,
+                "it had failed with": one.reason,
+            }
+            yield Alert(f"{self._config.name}: {one.resource} is synced again", facts, good=True)
+
+    def _made_good(self, resource: str, span: str, at: float) -> bool:
+        """Whether both ends of a span have been loaded since."""
+        asset = dg.AssetKey([self._config.name, resource])
+        return all(
+            self._instance.fetch_materializations(
+                dg.AssetRecordsFilter(asset, asset_partitions=[end] if end else None, after_timestamp=at),
+                limit=1,
+            ).records
+            for end in span.split(" to ")
+        )
 
     def _run(self, run_id: str) -> dict[str, str]:
         if not run_id:
             return {}
         run = self._instance.get_run_by_id(run_id)
-        link = f"{self._config.alerts.dagster_url.rstrip('/')}/runs/{run_id}"
-        return {**_window(run_partitions(run.tags) if run else None), "run": link}
-
-
-def _window(partitions: tuple[str, str] | None) -> dict[str, str]:
-    return {"window": " to ".join(dict.fromkeys(partitions))} if partitions else {}
-
-
-def _same(one: Told, other: Told) -> bool:
-    return (one.resource, one.partitions, one.reason) == (other.resource, other.partitions, other.reason)
+        partitions = run_partitions(run.tags) if run else None
+        window = {"window": " to ".join(dict.fromkeys(partitions))} if partitions else {}
+        return {**window, "run": f"{self._config.alerts.dagster_url.rstrip('/')}/runs/{run_id}"}

@@ -5,18 +5,16 @@ short outage is there in the morning. Only assets whose schedule is on are asked
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 import dagster as dg
 from pydantic import BaseModel, Field
 
 from analytics_assets.config import SyncConfig
 from analytics_assets.ingestion.circuit import Circuit, Phase
-from analytics_assets.orchestration.catch_up import due_spans, span_request, was_missed
+from analytics_assets.orchestration.catch_up import at_once, due_spans, was_missed
 from analytics_assets.orchestration.circuit_log import CircuitLog
 from analytics_assets.orchestration.schedules import ScheduledSync
-
-_RUNS_PER_TICK = 10
 
 
 class _Cursor(BaseModel):
@@ -29,9 +27,9 @@ class _Cursor(BaseModel):
 def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> dg.SensorDefinition:
     """A sensor, on by default, that does two things for the assets of a source whose schedule is on.
 
-    When the circuit is due to be probed it asks for the sync that was halted, once per cool-down. When the circuit has
-    closed it asks, once per incident, for what was missed: partitions that are missing, and full syncs that were not
-    made since their last tick.
+    When the circuit is due to be probed it asks for one sync that was missed, the halted one first, once per
+    cool-down. When the circuit has closed it asks, once per incident, for all that were missed: partitions that are
+    missing, and full syncs that were not made since their last tick.
 
     Args:
         config: the source.
@@ -54,10 +52,12 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
             cursor = _Cursor(incident=circuit.since.id)
         wanted: list[dg.RunRequest] = []
         if circuit.phase(now) is Phase.DUE:
-            wanted = _probe(context, circuit, syncs)
+            # The one run key is that of the probe, whichever sync it is.
+            missed = _missed(context, _halted_first(syncs, circuit), "")[:1]
+            wanted = [one.with_replaced_attrs(run_key=_probe_key(circuit, now)) for one in missed]
         elif circuit.phase(now) is Phase.CLOSED and cursor.incident is not None:
-            wanted = [*_missed(context, syncs, cursor)][:_RUNS_PER_TICK]
-            cursor.requested += [str(request.run_key) for request in wanted]
+            wanted = _missed(context, syncs, f"after {cursor.incident}", cursor.requested)
+            cursor.requested += [str(one.run_key) for one in wanted]
             if not wanted:
                 cursor = _Cursor()
         said = circuit.sentence(source, now)
@@ -70,41 +70,44 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
     return recovery
 
 
-def _probe(
-    context: dg.SensorEvaluationContext, circuit: Circuit, syncs: Mapping[str, ScheduledSync]
-) -> list[dg.RunRequest]:
-    """The sync that was halted, if its schedule is on; once, for its run key is that of the latest failure."""
+def _probe_key(circuit: Circuit, now: float) -> str:
+    """One probe per failure, and another one for each cool-down in which nothing came of it."""
     assert circuit.latest is not None
-    assert circuit.latest.cause is not None
-    sync = syncs.get(circuit.latest.cause.resource)
-    if sync is None or not sync.is_on(context.instance):
-        return []
-    run_key = f"probe after {circuit.latest.id}"
-    if sync.partitions is None:
-        return [dg.RunRequest(run_key=run_key, job_name=sync.job_name)]
-    return [span_request(span, run_key, sync.job_name) for span in _spans(context, sync)[:1]]
+    assert circuit.until is not None
+    cooldowns = (now - circuit.until) // circuit.policy.after(circuit.failures)
+    return f"probe {cooldowns:.0f} after {circuit.latest.id}"
+
+
+def _halted_first(syncs: Mapping[str, ScheduledSync], circuit: Circuit) -> dict[str, ScheduledSync]:
+    halted = circuit.latest.cause.resource if circuit.latest and circuit.latest.cause else None
+    return dict(sorted(syncs.items(), key=lambda named: named[0] != halted))
 
 
 def _missed(
-    context: dg.SensorEvaluationContext, syncs: Mapping[str, ScheduledSync], cursor: _Cursor
-) -> Iterator[dg.RunRequest]:
-    """What was missed, but for what was asked for before because of this incident."""
-    for sync in syncs.values():
+    context: dg.SensorEvaluationContext,
+    syncs: Mapping[str, ScheduledSync],
+    once: str,
+    before: Collection[str] = (),
+) -> list[dg.RunRequest]:
+    """What was missed of the assets whose schedule is on.
+
+    Args:
+        context: of the sensor.
+        syncs: the assets.
+        once: makes a run key of a name: the same is asked for once.
+        before: run keys that were asked for before.
+    """
+    wanted = []
+    for name, sync in syncs.items():
         if not sync.is_on(context.instance):
             continue
-        suffix = f"after {cursor.incident}"
-        wanted: list[dg.RunRequest] = []
         if sync.partitions is not None:
-            wanted = [
-                span_request(span, f"{sync.resource} {'...'.join(span)} {suffix}", sync.job_name)
-                for span in _spans(context, sync)
-            ]
-        elif was_missed(context.instance, sync.key, sync.job_name, sync.cron):
-            wanted = [dg.RunRequest(run_key=f"{sync.resource} {suffix}", job_name=sync.job_name)]
-        yield from (one for one in wanted if one.run_key not in cursor.requested)
-
-
-def _spans(context: dg.SensorEvaluationContext, sync: ScheduledSync) -> list[tuple[str, str]]:
-    assert sync.partitions is not None
-    assert context.repository_def is not None
-    return due_spans(context.instance, context.repository_def, sync.key, sync.partitions, sync.keys())
+            spans = due_spans(context, sync.key, sync.job_name, sync.partitions, sync.keys())
+            keys = {span: f"{name} {span.first} to {span.last} {once}" for span in spans}
+            fresh = [span for span in spans if keys[span] not in before]
+            wanted += [span.request(keys[span], sync.job_name) for span in at_once(fresh)]
+        elif f"{name} {once}" not in before and was_missed(
+            context.instance, sync.key, sync.job_name, sync.cron
+        ):
+            wanted.append(dg.RunRequest(run_key=f"{name} {once}", job_name=sync.job_name))
+    return wanted

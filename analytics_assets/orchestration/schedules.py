@@ -10,11 +10,8 @@ import dagster as dg
 
 from analytics_assets.config import AssetConfig, SyncConfig
 from analytics_assets.ingestion.circuit import Phase
-from analytics_assets.orchestration.catch_up import due_spans, span_request
+from analytics_assets.orchestration.catch_up import at_once, due_spans
 from analytics_assets.orchestration.circuit_log import CircuitLog
-
-_RUNS_PER_TICK = 10
-"""At most so many runs for what is missing, beside the one with the newest partition; the next tick asks for more."""
 
 
 @dataclass(frozen=True)
@@ -99,22 +96,19 @@ class ScheduledSync:
         self, context: dg.ScheduleEvaluationContext, phase: Phase
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         assert self.partitions is not None
-        assert context.repository_def is not None
         moment = context.scheduled_execution_time
         with dg.partition_loading_context(effective_dt=moment):
             keys = self.keys()
         if not keys:
             yield dg.SkipReason(f"No partition is complete yet at {moment:%Y-%m-%d %H:%M} UTC.")
             return
-        spans = due_spans(
-            context.instance, context.repository_def, self.key, self.partitions, keys, always=keys[-1]
-        )
+        spans = due_spans(context, self.key, self.job_name, self.partitions, keys, always=keys[-1])
         if not spans:
             yield dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
         elif phase is Phase.DUE:
             spans = spans[:1]
-        for span in [*spans[:-1][:_RUNS_PER_TICK], *spans[-1:]]:
-            yield span_request(span, f"{span[0]}@{moment.isoformat()}")
+        for span in [*at_once(spans[:-1]), *spans[-1:]]:
+            yield span.request(f"{span.first}@{moment.isoformat()}")
 
     @property
     def _name(self) -> str:

@@ -1,5 +1,6 @@
 """The sensor that tells people: each incident once, to the log and to the channels, however long a channel is down."""
 
+import time
 from collections.abc import Sequence
 
 import dagster as dg
@@ -12,6 +13,10 @@ from analytics_assets.orchestration.incidents import Alert, Incidents, Memory
 
 _KEPT = 100
 """Alerts that are kept for a channel that takes none; beyond that the oldest is in the log alone."""
+
+
+_SECONDS = 20.0
+"""A tick begins no further message after that: what was sent must be written down before Dagster ends the tick."""
 
 
 class _Letter(BaseModel):
@@ -79,10 +84,13 @@ def _deliver(cursor: _Cursor, channels: Sequence[Channel]) -> list[str]:
         A sentence per channel that takes nothing.
     """
     troubles = []
+    give_up = time.monotonic() + _SECONDS
     for channel in channels:
         for letter in cursor.outbox:
             if channel.id in letter.taken:
                 continue
+            if time.monotonic() > give_up:
+                break  # some services are sent to at a slow pace, and Dagster ends a tick that takes a minute
             if not channel.send(letter.title, letter.body, good=letter.good):
                 troubles.append(f"The {channel.name} channel took no alert; the next tick tries again.")
                 break  # it is down: one try a tick, and the order is kept

@@ -17,7 +17,8 @@ SOURCE_KEY = "analytics_assets/source"
 RESOURCE_KEY = "analytics_assets/resource"
 CIRCUIT_KEY = "analytics_assets/circuit"
 """Metadata keys that mark what is ours: on assets, and on the failure of a sync. The last one is on failures
-that the circuit tells of, and a tag of their runs: they opened it, or found it open."""
+that the circuit tells of: they opened it, or found it open. Their runs have it as a tag, with their own id as its
+value: who runs one again copies the tag."""
 
 
 class SyncTranslator(DagsterDltTranslator):

@@ -44,7 +44,10 @@ def kinds(ui: Ui) -> list[str]:
     """The events of the circuit, oldest first, as the UI has them."""
     asset = ui.ask(HISTORY)["assetOrError"]
     entries = [one["metadataEntries"] for one in asset.get("assetMaterializations", [])]
-    return [next(entry["text"] for entry in one if entry["label"] == "event") for one in reversed(entries)]
+    events = [
+        [entry["text"] for entry in one if entry["label"] == "analytics_assets/event"] for one in entries
+    ]
+    return [event for one in reversed(events) for event in one]
 
 
 def loaded(ui: Ui) -> set[str]:

@@ -132,7 +132,8 @@ def test_an_outage_is_told_once_however_many_runs_it_ends_and_once_when_it_is_ov
         "reason": "503 Service Unavailable",
         "window": "2026-01-05 to 2026-01-07",
         "run": f"https://dagster.example.com/runs/{halted.run_id}",
-        "until then": "no run asks the API, and what is missing is asked for when it is back",
+        "until then": "no run asks the API",
+        "after that": "assets whose schedule is on find out by themselves, and make up for what they missed",
     }
     assert webhook.got[0]["type"] == "failure"
     assert (
@@ -327,20 +328,73 @@ def test_a_failure_that_is_no_outage_is_told_once_until_it_is_made_good(
         webhook.got.clear()
 
 
-def test_partitions_fail_and_are_made_good_each_by_itself(
+def test_one_cause_is_told_once_for_all_partitions_and_over_when_all_are_made_good(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    """A range fails, then each of its partitions, which the catch-up asks for alone."""
+    definitions = project.definitions(text)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    project.run(definitions, "transactions", DAY, "2026-01-06", "2026-01-07")
+    sensor.look()
+    for day in (DAY, "2026-01-06", "2026-01-07"):
+        project.run(definitions, "transactions", day)
+    sensor.look()
+    [told] = webhook.got
+    assert "window: 2026-01-05 to 2026-01-07" in told["message"]
+    api.set_faults()
+    for day in (DAY, "2026-01-07"):
+        assert project.run(definitions, "transactions", day).success
+    sensor.look()
+    assert len(webhook.got) == 1, "the one in the middle is still missing"
+    assert project.run(definitions, "transactions", "2026-01-06").success
+    sensor.look()
+    assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
+
+
+def test_what_was_made_good_before_the_sensor_looked_is_told_from_both_ends_and_may_come_again(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
     definitions = project.definitions(text)
-    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
-    for day in (DAY, "2026-01-06"):
-        project.run(definitions, "transactions", day)
+    for _ in range(2):
+        wrong_answer(api)
+        project.run(definitions, "products")
+        api.set_faults()
+        assert project.run(definitions, "products").success
+        sensor.look()
+        sensor.look()
+    failed, again = "analytics_api: the sync of products failed", "analytics_api: products is synced again"
+    assert webhook.titles == [failed, again, failed, again]
+
+
+def test_failures_of_long_ago_are_history_at_every_look(
+    project: Project, api: DemoApi, text: str, sensor: Sensor
+) -> None:
+    wrong_answer(api)
+    project.run(project.definitions(text), "products")
+    memory = Memory()
+    tomorrow = Incidents(project.instance, sensor.config, clock=lambda: time.time() + 86_400)
+    assert [*tomorrow.news(memory)] == []
+    assert [*tomorrow.news(memory)] == []
+
+
+def test_a_slow_channel_does_not_keep_the_tick_from_being_written_down(
+    project: Project, sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No further message is begun once the time is up; the next tick goes on."""
+    for name in ("one", "two", "three"):
+        event = dg.AssetMaterialization(CIRCUIT, description=f"note {name}")
+        project.instance.report_runless_asset_event(event)
+    monkeypatch.setattr("analytics_assets.orchestration.sensors._SECONDS", 0.0)
+    moments = iter(range(1000))
+    with monkeypatch.context() as slow:
+        slow.setattr("analytics_assets.orchestration.sensors.time.monotonic", lambda: next(moments) // 2)
+        sensor.look()
+    assert len(webhook.got) == 1
+    monkeypatch.setattr("analytics_assets.orchestration.sensors._SECONDS", 20.0)
     sensor.look()
-    assert len(webhook.got) == 2
-    api.set_faults()
-    assert project.run(definitions, "transactions", "2026-01-06").success
-    sensor.look()
-    assert webhook.titles[2:] == ["analytics_api: transactions is synced again"]
-    assert "window: 2026-01-06" in webhook.got[2]["message"]
+    assert [one["message"].splitlines()[0] for one in webhook.got] == [
+        f"reported: note {name}" for name in ("one", "two", "three")
+    ]
 
 
 def test_a_bug_is_told_without_its_text_which_may_hold_rows(

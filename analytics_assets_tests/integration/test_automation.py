@@ -135,15 +135,28 @@ def test_what_is_queued_or_running_is_not_asked_for(project: Project, ten_days: 
     ]
 
 
-def test_what_a_backfill_is_about_to_launch_is_not_asked_for(project: Project, ten_days: str) -> None:
-    definitions = project.definitions(ten_days)
+@pytest.mark.parametrize(
+    ("asset", "asked"),
+    [
+        ("transactions", ["2026-01-01", "2026-01-04...2026-01-09"]),
+        ("refunds", ["2026-01-01...2026-01-10"]),
+    ],
+)
+def test_what_a_backfill_is_about_to_launch_is_not_asked_for(
+    project: Project, ten_days: str, asset: str, asked: list[str]
+) -> None:
+    document = yaml.safe_load(ten_days)
+    resources = document["attributes"]["rest_api"]["resources"]
+    resources.append({**resources[2], "name": "refunds"})
+    document["attributes"]["assets"]["refunds"] = document["attributes"]["assets"]["transactions"]
+    definitions = project.definitions(yaml.safe_dump(document))
     graph = definitions.get_repository_def().asset_graph
     project.instance.add_backfill(
         PartitionBackfill.from_asset_partitions(
             "a-backfill",
             asset_graph=graph,
             partition_names=["2026-01-02", "2026-01-03", "2026-01-10"],
-            asset_selection=[TRANSACTIONS],
+            asset_selection=[dg.AssetKey(["analytics_api", asset])],
             backfill_timestamp=time.time(),
             tags={},
             dynamic_partitions_store=project.instance,
@@ -153,7 +166,7 @@ def test_what_a_backfill_is_about_to_launch_is_not_asked_for(project: Project, t
             run_config=None,
         )
     )
-    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-01", "2026-01-04...2026-01-09"]
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == asked
 
 
 def test_all_there_and_the_own_one_running_is_a_reason_to_skip(project: Project, ten_days: str) -> None:
@@ -210,6 +223,40 @@ def test_what_an_outage_has_ended_is_asked_for_together_once_it_is_over(
         "2026-01-05...2026-01-06",
         "2026-01-08...2026-01-10",
     ]
+
+
+def test_ten_that_cannot_be_loaded_do_not_keep_what_is_missing_back(
+    project: Project, api: DemoApi, ten_days: str
+) -> None:
+    definitions = project.definitions(ten_days.replace("catch_up: 9", "catch_up: 29"))
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-12").success
+    project.instance.report_runless_asset_event(dg.AssetMaterialization(TRANSACTIONS, partition="2026-01-20"))
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-31T02:00")) == [
+        *(f"2026-01-{day:02d}" for day in range(1, 10)),
+        "2026-01-13...2026-01-19",
+        "2026-01-21...2026-01-30",
+    ]
+
+
+def test_the_outage_of_another_asset_says_nothing_of_a_partition(
+    project: Project, api: DemoApi, ten_days: str
+) -> None:
+    """It has a run of that day too, newer, and ended by an outage."""
+    definitions = project.definitions(ten_days)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-02").success
+
+    @dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-01-01"))
+    def somebody_elses() -> None:
+        raise dg.Failure
+
+    job = dg.Definitions([somebody_elses], jobs=[dg.define_asset_job("theirs", [somebody_elses])])
+    theirs = job.resolve_job_def("theirs").execute_in_process(
+        partition_key="2026-01-01", instance=project.instance, raise_on_error=False
+    )
+    project.instance.add_run_tags(theirs.run_id, {"analytics_assets/circuit": theirs.run_id})
+    assert spans(tick(project, definitions, SCHEDULE, MORNING))[:2] == ["2026-01-01", "2026-01-02"]
 
 
 def test_a_tick_asks_for_ten_gaps_at_most_and_the_newest(project: Project, ten_days: str) -> None:
@@ -296,7 +343,7 @@ def test_the_halted_sync_is_the_probe_once_per_cool_down(
     recovery = Recovery(project, definitions)
     trip(project, api, definitions, "customers")
     assert recovery.look() == []
-    assert "it is asked again after" in recovery.said
+    assert "it may be asked again after" in recovery.said
     time.sleep(1.1)
     assert recovery.look() == [("customers", "all")]
     assert recovery.look() == [], "it is on its way"
@@ -326,6 +373,46 @@ def test_what_was_missed_is_asked_for_when_the_circuit_has_closed(
     assert recovery.look() == [], "once per incident: the rest is for the schedules"
     assert recovery.look() == []
     assert recovery.said == "The circuit of analytics_api is closed."
+
+
+def test_any_scheduled_sync_that_was_missed_may_be_the_probe(
+    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+) -> None:
+    """A sync by hand was halted; one that is scheduled has lost its tick, and finds out for both."""
+    turned_on |= {"customers"}
+    definitions = project.definitions(ten_days)
+    recovery = Recovery(project, definitions)
+    trip(project, api, definitions, "transactions", days_ago(3))
+    time.sleep(1.1)
+    assert recovery.look() == [("customers", "all")]
+
+
+def test_a_probe_that_came_to_nothing_is_followed_by_another_after_a_cool_down(
+    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+) -> None:
+    turned_on |= {"customers"}
+    definitions = project.definitions(ten_days)
+    recovery = Recovery(project, definitions)
+    trip(project, api, definitions, "customers")
+    time.sleep(1.1)
+    assert recovery.look() == [("customers", "all")]
+    assert recovery.look() == []
+    time.sleep(1.1)
+    assert recovery.look() == [("customers", "all")], "the run was killed before it asked"
+
+
+def test_what_is_on_its_way_by_hand_is_not_asked_for(
+    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+) -> None:
+    turned_on |= {"customers"}
+    definitions = project.definitions(ten_days)
+    recovery = Recovery(project, definitions)
+    trip(project, api, definitions, "customers")
+    customers = dg.AssetKey(["analytics_api", "customers"])
+    job = definitions.resolve_implicit_global_asset_job_def()
+    project.instance.create_run_for_job(job, asset_selection=frozenset({customers}))
+    time.sleep(1.1)
+    assert recovery.look() == []
 
 
 def test_an_asset_whose_schedule_is_off_is_left_alone(

@@ -199,6 +199,57 @@ def test_an_expired_client_secret_opens_it_too(world: World) -> None:
     assert world.phase is Phase.OPEN
 
 
+def test_a_token_is_no_sign_that_the_api_is_back(world: World) -> None:
+    """With OAuth2 the first request is for a token: the claim is its own, and the next answer tells."""
+    up = Reply({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"})
+    world.answer = lambda asked: up if asked.path == "/token" else DOWN
+
+    def sync() -> None:
+        with world.session() as session:
+            auth = OAuth2ClientCredentials(
+                access_token_url=f"{world.url}/token", client_id="me", client_secret="s", session=session
+            )
+            client = RESTClient(world.url, auth=auth, session=session, paginator=SinglePagePaginator())
+            with pytest.raises(SyncHalted):
+                list(client.paginate("/rows"))
+
+    sync()
+    for cooldown in (300, 600, 1000):
+        world.now += cooldown
+        before = len(world.asked)
+        sync()
+        assert [asked.path for asked in world.asked[before:]] == ["/token", "/rows"]
+    assert world.kinds == ["opened", *["probe", "opened"] * 3]
+    assert world.log.circuit().failures == 4
+
+
+def test_an_answer_that_leads_elsewhere_is_no_sign_either(world: World) -> None:
+    world.answer = lambda _: DOWN
+    world.fail()
+    world.now += 300
+    world.answer = lambda asked: (
+        Reply({}, 302, {"Location": "/maintenance"}) if asked.path == "/rows" else DOWN
+    )
+    assert world.fail() == 3, "twice, for requests knows how to follow, and where it leads"
+    assert world.kinds == ["opened", "probe", "opened"]
+
+
+def test_a_request_that_waited_for_its_turn_looks_again_before_it_is_sent(world: World) -> None:
+    """The rate limit made it wait for minutes, and meanwhile the circuit was opened."""
+    limits = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "200"}
+    world.answer = lambda asked: Reply(rows_of(asked, 1000), 200, limits)
+
+    def wait(seconds: float) -> None:
+        world.now += seconds
+        if not world.log.events:
+            halted = SyncHalted("others", "GET /others", 500, 4, "500", outage=True)
+            world.log.append(Kind.OPENED, by="others", run_id="another run", cause=halted)
+
+    with world.session(sleep=wait) as session, pytest.raises(CircuitOpenError):
+        sweep(world.url, session)
+    assert len(world.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [

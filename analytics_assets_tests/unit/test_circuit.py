@@ -92,7 +92,7 @@ def test_a_person_opens_it_for_good_and_resets_it() -> None:
     ("events", "now", "said"),
     [
         ([(0, "opened", "a")], 1, "the circuit of an_api is open since 1970-01-01 00:00:00 UTC: halted after 4 "
-         "attempts of GET /orders: 503 Service Unavailable; it is asked again after 1970-01-01 00:00:10 UTC, or "
+         "attempts of GET /orders: 503 Service Unavailable; it may be asked again after 1970-01-01 00:00:10 UTC, or "
          "once the job an_api__circuit_reset has run"),
         ([(0, "opened", "a")], 20, "the next run finds out whether it is over"),
         ([(0, "held", "")], 20, "open by hand since 1970-01-01 00:00:00 UTC; the job an_api__circuit_reset closes it"),

@@ -62,7 +62,7 @@ def test_an_api_that_goes_down_is_asked_by_one_voice_and_then_left_alone() -> No
         assert str(sibling.value).startswith(
             "siblings: not asked for, as the circuit of an_api is open since "
         )
-        assert "halted after 4 attempts of GET /rows: 503 Service Unavailable; it is asked again" in str(
+        assert "halted after 4 attempts of GET /rows: 503 Service Unavailable; it may be asked again" in str(
             sibling.value
         )
 
