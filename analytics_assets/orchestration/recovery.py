@@ -11,17 +11,24 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from analytics_assets.config import SyncConfig
-from analytics_assets.ingestion.circuit import Circuit, Phase
+from analytics_assets.ingestion.circuit import Circuit, Kind, Phase
 from analytics_assets.orchestration.catch_up import at_once, due_spans, was_missed
 from analytics_assets.orchestration.circuit_log import CircuitLog
 from analytics_assets.orchestration.schedules import ScheduledSync
 
 
 class _Cursor(BaseModel):
-    """The incident whose damage is being made good, and the run keys that were asked for because of it."""
+    """What was done about the latest outage.
 
-    incident: int | None = None
+    Attributes:
+        opened: the event that opened the circuit last.
+        requested: run keys that were asked for because of it.
+        made_good: whether there is nothing more to ask for.
+    """
+
+    opened: int | None = None
     requested: list[str] = Field(default_factory=list)
+    made_good: bool = False
 
 
 def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> dg.SensorDefinition:
@@ -46,20 +53,24 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def recovery(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        cursor = _Cursor.model_validate_json(context.cursor) if context.cursor else _Cursor()
-        circuit, now = CircuitLog(context.instance, config).circuit(), time.time()
-        if circuit.since is not None and circuit.since.id != cursor.incident:
-            cursor = _Cursor(incident=circuit.since.id)
+        log, now = CircuitLog(context.instance, config), time.time()
+        circuit = log.circuit()
+        opened = [event.id for event in log.events() if event.kind in (Kind.OPENED, Kind.HELD)]
+        latest, phase = opened[-1] if opened else None, circuit.phase(now)
+        # What was over before the first look is history.
+        first = _Cursor(opened=latest, made_good=phase is Phase.CLOSED)
+        cursor = _Cursor.model_validate_json(context.cursor) if context.cursor else first
+        if cursor.opened != latest:  # it may have closed again between two looks
+            cursor = _Cursor(opened=latest)
         wanted: list[dg.RunRequest] = []
-        if circuit.phase(now) is Phase.DUE:
+        if phase is Phase.DUE:
             # The one run key is that of the probe, whichever sync it is.
             missed = _missed(context, _halted_first(syncs, circuit), "")[:1]
             wanted = [one.with_replaced_attrs(run_key=_probe_key(circuit, now)) for one in missed]
-        elif circuit.phase(now) is Phase.CLOSED and cursor.incident is not None:
-            wanted = _missed(context, syncs, f"after {cursor.incident}", cursor.requested)
+        elif phase is Phase.CLOSED and not cursor.made_good:
+            wanted = _missed(context, syncs, f"after {cursor.opened}", cursor.requested)
             cursor.requested += [str(one.run_key) for one in wanted]
-            if not wanted:
-                cursor = _Cursor()
+            cursor.made_good = not wanted
         said = circuit.sentence(source, now)
         return dg.SensorResult(
             run_requests=wanted,

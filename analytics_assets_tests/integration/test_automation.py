@@ -375,6 +375,21 @@ def test_what_was_missed_is_asked_for_when_the_circuit_has_closed(
     assert recovery.said == "The circuit of analytics_api is closed."
 
 
+def test_an_outage_that_is_over_between_two_looks_is_made_good_too(
+    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+) -> None:
+    turned_on |= {"customers"}
+    definitions = project.definitions(ten_days)
+    trip(project, api, definitions, "customers")
+    circuit = dg.AssetKey(["analytics_api", "circuit"])
+    project.instance.report_runless_asset_event(dg.AssetMaterialization(circuit, description="reset"))
+    recovery = Recovery(project, definitions)
+    assert recovery.look() == [], "what was before the first look is history"
+    trip(project, api, definitions, "customers")
+    project.instance.report_runless_asset_event(dg.AssetMaterialization(circuit, description="reset"))
+    assert recovery.look() == [("customers", "all")]
+
+
 def test_any_scheduled_sync_that_was_missed_may_be_the_probe(
     project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
 ) -> None:
