@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from analytics_assets_tests.conftest import PROJECT, DemoApi
 from analytics_assets_tests.truth import query
@@ -59,12 +59,13 @@ class Home:
         }
         finished(self.start("instance", "info"))  # one process makes the instance's databases
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, log: IO[str] | None = None) -> subprocess.Popen[str]:
+        """The `dagster` command; where it runs for long it writes to `log`, for a pipe that nobody reads fills up."""
         return subprocess.Popen(
             [str(BIN / "dagster"), *arguments],
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.PIPE,
+            stdout=log or subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
@@ -150,7 +151,8 @@ def dagster_dev(home: Home) -> Iterator[Ui]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = home.start("dev", "--port", str(port))
+    log = (home.folder / "dagster_dev.log").open("a")
+    process = home.start("dev", "--port", str(port), log=log)
     ui = Ui(f"http://127.0.0.1:{port}", home.module)
 
     def up() -> bool:
@@ -165,7 +167,8 @@ def dagster_dev(home: Home) -> Iterator[Ui]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=30)
+            process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
+        log.close()

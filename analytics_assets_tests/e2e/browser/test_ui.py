@@ -19,7 +19,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from analytics_assets_tests.conftest import DemoApi
-from analytics_assets_tests.processes import Home, dagster_dev
+from analytics_assets_tests.processes import Home, Ui, dagster_dev
 
 QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -114,3 +114,51 @@ def test_a_person_materializes_a_partition_and_sees_its_check_turn_green(
         browser.open(f"{ui.url}/assets/analytics_api/transactions?view=partitions&partition=2026-01-05")
         browser.see("partition_row_count")
         browser.screenshot("5-partition")
+
+
+HISTORY = """{ assetOrError(assetKey: {path: ["analytics_api", "circuit"]}) {
+  ... on Asset { assetMaterializations(limit: 10) { description } } } }"""
+
+
+def history(ui: Ui) -> list[str]:
+    """What the events of the circuit say, newest first."""
+    return [one["description"] for one in ui.ask(HISTORY)["assetOrError"].get("assetMaterializations", [])]
+
+
+def test_a_person_opens_the_circuit_sees_a_run_refused_and_resets_it(
+    home: Home, api: DemoApi, browser: Browser
+) -> None:
+    with dagster_dev(home) as ui:
+        circuit = f"{ui.url}/assets/analytics_api/circuit"
+        browser.open(circuit)
+        browser.see("Each event is a materialization.")
+        menu = "//button[contains(., 'Materialize')]/following::button[1]"
+        browser.driver.find_element(By.XPATH, menu).click()
+        browser.see("Report materialization event")
+        item = "//*[@role='menuitem'][contains(., 'Report materialization event')]"
+        browser.driver.find_element(By.XPATH, item).click()
+        browser.see("Report event")
+        field = browser.driver.find_element(By.CSS_SELECTOR, "input[placeholder='Add a description']")
+        field.send_keys("open: their maintenance window")
+        browser.screenshot("6-opened-by-hand")
+        browser.click("Report event")
+        ui.wait_for("event", lambda: history(ui) == ["open: their maintenance window"])
+
+        run_id = ui.launch([{"path": ["analytics_api", "products"]}], [])
+        assert ui.wait_for("end of the run", lambda: ui.run_status(run_id)) == "FAILURE"
+        assert api.request_counts() == {}
+        browser.open(f"{ui.url}/runs/{run_id}")
+        browser.see("held open by hand since")
+        browser.see("(their maintenance window)")
+        browser.screenshot("7-refused")
+
+        browser.open(f"{ui.url}/locations/{home.module}/jobs/analytics_api__circuit_reset/playground")
+        browser.see("analytics_api__circuit_reset_by_hand")
+        browser.screenshot("8-reset")
+        browser.click("Launch Run")
+        ui.wait_for("event", lambda: history(ui)[0] == "Closed by hand.")
+        browser.open(f"{circuit}?view=events")
+        browser.see("Closed by hand")
+        browser.screenshot("9-history")
+        run_id = ui.launch([{"path": ["analytics_api", "products"]}], [])
+        assert ui.wait_for("end of the run", lambda: ui.run_status(run_id)) == "SUCCESS"
