@@ -15,7 +15,7 @@ from analytics_assets.config import AssetConfig, SyncConfig
 from analytics_assets.ingestion.errors import UnfitCursorError
 from analytics_assets.ingestion.source import ResourceInfo, describe
 from analytics_assets.orchestration.assets import sync_asset
-from analytics_assets.orchestration.circuit_jobs import circuit_jobs
+from analytics_assets.orchestration.circuit_jobs import circuit_check, circuit_jobs
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.recovery import recovery_sensor
 from analytics_assets.orchestration.schedules import ScheduledSync
@@ -91,6 +91,7 @@ class RestApiSync(SyncConfig, dg.Component):
                 syncs[info.name] = ScheduledSync(self, info.name, translator.key(info), partitions)
         return dg.Definitions(
             assets=assets,
+            asset_checks=[circuit_check(self)],
             jobs=circuit_jobs(self),
             schedules=[one.schedule for one in syncs.values()],
             sensors=[failure_sensor(self), *([recovery_sensor(self, syncs)] if syncs else [])],

@@ -114,6 +114,13 @@ class AlertsConfig(_Strict):
         "http://127.0.0.1:3000", description="Where people open Dagster; alerts link to runs there."
     )
 
+    @field_validator("dagster_url")
+    @classmethod
+    def _whole_url(cls, value: str) -> str:
+        if not is_template(value) and not re.match(r"https?://[^/]", value):
+            raise ValueError("write it as it is in the browser, with http:// or https://")
+        return value
+
 
 class PartitionsConfig(_Strict):
     """Time partitions: each is one half-open window of the resource's cursor, in UTC."""
@@ -169,6 +176,14 @@ class AssetConfig(_Strict):
         description="Partitions before the last one that a tick asks for if they are missing.",
     )
 
+    @model_validator(mode="after")
+    def _catch_up_of_partitions(self) -> AssetConfig:
+        if "catch_up" in self.model_fields_set and self.partitions is None:
+            raise error_at(
+                ("catch_up",), "it counts partitions, and there are none: remove it, or set `partitions`"
+            )
+        return self
+
     @field_validator("owners")
     @classmethod
     def _owners_dagster_takes(cls, value: list[str]) -> list[str]:
@@ -209,11 +224,12 @@ class SyncConfig(_Strict):
         if is_template(self.rest_api) or is_template(self.assets):
             return self
         names = list(self.resource_names)
-        if CIRCUIT in names:
-            raise error_at(
-                ("rest_api", "resources", names.index(CIRCUIT), "name"),
-                f"`{CIRCUIT}` is the name of the circuit breaker's asset: name the resource otherwise",
-            )
+        for name in (CIRCUIT, f"{CIRCUIT}_open", f"{CIRCUIT}_reset"):
+            if name in names:
+                raise error_at(
+                    ("rest_api", "resources", names.index(name), "name"),
+                    f"`{name}` is a name of the circuit breaker's: name the resource otherwise",
+                )
         for name, asset in self.assets.items():
             if name not in names:
                 near = suggestion(name, names) or f"; the resources are {', '.join(names)}"

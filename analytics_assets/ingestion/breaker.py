@@ -6,6 +6,7 @@ mean is `circuit.py`.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from threading import Lock
@@ -14,6 +15,8 @@ from uuid import uuid4
 
 from analytics_assets.ingestion.circuit import Circuit, Event, Kind, Phase, Policy
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncError, SyncHalted
+
+log = logging.getLogger("analytics_assets")
 
 _LOOK_EVERY = 0.5
 """Seconds. Another process opens the circuit: how long one in which all goes well may take to notice."""
@@ -131,6 +134,7 @@ class Breaker:
             if first and (self._probing or self._log.circuit().phase(self._clock()) is Phase.CLOSED):
                 self._probing = False
                 self._log.append(Kind.OPENED, by=self._by, run_id=self._run_id, cause=halted)
+                log.warning("%s", self._log.circuit().sentence(self._log.source, self._clock()))
         return halted
 
 

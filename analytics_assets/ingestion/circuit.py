@@ -176,10 +176,14 @@ class Circuit:
             return (
                 f"the circuit of {source} is held open by hand since {since}{why}; the job {reset} closes it"
             )
-        why = self.latest.cause.facts if self.latest.cause else "no cause is known"
+        why = self.since.cause.facts if self.since.cause else "opened by hand"
         head = f"the circuit of {source} is open since {utc(self.since.at)}: {why}"
+        if self.failures > 1 and self.latest.cause:
+            head += f"; a probe at {utc(self.latest.at)} failed with {self.latest.cause.reason}"
         if phase is Phase.PROBING and self.probe:
-            return f"{head}; run {self.probe.run_id[:8]} is finding out whether it is over"
+            lost = utc(self.probe.at + self.policy.lease)
+            run = self.probe.run_id[:8]
+            return f"{head}; run {run} is finding out whether it is over, and another one may after {lost}"
         if phase is Phase.DUE:
             return f"{head}; the next run finds out whether it is over"
         assert self.until is not None

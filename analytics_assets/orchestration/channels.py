@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analytics_assets.ingestion.errors import MissingSettingError
 from analytics_assets.ingestion.settings import provided
 
 if TYPE_CHECKING:
@@ -40,35 +39,36 @@ class Channel:
         )
 
 
-def open_channels(source: str) -> Sequence[Channel]:
+def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
     """The channels for a source: of `sources.<source>.alerts` or, where that is not set, `sources.alerts`.
 
-    Raises:
-        MissingSettingError: a URL is none that Apprise knows, or Apprise is not installed.
+    Returns:
+        The channels, and a sentence for each that cannot be one.
     """
     own = provided(_SETTING, "sources", source)
     written = own if own is not None else provided(_SETTING, "sources")
     setting = f"SOURCES__{source.upper()}__ALERTS" if own is not None else "SOURCES__ALERTS"
     if not written:
-        return ()
+        return (), ()
     try:
         from apprise import Apprise  # noqa: PLC0415  an extra
     except ImportError:
-        raise MissingSettingError(
+        return (), (
             f"{setting} names a channel, and Apprise, which sends to it, is not installed: "
-            "pip install 'analytics_assets[alerts]'"
-        ) from None
-    channels = []
+            "pip install 'analytics_assets[alerts]'.",
+        )
+    channels, troubles = [], []
     for number, url in enumerate(written.split(), 1):
         service = Apprise.instantiate(url)
         if service is None:
             # Not repeated: it may hold a password.
-            raise MissingSettingError(
+            troubles.append(
                 f"{setting}: channel {number} is no URL that Apprise knows: write it as in Apprise's list of services, "
-                "such as slack://… or mailto://…, with spaces between several"
+                "such as slack://… or mailto://…, with spaces between several."
             )
+            continue
         identity = hashlib.sha256(url.encode()).hexdigest()[:16]
         sender = Apprise()
         sender.add(service)
         channels.append(Channel(identity, str(service.service_name), sender))
-    return channels
+    return channels, troubles

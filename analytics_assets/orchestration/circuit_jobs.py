@@ -1,4 +1,4 @@
-"""The two jobs by which a person opens or closes a circuit from the UI."""
+"""What a person does about a circuit from the UI: the jobs that open and reset it, and the check that looks."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import dagster as dg
 
 from analytics_assets.config import SyncConfig
 from analytics_assets.ingestion.circuit import Kind
-from analytics_assets.orchestration.circuit_log import CircuitLog
+from analytics_assets.orchestration.circuit_log import CLOSED_CHECK, CircuitLog, circuit_key, circuit_state
 
 
 def circuit_jobs(config: SyncConfig) -> Sequence[dg.JobDefinition]:
@@ -18,6 +18,21 @@ def circuit_jobs(config: SyncConfig) -> Sequence[dg.JobDefinition]:
             config, "open", Kind.HELD, f"Opens the circuit of {name}: no run asks the API until it is reset."
         ),
     )
+
+
+def circuit_check(config: SyncConfig) -> dg.AssetChecksDefinition:
+    """The check `closed` of `<source>/circuit`; the alert sensor evaluates it too, when something has happened."""
+
+    @dg.asset_check(
+        asset=circuit_key(config.name),
+        name=CLOSED_CHECK,
+        description=f"Whether runs may ask {config.name}. The sensor {config.name}__sync_failure keeps it up to date.",
+    )
+    def closed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        state = circuit_state(CircuitLog(context.instance, config))
+        return dg.AssetCheckResult(passed=state.passed, description=state.description)
+
+    return closed
 
 
 def _job(config: SyncConfig, word: str, kind: Kind, description: str) -> dg.JobDefinition:

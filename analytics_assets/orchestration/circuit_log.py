@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.config import CIRCUIT, SyncConfig
-from analytics_assets.ingestion.circuit import Circuit, Event, Kind, policy_of, utc
+from analytics_assets.ingestion.circuit import Circuit, Event, Kind, Phase, policy_of, utc
 from analytics_assets.ingestion.errors import SyncHalted
 
 _NEWEST, _OLDER = 20, 1000  # events a look reads first, and at a time of those that were never read
@@ -23,6 +23,10 @@ _NO_ANSWER = "no answer"
 def circuit_key(source: str) -> dg.AssetKey:
     """`<source>/circuit`."""
     return dg.AssetKey([source, CIRCUIT])
+
+
+CLOSED_CHECK = "closed"
+"""The asset check by which an open circuit is red in the lineage."""
 
 
 class CircuitLog:
@@ -97,6 +101,19 @@ class CircuitLog:
         self._instance.report_runless_asset_event(
             dg.AssetMaterialization(self._key, description=_told(event, after), metadata=metadata)
         )
+
+
+def circuit_state(log: CircuitLog) -> dg.AssetCheckEvaluation:
+    """Whether the circuit is closed, as an evaluation of its check."""
+    circuit, now = log.circuit(), time.time()
+    said = circuit.sentence(log.source, now)
+    return dg.AssetCheckEvaluation(
+        asset_key=circuit_key(log.source),
+        check_name=CLOSED_CHECK,
+        passed=circuit.phase(now) is Phase.CLOSED,
+        description=f"{said[0].upper()}{said[1:]}.",
+        metadata={},
+    )
 
 
 def _told(event: Event, after: Circuit) -> str:

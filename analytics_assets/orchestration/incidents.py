@@ -163,12 +163,12 @@ class Incidents:
 
     def _closed(self, since: Event, event: Event) -> Alert:
         minutes = (event.at - since.at) / 60
-        by = "a probe was answered" if event.kind is Kind.CLOSED else "reset by hand"
+        back = event.kind is Kind.CLOSED
         return Alert(
-            f"{self._config.name}: the API is asked again, after {minutes:.0f} min",
+            f"{self._config.name}: {'the API is back' if back else 'reset by hand'}, after {minutes:.0f} min",
             {
                 "source": self._config.name,
-                "closed by": by + (f" ({event.reason})" if event.reason else ""),
+                "closed by": "a probe that was answered" if back else event.reason or "no reason was given",
                 "since": utc(since.at),
                 **self._run(event.run_id),
             },

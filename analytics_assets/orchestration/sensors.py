@@ -7,8 +7,8 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from analytics_assets.config import SyncConfig
-from analytics_assets.ingestion.errors import MissingSettingError
 from analytics_assets.orchestration.channels import Channel, open_channels
+from analytics_assets.orchestration.circuit_log import CircuitLog, circuit_state
 from analytics_assets.orchestration.incidents import Alert, Incidents, Memory
 
 _KEPT = 100
@@ -56,19 +56,24 @@ def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:
     )
     def sync_failure(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         cursor = _Cursor.model_validate_json(context.cursor) if context.cursor else _Cursor()
+        log, looked_at = CircuitLog(context.instance, config), cursor.memory.circuit_event
         alerts = [*Incidents(context.instance, config).news(cursor.memory)]
         for alert in alerts:
             said = "; ".join(f"{name} {value}" for name, value in alert.facts.items())
             (context.log.info if alert.good else context.log.error)(f"{alert.title}: {said}")
         cursor.outbox += [_letter(alert) for alert in alerts]
-        told = [alert.title for alert in alerts] or [f"Nothing new about {source}."]
-        try:
-            told += _deliver(cursor, open_channels(source))
-        except MissingSettingError as error:
-            told.append(str(error))
-            context.log.warning(str(error))
+        if cursor.memory.circuit_event != looked_at:
+            context.instance.report_runless_asset_event(circuit_state(log))
+        channels, troubles = open_channels(source)
+        troubles = [*troubles, *_deliver(cursor, channels)]
+        for trouble in troubles:
+            context.log.warning(trouble)
+        if not troubles:
+            taken = {channel.id for channel in channels}
+            cursor.outbox = [letter for letter in cursor.outbox if not taken <= set(letter.taken)]
         cursor.outbox = cursor.outbox[-_KEPT:]
-        return dg.SensorResult(cursor=cursor.model_dump_json(), skip_reason=" ".join(told))
+        told = [f"{alert.title}." for alert in alerts] or [f"Nothing new about {source}."]
+        return dg.SensorResult(cursor=cursor.model_dump_json(), skip_reason=" ".join([*told, *troubles]))
 
     return sync_failure
 
@@ -78,7 +83,7 @@ def _letter(alert: Alert) -> _Letter:
 
 
 def _deliver(cursor: _Cursor, channels: Sequence[Channel]) -> list[str]:
-    """Sends what is in the outbox, in order, and leaves there what a channel did not take.
+    """Sends what is in the outbox, in order, and notes down which channel has taken what.
 
     Returns:
         A sentence per channel that takes nothing.
@@ -95,6 +100,4 @@ def _deliver(cursor: _Cursor, channels: Sequence[Channel]) -> list[str]:
                 troubles.append(f"The {channel.name} channel took no alert; the next tick tries again.")
                 break  # it is down: one try a tick, and the order is kept
             letter.taken.append(channel.id)
-    ids = {channel.id for channel in channels}
-    cursor.outbox = [letter for letter in cursor.outbox if not ids <= set(letter.taken)]
     return troubles

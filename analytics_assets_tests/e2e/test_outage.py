@@ -91,6 +91,6 @@ def test_an_outage_that_outlives_the_daemon(tmp_path: Path, living_api: DemoApi)
     assert home.ids("transactions") == truth
     assert [one["title"].partition(",")[0] for one in messages] == [
         "analytics_api: halted",
-        "analytics_api: the API is asked again",
+        "analytics_api: the API is back",
     ]
     assert datetime.now(UTC).date() == living_api.today, "the day ended while this ran: once more, please"

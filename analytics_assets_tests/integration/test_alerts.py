@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from analytics_assets.config import SyncConfig
+from analytics_assets.orchestration.circuit_jobs import circuit_check
 from analytics_assets.orchestration.incidents import Incidents, Memory
 from analytics_assets.orchestration.sensors import failure_sensor
 from analytics_assets_tests.answering import Asked, Reply, answering
@@ -151,9 +152,9 @@ def test_an_outage_is_told_once_however_many_runs_it_ends_and_once_when_it_is_ov
     time.sleep(2.1)
     assert project.run(definitions, "customers").success
     sensor.look()
-    assert webhook.titles == [title, "analytics_api: the API is asked again, after 0 min"]
+    assert webhook.titles == [title, "analytics_api: the API is back, after 0 min"]
     assert webhook.got[1]["type"] == "success"
-    assert "closed by: a probe was answered" in webhook.got[1]["message"]
+    assert "closed by: a probe that was answered" in webhook.got[1]["message"]
     sensor.look()
     assert len(webhook.got) == 2
 
@@ -170,9 +171,41 @@ def test_an_outage_that_is_over_before_the_sensor_looks_is_told_from_both_ends(
     sensor.look()
     assert webhook.titles == [
         "analytics_api: halted, 503 Service Unavailable",
-        "analytics_api: the API is asked again, after 0 min",
+        "analytics_api: reset by hand, after 0 min",
     ]
-    assert "closed by: reset by hand (our proxy)" in webhook.got[1]["message"]
+    assert "closed by: our proxy" in webhook.got[1]["message"]
+
+
+def test_an_open_circuit_is_red_in_the_lineage_until_it_is_closed(
+    project: Project, api: DemoApi, text: str, sensor: Sensor
+) -> None:
+    """By the check of the circuit's asset, which the sensor keeps up to date, also after a report by hand."""
+    check = dg.AssetCheckKey(CIRCUIT, "closed")
+
+    def state() -> tuple[bool, str]:
+        record = project.instance.event_log_storage.get_latest_asset_check_execution_by_key([check])[check]
+        assert record.event is not None
+        assert record.event.dagster_event is not None
+        evaluation = record.event.dagster_event.asset_check_evaluation_data
+        return evaluation.passed, str(evaluation.description)
+
+    outage(api)
+    failure_of(project.run(project.definitions(text), "customers"))
+    sensor.look()
+    passed, said = state()
+    assert not passed
+    assert said.startswith("The circuit of analytics_api is open since ")
+    project.instance.report_runless_asset_event(dg.AssetMaterialization(CIRCUIT, description="reset"))
+    sensor.look()
+    assert state() == (True, "The circuit of analytics_api is closed.")
+
+
+def test_the_check_of_the_circuit_runs_alone(project: Project, sensor: Sensor) -> None:
+    check = circuit_check(sensor.config)
+    look = dg.define_asset_job("look", dg.AssetSelection.checks(check))
+    job = dg.Definitions(asset_checks=[check], jobs=[look]).resolve_job_def("look")
+    [evaluation] = job.execute_in_process(instance=project.instance).get_asset_check_evaluations()
+    assert (evaluation.passed, evaluation.description) == (True, "The circuit of analytics_api is closed.")
 
 
 def test_an_expired_key_is_told_as_that(
@@ -212,7 +245,7 @@ def test_a_channel_that_is_down_gets_it_later_and_the_others_only_once(
     assert webhook.titles == other.titles
     assert [title.partition(",")[0] for title in webhook.titles] == [
         "analytics_api: halted",
-        "analytics_api: the API is asked again",
+        "analytics_api: reset by hand",
     ]
 
 
@@ -286,17 +319,17 @@ def test_a_wrong_setting_is_told_and_loses_nothing(
     outage(api)
     failure_of(project.run(project.definitions(text), "customers"))
     with monkeypatch.context() as wrong:
-        wrong.setenv("SOURCES__ALERTS", "json://127.0.0.1:9 nonsense://s3cr3t")
+        wrong.setenv("SOURCES__ALERTS", f"{webhook.url} nonsense://s3cr3t")
         sensor.look()
         assert "SOURCES__ALERTS: channel 2 is no URL that Apprise knows" in sensor.said
         assert "s3cr3t" not in sensor.said
+        assert len(webhook.got) == 1, "the good one has it"
         wrong.setitem(sys.modules, "apprise", None)
         sensor.look()
         assert (
             "Apprise, which sends to it, is not installed: pip install 'analytics_assets[alerts]'"
             in sensor.said
         )
-    assert webhook.got == []
     sensor.look()
     assert webhook.titles == ["analytics_api: halted, 503 Service Unavailable"]
 

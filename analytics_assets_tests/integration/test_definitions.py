@@ -37,6 +37,7 @@ PUBLIC_SURFACE = {
         "analytics_api/circuit",
     ],
     "checks": [
+        "analytics_api/circuit:closed",
         "analytics_api/customers:schema_nullability",
         "analytics_api/events:schema_nullability",
         "analytics_api/products:schema_nullability",

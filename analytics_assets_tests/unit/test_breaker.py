@@ -319,7 +319,7 @@ def test_a_claim_that_shows_up_late_and_lower_wins(world: World) -> None:
         world.log.events.insert(1, earlier)
 
     breaker = Breaker(world.log, "rows", "a run", lambda: world.now, sleep=settle)
-    with pytest.raises(CircuitOpenError, match="run 12345678 is finding out whether it is over"):
+    with pytest.raises(CircuitOpenError, match="run 12345678 is finding out whether it is over, and another"):
         breaker.admit()
     assert waits == [0.5]
 

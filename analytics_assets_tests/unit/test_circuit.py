@@ -95,6 +95,11 @@ def test_a_person_opens_it_for_good_and_resets_it() -> None:
          "attempts of GET /orders: 503 Service Unavailable; it may be asked again after 1970-01-01 00:00:10 UTC, or "
          "once the job an_api__circuit_reset has run"),
         ([(0, "opened", "a")], 20, "the next run finds out whether it is over"),
+        ([(0, "opened", "a"), (10, "probe", "b")], 11, "finding out whether it is over, and another one may after "
+         "1970-01-01 00:00:15 UTC"),
+        ([(0, "opened", "a"), (10, "probe", "b"), (11, "opened", "b")], 12, "since 1970-01-01 00:00:00 UTC: halted "
+         "after 4 attempts of GET /orders: 503 Service Unavailable; a probe at 1970-01-01 00:00:11 UTC failed with "
+         "503 Service Unavailable; it may be asked again after 1970-01-01 00:00:31 UTC"),
         ([(0, "held", "")], 20, "open by hand since 1970-01-01 00:00:00 UTC; the job an_api__circuit_reset closes it"),
         ([], 20, "the circuit of an_api is closed"),
     ],

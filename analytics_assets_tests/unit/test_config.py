@@ -58,13 +58,36 @@ MISTAKES = [
         ("circuit_breaker", "cooldown"),
         "did you mean `cooldown_minutes`?",
     ),
-    (("assets", "events", "catch_up"), -1, ("assets", "events", "catch_up"), "greater than or equal to 0"),
+    (
+        ("assets", "transactions", "catch_up"),
+        -1,
+        ("assets", "transactions", "catch_up"),
+        "greater than or equal to 0",
+    ),
     (("alerts",), {"url": "x"}, ("alerts", "url"), "the keys here are dagster_url"),
     (
         ("rest_api", "resources", 1, "name"),
         "circuit",
         ("rest_api", "resources", 1, "name"),
-        "`circuit` is the name of the circuit breaker's asset: name the resource otherwise",
+        "`circuit` is a name of the circuit breaker's: name the resource otherwise",
+    ),
+    (
+        ("rest_api", "resources", 1, "name"),
+        "circuit_open",
+        ("rest_api", "resources", 1, "name"),
+        "`circuit_open` is a name of the circuit breaker's: name the resource otherwise",
+    ),
+    (
+        ("alerts",),
+        {"dagster_url": "dagster.example.com"},
+        ("alerts", "dagster_url"),
+        "write it as it is in the browser, with http:// or https://",
+    ),
+    (
+        ("assets", "customers", "catch_up"),
+        3,
+        ("assets", "customers", "catch_up"),
+        "it counts partitions, and there are none: remove it, or set `partitions`",
     ),
     # A typo, an unknown key.
     (("requsts",), {}, ("requsts",), "unknown key `requsts`; did you mean `requests`?"),
