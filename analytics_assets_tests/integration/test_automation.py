@@ -253,7 +253,7 @@ def test_the_outage_of_another_asset_says_nothing_of_a_partition(
 
     job = dg.Definitions([somebody_elses], jobs=[dg.define_asset_job("theirs", [somebody_elses])])
     theirs = job.resolve_job_def("theirs").execute_in_process(
-        partition_key="2026-01-01", instance=project.instance, raise_on_error=False
+        partition_key="2026-01-02", instance=project.instance, raise_on_error=False
     )
     project.instance.add_run_tags(theirs.run_id, {"analytics_assets/circuit": theirs.run_id})
     assert spans(tick(project, definitions, SCHEDULE, MORNING))[:2] == ["2026-01-01", "2026-01-02"]
