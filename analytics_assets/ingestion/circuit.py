@@ -189,6 +189,11 @@ class Circuit:
         assert self.until is not None
         return f"{head}; it may be asked again after {utc(self.until)}, or once the job {reset} has run"
 
+    def statement(self, source: str, now: float) -> str:
+        """The same as a sentence of its own."""
+        said = self.sentence(source, now)
+        return f"{said[0].upper()}{said[1:]}."
+
 
 def utc(moment: float) -> str:
     """A moment in seconds since 1970, to the second, in UTC."""

@@ -94,6 +94,11 @@ class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name us
         self.facts = f"halted after {tries} of {endpoint}: {reason}"
         super().__init__(f"{resource}: {self.facts}")
 
+    @property
+    def answer(self) -> int | str:
+        """The status as it is told; in words where there was none."""
+        return "no answer" if self.status is None else self.status
+
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         facts = (self.resource, self.endpoint, self.status, self.attempts, self.reason)
         return partial(SyncHalted, outage=self.outage), facts

@@ -256,7 +256,7 @@ def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
                 f"{resource}: the API answered with something that is no JSON: check base_url and path, "
                 "or have the API look into it"
             )
-        if isinstance(seen, HTTPError) and seen.response is not None:  # of an OAuth2 token
+        if isinstance(seen, HTTPError) and seen.response is not None:  # of an auth of the user's own
             endpoint, status = endpoint_of(seen.response.request), seen.response.status_code
             return SyncHalted(resource, endpoint, status, 1, status_reason(status))
         if isinstance(seen, RequestException):

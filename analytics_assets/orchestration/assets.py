@@ -255,7 +255,7 @@ def _failure(config: SyncConfig, info: ResourceInfo, error: SyncError) -> dg.Fai
             "endpoint": error.endpoint,
             "attempts": error.attempts,
             "reason": error.reason,
-            "status": error.status if error.status is not None else "no answer",
+            "status": error.answer,
         }
     if _is_outage(error):
         metadata[CIRCUIT_KEY] = "open"

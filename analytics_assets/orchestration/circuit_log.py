@@ -17,7 +17,6 @@ from analytics_assets.ingestion.errors import SyncHalted
 _NEWEST, _OLDER = 20, 1000  # events a look reads first, and at a time of those that were never read
 _EVENT = "analytics_assets/event"  # the key by which our own events are known from a person's reports
 _BY_HAND = {"open": Kind.HELD, "reset": Kind.RESET, "close": Kind.RESET, "closed": Kind.RESET, "": Kind.RESET}
-_NO_ANSWER = "no answer"
 
 
 def circuit_key(source: str) -> dg.AssetKey:
@@ -89,7 +88,7 @@ class CircuitLog:
             metadata |= {
                 "resource": cause.resource,
                 "endpoint": cause.endpoint,
-                "status": cause.status if cause.status is not None else _NO_ANSWER,
+                "status": cause.answer,
                 "attempts": cause.attempts,
                 "cause": cause.reason,
             }
@@ -106,12 +105,11 @@ class CircuitLog:
 def circuit_state(log: CircuitLog) -> dg.AssetCheckEvaluation:
     """Whether the circuit is closed, as an evaluation of its check."""
     circuit, now = log.circuit(), time.time()
-    said = circuit.sentence(log.source, now)
     return dg.AssetCheckEvaluation(
         asset_key=circuit_key(log.source),
         check_name=CLOSED_CHECK,
         passed=circuit.phase(now) is Phase.CLOSED,
-        description=f"{said[0].upper()}{said[1:]}.",
+        description=circuit.statement(log.source, now),
         metadata={},
     )
 
@@ -163,7 +161,7 @@ def _words(description: str) -> tuple[str, str]:
 def _cause(said: dict[str, Any]) -> SyncHalted | None:
     if "endpoint" not in said:
         return None
-    status = None if said["status"] == _NO_ANSWER else said["status"]
+    status = said["status"] if isinstance(said["status"], int) else None
     return SyncHalted(
         said["resource"], said["endpoint"], status, said["attempts"], said["cause"], outage=True
     )

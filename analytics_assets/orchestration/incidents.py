@@ -18,14 +18,10 @@ from analytics_assets.orchestration.catch_up import run_partitions
 from analytics_assets.orchestration.circuit_log import CircuitLog
 from analytics_assets.orchestration.translator import CIRCUIT_KEY, SOURCE_KEY
 
-_FIRST_LOOK_BACK = (
-    3600.0  # seconds: runs that failed longer ago than that, before the first look, are history
-)
+_FIRST_LOOK_BACK = 3600.0  # seconds: what failed longer ago than that, before the first look, is history
 _SETTLED_AFTER = 3.0  # seconds from a run's failure until Dagster has written down whether it will be retried
 _AT_ONCE = 200  # failed runs in one look; more wait for the next
-_TOLD = (
-    100  # failed syncs that are remembered until they are made good; of older ones nobody hears that they are
-)
+_TOLD = 100  # failed syncs that are remembered until they are made good; older ones are forgotten
 
 _STEP_EVENTS = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -91,6 +87,9 @@ class Incidents:
         instance: whose records are looked at.
         config: the source.
         clock: seconds since 1970.
+
+    Attributes:
+        log: of the circuit.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class Incidents:
     ) -> None:
         self._instance = instance
         self._config = config
-        self._log = CircuitLog(instance, config)
+        self.log = CircuitLog(instance, config)
         self._clock = clock
 
     def news(self, memory: Memory) -> Iterator[Alert]:
@@ -109,7 +108,7 @@ class Incidents:
 
     def _circuit(self, memory: Memory) -> Iterator[Alert]:
         circuit = Circuit(policy_of(self._config))
-        events = self._log.events()
+        events = self.log.events()
         if memory.circuit_event is None:  # of what was before, only what is still so
             now = circuit.after(events)
             memory.circuit_event = now.since.id - 1 if now.since else events[-1].id if events else -1
@@ -151,7 +150,7 @@ class Incidents:
                 "source": source,
                 "resource": halted.resource,
                 "endpoint": halted.endpoint,
-                "status": str(halted.status or "no answer"),
+                "status": str(halted.answer),
                 "attempts": str(halted.attempts),
                 "reason": halted.reason,
                 **self._run(event.run_id),

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from analytics_assets.config import SyncConfig
-from analytics_assets.ingestion.circuit import Circuit, Kind, Phase
+from analytics_assets.ingestion.circuit import Circuit, Kind, Phase, policy_of
 from analytics_assets.orchestration.catch_up import at_once, due_spans, was_missed
 from analytics_assets.orchestration.circuit_log import CircuitLog
 from analytics_assets.orchestration.schedules import ScheduledSync
@@ -53,9 +53,9 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def recovery(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        log, now = CircuitLog(context.instance, config), time.time()
-        circuit = log.circuit()
-        opened = [event.id for event in log.events() if event.kind in (Kind.OPENED, Kind.HELD)]
+        events, now = CircuitLog(context.instance, config).events(), time.time()
+        circuit = Circuit(policy_of(config)).after(events)
+        opened = [event.id for event in events if event.kind in (Kind.OPENED, Kind.HELD)]
         latest, phase = opened[-1] if opened else None, circuit.phase(now)
         # What was over before the first look is history.
         first = _Cursor(opened=latest, made_good=phase is Phase.CLOSED)
@@ -71,10 +71,9 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
             wanted = _missed(context, syncs, f"after {cursor.opened}", cursor.requested)
             cursor.requested += [str(one.run_key) for one in wanted]
             cursor.made_good = not wanted
-        said = circuit.sentence(source, now)
         return dg.SensorResult(
             run_requests=wanted,
-            skip_reason=None if wanted else f"{said[0].upper()}{said[1:]}.",
+            skip_reason=None if wanted else circuit.statement(source, now),
             cursor=cursor.model_dump_json(),
         )
 

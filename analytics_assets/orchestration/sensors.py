@@ -8,12 +8,11 @@ from pydantic import BaseModel, Field
 
 from analytics_assets.config import SyncConfig
 from analytics_assets.orchestration.channels import Channel, open_channels
-from analytics_assets.orchestration.circuit_log import CircuitLog, circuit_state
+from analytics_assets.orchestration.circuit_log import circuit_state
 from analytics_assets.orchestration.incidents import Alert, Incidents, Memory
 
 _KEPT = 100
 """Alerts that are kept for a channel that takes none; beyond that the oldest is in the log alone."""
-
 
 _SECONDS = 20.0
 """A tick begins no further message after that: what was sent must be written down before Dagster ends the tick."""
@@ -56,14 +55,14 @@ def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:
     )
     def sync_failure(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         cursor = _Cursor.model_validate_json(context.cursor) if context.cursor else _Cursor()
-        log, looked_at = CircuitLog(context.instance, config), cursor.memory.circuit_event
-        alerts = [*Incidents(context.instance, config).news(cursor.memory)]
+        incidents, looked_at = Incidents(context.instance, config), cursor.memory.circuit_event
+        alerts = [*incidents.news(cursor.memory)]
         for alert in alerts:
             said = "; ".join(f"{name} {value}" for name, value in alert.facts.items())
             (context.log.info if alert.good else context.log.error)(f"{alert.title}: {said}")
         cursor.outbox += [_letter(alert) for alert in alerts]
         if cursor.memory.circuit_event != looked_at:
-            context.instance.report_runless_asset_event(circuit_state(log))
+            context.instance.report_runless_asset_event(circuit_state(incidents.log))
         channels, troubles = open_channels(source)
         troubles = [*troubles, *_deliver(cursor, channels)]
         for trouble in troubles:
