@@ -87,6 +87,7 @@ class RestApiSync(SyncConfig, dg.Component):
             asset = self.asset(info.name)
             partitions = partitions_def(asset.partitions)
             assets.append(sync_asset(self, info, translator, partitions))
+            assets += [translator.child_spec(info, name) for name in asset.child_tables]
             if asset.schedule:
                 syncs[info.name] = ScheduledSync(self, info.name, translator.key(info), partitions)
         return dg.Definitions(

@@ -161,6 +161,43 @@ class PartitionsConfig(_Strict):
         return self
 
 
+class CheckConfig(_Strict):
+    """How much a check that fails matters; what is not said is as the check has it."""
+
+    severity: Literal["warn", "error"] | None = Field(
+        None, description="How the UI shows a check that fails."
+    )
+    blocking: bool | None = Field(
+        None, description="Whether a failure keeps downstream assets of the same run from starting."
+    )
+
+
+class ChecksConfig(_Strict):
+    """The checks of an asset, by name."""
+
+    schema_nullability: CheckConfig = CheckConfig()
+    schema_drift: CheckConfig = CheckConfig()
+    primary_key_unique: CheckConfig = CheckConfig()
+    complete: CheckConfig = CheckConfig()
+
+
+class FreshnessConfig(_Strict):
+    """How old the latest materialization may be."""
+
+    fail_after_hours: float = Field(gt=0, le=8760)
+    warn_after_hours: float | None = Field(None, gt=0, le=8760)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FreshnessConfig:
+        warn, fail = self.warn_after_hours, self.fail_after_hours
+        if warn is None or is_template(warn) or is_template(fail) or warn < fail:
+            return self
+        raise error_at(
+            ("warn_after_hours",),
+            f"it is not less than fail_after_hours ({fail:g}): lower it, or raise the other",
+        )
+
+
 class AssetConfig(_Strict):
     """What Dagster adds to one dlt resource."""
 
@@ -175,6 +212,27 @@ class AssetConfig(_Strict):
         le=1000,
         description="Partitions before the last one that a tick asks for if they are missing.",
     )
+
+    checks: ChecksConfig = ChecksConfig()
+    freshness: FreshnessConfig | None = None
+    child_tables: list[str] = Field(
+        default_factory=list,
+        description="Lists in a row that dlt makes tables of, by field: each is an asset downstream.",
+    )
+    max_quarantined: int | str = Field(
+        "50%",
+        description="Rows of one sync that may break the contract, as a number or a share (`5%`); more fail it.",
+    )
+
+    @field_validator("max_quarantined")
+    @classmethod
+    def _number_or_share(cls, value: int | str) -> int | str:
+        share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
+        if not is_template(value) and (
+            value < 0 if isinstance(value, int) else not share or float(share[1]) > 100
+        ):
+            raise ValueError("write a number of rows, such as 100, or a share of them, such as 5%")
+        return value
 
     @model_validator(mode="after")
     def _catch_up_of_partitions(self) -> AssetConfig:

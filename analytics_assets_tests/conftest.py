@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 import yaml
 
@@ -124,6 +125,11 @@ class Project:
     def query(self, sql: str) -> list[dict[str, Any]]:
         return query(self.database, sql)
 
+    def execute(self, sql: str) -> None:
+        """Changes the warehouse, as somebody else might."""
+        with duckdb.connect(str(self.database)) as connection:
+            connection.execute(sql)
+
     @property
     def database(self) -> Path:
         return self.folder / "data/analytics.duckdb"
@@ -162,3 +168,11 @@ def failure_of(result: dg.ExecuteInProcessResult) -> dg.Failure:
     failure = events[0].step_failure_data.user_failure_data
     assert failure is not None, events[0].step_failure_data.error
     return dg.Failure(description=failure.description, metadata=dict(failure.metadata))
+
+
+def check_of(
+    result: dg.ExecuteInProcessResult, name: str = "schema_nullability", partition: str | None = None
+) -> dg.AssetCheckEvaluation:
+    """The evaluation of a check that a person sees first: the last one, or that of a partition."""
+    found = [one for one in result.get_asset_check_evaluations() if one.check_name == name]
+    return next(one for one in reversed(found) if partition in (None, one.partition))

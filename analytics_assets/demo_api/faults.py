@@ -26,19 +26,22 @@ class Fault(BaseModel):
     reset: bool = Field(False, description="Reset the TCP connection instead of answering.")
     truncate: bool = Field(False, description="Send half of the promised body, then close.")
     body: str | None = Field(None, description="Send this text as the body of a 200.")
-    row: int = Field(0, description="The row of the page that `set_fields` and `drop_fields` change.")
+    row: int | None = Field(
+        0, description="The row of the page that `set_fields` and `drop_fields` change; null for every row."
+    )
     set_fields: dict[str, Any] = Field(default_factory=dict, description="A wrong type, a null, …")
     drop_fields: list[str] = Field(default_factory=list, description="Fields to leave out.")
     shift: int = Field(0, ge=0, description="Rows gone from the front of the list, as if just deleted.")
 
     def spoil(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The page with the changes to its row made; other rows are untouched."""
-        if not (self.set_fields or self.drop_fields) or self.row >= len(page):
+        """The page with the changes to its rows made."""
+        if not (self.set_fields or self.drop_fields):
             return page
-        row = {**page[self.row], **self.set_fields}
-        for field in self.drop_fields:
-            row.pop(field, None)
-        return [*page[: self.row], row, *page[self.row + 1 :]]
+        return [self._changed(row) if self.row in (None, index) else row for index, row in enumerate(page)]
+
+    def _changed(self, row: dict[str, Any]) -> dict[str, Any]:
+        changed = {**row, **self.set_fields}
+        return {name: value for name, value in changed.items() if name not in self.drop_fields}
 
 
 class FaultPlan:

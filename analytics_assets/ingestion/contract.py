@@ -1,4 +1,4 @@
-"""The declared columns of a resource: one description, read by the DDL, the UI and the checks.
+"""The declared columns of a resource: one description, read by the parser, the DDL, the UI and the checks.
 
 What belongs here: what dlt's `columns` hints say, in names as they are in the warehouse.
 """
@@ -6,8 +6,8 @@ What belongs here: what dlt's `columns` hints say, in names as they are in the w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
@@ -16,13 +16,23 @@ from dlt.extract.utils import ensure_table_schema_columns
 
 _NAMING = Schema("naming").naming
 
+Undeclared = Literal["evolve", "discard_value", "discard_row", "freeze"]
+"""What becomes of a field that is not declared: dlt's modes of `schema_contract.columns`."""
+
 
 @dataclass(frozen=True)
 class Column:
     """One declared column.
 
-    `nullable` is what the user declared; the warehouse enforces it on the primary key alone, and the
-    `schema_nullability` check watches over the rest.
+    Attributes:
+        name: in the warehouse.
+        data_type: as people write it; None where none is declared.
+        nullable: what the user declared. The warehouse enforces it on the primary key alone; rows that break it
+            elsewhere go to quarantine.
+        primary_key: whether it is part of it.
+        unique: as declared.
+        description: as declared.
+        hints: all of dlt's hints.
     """
 
     name: str
@@ -31,13 +41,20 @@ class Column:
     primary_key: bool
     unique: bool
     description: str | None
+    hints: Mapping[str, Any] = field(compare=False)
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The declared columns of one resource, in order of declaration."""
+    """The declared columns of one resource, in order of declaration.
+
+    Attributes:
+        columns: of the table, the primary key among them, written or not.
+        undeclared: what becomes of other fields.
+    """
 
     columns: tuple[Column, ...]
+    undeclared: Undeclared = "evolve"
 
     @property
     def primary_key(self) -> tuple[str, ...]:
@@ -49,30 +66,57 @@ class Contract:
         """Names of the columns declared `nullable: false`, the primary key included."""
         return tuple(column.name for column in self.columns if not column.nullable)
 
+    @property
+    def typed(self) -> tuple[Column, ...]:
+        """The columns with a declared type."""
+        return tuple(column for column in self.columns if column.data_type)
+
+    @property
+    def typed_key(self) -> tuple[Column, ...]:
+        """The primary-key columns, where all have a declared type; none otherwise."""
+        key = tuple(column for column in self.columns if column.primary_key)
+        return key if all(column.data_type for column in key) else ()
+
     def column(self, name: str) -> Column | None:
         """The declared column of that warehouse name."""
         return next((column for column in self.columns if column.name == name), None)
 
 
-def contract_of(resource: DltResource) -> Contract:
+def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
     """Reads the contract off a resource built from the config as written.
 
     dlt adds hints of its own to what is written, such as NOT NULL on a cursor: only what is written counts.
+
+    Args:
+        resource: the resource.
+        schema_contract: dlt's hint of that name, as written: a mode, or a mode each for tables, columns and data_type.
     """
     written = ensure_table_schema_columns(cast(TTableSchemaColumns, resource.columns or {}))
     known = resource.compute_table_schema()["columns"]
+    mode = schema_contract.get("columns") if isinstance(schema_contract, Mapping) else schema_contract
     return Contract(
         tuple(
             _column(name, {**hints, "nullable": written.get(name, {}).get("nullable", True)})
             for name, hints in known.items()
             if name in written or hints.get("primary_key")
-        )
+        ),
+        # Without columns there is nothing to hold fields against: the table's own are dlt's to compare with.
+        cast(Undeclared, mode) if mode and written else "evolve",
     )
 
 
 def column_name(path: str) -> str:
     """The warehouse name of a field, or of fields joined by dots: `buyer.id` is `buyer__id`."""
-    return _NAMING.make_path(*(_NAMING.normalize_identifier(part) for part in path.split(".")))
+    return nested_name(*path.split("."))
+
+
+def nested_name(*fields: str) -> str:
+    """The warehouse name of a field in a field in a field.
+
+    Raises:
+        ValueError: one of them is empty.
+    """
+    return _NAMING.make_path(*(_NAMING.normalize_identifier(one) for one in fields))
 
 
 def data_type_name(column: Mapping[str, Any] | TColumnSchema) -> str:
@@ -84,11 +128,14 @@ def data_type_name(column: Mapping[str, Any] | TColumnSchema) -> str:
 
 def _column(name: str, hints: TColumnSchema) -> Column:
     primary_key = bool(hints.get("primary_key"))
+    normalized = _NAMING.normalize_path(name)
+    nullable = bool(hints.get("nullable", True)) and not primary_key
     return Column(
-        name=_NAMING.normalize_path(name),
+        name=normalized,
         data_type=data_type_name(hints) if "data_type" in hints else None,
-        nullable=bool(hints.get("nullable", True)) and not primary_key,
+        nullable=nullable,
         primary_key=primary_key,
         unique=bool(hints.get("unique")) or primary_key,
         description=hints.get("description"),
+        hints={**hints, "name": normalized, "nullable": nullable},
     )

@@ -14,10 +14,6 @@ class MissingSettingError(SyncError):
     """A secret or setting the run needs is nowhere to be found."""
 
 
-class CursorValueError(SyncError):
-    """A row's cursor is no timestamp or date, so it cannot be said which window the row belongs to."""
-
-
 class UnfitCursorError(SyncError):
     """A partitioned resource's cursor cannot tell its partitions apart.
 
@@ -37,6 +33,30 @@ class NoSqlError(SyncError):
 
 class UnreadableAnswerError(SyncError):
     """The API answered, but not with what the config says it answers with."""
+
+
+class UndeclaredFieldError(SyncError):
+    """The API sends a field that is not declared, and the contract is frozen.
+
+    Args:
+        resource: dlt resource name.
+        name: of the field, as it would be in the warehouse.
+    """
+
+    def __init__(self, resource: str, name: str) -> None:
+        super().__init__(
+            f"{resource}: the API sends a field `{name}` that is not declared, and schema_contract is freeze: nothing "
+            "was loaded. Declare it under columns, or set schema_contract to evolve (load it) or discard_value "
+            "(leave it out)"
+        )
+
+
+class TooManyRejectedError(SyncError):
+    """So many rows break the contract that it is not the rows that are wrong."""
+
+
+class RetypedColumnError(SyncError):
+    """A column is declared with another type than it has in the warehouse."""
 
 
 class WarehouseBusyError(SyncError):

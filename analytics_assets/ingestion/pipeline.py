@@ -15,13 +15,16 @@ from typing import Any
 import dlt
 from dlt.common.destination import TDestinationReferenceArg
 from dlt.common.destination.exceptions import DestinationException
-from dlt.common.pipeline import LoadInfo
+from dlt.common.pipeline import ExtractInfo, LoadInfo
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 from filelock import FileLock, Timeout
 
+from analytics_assets.ingestion.drift import refuse_retyped, retyped_columns
 from analytics_assets.ingestion.errors import WarehouseBusyError
+from analytics_assets.ingestion.quarantine import Quarantine
+from analytics_assets.ingestion.settlement import settle
 
 log = logging.getLogger("analytics_assets")
 
@@ -37,17 +40,45 @@ class WarehousePipeline(Pipeline):
 
     DuckDB lets one process write a file, and dlt lets go of it between load jobs: without one lock around
     the whole load, concurrent runs fail, or truncate each other's staging tables and lose rows.
+
+    Attributes:
+        quarantine: where rows go that break the contract of what is loaded; None for a pipeline that only reads.
     """
+
+    quarantine: Quarantine | None = None
 
     def run(self, *args: Any, **kwargs: Any) -> LoadInfo:
         """One run of a resource at a time: dlt reads state and schema at its start, and writes them at its end."""
         with _lock(self, f".{self.pipeline_name}.lock"):
             return super().run(*args, **kwargs)
 
+    def extract(self, data: Any, *args: Any, **kwargs: Any) -> ExtractInfo:
+        """Extracts the rows of a source, and what the quarantine has taken of them, into one load package.
+
+        Raises:
+            RetypedColumnError: the table has a column that cannot take what is declared.
+        """
+        if self.quarantine is None:
+            return super().extract(data, *args, **kwargs)
+        resource, table, contract = (
+            self.quarantine.resource,
+            self.quarantine.good_table,
+            self.quarantine.contract,
+        )
+        retyped = retyped_columns(self, table, contract)
+        if retyped:
+            with warehouse(self):
+                refuse_retyped(self, resource, table, retyped)
+            kwargs["refresh"] = "drop_resources"  # the table is gone: dlt shall forget its columns, too
+        return super().extract([data, self.quarantine.source(data.schema.name)], *args, **kwargs)
+
     def load(self, *args: Any, **kwargs: Any) -> LoadInfo:
         """A load has the warehouse to itself."""
         with warehouse(self):
-            return super().load(*args, **kwargs)
+            info = super().load(*args, **kwargs)
+            if self.quarantine is not None:
+                settle(self, info, self.quarantine)
+            return info
 
     def _sync_destination(self, *args: Any, **kwargs: Any) -> None:
         with warehouse(self):

@@ -6,15 +6,14 @@ copied, never changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from typing import Any, Literal, cast
 
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
 from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
-from dlt.extract.utils import ensure_table_schema_columns
 from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph, create_paginator
@@ -23,48 +22,19 @@ from requests import Session
 
 from analytics_assets.config import PartitionsConfig, SyncConfig
 from analytics_assets.ingestion.answers import Reader
-from analytics_assets.ingestion.contract import Contract, column_name, contract_of
-from analytics_assets.ingestion.errors import (
-    CursorValueError,
-    MissingSettingError,
-    UnfitCursorError,
-    UnreadableAnswerError,
-)
+from analytics_assets.ingestion.contract import Column, Contract, column_name, contract_of
+from analytics_assets.ingestion.errors import MissingSettingError, UnfitCursorError
+from analytics_assets.ingestion.lanes import Admission, Stamp
 from analytics_assets.ingestion.paginators import CheckedPaginator, SweepPaginator, is_range
+from analytics_assets.ingestion.quarantine import Limit, Quarantine
 from analytics_assets.ingestion.redaction import Secrets, stand_in
 from analytics_assets.ingestion.settings import provided
+from analytics_assets.ingestion.validation import Validator
+from analytics_assets.ingestion.window import Cursor, Window, as_filter, whole_window
 from analytics_assets.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
 
 _SENT_AS_IT_IS = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
 """Auth types that put a secret into the request and do nothing else with it: a stand-in does."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A half-open range of cursor values in UTC: `start <= cursor < end`."""
-
-    start: datetime
-    end: datetime
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """The incremental cursor of a resource.
-
-    Attributes:
-        path: where the value is in a row of the API, fields joined by dots.
-        column: where it is in the warehouse.
-        data_type: `timestamp` or `date` where it is known to be one, so that its values are compared as
-            time and not as text; None where dlt's own comparison applies.
-    """
-
-    path: str
-    column: str
-    data_type: Literal["timestamp", "date"] | None
-
-    def bound(self, moment: datetime) -> datetime | date:
-        """A bound of a window, in the type of the cursor."""
-        return moment.date() if self.data_type == "date" else moment
 
 
 @dataclass(frozen=True)
@@ -81,6 +51,8 @@ class ResourceInfo:
         write_disposition: `replace`, `merge`, `append` or `skip`.
         contract: its declared columns.
         cursor: its incremental cursor, if any.
+        cursor_required: whether a row without it cannot be loaded, as dlt's `on_cursor_value_missing` has it.
+        needs_rows: whether dlt can do what is asked with rows only, and not with Arrow.
     """
 
     name: str
@@ -92,6 +64,21 @@ class ResourceInfo:
     write_disposition: str
     contract: Contract
     cursor: Cursor | None
+    cursor_required: bool
+    needs_rows: bool
+
+    @property
+    def cursor_column(self) -> Column | None:
+        """The cursor as a column, where its type is known."""
+        if self.cursor is None:
+            return None
+        declared = self.contract.column(self.cursor.column)
+        if declared and declared.data_type:
+            return declared
+        if self.cursor.data_type is None:
+            return None
+        hints = {"name": self.cursor.column, "data_type": self.cursor.data_type, "nullable": True}
+        return Column(self.cursor.column, self.cursor.data_type, True, False, False, None, hints)
 
 
 def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
@@ -111,7 +98,8 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
         written = resources[name]
         endpoint = written["endpoint"] if isinstance(written, dict) else {}
         resolved = parents[name]
-        contract = contract_of(built)
+        contract = contract_of(built, written.get("schema_contract") if isinstance(written, dict) else None)
+        incremental = endpoint.get("incremental") or {}
         described[name] = ResourceInfo(
             name=name,
             table=column_name(str(built.table_name)),
@@ -121,7 +109,9 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             selected=built.selected,
             write_disposition=disposition_of(built.write_disposition),
             contract=contract,
-            cursor=_cursor(name, endpoint.get("incremental"), contract, config.asset(name).partitions),
+            cursor=_cursor(name, incremental, contract, config.asset(name).partitions),
+            cursor_required=incremental.get("on_cursor_value_missing", "raise") == "raise",
+            needs_rows=_needs_rows(built.write_disposition, incremental, contract),
         )
     return described
 
@@ -142,10 +132,29 @@ def read_secrets(config: SyncConfig) -> Secrets:
     return Secrets(values)
 
 
+@dataclass(frozen=True)
+class Sync:
+    """What one run of one resource is made of.
+
+    Attributes:
+        source: the dlt source: this resource alone, for this window, with a stand-in for every secret.
+        validator: holds its rows against the contract.
+        quarantine: takes those that break it.
+    """
+
+    source: DltSource
+    validator: Validator
+    quarantine: Quarantine
+
+
 def build_source(
-    config: SyncConfig, resource: ResourceInfo, session: Session, window: Window | None = None
-) -> DltSource:
-    """The dlt source of one run: this resource alone, for this window, with a stand-in for every secret.
+    config: SyncConfig,
+    resource: ResourceInfo,
+    session: Session,
+    capabilities: DestinationCapabilitiesContext,
+    windows: Mapping[str, Window] | None = None,
+) -> Sync:
+    """Builds the dlt source of one run.
 
     Its schema is named after source and resource: dlt keeps one document per schema name in the destination,
     and resources that shared it would overwrite each other's tables and columns there.
@@ -154,7 +163,9 @@ def build_source(
         config: the API.
         resource: the resource to load, as `describe` gave it.
         session: the door to the network, which knows the secrets.
-        window: the cursor values to ask the API for; None asks for all, or for what is new to dlt's state.
+        capabilities: of the destination.
+        windows: the cursor values to ask the API for, by partition key in order of time and contiguous; without any it
+            is asked for all, or for what is new to dlt's state.
 
     Raises:
         MissingSettingError: the base URL is not set, or a secret that dlt itself must have.
@@ -175,13 +186,28 @@ def build_source(
         if isinstance(one, dict):
             _page_through_session(config, one, rest_api["client"])
     own = resources[resource.name]
+    windows = windows or {}
+    window = whole_window(windows)
+    validator = _validator(resource, capabilities, windowed=window is not None)
+    quarantine = Quarantine(
+        resource.name,
+        resource.table,
+        resource.contract,
+        resource.cursor,
+        resource.write_disposition,
+        windows,
+        _limit(config.asset(resource.name).max_quarantined),
+    )
     if isinstance(own, dict):
-        _enforce_only_the_key(own, resource.contract)
+        _declare(own, resource)
         if resource.cursor:
             _follow_cursor(own, resource, window)
     rest_api = {"client": {**rest_api["client"], "session": session}, "resources": list(resources.values())}
-    source = _source(f"{config.name}__{resource.name}", config.name, rest_api)
-    return source.with_resources(resource.name)
+    name = f"{config.name}__{resource.name}"
+    source = _source(name, config.name, rest_api).with_resources(resource.name)
+    if isinstance(own, dict):  # what a Python object yields need not be rows
+        source.resources[resource.name].add_step(Admission(validator, quarantine)).add_step(Stamp())
+    return Sync(source, validator, quarantine)
 
 
 def cursor_range(source: DltSource, resource: ResourceInfo) -> tuple[Any, Any]:
@@ -235,17 +261,73 @@ def _secret(source: str, field: str) -> str:
     return value
 
 
-def _enforce_only_the_key(resource: dict[str, Any], contract: Contract) -> None:
-    """Leaves NOT NULL to the primary key.
+def _needs_rows(disposition: Any, incremental: Mapping[str, Any], contract: Contract) -> bool:
+    """Whether dlt cannot do with Arrow what is asked.
 
-    Anywhere else dlt answers a NULL with a dead load, and the row that had it never arrives to be looked at.
+    Other merge strategies compute `_dlt_id` from the row; other functions of the cursor than max and min, and telling
+    rows apart that were loaded before where there is no primary key, work on rows.
     """
-    columns = ensure_table_schema_columns(resource.get("columns") or {})
-    if columns:
-        resource["columns"] = {
-            name: {**hints, "nullable": column_name(name) not in contract.primary_key}
-            for name, hints in columns.items()
-        }
+    strategy = disposition.get("strategy") if isinstance(disposition, Mapping) else None
+    function = incremental.get("last_value_func")
+    return (
+        strategy not in (None, "delete-insert")
+        or function not in (None, "max", "min", max, min)
+        or (bool(incremental) and not contract.primary_key)
+    )
+
+
+def _limit(written: int | str) -> Limit:
+    """As `max_quarantined` has it: a number of rows, or a share such as `5%`."""
+    return (
+        Limit(count=written) if isinstance(written, int) else Limit(share=float(written.rstrip(" %")) / 100)
+    )
+
+
+def _validator(
+    resource: ResourceInfo, capabilities: DestinationCapabilitiesContext, *, windowed: bool
+) -> Validator:
+    cursor, column = resource.cursor, resource.cursor_column
+    required = {}
+    if cursor and column and resource.cursor_required:
+        required[cursor.column] = ", so its window is unknown" if windowed else ", and it is the cursor"
+    return Validator(
+        resource.name,
+        resource.contract,
+        capabilities,
+        cursor=column,
+        required=required,
+        kept=(cursor.column,) if cursor and not column else (),
+        as_rows=resource.needs_rows,
+    )
+
+
+def _declare(resource: dict[str, Any], info: ResourceInfo) -> None:
+    """Gives dlt the contract as columns of the warehouse, in which the rows will be.
+
+    NOT NULL is left to the primary key: anywhere else dlt answers a NULL with a dead load. What becomes of fields that
+    are not declared is decided before dlt sees them.
+    """
+    columns = {
+        one.name: one
+        for one in info.contract.columns
+        if one.name not in info.contract.primary_key or one.data_type
+    }
+    if info.cursor_column:
+        columns.setdefault(info.cursor_column.name, info.cursor_column)
+    resource["columns"] = {
+        name: {**one.hints, "nullable": not one.primary_key} for name, one in columns.items()
+    }
+    if info.contract.typed and not info.needs_rows:
+        resource["columns"] |= {str(one["name"]): one for one in (dlt_load_id_column(), dlt_id_column())}
+    for key in ("primary_key", "merge_key"):
+        if key in resource:
+            written = resource[key]
+            names = [written] if isinstance(written, str) else list(written)
+            resource[key] = [column_name(name) if column_name(name) in columns else name for name in names]
+    if info.contract.typed and isinstance(resource.get("schema_contract"), Mapping):
+        resource["schema_contract"] = {**resource["schema_contract"], "columns": "evolve"}
+    elif info.contract.typed:
+        resource.pop("schema_contract", None)
 
 
 def _cursor(
@@ -273,7 +355,7 @@ def _cursor(
         )
     for bound in ("initial_value", "end_value"):
         try:
-            _as_time(incremental.get(bound), cursor)
+            cursor.as_time(incremental.get(bound))
         except ValueError:
             raise ValueError(
                 f"`{name}`: {bound} `{incremental[bound]}` is no {data_type}: write it as the cursor is, in ISO 8601"
@@ -283,89 +365,25 @@ def _cursor(
 
 def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window | None) -> None:
     """Sets the window, compares cursors as time, and lets the newest version of a row win."""
-    cursor = info.cursor
+    cursor, column = info.cursor, info.cursor_column
     assert cursor is not None
-    columns = ensure_table_schema_columns(resource.get("columns") or {})
+    columns = resource["columns"]
     if info.write_disposition == "merge" and not any("dedup_sort" in hints for hints in columns.values()):
         # Of two versions of a row in one load dlt keeps the first it saw, unless it is told what is newer.
-        name = next((one for one in columns if column_name(one) == cursor.column), cursor.column)
-        columns[name] = {"name": name, **columns.get(name, {}), "dedup_sort": "desc"}
-        resource["columns"] = columns
+        columns[cursor.column] = {
+            "name": cursor.column,
+            **columns.get(cursor.column, {}),
+            "dedup_sort": "desc",
+        }
+    incremental = resource["endpoint"]["incremental"]
+    if column:
+        incremental["cursor_path"] = column.name  # as the row is once it has been admitted
     if cursor.data_type is None:
         return
-    incremental = resource["endpoint"]["incremental"]
-    incremental.setdefault("convert", _iso)
+    incremental.setdefault("convert", as_filter)
     for bound in ("initial_value", "end_value"):
         if bound in incremental:
-            incremental[bound] = _as_time(incremental[bound], cursor)
+            incremental[bound] = cursor.as_time(incremental[bound])
     if window:
         incremental["initial_value"] = cursor.bound(window.start)
         incremental["end_value"] = cursor.bound(window.end)
-    required = window is not None and incremental.get("on_cursor_value_missing", "raise") == "raise"
-    # After the user's own steps, which may make the cursor or drop rows; dlt's filter comes after all.
-    steps = resource.get("processing_steps") or []
-    resource["processing_steps"] = [*steps, {"map": _cursor_as_time(info, required=required)}]
-
-
-def _cursor_as_time(info: ResourceInfo, *, required: bool) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A map that turns the cursor's text into time, before dlt compares it with the window.
-
-    As text, `…00.5Z` sorts before `…00Z` and zones do not compare: rows at the edge of a window would be
-    dropped without a word.
-    """
-    cursor = info.cursor
-    assert cursor is not None
-    *parents, leaf = cursor.path.split(".")
-
-    def to_time(row: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(row, dict):
-            raise UnreadableAnswerError(
-                f"{info.name}: a row of the API is {type(row).__name__} and no object: check data_selector"
-            )
-        holder: Any = row
-        for parent in parents:
-            holder = holder.get(parent) if isinstance(holder, Mapping) else None
-        value = holder.get(leaf) if isinstance(holder, dict) else None
-        if isinstance(value, str):
-            with suppress(ValueError):
-                holder[leaf] = _as_time(value, cursor)
-        elif not required:
-            return row  # no window to find: dlt's own rules apply
-        if isinstance(holder, dict) and isinstance(holder.get(leaf), (datetime, date)):
-            return row
-        keys = (
-            f"{name} {value!r}"
-            for name, value in row.items()
-            if column_name(name) in info.contract.primary_key
-        )
-        key = ", ".join(keys) or "no primary key"
-        found = "absent or null" if value is None else f"no {cursor.data_type}"
-        raise CursorValueError(
-            f"{info.name}: the cursor `{cursor.path}` is {found} in the row with {key}, so its window is "
-            "unknown: have the API mend the row, or choose another cursor_path"
-        )
-
-    return to_time
-
-
-def _as_time(value: Any, cursor: Cursor) -> Any:
-    """A cursor value as time: ISO 8601 text, or what YAML made of it. Anything else goes as it is.
-
-    Raises:
-        ValueError: the text is no ISO 8601.
-    """
-    if cursor.data_type is None:
-        return value
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if isinstance(moment, date) and not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())
-    if not isinstance(moment, datetime):
-        return value
-    if cursor.data_type == "date":
-        return moment.date()
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _iso(value: Any) -> Any:
-    """A cursor value as the API's filter reads it: ISO 8601, UTC as `Z`. What is no time goes as it is."""
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, (datetime, date)) else value

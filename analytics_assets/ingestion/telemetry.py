@@ -25,6 +25,7 @@ class Telemetry:
         seconds_waited: for retries and for the budget, over all threads.
         bytes_received: of bodies, decoded.
         rows_fetched: rows read from pages, each once.
+        total: rows that the API says there are; None where it does not.
     """
 
     def __init__(self, resource: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,6 +37,7 @@ class Telemetry:
         self.seconds_waited = 0.0
         self.bytes_received = 0
         self.rows_fetched = 0
+        self.total: int | None = None
         self._resource = resource
         self._clock = clock
         self._lock = Lock()
@@ -68,6 +70,7 @@ class Telemetry:
         with self._lock:
             self.pages += 1
             self.rows_fetched += rows
+            self.total = total
             self._last_page = now
             tell = now - self._told >= _PACE
             if tell:
@@ -80,6 +83,7 @@ class Telemetry:
         with self._lock:
             self.restarts += 1
             self.rows_fetched = 0
+            self.total = None
             self._started = None
 
     @property

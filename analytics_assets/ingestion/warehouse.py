@@ -15,7 +15,9 @@ from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import NoSqlError
 from analytics_assets.ingestion.pipeline import warehouse
-from analytics_assets.ingestion.source import Cursor, ResourceInfo, Window
+from analytics_assets.ingestion.quarantine import KEY_PREFIX, SUFFIX
+from analytics_assets.ingestion.source import ResourceInfo
+from analytics_assets.ingestion.window import Cursor, Window
 
 _EXAMPLES = 5
 
@@ -25,27 +27,48 @@ class NullReport:
     """NULLs in columns declared `nullable: false`.
 
     Attributes:
-        table_exists: False before the first load that brought rows.
         rows: rows looked at.
         missing_columns: declared `nullable: false`, but not in the table.
         nulls: per offending column, the number of rows with NULL.
         example_keys: per offending column, primary keys of up to five such rows.
-        misfits: per offending column, where dlt keeps values that do not fit its type.
         query: SQL that shows all such rows; None where there are none.
     """
 
-    table_exists: bool
     rows: int = 0
     missing_columns: tuple[str, ...] = ()
     nulls: dict[str, int] = field(default_factory=dict)
     example_keys: dict[str, list[str]] = field(default_factory=dict)
-    misfits: dict[str, list[str]] = field(default_factory=dict)
     query: str | None = None
 
-    @property
-    def passed(self) -> bool:
-        """Whether the declared nullability holds."""
-        return not self.nulls and not (self.missing_columns and self.rows)
+
+@dataclass(frozen=True)
+class QuarantineReport:
+    """Rows in quarantine.
+
+    Attributes:
+        rows: how many.
+        reasons: what is wrong with them, the most frequent first: reason, rows, primary keys of up to five.
+        query: SQL that shows them; None where there are none.
+    """
+
+    rows: int = 0
+    reasons: tuple[tuple[str, int, list[str]], ...] = ()
+    query: str | None = None
+
+
+@dataclass(frozen=True)
+class DuplicateReport:
+    """Primary keys that are in the table more than once.
+
+    Attributes:
+        keys: how many.
+        example_keys: up to five of them, with the number of rows each.
+        query: SQL that shows all such rows; None where there are none.
+    """
+
+    keys: int = 0
+    example_keys: tuple[tuple[str, int], ...] = ()
+    query: str | None = None
 
 
 class Table:
@@ -53,18 +76,32 @@ class Table:
 
     def __init__(self, client: SqlJobClientBase, info: ResourceInfo) -> None:
         self._info = info
+        self._client = client
         self._sql = client.sql_client
         self.name = self._sql.make_qualified_table_name(info.table)
-        exists, columns = client.get_storage_table(info.table)
-        self.columns: frozenset[str] = frozenset(columns) if exists else frozenset()
+        self._quarantine = self._sql.make_qualified_table_name(info.table + SUFFIX)
+        (_, columns), (_, quarantine) = client.get_storage_tables([info.table, info.table + SUFFIX])
+        self.columns = frozenset(columns)
+        self._has_quarantine = bool(quarantine)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a table: False before the first load that brought rows."""
+        return bool(self.columns)
 
     def row_count(self) -> int:
         """Rows in the table; 0 where there is no table yet."""
-        return int(self._rows(f"SELECT COUNT(*) FROM {self.name}")[0][0]) if self.columns else 0  # noqa: S608
+        return int(self._rows(f"SELECT COUNT(*) FROM {self.name}")[0][0]) if self.exists else 0  # noqa: S608
+
+    def child(self, name: str) -> tuple[int, dict[str, Any]]:
+        """Rows and dlt's column schemas of a child table; none where it does not exist yet."""
+        exists, columns = self._client.get_storage_table(name)
+        table = self._sql.make_qualified_table_name(name)
+        return (int(self._rows(f"SELECT COUNT(*) FROM {table}")[0][0]) if exists else 0), dict(columns)  # noqa: S608
 
     def rows_by_window(self, cursor: Cursor, windows: Sequence[Window]) -> list[int] | None:
         """Rows whose cursor falls in each of `windows`, in their order; None if the cursor is no column."""
-        if not self.columns:
+        if not self.exists:
             return [0] * len(windows)
         if cursor.column not in self.columns:
             return None  # nested, and kept as JSON
@@ -79,8 +116,8 @@ class Table:
 
         A row without a cursor belongs to no window, so it is reported in every one.
         """
-        if not self.columns:
-            return NullReport(table_exists=False)
+        if not self.exists:
+            return NullReport()
         where, values = self._where(window)
         present = [name for name in self._info.contract.not_null if name in self.columns]
         counts = ", ".join(f"COUNT(*) - COUNT({self._quote(name)})" for name in present)
@@ -91,16 +128,55 @@ class Table:
         offending = {name: int(count) for name, count in zip(present, nulls, strict=True) if count}
         bad = " OR ".join(f"{self._quote(name)} IS NULL" for name in offending)
         return NullReport(
-            table_exists=True,
             rows=int(rows),
             missing_columns=tuple(n for n in self._info.contract.not_null if n not in self.columns),
             nulls=offending,
             example_keys={name: self._example_keys(name, where, values) for name in offending},
-            misfits={
-                name: [one for one in sorted(self.columns) if one.startswith(f"{name}__v_")]
-                for name in offending
-            },
             query=f"SELECT * FROM {self.name} WHERE {bad}" if bad else None,  # noqa: S608
+        )
+
+    def quarantine_report(self, window: Window | None) -> QuarantineReport:
+        """Rows in quarantine, in `window` or at all; one whose window is not known is in all it may be of."""
+        if not self._has_quarantine:
+            return QuarantineReport()
+        where, values = "1 = 1", []
+        if window:
+            where, values = "window_start < %s AND window_end > %s", [window.end, window.start]
+        keys = [self._quote(KEY_PREFIX + column.name) for column in self._info.contract.typed_key]
+        selected = ", ".join(["reason", *keys])
+        found = self._rows(f"SELECT {selected} FROM {self._quarantine} WHERE {where}", *values)  # noqa: S608
+        reasons: dict[str, list[str]] = {}
+        for reason, *key in found:
+            reasons.setdefault(reason, []).append(", ".join("?" if one is None else str(one) for one in key))
+        by_frequency = sorted(reasons.items(), key=lambda one: -len(one[1]))
+        return QuarantineReport(
+            rows=len(found),
+            reasons=tuple(
+                (reason, len(rows), [one for one in rows if one][:_EXAMPLES]) for reason, rows in by_frequency
+            ),
+            query=f"SELECT * FROM {self._quarantine}" if found else None,  # noqa: S608
+        )
+
+    def duplicate_report(self, window: Window | None) -> DuplicateReport:
+        """Primary keys that more than one row has, one of them in `window`, or anywhere."""
+        names = [name for name in self._info.contract.primary_key if name in self.columns]
+        if not names:
+            return DuplicateReport()
+        keys = ", ".join(self._quote(name) for name in names)
+        where, values = self._where(window) if window else ("1 = 1", [])
+        here = f"SELECT {keys} FROM {self.name} WHERE {where}"  # noqa: S608
+        twice = f"GROUP BY {keys} HAVING COUNT(*) > 1"
+        found = self._rows(
+            f"SELECT {keys}, COUNT(*) FROM {self.name} WHERE ({keys}) IN ({here}) {twice} ORDER BY {keys}",  # noqa: S608
+            *values,
+        )
+        all_of_them = f"SELECT {keys} FROM {self.name} {twice}"  # noqa: S608
+        return DuplicateReport(
+            keys=len(found),
+            example_keys=tuple((", ".join(map(str, key)), int(times)) for *key, times in found[:_EXAMPLES]),
+            query=f"SELECT * FROM {self.name} WHERE ({keys}) IN ({all_of_them}) ORDER BY {keys}"
+            if found
+            else None,
         )
 
     def _example_keys(self, column: str, where: str, values: Sequence[Any]) -> list[str]:

@@ -5,7 +5,7 @@ per-partition metadata, an empty load, the table name), in one place.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,16 +18,18 @@ from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.config import SyncConfig
 from analytics_assets.ingestion.breaker import Breaker
+from analytics_assets.ingestion.contract import Contract
 from analytics_assets.ingestion.errors import CircuitOpenError, RowsMovedError, SyncError, SyncHalted
 from analytics_assets.ingestion.gate import gate_of
 from analytics_assets.ingestion.pipeline import duckdb_file, loader_file_format, open_pipeline
 from analytics_assets.ingestion.session import ApiSession, find_sync_error
-from analytics_assets.ingestion.source import ResourceInfo, Window, build_source, cursor_range, read_secrets
+from analytics_assets.ingestion.source import ResourceInfo, build_source, cursor_range, read_secrets
 from analytics_assets.ingestion.telemetry import Telemetry
 from analytics_assets.ingestion.warehouse import Table, open_table, require_sql
-from analytics_assets.orchestration.checks import CheckEvent, evaluations, nullability, nullability_spec
+from analytics_assets.ingestion.window import Window
+from analytics_assets.orchestration.checks import CheckEvent, check, check_specs, evaluations
 from analytics_assets.orchestration.circuit_log import CircuitLog
-from analytics_assets.orchestration.partitions import run_windows, whole_window
+from analytics_assets.orchestration.partitions import run_windows
 from analytics_assets.orchestration.translator import (
     CIRCUIT_KEY,
     RESOURCE_KEY,
@@ -35,6 +37,7 @@ from analytics_assets.orchestration.translator import (
     SyncTranslator,
     loaded_schema,
 )
+from analytics_assets.orchestration.verdicts import COLUMN_SCHEMA, UNDECLARED, UNSENT, plain
 
 log = logging.getLogger("analytics_assets")
 
@@ -51,7 +54,7 @@ def sync_asset(
     translator: SyncTranslator,
     partitions: dg.TimeWindowPartitionsDefinition | None,
 ) -> dg.AssetsDefinition:
-    """The asset of one resource, with its check.
+    """The asset of one resource, with its checks.
 
     Each resource is a step of its own: an endpoint that fails leaves the others' rows alone, and a check
     can run without its asset.
@@ -63,11 +66,12 @@ def sync_asset(
         partitions: its partitions, if any.
     """
     spec = translator.spec(info)
+    asset = config.asset(info.name)
 
     @dg.multi_asset(
         name=f"{config.name}__{info.name}",
         specs=[spec],
-        check_specs=[nullability_spec(spec.key)],
+        check_specs=check_specs(spec.key, info, asset),
         partitions_def=partitions,
         # A run costs Dagster seconds and a partition within it milliseconds: a range is one run.
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
@@ -77,7 +81,12 @@ def sync_asset(
         context: dg.AssetExecutionContext, dlt: DagsterDltResource
     ) -> Iterator[dg.MaterializeResult[None] | CheckEvent]:
         windows = run_windows(context)
+        latest = context.instance.get_latest_materialization_event(spec.key)
+        before = (
+            plain(latest.asset_materialization.metadata) if latest and latest.asset_materialization else None
+        )
         metadata: dict[str, Any] | None = None
+        children: dict[str, tuple[int, dict[str, Any]]] = {}
         with _told_in_a_sentence(context, config, info):
             if spec.key in context.selected_asset_keys:
                 _forget_halt_of_parent(context)
@@ -94,17 +103,25 @@ def sync_asset(
                     # Through its parent's rows a resource asks other endpoints, and a page for two equal parents twice.
                     may_repeat=info.parent is not None,
                 )
-                load = partial(_load, context, dlt, config, info, translator, whole_window(windows), door)
+                load = partial(_load, context, dlt, config, info, translator, windows, door)
                 metadata = _until_rows_stay(info, telemetry, load) | _request_metadata(telemetry)
+                if telemetry.total is not None and info.parent is None:
+                    metadata["rows_promised"] = telemetry.total
             # All that is to be read is read before anything is yielded: no event is written under the lock.
             with open_pipeline(config.name, info.name) as pipeline, open_table(pipeline, info) as table:
                 if metadata is not None:
                     metadata |= _row_counts(context, table, info, spec.key, windows)
-                checks = context.selected_asset_check_keys
-                results = nullability(table, spec.key, windows) if checks else {}
+                    children = {name: table.child(f"{info.table}__{name}") for name in asset.child_tables}
+                names = [one.name for one in context.selected_asset_check_keys]
+                results = check(names, table, info, windows, before, metadata and plain(metadata))
         if metadata is not None:
             yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
-        yield from evaluations(context, spec.key, results)
+            for name, (rows, columns) in children.items():
+                for materialization in _child_materializations(
+                    translator.child_key(info, name), rows, columns, windows
+                ):
+                    context.log_event(materialization)
+        yield from evaluations(context, spec.key, asset, results)
 
     return sync
 
@@ -136,26 +153,30 @@ def _load(
     config: SyncConfig,
     info: ResourceInfo,
     translator: SyncTranslator,
-    window: Window | None,
+    windows: Mapping[str, Window],
     door: Callable[[], ApiSession],
 ) -> dict[str, Any]:
     """Runs the dlt pipeline; the metadata of what it did."""
     with open_pipeline(config.name, info.name) as pipeline, door() as session:
         require_sql(pipeline)
-        source = build_source(config, info, session, window)
+        sync = build_source(config, info, session, pipeline.destination.capabilities(), windows)
+        pipeline.quarantine = sync.quarantine
         events = list(
             dlt.run(
                 context=context,
-                dlt_source=source,
+                dlt_source=sync.source,
                 dlt_pipeline=pipeline,
                 dagster_dlt_translator=translator,
                 loader_file_format=loader_file_format(pipeline),
             )
         )
-        bounds = dict(zip(("cursor_from", "cursor_to"), cursor_range(source, info), strict=True))
+        bounds = dict(zip(("cursor_from", "cursor_to"), cursor_range(sync.source, info), strict=True))
         return {
             **_table_metadata(pipeline, info, dict(events[0].metadata or {})),
             **{name: str(value) for name, value in bounds.items() if value is not None},
+            "rows_quarantined": sync.quarantine.count,
+            UNDECLARED: dict(sync.validator.undeclared),
+            UNSENT: sorted(sync.validator.unsent) if info.cursor is None else [],  # of all rows there are
         }
 
 
@@ -172,7 +193,7 @@ def _table_metadata(pipeline: Pipeline, info: ResourceInfo, from_dlt: dict[str, 
         "dagster/table_name": ".".join(
             ([database.stem] if database else []) + [str(pipeline.dataset_name), info.table]
         ),
-        "dagster/column_schema": loaded_schema(info.contract, table.get("columns", {})),
+        COLUMN_SCHEMA: loaded_schema(info.contract, table.get("columns", {})),
     }
 
 
@@ -211,6 +232,18 @@ def _row_counts(
             {"dagster/partition_row_count": count}, asset_key=key, partition_key=partition_key
         )
     return {"partitions_in_run": len(windows)}
+
+
+def _child_materializations(
+    key: dg.AssetKey, rows: int, columns: Mapping[str, Mapping[str, Any]], windows: Mapping[str, Window]
+) -> Iterator[dg.AssetMaterialization]:
+    """Of a child table, which is loaded with its parent: one, or one of each partition of the run."""
+    metadata: dict[str, Any] = {
+        "dagster/row_count": rows,
+        COLUMN_SCHEMA: loaded_schema(Contract(()), columns),
+    }
+    for partition in windows or (None,):
+        yield dg.AssetMaterialization(key, metadata=metadata, partition=partition)
 
 
 @contextmanager

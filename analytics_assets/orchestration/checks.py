@@ -1,9 +1,11 @@
-"""The asset checks of a resource: what is checked, and what a person is told.
+"""The asset checks of a resource: which there are, and what Dagster records of them.
 
-A check runs in the sync's own step when its asset is materialized, and alone when asked for in the UI.
+A check runs in the sync's own step when its asset is materialized, and alone when asked for in the UI. What it finds
+is `verdicts.py`.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 
 import dagster as dg
 
@@ -13,53 +15,92 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 
-from analytics_assets.ingestion.source import Window
-from analytics_assets.ingestion.warehouse import NullReport, Table
-from analytics_assets.orchestration.partitions import whole_window
+from analytics_assets.config import AssetConfig
+from analytics_assets.ingestion.source import ResourceInfo
+from analytics_assets.ingestion.warehouse import Table
+from analytics_assets.ingestion.window import Window, whole_window
+from analytics_assets.orchestration.verdicts import Facts, Verdict, complete, drift, nullability, unique_key
 
-NULLABILITY = "schema_nullability"
+NULLABILITY, DRIFT, UNIQUE, COMPLETE = "schema_nullability", "schema_drift", "primary_key_unique", "complete"
+
+_DESCRIPTIONS = {
+    NULLABILITY: "No NULL in a column that the schema declares `nullable: false`, and no row in quarantine.",
+    UNIQUE: "No primary key is in the table twice.",
+    COMPLETE: "All rows that the API says there are were fetched, and are in the table or in quarantine.",
+    DRIFT: "The columns are as they were at the sync before, and nothing comes that is not declared.",
+}
+_DEFAULTS = {
+    NULLABILITY: ("error", False),
+    UNIQUE: ("error", True),
+    COMPLETE: ("error", True),
+    DRIFT: ("warn", False),
+}
+"""Severity, and whether it blocks. What doubles or lacks rows is wrong downstream as well; a row in quarantine is told
+of and leaves the others right; a change of the API is news."""
 
 CheckEvent = dg.AssetCheckEvaluation | dg.AssetCheckResult | dg.Output[None]
+Results = dict[str | None, Verdict]
+"""By partition key; under None that of the table, or of all partitions of a run over several."""
 
 
-def nullability_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
-    """The spec of the nullability check of one asset.
+def check_specs(key: dg.AssetKey, info: ResourceInfo, asset: AssetConfig) -> list[dg.AssetCheckSpec]:
+    """The specs of the checks of one asset.
 
-    It has no partitions of its own: Dagster's UI would then refuse to run it alone (docs/adr/0004). In a
-    sync it looks at the partitions of the run, alone at the whole table.
+    They have no partitions of their own: Dagster's UI would then refuse to run them alone (docs/adr/0004). In a
+    sync they look at the partitions of the run, alone at the whole table.
     """
-    return dg.AssetCheckSpec(
-        NULLABILITY,
-        asset=key,
-        description="No NULL in a column that the schema declares `nullable: false`.",
-    )
+    names = [name for name in _DESCRIPTIONS if name != UNIQUE or info.contract.primary_key]
+    return [
+        dg.AssetCheckSpec(name, asset=key, description=_DESCRIPTIONS[name], blocking=_blocks(asset, name))
+        for name in names
+    ]
 
 
-def nullability(
-    table: Table, key: dg.AssetKey, windows: Mapping[str, Window]
-) -> dict[str | None, dg.AssetCheckResult]:
+def check(
+    names: Collection[str],
+    table: Table,
+    info: ResourceInfo,
+    windows: Mapping[str, Window],
+    before: Facts | None,
+    now: Facts | None,
+) -> dict[str, Results]:
     """Checks the partitions of this run, or the whole table.
 
     Args:
+        names: of the checks.
         table: the resource's table.
-        key: its asset.
+        info: the resource.
         windows: by partition key; empty for the whole table.
+        before: of the latest materialization before this run.
+        now: of the one that this run has made; None where it only checks.
 
     Returns:
-        The result by partition key; under None that of the table, or of all partitions of a run over several.
+        The results by name of the check.
     """
-    results: dict[str | None, dg.AssetCheckResult] = {
-        partition: _nullability(table, key, window) for partition, window in windows.items()
+    everywhere: dict[str, Callable[[], Verdict]] = {
+        COMPLETE: partial(complete, info, now or before, table),
+        DRIFT: partial(drift, info, before, now),
     }
-    if len(windows) != 1:
-        results[None] = _nullability(table, key, whole_window(windows))
+    per_window = {NULLABILITY: nullability, UNIQUE: unique_key}
+    results: dict[str, Results] = {}
+    for name in names:
+        if name in per_window:
+            found: Results = {key: per_window[name](table, window) for key, window in windows.items()}
+            if len(windows) != 1:
+                found[None] = per_window[name](table, whole_window(windows))
+        else:
+            verdict = everywhere[
+                name
+            ]()  # of the sync as a whole, so that each of its partitions has the same
+            found = dict.fromkeys([*windows, *([None] if len(windows) != 1 else [])], verdict)
+        results[name] = found
     return results
 
 
 def evaluations(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, results: Mapping[str | None, dg.AssetCheckResult]
+    context: dg.AssetExecutionContext, key: dg.AssetKey, asset: AssetConfig, results: Mapping[str, Results]
 ) -> Iterator[CheckEvent]:
-    """What Dagster is to record of a check.
+    """What Dagster is to record of the checks.
 
     For a run over partitions Dagster plans one evaluation per partition, and shows each as skipped until
     it gets one of that partition: so each partition has its own. That of all of them comes last, for the UI
@@ -68,25 +109,47 @@ def evaluations(
     Args:
         context: of a step in which the asset, where it is selected, has been materialized.
         key: the asset.
-        results: as `nullability` returns them.
+        asset: what the file says of it.
+        results: as `check` returns them.
     """
-    materializations = _materializations(context, key, [one for one in results if one])
-    for partition, result in results.items():
-        if partition is None:
-            yield result
-        else:
-            yield dg.AssetCheckEvaluation(
+    partitions = {partition for one in results.values() for partition in one if partition}
+    materializations = _materializations(context, key, partitions)
+    for name, found in results.items():
+        severity = _severity(asset, name)
+        for partition, verdict in found.items():
+            result = dg.AssetCheckResult(
+                passed=verdict.passed,
                 asset_key=key,
-                check_name=NULLABILITY,
-                passed=result.passed,
-                metadata=result.metadata,
-                severity=result.severity,
-                description=result.description,
-                partition=partition,
-                target_materialization_data=materializations.get(partition),
+                check_name=name,
+                severity=severity,
+                metadata=verdict.metadata,
+                description=verdict.sentence,
             )
-    if results and None not in results:
-        yield dg.Output(None, output_name=nullability_spec(key).get_python_identifier())
+            yield (
+                result
+                if partition is None
+                else dg.AssetCheckEvaluation(
+                    asset_key=key,
+                    check_name=name,
+                    passed=result.passed,
+                    metadata=result.metadata,
+                    severity=severity,
+                    description=result.description,
+                    partition=partition,
+                    target_materialization_data=materializations.get(partition),
+                )
+            )
+        if None not in found:
+            yield dg.Output(None, output_name=dg.AssetCheckSpec(name, asset=key).get_python_identifier())
+
+
+def _blocks(asset: AssetConfig, name: str) -> bool:
+    written = getattr(asset.checks, name).blocking
+    return bool(_DEFAULTS[name][1] if written is None else written)
+
+
+def _severity(asset: AssetConfig, name: str) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity((getattr(asset.checks, name).severity or _DEFAULTS[name][0]).upper())
 
 
 def _materializations(
@@ -104,55 +167,3 @@ def _materializations(
         for record in records
         if record.partition_key
     }
-
-
-def _nullability(table: Table, key: dg.AssetKey, window: Window | None) -> dg.AssetCheckResult:
-    report = table.null_report(window)
-    metadata: dict[str, dg.MetadataValue] = {"rows_checked": dg.MetadataValue.int(report.rows)}
-    if window:
-        metadata["window"] = dg.MetadataValue.text(
-            f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"
-        )
-    if report.nulls:
-        metadata["nulls"] = dg.MetadataValue.table(
-            records=[
-                dg.TableRecord(
-                    {
-                        "column": name,
-                        "nulls": count,
-                        "primary keys, at most 5": "; ".join(report.example_keys[name]),
-                    }
-                )
-                for name, count in report.nulls.items()
-            ]
-        )
-    if report.query:
-        metadata["query"] = dg.MetadataValue.md(f"```sql\n{report.query}\n```")
-    return dg.AssetCheckResult(
-        passed=report.passed,
-        asset_key=key,
-        check_name=NULLABILITY,
-        severity=dg.AssetCheckSeverity.ERROR,
-        metadata=metadata,
-        description=_sentence(table.name, report),
-    )
-
-
-def _sentence(table: str, report: NullReport) -> str:
-    if not report.table_exists:
-        return f"{table} does not exist yet: no load has brought a row."
-    if report.passed:
-        return f"No NULL where none is allowed, in {report.rows:,} rows."
-    parts = []
-    for name, count in report.nulls.items():
-        keys, misfits = "; ".join(report.example_keys[name]), ", ".join(report.misfits[name])
-        parts.append(
-            f"{name} is NULL in {count:,} of {report.rows:,} rows"
-            + (f" (primary key {keys})" if keys else "")
-            + (f", values that do not fit its type are in {misfits}" if misfits else "")
-        )
-    if report.missing_columns:
-        parts.append(
-            f"{', '.join(report.missing_columns)} declared but not in the table: materialize the asset"
-        )
-    return "; ".join(parts) + "."

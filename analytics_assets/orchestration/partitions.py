@@ -1,11 +1,11 @@
 """Time partitions: from the grammar to Dagster, and from a run to the window it loads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import dagster as dg
 
 from analytics_assets.config import PartitionsConfig
-from analytics_assets.ingestion.source import Window
+from analytics_assets.ingestion.window import Window
 
 _PARTITIONS: dict[str, Callable[..., dg.TimeWindowPartitionsDefinition]] = {
     "hourly": dg.HourlyPartitionsDefinition,
@@ -34,10 +34,3 @@ def run_windows(context: dg.AssetExecutionContext) -> dict[str, Window]:
         window = definition.time_window_for_partition_key(key)
         windows[key] = Window(window.start, window.end)
     return windows
-
-
-def whole_window(windows: Mapping[str, Window]) -> Window | None:
-    """One window over all of a run's partitions, which are contiguous; None without partitions."""
-    if not windows:
-        return None
-    return Window(min(one.start for one in windows.values()), max(one.end for one in windows.values()))

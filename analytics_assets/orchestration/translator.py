@@ -1,17 +1,19 @@
 """How a dlt resource looks in Dagster: key, group, kinds, owners, and its schema before the first run."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
-from analytics_assets.config import AssetConfig, SyncConfig
+from analytics_assets.config import AssetConfig, FreshnessConfig, SyncConfig
 from analytics_assets.ingestion.contract import Contract, data_type_name
 from analytics_assets.ingestion.pipeline import destination_name
 from analytics_assets.ingestion.source import ResourceInfo
 from analytics_assets.orchestration.circuit_log import circuit_key
+from analytics_assets.orchestration.partitions import partitions_def
 
 SOURCE_KEY = "analytics_assets/source"
 RESOURCE_KEY = "analytics_assets/resource"
@@ -50,6 +52,7 @@ class SyncTranslator(DagsterDltTranslator):
             owners=asset.owners,
             tags=asset.tags,
             kinds={"dlt", destination_name()},
+            freshness_policy=_freshness(asset.freshness),
             metadata={
                 SOURCE_KEY: self._config.name,
                 RESOURCE_KEY: info.name,
@@ -65,6 +68,18 @@ class SyncTranslator(DagsterDltTranslator):
             group_name=self._config.name,
             description=f"`{info.method} {info.path}` of the API.",
             kinds={"api"},
+        )
+
+    def child_spec(self, info: ResourceInfo, name: str) -> dg.AssetSpec:
+        """The spec of a child table: dlt loads it with its parent, so it cannot be materialized alone."""
+        return dg.AssetSpec(
+            key=self.child_key(info, name),
+            deps=[self.key(info)],
+            group_name=self._config.name,
+            description=f"`{name}` of each row of `{info.table}`: join `_dlt_parent_id` to its `_dlt_id`.",
+            kinds={"dlt", destination_name()},
+            partitions_def=partitions_def(self._config.asset(info.name).partitions),
+            metadata={"dagster/table_name": f"{self._config.name}.{info.table}__{name}"},
         )
 
     def circuit_spec(self) -> dg.AssetSpec:
@@ -92,6 +107,10 @@ class SyncTranslator(DagsterDltTranslator):
         """`<source>/<resource>`."""
         return dg.AssetKey([self._config.name, info.name])
 
+    def child_key(self, info: ResourceInfo, name: str) -> dg.AssetKey:
+        """`<source>/<table>__<field>`."""
+        return dg.AssetKey([self._config.name, f"{info.table}__{name}"])
+
     def api_key(self, info: ResourceInfo) -> dg.AssetKey:
         """`<source>/api/<resource>`."""
         return dg.AssetKey([self._config.name, "api", info.name])
@@ -108,17 +127,20 @@ def declared_schema(contract: Contract) -> dg.TableSchema:
 
 
 def loaded_schema(contract: Contract, columns: Mapping[str, Mapping[str, Any]]) -> dg.TableSchema:
-    """The columns of the table after a load, undeclared ones included, with the declared nullability.
+    """The columns of the table after a load: those declared, and what else there is.
 
     Args:
         contract: what was declared.
         columns: dlt's column schemas, by warehouse name.
     """
+    types = {column.name: column.data_type for column in contract.columns}
+    for name, hints in columns.items():
+        if not name.startswith("_dlt_") and types.get(name) is None:
+            types[name] = data_type_name(hints)
+    descriptions = {name: hints.get("description") for name, hints in columns.items()}
     return dg.TableSchema(
         columns=[
-            _column(name, data_type_name(hints), contract, hints.get("description"))
-            for name, hints in columns.items()
-            if not name.startswith("_dlt_")
+            _column(name, kind or "text", contract, descriptions.get(name)) for name, kind in types.items()
         ]
     )
 
@@ -134,6 +156,16 @@ def _column(name: str, data_type: str, contract: Contract, description: str | No
             unique=declared.unique if declared else False,
             other=["primary key"] if declared and declared.primary_key else [],
         ),
+    )
+
+
+def _freshness(config: FreshnessConfig | None) -> dg.FreshnessPolicy | None:
+    if config is None:
+        return None
+    warn = config.warn_after_hours
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=config.fail_after_hours),
+        warn_window=timedelta(hours=warn) if warn else None,
     )
 
 

@@ -189,7 +189,7 @@ def test_a_partition_that_cannot_be_loaded_keeps_no_other_back(
 ) -> None:
     """The range it was in has failed as a whole; the next tick asks for each alone."""
     definitions = project.definitions(ten_days)
-    api.set_faults({"path": "/v1/transactions", "set_fields": {"updated_at": None}})
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
     assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
     assert spans(tick(project, definitions, SCHEDULE, MORNING)) == [
         "2026-01-01",

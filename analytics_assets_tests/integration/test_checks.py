@@ -1,27 +1,37 @@
-"""The nullability check: it fails on what the schema forbids, names it, and works at any time."""
+"""The checks of a table: each fails on what it is there for, says what a person needs to act, and works at any time."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import dagster as dg
+import pytest
+import yaml
 
-from analytics_assets_tests.conftest import DemoApi, Project
+from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of
 
 PATH = "/v1/transactions"
 DAY, NEXT_DAY = "2026-01-05", "2026-01-06"
-
-
-def check_of(result: dg.ExecuteInProcessResult) -> Any:
-    [evaluation] = result.get_asset_check_evaluations()
-    assert evaluation.check_name == "schema_nullability"
-    return evaluation
+NAMES = {"schema_nullability", "schema_drift", "primary_key_unique", "complete"}
 
 
 def spoil(api: DemoApi, row: int, **what: Any) -> int:
     """Spoils one row of the first page of a day's sales; its primary key."""
     api.set_faults({"path": PATH, "requests": [1], "row": row, **what})
     return int(api.rows("transactions", DAY, NEXT_DAY)[row]["id"])
+
+
+def asset_of(text: str, resource: str, **settings: Any) -> str:
+    """A defs.yaml with more said of one asset."""
+    document = yaml.safe_load(text)
+    document["attributes"]["assets"][resource] |= settings
+    return yaml.safe_dump(document)
+
+
+def query_of(check: dg.AssetCheckEvaluation) -> str:
+    """The SQL that a check shows."""
+    return str(check.metadata["query"].value).strip("`").removeprefix("sql\n")
 
 
 def test_a_null_and_a_missing_field_fail_the_check_and_not_the_load(
@@ -36,28 +46,41 @@ def test_a_null_and_a_missing_field_fail_the_check_and_not_the_load(
     assert not check.passed
     assert check.severity == dg.AssetCheckSeverity.ERROR
     assert check.description == (
-        f"transaction_amount is NULL in 1 of {rows} rows (primary key {key}); "
-        f"currency is NULL in 1 of {rows} rows (primary key {key})."
+        f"1 row in quarantine: transaction_amount is absent; currency is null in 1 row (primary key {key})."
     )
     assert check.metadata["window"].value == "2026-01-05T00:00Z to 2026-01-06T00:00Z"
-    query = check.metadata["query"].value.strip("`").removeprefix("sql\n")
-    assert [row["id"] for row in project.query(query)] == [key]
-    assert project.query("SELECT count(*) AS n FROM analytics_api.transactions") == [{"n": rows}]
-
-
-def test_a_wrong_type_is_a_null_that_fails_the_check(
-    project: Project, api: DemoApi, shipped_yaml: str
-) -> None:
-    """dlt keeps the text in a column of its own and leaves the declared one NULL."""
-    key = spoil(api, 4, set_fields={"transaction_amount": "twelve"})
-    check = check_of(project.run(project.definitions(shipped_yaml), "transactions", DAY))
-    assert not check.passed
-    assert f"(primary key {key})" in check.description
+    [kept] = project.query(query_of(check))
+    assert (kept["key__id"], kept["column_name"], kept["value"], kept["partition"]) == (
+        key, "transaction_amount", None, DAY,
+    )  # fmt: skip
+    raw = json.loads(kept["row"])
+    assert (raw["id"], raw["currency"], "transaction_amount" in raw) == (key, None, False)
+    assert project.query("SELECT count(*) AS n FROM analytics_api.transactions") == [{"n": rows - 1}]
+    loads = project.query("SELECT DISTINCT _dlt_load_id AS l FROM analytics_api.transactions")
+    assert loads == [{"l": kept["_dlt_load_id"]}], "both are of one load"
 
 
 def test_a_nullable_column_may_be_null(project: Project, api: DemoApi, shipped_yaml: str) -> None:
     spoil(api, 4, set_fields={"note": None, "refunded_amount": None})
-    assert check_of(project.run(project.definitions(shipped_yaml), "transactions", DAY)).passed
+    result = project.run(project.definitions(shipped_yaml), "transactions", DAY)
+    assert {one.check_name for one in result.get_asset_check_evaluations()} == NAMES
+    assert all(one.passed for one in result.get_asset_check_evaluations())
+
+
+def test_nulls_that_are_in_the_table_already_are_found(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    """They came while the column was nullable."""
+    key = spoil(api, 4, set_fields={"status": None})
+    loose = shipped_yaml.replace(
+        "status: {data_type: text, nullable: false", "status: {data_type: text, nullable: true"
+    )
+    assert project.run(project.definitions(loose), "transactions", DAY).success
+    check = check_of(project.run(project.definitions(shipped_yaml), "transactions", checks_only=True))
+    assert not check.passed
+    rows = len(api.rows("transactions", DAY, NEXT_DAY))
+    assert check.description == f"status is NULL in 1 of {rows} rows (primary key {key})."
+    assert [row["id"] for row in project.query(query_of(check))] == [key]
 
 
 def test_a_sync_checks_its_own_partitions_and_a_check_alone_the_whole_table(
@@ -72,6 +95,7 @@ def test_a_sync_checks_its_own_partitions_and_a_check_alone_the_whole_table(
     assert alone.success
     assert not alone.get_asset_materialization_events()
     assert not check_of(alone).passed
+    assert {one.check_name for one in alone.get_asset_check_evaluations()} == NAMES
     assert api.request_counts()[PATH] == 1, "a check asks nothing of the API"
     assert project.run(definitions, "transactions", DAY).success
     assert check_of(project.run(definitions, "transactions", checks_only=True)).passed, "mended"
@@ -84,36 +108,131 @@ def test_in_a_range_each_partition_has_its_result_and_the_last_word_is_of_them_a
     days = [DAY, NEXT_DAY, "2026-01-07"]
     key = spoil(api, 4, set_fields={"status": None})
     result = project.run(project.definitions(shipped_yaml), "transactions", days[0], days[-1])
-    evaluations = result.get_asset_check_evaluations()
-    assert [(one.partition, one.passed) for one in evaluations] == [
-        (days[0], False),
-        (days[1], True),
-        (days[2], True),
-        (None, False),
-    ]
-    assert f"(primary key {key})" in str(evaluations[-1].description)
+    for name in NAMES:
+        evaluations = [one for one in result.get_asset_check_evaluations() if one.check_name == name]
+        bad = name == "schema_nullability"
+        assert [(one.partition, one.passed) for one in evaluations] == [
+            (days[0], not bad),
+            (days[1], True),
+            (days[2], True),
+            (None, not bad),
+        ]
+        history = project.instance.event_log_storage.get_asset_check_execution_history(
+            evaluations[0].asset_check_key, limit=10
+        )
+        assert {record.status.value for record in history} <= {"SUCCEEDED", "FAILED"}, "none left as planned"
+    assert f"(primary key {key})" in str(check_of(result).description)
     materialized = {
         event.step_materialization_data.materialization.partition
         for event in result.get_asset_materialization_events()
     }
     assert materialized == set(days)
-    assert all(one.target_materialization_data for one in evaluations)
-    history = project.instance.event_log_storage.get_asset_check_execution_history(
-        evaluations[0].asset_check_key, limit=10
-    )
-    assert {record.status.value for record in history} == {"SUCCEEDED", "FAILED"}, "none left as planned"
+    assert all(one.target_materialization_data for one in result.get_asset_check_evaluations())
 
 
 def test_a_check_alone_works_before_the_first_load_and_without_a_secret(
-    project: Project, shipped_yaml: str, monkeypatch: Any
+    project: Project, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY")
-    check = check_of(project.run(project.definitions(shipped_yaml), "customers", checks_only=True))
-    assert check.passed
-    assert "does not exist yet: no load has brought a row" in check.description
+    result = project.run(project.definitions(shipped_yaml), "customers", checks_only=True)
+    assert {one.check_name: one.passed for one in result.get_asset_check_evaluations()} == dict.fromkeys(
+        NAMES, True
+    )
+    assert "does not exist yet: no load has brought a row" in str(check_of(result).description)
+    assert check_of(result, "complete").description == "Nothing was synced yet."
 
 
-def test_a_column_declared_later_is_told_until_it_is_loaded(project: Project, shipped_yaml: str) -> None:
+def test_a_key_that_is_there_twice(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    """A full refresh loads what it gets; nobody merges it."""
+    definitions = project.definitions(shipped_yaml)
+    api.set_faults({"path": "/v1/products", "row": 3, "set_fields": {"id": 1}})
+    result = project.run(definitions, "products")
+    check = check_of(result, "primary_key_unique")
+    assert (check.passed, check.description) == (False, "1 primary key in more than one row: 1.")
+    assert [row["id"] for row in project.query(query_of(check))] == [1, 1]
+    assert not check_of(project.run(definitions, "products", checks_only=True), "primary_key_unique").passed
+
+
+def test_complete_counts_what_the_api_has(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    definitions = project.definitions(shipped_yaml)
+    result = project.run(definitions, "products")
+    assert check_of(result, "complete").description == (
+        "All 40 rows that the API has were fetched; 40 loaded, 0 in quarantine."
+    )
+    less = yaml.safe_load(shipped_yaml)
+    less["attributes"]["rest_api"]["resources"][0]["endpoint"]["paginator"] = {
+        "type": "offset", "limit": 100, "maximum_offset": 100,
+    }  # fmt: skip
+    check = check_of(project.run(project.definitions(yaml.safe_dump(less)), "customers"), "complete")
+    total = len(api.rows("customers"))
+    assert not check.passed
+    assert f"100 of the {total:,} rows that the API has were fetched" in str(check.description)
+
+
+def test_complete_alone_finds_rows_that_went_missing_since(project: Project, shipped_yaml: str) -> None:
+    definitions = project.definitions(shipped_yaml)
+    assert project.run(definitions, "products").success
+    project.execute("DELETE FROM analytics_api.products WHERE id < 4")
+    check = check_of(project.run(definitions, "products", checks_only=True), "complete")
+    assert check.description == "The table has 37 rows, and the latest sync loaded 40."
+    assert not check.passed
+
+
+def test_drift_tells_of_what_is_new_gone_and_different(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    definitions = project.definitions(shipped_yaml)
+    first = check_of(project.run(definitions, "products"), "schema_drift")
+    assert (first.passed, first.severity) == (True, dg.AssetCheckSeverity.WARN)
+    assert "no sync before" in str(first.description)
+    assert check_of(project.run(definitions, "products"), "schema_drift").description == (
+        "No change since the sync before: 7 columns."
+    )
+    api.set_faults(
+        {
+            "path": "/v1/products",
+            "row": None,
+            "set_fields": {"colour": "red"},
+            "drop_fields": ["discontinued_at"],
+        }
+    )
+    check = check_of(project.run(definitions, "products"), "schema_drift")
+    assert not check.passed
+    assert check.description == (
+        "`colour` is new (text); `discontinued_at` is declared and no longer sent. "
+        "Not declared (loaded as dlt finds them): colour."
+    )
+    assert project.query("SELECT DISTINCT colour FROM analytics_api.products") == [{"colour": "red"}]
+    assert check_of(project.run(definitions, "products"), "schema_drift").passed, "told once"
+    changed = project.definitions(
+        shipped_yaml.replace(
+            "category: {data_type: text, nullable: false", "category: {data_type: text, nullable: true"
+        )
+    )
+    alone = check_of(project.run(changed, "products", checks_only=True), "schema_drift")
+    assert "`category` was not nullable and is nullable" in str(alone.description)
+
+
+def test_severity_and_blocking_are_the_users(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    text = asset_of(
+        shipped_yaml, "transactions", checks={"schema_nullability": {"severity": "warn", "blocking": True}}
+    )
+    definitions = project.definitions(text)
+    spoil(api, 4, set_fields={"status": None})
+    result = project.run(definitions, "transactions", DAY)
+    assert check_of(result).severity == dg.AssetCheckSeverity.WARN
+    [asset] = [
+        one
+        for one in definitions.assets or ()
+        if isinstance(one, dg.AssetsDefinition) and "transactions" in str(one.keys)
+    ]
+    assert {one.name: one.blocking for one in asset.check_specs} == {
+        "schema_nullability": True, "primary_key_unique": True, "complete": True, "schema_drift": False,
+    }  # fmt: skip
+
+
+def test_a_not_null_column_declared_later_is_a_load_that_halts(project: Project, shipped_yaml: str) -> None:
+    """All rows would break it: then it is the contract that is wrong, and the table stays as it is."""
     assert project.run(project.definitions(shipped_yaml), "products").success
     declared = shipped_yaml.replace(
         "sku: {data_type: text", "origin: {data_type: text, nullable: false}\n          sku: {data_type: text"
@@ -121,7 +240,10 @@ def test_a_column_declared_later_is_told_until_it_is_loaded(project: Project, sh
     definitions = project.definitions(declared)
     check = check_of(project.run(definitions, "products", checks_only=True))
     assert not check.passed
-    assert "origin declared but not in the table: materialize the asset" in check.description
-    check = check_of(project.run(definitions, "products"))
-    assert not check.passed
-    assert "origin is NULL in 40 of 40 rows" in check.description
+    assert "origin declared but not in the table: materialize the asset" in str(check.description)
+    failure = failure_of(project.run(definitions, "products"))
+    assert str(failure.description).startswith(
+        "products: 40 of 40 rows break the contract, and max_quarantined is 50%: nothing was loaded. "
+        "origin is absent (40 rows, primary key "
+    )
+    assert project.query("SELECT count(*) AS n FROM analytics_api.products") == [{"n": 40}]

@@ -177,7 +177,7 @@ def test_a_key_that_expires_opens_it_and_says_so(
         pytest.param({}, None, None, id="no secret"),
         pytest.param({"status": 404}, None, DEFAULT_KEY, id="no such endpoint"),
         pytest.param({"body": "<html>"}, None, DEFAULT_KEY, id="no JSON"),
-        pytest.param({"set_fields": {"id": None}}, None, DEFAULT_KEY, id="a row that does not fit"),
+        pytest.param({"body": '{"data": [{}], "total": 1}'}, None, DEFAULT_KEY, id="rows that do not fit"),
         pytest.param({}, "build_source", DEFAULT_KEY, id="a bug"),
     ],
 )

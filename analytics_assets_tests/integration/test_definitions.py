@@ -38,10 +38,11 @@ PUBLIC_SURFACE = {
     ],
     "checks": [
         "analytics_api/circuit:closed",
-        "analytics_api/customers:schema_nullability",
-        "analytics_api/events:schema_nullability",
-        "analytics_api/products:schema_nullability",
-        "analytics_api/transactions:schema_nullability",
+        *(
+            f"analytics_api/{resource}:{check}"
+            for resource in ("customers", "events", "products", "transactions")
+            for check in ("complete", "primary_key_unique", "schema_drift", "schema_nullability")
+        ),
     ],
     "jobs": [
         "analytics_api__circuit_open",

@@ -160,7 +160,7 @@ def test_paging_that_goes_round_in_circles_is_stopped(
 def test_rows_that_are_no_objects_are_told(project: Project, api: DemoApi, shipped_yaml: str) -> None:
     api.set_faults({"path": "/v1/events", "body": '{"data": [7], "total": 1}'})
     failure = failure_of(project.run(project.definitions(shipped_yaml), "events"))
-    assert "events: a row of the API is int and no object: check data_selector" in str(failure.description)
+    assert "the row is a whole number and no object (is data_selector right?)" in str(failure.description)
 
 
 def test_the_door_is_also_that_of_oauth2(
@@ -204,11 +204,11 @@ def test_a_database_that_is_open_elsewhere_is_told_in_a_sentence(project: Projec
     assert project.run(definitions, "products").success
 
 
-def test_a_row_without_a_cursor_fails_the_run_and_is_named(
+def test_rows_without_a_cursor_fail_the_run_and_are_named(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
-    api.set_faults({"path": PATH, "requests": [1], "set_fields": {"updated_at": "soon"}})
+    api.set_faults({"path": PATH, "row": None, "set_fields": {"updated_at": "soon"}})
     failure = failure_of(project.run(project.definitions(shipped_yaml), "transactions", DAY))
-    assert "transactions: the cursor `updated_at` is no timestamp in the row with id " in str(
-        failure.description
-    )
+    assert "updated_at is text and no timestamp" in str(failure.description)
+    assert "nothing was loaded" in str(failure.description)
+    assert "such as `xxxx`" in str(failure.description), "the value is masked"

@@ -1,0 +1,227 @@
+"""Rows that break the contract: kept beside the table they are missing from, until they are good.
+
+What belongs here: the quarantine table, what is written to it, and how many are too many. When a row leaves it is
+`settlement.py`. It is loaded in the same load package as the good rows: either both arrive or neither.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dlt
+from dlt.common.schema import Schema
+from dlt.extract.source import DltSource
+
+from analytics_assets.ingestion.contract import Contract
+from analytics_assets.ingestion.errors import TooManyRejectedError
+from analytics_assets.ingestion.validation import Rejected
+from analytics_assets.ingestion.window import Cursor, Window
+
+SUFFIX = "__quarantine"
+KEY_PREFIX = "key__"
+"""Of the columns that hold the primary key of a row in quarantine, as far as it fits."""
+
+_EXAMPLES = 3
+_LONGEST_EXAMPLE = 20
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many rows may break the contract before it is not the rows that are wrong.
+
+    Attributes:
+        count: at most so many; None for no such limit.
+        share: at most this part of the rows of a run, from 0 to 1; None for no such limit.
+    """
+
+    count: int | None = None
+    share: float | None = None
+
+    def is_exceeded(self, rejected: int, rows: int) -> bool:
+        """Whether `rejected` of `rows` are too many."""
+        if self.count is not None and rejected > self.count:
+            return True
+        return self.share is not None and rejected > self.share * rows
+
+    def __str__(self) -> str:
+        return f"{self.count:,}" if self.share is None else f"{self.share * 100:g}%"
+
+
+class Quarantine:
+    """What a sync rejects, and the table that keeps it.
+
+    Args:
+        resource: dlt resource name.
+        table: of the good rows.
+        contract: the declared columns.
+        cursor: of the resource, if any.
+        disposition: dlt's write disposition.
+        windows: of the partitions of this run, by partition key in order of time.
+        limit: how many are too many.
+
+    Attributes:
+        rows_seen: rows held against the contract.
+    """
+
+    def __init__(
+        self,
+        resource: str,
+        table: str,
+        contract: Contract,
+        cursor: Cursor | None,
+        disposition: str,
+        windows: Mapping[str, Window],
+        limit: Limit,
+    ) -> None:
+        self.resource = resource
+        self.good_table = table
+        self.contract = contract
+        self.cursor = cursor
+        self.disposition = disposition
+        self.windows = windows
+        self._starts = [window.start for window in windows.values()]
+        self._limit = limit
+        self.keys = contract.typed_key
+        self._rejected: list[tuple[Rejected, str | None, Window | None]] = []
+        self.rows_seen = 0
+
+    @property
+    def table(self) -> str:
+        """Its table in the warehouse."""
+        return self.good_table + SUFFIX
+
+    @property
+    def count(self) -> int:
+        """Rows rejected."""
+        return len(self._rejected)
+
+    def add(self, rejected: Sequence[Rejected], rows: int) -> None:
+        """Takes what was rejected among `rows` rows. Rows of another window are left to their own partition's run.
+
+        Raises:
+            TooManyRejectedError: there are more than the limit allows, whatever is still to come.
+        """
+        self.rows_seen += rows
+        for one in rejected:
+            value = one.values.get(self.cursor.column) if self.cursor else None
+            if not self.windows:
+                self._rejected.append((one, None, None))
+            elif isinstance(value, (datetime, date)):
+                home = self._home(value)
+                self._rejected += [(one, *home)] if home else []
+            else:
+                keys = list(self.windows)
+                partition = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
+                self._rejected.append((one, partition, self.window))
+        if self._limit.count is not None:
+            self._judge()
+
+    def source(self, schema: str) -> DltSource:
+        """The dlt source of the quarantine table, to be extracted after the good rows.
+
+        Args:
+            schema: name of the schema of the good rows, whose load package it joins.
+        """
+        hints: dict[str, Any] = {
+            "reason": {"data_type": "text", "nullable": False},
+            "column_name": {"data_type": "text"},
+            "value": {"data_type": "text"},
+            "row": {"data_type": "text", "nullable": False},
+            "partition": {"data_type": "text"},
+            "window_start": {"data_type": "timestamp"},
+            "window_end": {"data_type": "timestamp"},
+            "rejected_at": {"data_type": "timestamp", "nullable": False},
+        }
+        for column in self.keys:
+            kept = {
+                name: column.hints[name]
+                for name in ("data_type", "precision", "scale")
+                if name in column.hints
+            }
+            hints[KEY_PREFIX + column.name] = kept
+        resource = dlt.resource(
+            self._rows(), name=self.table, write_disposition="append", columns=hints, max_table_nesting=0
+        )
+        return DltSource(Schema(schema), schema, [resource])
+
+    def _rows(self) -> Iterator[list[dict[str, Any]]]:
+        self._judge()
+        now = datetime.now(UTC)
+        if self._rejected:
+            yield [
+                {
+                    "reason": one.reason,
+                    "column_name": one.faults[0][0],
+                    "value": None if one.faults[0][2] is None else str(one.faults[0][2]),
+                    "row": one.row,
+                    "partition": partition,
+                    "window_start": window.start if window else None,
+                    "window_end": window.end if window else None,
+                    "rejected_at": now,
+                    **{KEY_PREFIX + column.name: one.values.get(column.name) for column in self.keys},
+                }
+                for one, partition, window in self._rejected
+            ]
+
+    @property
+    def window(self) -> Window:
+        """All windows of this run as one."""
+        windows = list(self.windows.values())
+        return Window(windows[0].start, windows[-1].end)
+
+    def _home(self, value: datetime | date) -> tuple[str, Window] | None:
+        """The partition of this run that a cursor falls into; None where it is of another run."""
+        moment = (
+            value if isinstance(value, datetime) else datetime(value.year, value.month, value.day, tzinfo=UTC)
+        )
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        index = bisect_right(self._starts, moment) - 1
+        home = list(self.windows.items())[max(index, 0)]
+        return home if moment in home[1] else None
+
+    def _judge(self) -> None:
+        if not self._limit.is_exceeded(self.count, self.rows_seen):
+            return
+        faults = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.faults)
+        told = "; ".join(
+            self._example(column, why, count) for (column, why), count in faults.most_common(_EXAMPLES)
+        )
+        raise TooManyRejectedError(
+            f"{self.resource}: {self.count:,} of {self.rows_seen:,} rows break the contract, and max_quarantined is "
+            f"{self._limit}: nothing was loaded. {told}. Have the API mend them, declare what they are, or raise "
+            f"assets.{self.resource}.max_quarantined"
+        )
+
+    def _example(self, column: str | None, why: str, count: int) -> str:
+        alike = [
+            (one, value)
+            for one, *_ in self._rejected
+            for c, w, value in one.faults
+            if (c, w) == (column, why)
+        ]
+        keys = [
+            ", ".join(str(one.values[key.name]) for key in self.keys)
+            for one, _ in alike[:_EXAMPLES]
+            if self.keys and all(one.values.get(key.name) is not None for key in self.keys)
+        ]
+        value = alike[0][1]
+        is_key = column in self.contract.primary_key
+        shown = "" if value is None else f", such as `{_shortened(value) if is_key else _masked(value)}`"
+        where = f", primary key {'; '.join(keys)}" if keys else ""
+        return f"{column or ''} {why} ({count:,} {'row' if count == 1 else 'rows'}{shown}{where})".strip()
+
+
+def _shortened(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST_EXAMPLE else text[:_LONGEST_EXAMPLE] + "…"
+
+
+def _masked(value: Any) -> str:
+    """The shape of a value, without what it says: it may be a customer's."""
+    return re.sub(r"[^\W\d_]", "x", re.sub(r"\d", "9", _shortened(value)))
