@@ -158,7 +158,7 @@ class Quarantine:
                 {
                     "reason": one.reason,
                     "column_name": one.faults[0][0],
-                    "value": None if one.faults[0][2] is None else str(one.faults[0][2]),
+                    "value": _as_text(one.faults[0][2]),
                     "row": one.row,
                     "partition": partition,
                     "window_start": window.start if window else None,
@@ -215,6 +215,11 @@ class Quarantine:
         shown = "" if value is None else f", such as `{_shortened(value) if is_key else _masked(value)}`"
         where = f", primary key {'; '.join(keys)}" if keys else ""
         return f"{column or ''} {why} ({count:,} {'row' if count == 1 else 'rows'}{shown}{where})".strip()
+
+
+def _as_text(value: Any) -> str | None:
+    """A value to be looked at: text as it is, but for what no warehouse can store."""
+    return None if value is None else str(value).encode(errors="backslashreplace").decode()
 
 
 def _shortened(value: Any) -> str:

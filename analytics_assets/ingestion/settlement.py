@@ -1,7 +1,7 @@
 """After a load: what it says of a row replaces what earlier loads said, in the table and in quarantine.
 
-What belongs here: which rows leave. A row that has become good leaves the quarantine, one that has become bad leaves the
-table, and what was read anew as a whole, a window or all there is, replaces what was in quarantine of it.
+What belongs here: which rows leave. A row that has become good leaves the quarantine, one that has become bad leaves
+the table, and what was read anew as a whole, a window or all there is, replaces what was in quarantine of it.
 """
 
 from __future__ import annotations

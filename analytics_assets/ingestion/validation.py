@@ -97,6 +97,7 @@ class Validator:
         }
         self._schema = pa.schema(list(fields.values()))
         self._fitters = {name: Fitter(_hints(one), fields[name].type) for name, one in typed.items()}
+        self._json = [name for name, one in typed.items() if one.hints["data_type"] == "json"]
         self._loose = {column.name for column in contract.columns if column.name not in typed} | set(kept)
         self._required = dict.fromkeys(contract.not_null, "") | dict(required or {})
         names = [*self._fitters, *self._loose]
@@ -176,10 +177,20 @@ class Validator:
         table = table.cast(self._schema) if table.schema != self._schema else table
         if not as_rows:
             return Batch(table, rejected)
-        declared = table.to_pylist()
+        declared = self._for_normalizer(table)
         return Batch(
             [{**self._rest(row, ""), **own} for row, own in zip(objects, declared, strict=True)], rejected
         )
+
+    def _for_normalizer(self, table: pa.Table) -> list[Row]:
+        """The declared columns as rows, which dlt's normalizer makes the same of."""
+        rows: list[Row] = table.to_pylist()
+        for name in self._json:
+            for row in rows:
+                # It reads JSON columns given as text, and writes text that it has read as it is.
+                if row[name] is not None and row[name][0] not in "[{":
+                    row[name] = as_json(row[name])
+        return rows
 
     def _nullable(self) -> pa.Schema:
         """The schema before bad rows are out of it."""

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,12 @@ _FLOAT_DIGITS = 15
 """Decimal digits that a JSON number keeps on its way through a binary float (IEEE 754, `DBL_DIG`)."""
 
 _COARSE = {"s": "second", "ms": "millisecond"}
+
+_FIRST, _LAST = (
+    (one - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    for one in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC))
+)
+"""The moments there are, in microseconds since 1970: what Python and the warehouses know as years 1 to 9999."""
 
 _LONGEST_WHOLE, _LONGEST_NUMBER = 40, 400
 """Characters of a number that is worth reading: Python refuses to read the longest ones at all."""
@@ -112,6 +118,9 @@ class Fitter:
             moments = texts.cast(pa.timestamp(unit, "UTC"))
         except pa.ArrowInvalid:
             moments = texts.cast(pa.timestamp(unit)).cast(pa.timestamp(unit, "UTC"))
+        bounds = pc.min_max(moments.cast(pa.int64())).as_py()
+        if unit == "us" and not _FIRST <= bounds["min"] <= bounds["max"] <= _LAST:
+            raise pa.ArrowInvalid("its zone has moved it out of the years there are")
         if self.arrow_type.unit in ("s", "ms"):
             moments = pc.floor_temporal(moments, unit=_COARSE[self.arrow_type.unit])
         return moments.cast(self.arrow_type)

@@ -171,12 +171,11 @@ class Table:
             *values,
         )
         all_of_them = f"SELECT {keys} FROM {self.name} {twice}"  # noqa: S608
+        shown = f"SELECT * FROM {self.name} WHERE ({keys}) IN ({all_of_them}) ORDER BY {keys}"  # noqa: S608
         return DuplicateReport(
             keys=len(found),
             example_keys=tuple((", ".join(map(str, key)), int(times)) for *key, times in found[:_EXAMPLES]),
-            query=f"SELECT * FROM {self.name} WHERE ({keys}) IN ({all_of_them}) ORDER BY {keys}"
-            if found
-            else None,
+            query=shown if found else None,
         )
 
     def _example_keys(self, column: str, where: str, values: Sequence[Any]) -> list[str]:

@@ -1,0 +1,319 @@
+"""Rows in are rows in the table and rows in quarantine, whatever an API sends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+
+from analytics_assets_tests.answering import Asked, answering
+from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of
+from analytics_assets_tests.unit.test_values import DOES_NOT_FIT, FITS, HUGE, JSON
+
+COLUMNS: dict[str, Any] = {
+    "id": {"data_type": "bigint", "nullable": False},
+    "name": {"data_type": "text", "nullable": False},
+    "amount": {"data_type": "decimal", "precision": 18, "scale": 2},
+    "ratio": {"data_type": "double"},
+    "is_new": {"data_type": "bool"},
+    "at": {"data_type": "timestamp"},
+    "day": {"data_type": "date"},
+    "hour": {"data_type": "time"},
+    "blob": {"data_type": "binary"},
+    "address__city": {"data_type": "text"},
+    "more": {"data_type": "json"},
+}
+WHOLE = {
+    "id": 1, "name": "Ada", "amount": "19.99", "ratio": 0.1, "is_new": True, "at": "2026-01-05T00:00:00.5Z",
+    "day": "2026-01-05", "hour": "12:34:56", "blob": "aGVsbG8=", "address": {"city": "Zürich"},
+    "more": {"b": [1, None, "ü"]},
+}  # fmt: skip
+
+
+class Api:
+    """An API of one list, which a test changes."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def reply(self, asked: Asked) -> Any:
+        offset, limit = int(asked.params["offset"]), int(asked.params["limit"])
+        return {"data": self.rows[offset : offset + limit], "total": len(self.rows)}
+
+
+@pytest.fixture
+def lists() -> Iterator[tuple[Api, str]]:
+    api = Api()
+    with answering(api.reply) as url:
+        yield api, url
+
+
+def defs(url: str, *, asset: dict[str, Any] | None = None, **resource: Any) -> str:
+    resource = {
+        "name": "things",
+        "primary_key": "id",
+        "write_disposition": "merge",
+        "endpoint": {
+            "path": "/things",
+            "data_selector": "data",
+            "paginator": {"type": "offset", "limit": 100},
+        },
+        "columns": COLUMNS,
+        **resource,
+    }
+    attributes = {
+        "name": "api",
+        "rest_api": {"client": {"base_url": url}, "resources": [resource]},
+        "assets": {"things": {"max_quarantined": "100%", **(asset or {})}},
+    }
+    return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
+
+
+def sync(project: Project, text: str) -> Any:
+    return project.run(project.definitions(text), "things", source="api")
+
+
+def count(project: Project, table: str) -> int:
+    tables = {row["name"] for row in project.query("SELECT table_name AS name FROM duckdb_tables()")}
+    return int(project.query(f"SELECT count(*) AS n FROM api.{table}")[0]["n"]) if table in tables else 0
+
+
+def test_each_oddity_of_each_type_ends_in_the_table_or_in_quarantine(
+    project: Project, lists: tuple[Api, str]
+) -> None:
+    """All in one load: the good rows of a page are not held up by the bad ones."""
+    api, url = lists
+    names = {"text": "name", "bigint": "id", "double": "ratio", "bool": "is_new", "decimal(18, 2)": "amount",
+             "timestamp": "at", "date": "day", "time": "hour", "binary": "blob", "json": "more"}  # fmt: skip
+    numbers = itertools.count(1000)
+    good: list[Any] = []
+    bad: list[Any] = []
+    for values, rows in ((FITS, good), (DOES_NOT_FIT, bad)):
+        for kind, value, _ in values:
+            if kind in names and value not in (math.inf, -math.inf) and value == value:  # noqa: PLR0124  NaN
+                rows.append({**WHOLE, "id": next(numbers), names[kind]: value})
+    bad += [{**WHOLE, "id": None}, {name: value for name, value in WHOLE.items() if name != "id"}]
+    bad += [{**WHOLE, "id": next(numbers), "name": None}, "no object", None, 5, [1]]
+    api.rows = [*good, *bad]
+    result = sync(project, defs(url))
+    assert result.success
+    check = check_of(result)
+    assert str(check.description).startswith(f"{len(bad)} rows in quarantine: ")
+    kept = project.query("SELECT * FROM api.things__quarantine")
+    assert len(kept) == len(bad)
+    assert sorted(json.dumps(json.loads(row["row"])) for row in kept) == sorted(
+        json.dumps(row) for row in bad
+    )
+    assert count(project, "things") == len(
+        {row["id"] if isinstance(row["id"], int) else int(row["id"]) for row in good}
+    )
+    assert check_of(result, "complete").passed
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=JSON.map(lambda value: {"anything": value}) | JSON, others=JSON)
+def test_nothing_an_api_sends_kills_a_load(
+    project: Project, lists: tuple[Api, str], data: Any, others: Any
+) -> None:
+    api, url = lists
+    odd = [data, {**WHOLE, "id": 2, "amount": data}, {**WHOLE, "id": 3, "more": data, "extra": others}]
+    odd += [{**WHOLE, "id": 4, **(others if isinstance(others, dict) else {"name": others})}]
+    api.rows = [{**WHOLE, "id": 1}, *odd]
+    result = sync(project, defs(url, write_disposition="replace"))
+    assert result.success
+    assert count(project, "things") + count(project, "things__quarantine") == len(api.rows)
+
+
+VALUES: list[tuple[str, Any]] = [
+    ("name", "☕ 𝄞"), ("name", ""), ("name", 17), ("name", HUGE), ("amount", None), ("amount", 7), ("amount", 19.99),
+    ("ratio", 3), ("ratio", 1e300), ("is_new", "true"), ("at", "2026-01-05T01:00:00+02:00"), ("at", "2026-01-05"),
+    ("at", 1767225600), ("day", "2026-01-05T00:00:00Z"), ("hour", "00:00"), ("address", {}), ("address", None),
+    ("more", []), ("more", "text"), ("more", 5), ("more", {"n": {"m": [True]}}),
+]  # fmt: skip
+VALID = [{**WHOLE, "id": number, column: value} for number, (column, value) in enumerate(VALUES)]
+
+
+def test_both_lanes_give_the_same_table(project: Project, lists: tuple[Api, str]) -> None:
+    """One more field, which nobody declared, sends the same rows through dlt's normalizer."""
+    api, url = lists
+    tables = []
+    for extra in ({}, {"extra": "x"}):
+        api.rows = [{**row, **extra} for row in VALID]
+        assert sync(project, defs(url, write_disposition="replace")).success
+        names = ", ".join(f'"{name}"' for name in COLUMNS)
+        tables.append(project.query(f"SELECT {names} FROM api.things ORDER BY id"))
+        described = project.query("DESCRIBE api.things")
+    assert tables[0] == tables[1]
+    assert [row["name"] for row in tables[0]][:3] == ["☕ 𝄞", "", "17"]
+    types = {row["column_name"]: row["column_type"] for row in described}
+    assert (types["amount"], types["at"], types["more"]) == (
+        "DECIMAL(18,2)",
+        "TIMESTAMP WITH TIME ZONE",
+        "JSON",
+    )
+
+
+def test_both_lanes_meet_on_one_table(project: Project, lists: tuple[Api, str]) -> None:
+    """Loaded first without a declaration, then with one, then with more to it than is declared."""
+    api, url = lists
+    api.rows = [{"id": 1, "name": "Ada", "ratio": 0.5}, {"id": 2, "name": "Bo", "ratio": 1.5}]
+    assert sync(project, defs(url, columns={})).success
+    declared = {name: COLUMNS[name] for name in ("id", "name", "ratio", "day")}
+    api.rows = [{"id": 2, "name": "Bo", "ratio": 2.5, "day": "2026-01-05"}, {"id": 3, "name": "Cy"}]
+    assert sync(project, defs(url, columns=declared)).success
+    api.rows = [{"id": 3, "name": "Cy", "ratio": 3.5, "tags": [{"t": 1}]}, {"id": 4, "name": "Di"}]
+    assert sync(project, defs(url, columns=declared)).success
+    assert project.query("SELECT id, ratio, day::VARCHAR AS day FROM api.things ORDER BY id") == [
+        {"id": 1, "ratio": 0.5, "day": None},
+        {"id": 2, "ratio": 2.5, "day": "2026-01-05"},
+        {"id": 3, "ratio": 3.5, "day": None},
+        {"id": 4, "ratio": None, "day": None},
+    ]
+    assert count(project, "things__tags") == 1
+
+
+def test_a_row_is_in_the_table_or_in_quarantine_and_follows_what_it_becomes(
+    project: Project, lists: tuple[Api, str]
+) -> None:
+    api, url = lists
+    incremental = {"cursor_path": "at", "start_param": "since", "end_param": "until"}
+    endpoint = {
+        "path": "/things",
+        "data_selector": "data",
+        "paginator": {"type": "offset", "limit": 100},
+        "incremental": incremental,
+    }
+    text = defs(url, endpoint=endpoint)
+    api.rows = [{**WHOLE, "id": 1}, {**WHOLE, "id": 2, "name": None}]
+    assert sync(project, text).success
+    assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1)
+    assert sync(project, text).success
+    assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1), (
+        "the same row once more"
+    )
+    api.rows = [{**WHOLE, "id": 1, "name": None}, {**WHOLE, "id": 2}]
+    assert sync(project, text).success
+    assert [row["id"] for row in project.query("SELECT id FROM api.things")] == [2]
+    assert [row["key__id"] for row in project.query("SELECT key__id FROM api.things__quarantine")] == [1]
+
+
+def test_re_materialising_a_window_replaces_its_quarantine(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    definitions = project.definitions(shipped_yaml)
+    days = ("2026-01-05", "2026-01-06")
+    for day, row in zip(days, (4, 7), strict=True):
+        api.set_faults(
+            {"path": "/v1/transactions", "requests": [1], "row": row, "set_fields": {"quantity": "many"}}
+        )
+        assert project.run(definitions, "transactions", day).success
+    query = "SELECT partition, reason FROM analytics_api.transactions__quarantine ORDER BY 1"
+    why = "quantity is text and no bigint"
+    assert project.query(query) == [{"partition": day, "reason": why} for day in days]
+    api.set_faults()
+    assert project.run(definitions, "transactions", days[0]).success
+    assert project.query(query) == [{"partition": days[1], "reason": why}], "the other window's stays"
+    assert project.run(definitions, "transactions", *days).success
+    assert project.query(query) == []
+
+
+@pytest.mark.parametrize("limit", [2, "3%"])
+def test_too_many_bad_rows_halt_the_load_before_anything_is_written(
+    project: Project, lists: tuple[Api, str], limit: int | str
+) -> None:
+    api, url = lists
+    text = defs(url, asset={"max_quarantined": limit})
+    api.rows = [{**WHOLE, "id": number} for number in range(100)]
+    assert sync(project, text).success
+    for number in (3, 5, 7, 9):
+        api.rows[number] = {**WHOLE, "id": number, "name": "new", "amount": "12,50 $"}
+    failure = failure_of(sync(project, text))
+    assert failure.description == (
+        f"things: 4 of 100 rows break the contract, and max_quarantined is {limit}: nothing was loaded. "
+        "amount is text and no decimal(18, 2) (4 rows, such as `99,99 $`, primary key 3; 5; 7). Have the API mend them, "
+        "declare what they are, or raise assets.things.max_quarantined"
+    )
+    assert project.query("SELECT count(*) AS n FROM api.things WHERE name = 'Ada'") == [{"n": 100}]
+    assert count(project, "things__quarantine") == 0
+    del api.rows[3], api.rows[4]
+    assert sync(project, text).success
+
+
+@pytest.mark.parametrize("mode", ["evolve", "discard_value", "discard_row", "freeze"])
+def test_a_field_that_is_not_declared(project: Project, lists: tuple[Api, str], mode: str) -> None:
+    api, url = lists
+    text = defs(url, schema_contract={"columns": mode})
+    api.rows = [{**WHOLE, "id": 1}]
+    assert sync(project, text).success
+    api.rows = [
+        {**WHOLE, "id": 1},
+        {**WHOLE, "id": 2, "vip": True, "address": {"city": "Bern", "zip": "3000"}},
+    ]
+    result = sync(project, text)
+    if mode == "freeze":
+        assert str(failure_of(result).description).startswith(
+            "things: the API sends a field `address__zip` that is not declared, and schema_contract is freeze: nothing was"
+        )
+        return
+    check = check_of(result, "schema_drift")
+    assert not check.passed
+    columns = {row["column_name"] for row in project.query("DESCRIBE api.things")}
+    assert ({"vip", "address__zip"} <= columns) == (mode == "evolve")
+    assert "vip" in str(check.description)
+    assert "address__zip" in str(check.description)
+    ids = [row["id"] for row in project.query("SELECT id FROM api.things ORDER BY id")]
+    assert ids == ([1] if mode == "discard_row" else [1, 2])
+    assert check_of(sync(project, text), "schema_drift").passed, "told once"
+
+
+def test_a_changed_type_is_told_with_the_way_out(project: Project, lists: tuple[Api, str]) -> None:
+    api, url = lists
+    api.rows = [WHOLE]
+    assert sync(project, defs(url)).success
+    finer = defs(url, columns={**COLUMNS, "amount": {"data_type": "decimal", "precision": 18, "scale": 4}})
+    failure = failure_of(sync(project, finer))
+    assert "`amount` is decimal(18, 2) there and decimal(18, 4) here" in str(failure.description)
+    way_out = str(failure.description).partition("run `")[2].partition("`")[0]
+    project.execute(way_out)
+    assert sync(project, finer).success
+    types = {row["column_name"]: row["column_type"] for row in project.query("DESCRIBE api.things")}
+    assert types["amount"] == "DECIMAL(18,4)"
+
+
+def test_a_column_added_to_the_contract_of_a_table_that_has_rows(
+    project: Project, lists: tuple[Api, str]
+) -> None:
+    api, url = lists
+    api.rows = [WHOLE]
+    assert sync(project, defs(url)).success
+    api.rows = [{**WHOLE, "id": 2, "score": 5}]
+    assert sync(
+        project, defs(url, columns={**COLUMNS, "score": {"data_type": "bigint", "nullable": False}})
+    ).success
+    assert project.query("SELECT id, score FROM api.things ORDER BY id") == [
+        {"id": 1, "score": None},
+        {"id": 2, "score": 5},
+    ]
+
+
+def test_child_tables_are_assets_downstream(project: Project, lists: tuple[Api, str]) -> None:
+    api, url = lists
+    definitions = project.definitions(defs(url, asset={"child_tables": ["lines"]}))
+    api.rows = [{**WHOLE, "id": number, "lines": [{"n": 1}, {"n": 2}]} for number in (1, 2)]
+    result = project.run(definitions, "things", source="api")
+    children = {
+        event.step_materialization_data.materialization.asset_key.to_user_string(): event.step_materialization_data
+        for event in result.get_asset_materialization_events()
+    }
+    assert children["api/things__lines"].materialization.metadata["dagster/row_count"].value == 4
+    node = definitions.resolve_asset_graph().get(children["api/things__lines"].materialization.asset_key)
+    assert {key.to_user_string() for key in node.parent_keys} == {"api/things"}
+    api.rows[0]["name"] = None
+    assert project.run(definitions, "things", source="api").success
+    assert (count(project, "things"), count(project, "things__lines")) == (1, 2), "its children leave with it"
