@@ -40,8 +40,8 @@ browser: $(STAMP) ## run the tests in a real browser (needs Debian's chromium an
 	@command -v chromedriver > /dev/null || { echo "No chromedriver: apt-get install chromium chromium-driver"; exit 1; }
 	@$(BIN)/python -m pytest -o addopts=-q analytics_assets_tests/e2e/browser
 
-bench: $(STAMP) ## measure how fast pages are fetched
-	@$(BIN)/python benchmarks/fetch.py
+bench: $(STAMP) ## measure this project beside dlt and a script by hand (benchmarks/sync.py --help)
+	@$(BIN)/python benchmarks/sync.py
 
 check: $(STAMP) ## lint, types, and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -93,6 +93,11 @@ class Sweep(Rider, ABC):
 
     Pages are asked for ahead, and judged in order. The totals of the pages may be judged out of order only as
     far as their times tell: an answer that was complete before another was asked for is the older one.
+
+    Attributes:
+        endpoint: whose pages they are.
+        finished: whether the last page has been read.
+        reads_to_the_end: False where dlt may want no more before there is none, as with `row_order`.
     """
 
     def __init__(
@@ -107,6 +112,7 @@ class Sweep(Rider, ABC):
         self._overlaps = overlap
         self._number = Place(paginator.param_name, paginator.param_body_path)
         self._pages: Iterator[tuple[Page, list[Row]]] | None = None
+        self.reads_to_the_end = True
         self._totals: list[tuple[float, int]] = []  # (received, total), each larger than those before it
         self.endpoint = ""
         self.finished = False

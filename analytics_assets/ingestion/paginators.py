@@ -61,21 +61,30 @@ class SweepPaginator(BasePaginator):
         reader: reads the answers.
         primary_key: fields of a row that tell it from all others; empty where it is not known.
         overlap: whether offset pages overlap by a row.
+        reads_to_the_end: whether dlt wants all pages there are.
     """
 
     def __init__(
-        self, paginator: RangePaginator, reader: Reader, primary_key: Sequence[str], *, overlap: bool
+        self,
+        paginator: RangePaginator,
+        reader: Reader,
+        primary_key: Sequence[str],
+        *,
+        overlap: bool,
+        reads_to_the_end: bool = True,
     ) -> None:
         super().__init__()
         self._paginator = paginator
         self._reader = reader
         self._primary_key = tuple(primary_key)
         self._overlap = overlap
+        self._reads_to_the_end = reads_to_the_end
 
     def init_request(self, request: Request) -> None:  # noqa: D102  dlt's
         self._has_next_page = True
         kind = OffsetSweep if isinstance(self._paginator, OffsetPaginator) else PageNumberSweep
         sweep = kind(self._paginator, self._reader, self._primary_key, overlap=self._overlap)
+        sweep.reads_to_the_end = self._reads_to_the_end
         sweep.ride(request)
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002, D102  dlt's

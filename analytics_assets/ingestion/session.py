@@ -107,6 +107,8 @@ class ApiSession(Session):
         self._block = ExitStack()
         self._block.enter_context(secrets.out_of_logs())
         self._threads = ThreadPoolExecutor(self._max_in_flight, thread_name_prefix=f"{resource}-page")
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{resource}-virtual-page")
+        self._next: dict[Sweep, Future[VirtualPage]] = {}
         self._transport = Transport(resource, gate, breaker, secrets, telemetry, sleep)
         self.mount("http://", self._transport)
         self.mount("https://", self._transport)
@@ -122,6 +124,7 @@ class ApiSession(Session):
         """Ends the threads, with what they were asked for ahead; requests in flight are let finish."""
         self._transport.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._ahead.shutdown(wait=True, cancel_futures=True)
         self._block.close()  # not before: a request in flight still logs
         super().close()
 
@@ -174,11 +177,17 @@ class ApiSession(Session):
         return SyncHalted(self._resource, endpoint_of(request), None, 1, reason)
 
     def _virtual_page(self, request: PreparedRequest, sweep: Sweep, kwargs: dict[str, Any]) -> VirtualPage:
-        """The next rows of a sweep, as many as make a virtual page."""
+        """The next rows of a sweep, as many as make a virtual page; the one after it is read meanwhile."""
         if _has_hooks(request) or not isinstance(sweep.auth, _PLAIN_AUTHS):
-            ask, in_flight = self._ask_by_the_book(sweep, kwargs), 1
-        else:
-            ask, in_flight = self._ask_ahead(request, sweep, kwargs), self._max_in_flight
+            return self._assemble(request, sweep, self._ask_by_the_book(sweep, kwargs), 1)
+        begun = self._next.pop(sweep, None)
+        ask = self._ask_ahead(request, sweep, kwargs)
+        page = begun.result() if begun else self._assemble(request, sweep, ask, self._max_in_flight)
+        if page.has_more and sweep.reads_to_the_end:
+            self._next[sweep] = self._ahead.submit(self._assemble, request, sweep, ask, self._max_in_flight)
+        return page
+
+    def _assemble(self, request: PreparedRequest, sweep: Sweep, ask: Ask, in_flight: int) -> VirtualPage:
         rows: list[Row] = []
         size = 0
         until = time.monotonic() + _VIRTUAL_SECONDS

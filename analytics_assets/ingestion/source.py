@@ -238,6 +238,7 @@ def _page_through_session(config: SyncConfig, resource: dict[str, Any], client: 
         reader,
         (key,) if isinstance(key, str) else tuple(key),
         overlap=config.requests.page_overlap,
+        reads_to_the_end=not (endpoint.get("incremental") or {}).get("row_order"),
     )
     endpoint["data_selector"] = "$"  # of what the session answers with: the rows
 

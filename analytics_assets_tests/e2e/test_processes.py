@@ -77,7 +77,10 @@ def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
         alone = ui.launch([], [NULLABILITY])
         assert ui.wait_for("end of the check", lambda: ui.run_status(alone)) == "SUCCESS"
         latest = ui.ask(CHECK, key=KEY)["assetCheckExecutions"][0]["evaluation"]
-        assert latest["description"] == f"No NULL where none is allowed, in {len(expected)} rows."
+        assert (
+            latest["description"]
+            == f"No NULL where none is allowed, in {len(expected)} rows; none in quarantine."
+        )
         history = ui.ask(CHECK, key=KEY)["assetCheckExecutions"]
         assert {one["status"] for one in history} == {"SUCCEEDED"}
         assert {one["evaluation"]["partition"] for one in history} == {None, "2026-01-05", *days}
@@ -99,7 +102,7 @@ def test_the_demo_prints_what_arrived(home: Home) -> None:
         )
         assert "data/analytics.duckdb" in process.stdout
         assert process.stderr == ""
-        rows = re.findall(r"✓ analytics_api/(\w+)\s+([\d,]+)\s+(\S+)\s+1 of 1", process.stdout)
+        rows = re.findall(r"✓ analytics_api/(\w+)\s+([\d,]+)\s+(\S+)\s+4 of 4", process.stdout)
         assert [row[0] for row in rows] == ["customers", "products", "transactions", "events"]
         assert [row[2] for row in rows] == ["-", "-", "7", "-"]
         tables.append(rows)

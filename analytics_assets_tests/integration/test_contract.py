@@ -236,8 +236,8 @@ def test_too_many_bad_rows_halt_the_load_before_anything_is_written(
     failure = failure_of(sync(project, text))
     assert failure.description == (
         f"things: 4 of 100 rows break the contract, and max_quarantined is {limit}: nothing was loaded. "
-        "amount is text and no decimal(18, 2) (4 rows, such as `99,99 $`, primary key 3; 5; 7). Have the API mend them, "
-        "declare what they are, or raise assets.things.max_quarantined"
+        "amount is text and no decimal(18, 2) (4 rows, such as `99,99 $`, primary key 3; 5; 7). Have the API "
+        "mend them, declare what they are, or raise assets.things.max_quarantined"
     )
     assert project.query("SELECT count(*) AS n FROM api.things WHERE name = 'Ada'") == [{"n": 100}]
     assert count(project, "things__quarantine") == 0
@@ -258,7 +258,7 @@ def test_a_field_that_is_not_declared(project: Project, lists: tuple[Api, str], 
     result = sync(project, text)
     if mode == "freeze":
         assert str(failure_of(result).description).startswith(
-            "things: the API sends a field `address__zip` that is not declared, and schema_contract is freeze: nothing was"
+            "things: the API sends a field `address__zip` that is not declared, and schema_contract is freeze: nothing "
         )
         return
     check = check_of(result, "schema_drift")

@@ -35,6 +35,7 @@ PUBLIC_SURFACE = {
         "analytics_api/api/products",
         "analytics_api/api/transactions",
         "analytics_api/circuit",
+        "analytics_api/events__items",
     ],
     "checks": [
         "analytics_api/circuit:closed",

@@ -1,0 +1,183 @@
+"""The API that every way is measured against: its rows, and a server of them that costs next to nothing.
+
+The server shares two cores with what is measured, so what it spends per row is noise in every number: rows differ
+in `id` and repeat otherwise, and a page is one format string with its ids put in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from multiprocessing import get_context
+from typing import Any, cast
+
+import uvloop
+
+PATH, PAGE = "/rows", 100
+SECRET = "a-secret-that-is-looked-for-in-every-body"  # noqa: S105  of these benchmarks alone
+VARIANTS = 6_000
+"""Rows that differ in more than `id`, before they repeat."""
+
+COLUMNS = {
+    "id": "BIGINT",
+    "customer_id": "BIGINT",
+    "product_id": "BIGINT",
+    "quantity": "BIGINT",
+    "transaction_amount": "DECIMAL(18,2)",
+    "refunded_amount": "DECIMAL(18,2)",
+    "currency": "VARCHAR",
+    "status": "VARCHAR",
+    "note": "VARCHAR",
+    "created_at": "TIMESTAMP WITH TIME ZONE",
+    "updated_at": "TIMESTAMP WITH TIME ZONE",
+}
+"""What a row is in the warehouse."""
+
+
+def row(number: int, day: str = "2026-01-05") -> dict[str, Any]:
+    """The row at a place of the API.
+
+    Args:
+        number: its place, from 0, and its `id`.
+        day: when it was updated last.
+    """
+    variant = number % VARIANTS
+    return {
+        "id": number,
+        "customer_id": variant % 997,
+        "product_id": variant % 41,
+        "quantity": variant % 5 + 1,
+        "transaction_amount": f"{variant % 2000}.{variant % 100:02d}",
+        "refunded_amount": "1.50" if variant % 50 == 7 else None,
+        "currency": ("EUR", "USD", "JPY")[variant % 3],
+        "status": "settled",
+        "note": "call before delivery" if variant % 4 == 0 else None,
+        "created_at": "2026-01-05T00:00:00Z",
+        "updated_at": f"{day}T{timedelta(hours=12, seconds=variant, microseconds=variant % 7)}Z",
+    }
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the API has.
+
+    Attributes:
+        count: how many rows.
+        stride: from one `id` to the next.
+        day: when they were updated last.
+    """
+
+    count: int
+    stride: int = 1
+    day: str = "2026-01-05"
+
+    def page(self, offset: int, limit: int) -> bytes:
+        """The body of the page at any offset."""
+        end = min(offset + limit, self.count)
+        first = min(offset, end)
+        ids = range(first * self.stride, end * self.stride, self.stride)
+        rows = _template(first % VARIANTS, end - first, self.day) % tuple(ids)
+        return b'{"data":[' + rows + b'],"total":%d}' % self.count
+
+    def changed(self) -> Rows:
+        """One in a hundred, updated a month later."""
+        return Rows(self.count // 100, stride=self.stride * 100, day="2026-02-05")
+
+
+@lru_cache
+def _variants(day: str) -> list[bytes]:
+    """Each row as JSON, with a place for its `id`."""
+    rendered = (json.dumps(row(number, day), separators=(",", ":")) for number in range(VARIANTS))
+    return [b'{"id":%d' + one[one.index(",") :].encode() for one in rendered]
+
+
+@lru_cache(maxsize=VARIANTS)
+def _template(variant: int, length: int, day: str) -> bytes:
+    """A page of rows with places for their ids; a sweep comes by the same ones again and again."""
+    variants = _variants(day)
+    return b",".join(variants[number % VARIANTS] for number in range(variant, variant + length))
+
+
+class _Connection(asyncio.Protocol):
+    """One connection. Without streams and tasks a request costs half."""
+
+    requests = 0  # of all connections
+
+    def __init__(self, rows: Rows, latency: float) -> None:
+        self._rows = rows
+        self._latency = latency
+        self._begun = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        *heads, self._begun = (self._begun + data).split(b"\r\n\r\n")
+        for head in heads:
+            answer = self._answer(head.split(b" ", 2)[1])
+            if self._latency:
+                asyncio.get_running_loop().call_later(self._latency, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
+
+    def _answer(self, target: bytes) -> bytes:
+        path, _, query = target.partition(b"?")
+        if path == b"/_requests":
+            body = b"%d" % _Connection.requests
+        else:
+            _Connection.requests += 1
+            asked = dict(part.split(b"=") for part in query.split(b"&"))
+            body = self._rows.page(int(asked[b"offset"]), int(asked[b"limit"]))
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        return head % len(body) + body
+
+
+def _serve(listener: socket.socket, rows: Rows, latency: float) -> None:
+    async def run() -> None:
+        def connection() -> _Connection:
+            return _Connection(rows, latency)
+
+        server = await asyncio.get_running_loop().create_server(connection, sock=listener)
+        await server.serve_forever()
+
+    _variants(rows.day)
+    uvloop.run(run())
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running server."""
+
+    url: str
+
+    def requests(self) -> int:
+        """Pages it was asked for so far."""
+        with urllib.request.urlopen(f"{self.url}/_requests", timeout=60) as answer:  # noqa: S310  ours
+            return int(answer.read())
+
+
+@contextmanager
+def serving(rows: Rows, latency: float = 0) -> Iterator[Api]:
+    """The API in another process, ready to answer.
+
+    Args:
+        rows: what it has.
+        latency: seconds before each answer.
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        process = get_context("spawn").Process(target=_serve, args=(listener, rows, latency), daemon=True)
+        process.start()
+        api = Api(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        try:
+            api.requests()
+            yield api
+        finally:
+            process.terminate()
+            process.join()

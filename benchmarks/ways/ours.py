@@ -1,0 +1,37 @@
+"""The way of this project: one resource as its asset syncs it, without Dagster, whose cost is per run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from api import SECRET
+
+from analytics_assets.config import RequestsConfig, SyncConfig
+from analytics_assets.ingestion.breaker import Breaker, LocalLog
+from analytics_assets.ingestion.circuit import Policy
+from analytics_assets.ingestion.gate import gate_of
+from analytics_assets.ingestion.pipeline import loader_file_format, open_pipeline
+from analytics_assets.ingestion.session import ApiSession
+from analytics_assets.ingestion.source import build_source, describe, read_secrets
+from analytics_assets.ingestion.telemetry import Telemetry
+from ways.config import DECLARED, SOURCE, TABLE, rest_api
+
+
+def sync(url: str, database: Path, in_flight: int) -> None:
+    """What `_load` of orchestration/assets.py does, from the config on."""
+    os.environ[f"SOURCES__{SOURCE.upper()}__API_KEY"] = SECRET
+    os.environ["DESTINATION__DUCKDB__CREDENTIALS"] = str(database)
+    config = SyncConfig(
+        name=SOURCE,
+        rest_api=rest_api(url, columns=DECLARED),
+        requests=RequestsConfig(max_in_flight=in_flight),
+    )
+    resource = describe(config)[TABLE]
+    gate = gate_of(config.name, config.requests)
+    breaker = Breaker(LocalLog(Policy(cooldown=300, max_cooldown=300, lease=100)), TABLE, "")
+    door = ApiSession(TABLE, gate, breaker, read_secrets(config), Telemetry(TABLE), may_repeat=False)
+    with open_pipeline(config.name, TABLE) as pipeline, door as session:
+        sync = build_source(config, resource, session, pipeline.destination.capabilities())
+        pipeline.quarantine = sync.quarantine
+        pipeline.run(sync.source, loader_file_format=loader_file_format(pipeline))
