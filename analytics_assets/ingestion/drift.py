@@ -51,6 +51,7 @@ def refuse_retyped(
     with pipeline.destination_client() as client:
         assert isinstance(client, SqlJobClientBase)
         if not client.get_storage_table(table)[0]:
+            _drop_staging(client, table)
             return
         name = client.sql_client.make_qualified_table_name(table)
     told = ", ".join(f"`{column}` is {old} there and {new} here" for column, (old, new) in retyped.items())
@@ -58,6 +59,14 @@ def refuse_retyped(
         f"{resource}: a column of {name} has another type than declared: {told}. Declare it as it is there; or, to "
         f"have it as it is here, run `DROP TABLE {name}` and materialize all of the asset anew"
     )
+
+
+def _drop_staging(client: SqlJobClientBase, table: str) -> None:
+    """Drops the copy that dlt merges from, which has the columns of the table that is gone."""
+    with client.sql_client.with_staging_dataset():
+        if client.sql_client.has_dataset():
+            name = client.sql_client.make_qualified_table_name(table)
+            client.sql_client.execute_sql(f"DROP TABLE IF EXISTS {name}")
 
 
 def _takes(pipeline: Pipeline, stored: Mapping[str, Any], declared: Mapping[str, Any]) -> bool:

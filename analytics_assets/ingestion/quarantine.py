@@ -61,7 +61,7 @@ class Quarantine:
         table: of the good rows.
         contract: the declared columns.
         cursor: of the resource, if any.
-        disposition: dlt's write disposition.
+        disposition: dlt's write disposition, or `history` where earlier versions of a row stay.
         windows: of the partitions of this run, by partition key in order of time.
         limit: how many are too many.
 

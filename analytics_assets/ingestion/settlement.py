@@ -28,10 +28,13 @@ def settle(pipeline: Pipeline, info: LoadInfo, quarantine: Quarantine) -> None:
         return  # there never was a bad row
     with pipeline.destination_client() as client:
         assert isinstance(client, SqlJobClientBase)
-        (_, bad), (_, good) = client.get_storage_tables([quarantine.table, quarantine.good_table])
-        if bad:
+        found = dict(
+            client.get_storage_tables([quarantine.table, quarantine.good_table])
+        )  # in no particular order
+        if found[quarantine.table]:
             with client.sql_client.begin_transaction():
-                _Settlement(client, quarantine, info.loads_ids, has_good=bool(good)).run()
+                has_good = bool(found[quarantine.good_table])
+                _Settlement(client, quarantine, info.loads_ids, has_good=has_good).run()
 
 
 class _Settlement:

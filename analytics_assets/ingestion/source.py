@@ -53,6 +53,7 @@ class ResourceInfo:
         cursor: its incremental cursor, if any.
         cursor_required: whether a row without it cannot be loaded, as dlt's `on_cursor_value_missing` has it.
         needs_rows: whether dlt can do what is asked with rows only, and not with Arrow.
+        keeps_history: whether the table has earlier versions of a row as well (dlt's strategy `scd2`).
     """
 
     name: str
@@ -66,6 +67,7 @@ class ResourceInfo:
     cursor: Cursor | None
     cursor_required: bool
     needs_rows: bool
+    keeps_history: bool
 
     @property
     def cursor_column(self) -> Column | None:
@@ -112,6 +114,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             cursor=_cursor(name, incremental, contract, config.asset(name).partitions),
             cursor_required=incremental.get("on_cursor_value_missing", "raise") == "raise",
             needs_rows=_needs_rows(built.write_disposition, incremental, contract),
+            keeps_history=_strategy(built.write_disposition) == "scd2",
         )
     return described
 
@@ -194,7 +197,7 @@ def build_source(
         resource.table,
         resource.contract,
         resource.cursor,
-        resource.write_disposition,
+        "history" if resource.keeps_history else resource.write_disposition,
         windows,
         _limit(config.asset(resource.name).max_quarantined),
     )
@@ -268,10 +271,9 @@ def _needs_rows(disposition: Any, incremental: Mapping[str, Any], contract: Cont
     Other merge strategies compute `_dlt_id` from the row; other functions of the cursor than max and min, and telling
     rows apart that were loaded before where there is no primary key, work on rows.
     """
-    strategy = disposition.get("strategy") if isinstance(disposition, Mapping) else None
     function = incremental.get("last_value_func")
     return (
-        strategy not in (None, "delete-insert")
+        _strategy(disposition) not in (None, "delete-insert")
         or function not in (None, "max", "min", max, min)
         or (bool(incremental) and not contract.primary_key)
     )
@@ -282,6 +284,10 @@ def _limit(written: int | str) -> Limit:
     return (
         Limit(count=written) if isinstance(written, int) else Limit(share=float(written.rstrip(" %")) / 100)
     )
+
+
+def _strategy(disposition: Any) -> str | None:
+    return disposition.get("strategy") if isinstance(disposition, Mapping) else None
 
 
 def _validator(

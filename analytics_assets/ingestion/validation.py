@@ -7,9 +7,12 @@ must be is `values.py`; what becomes of good and bad rows is `lanes.py` and `qua
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -20,11 +23,14 @@ from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 
 from analytics_assets.ingestion.contract import Column, Contract, nested_name
 from analytics_assets.ingestion.errors import UndeclaredFieldError
-from analytics_assets.ingestion.values import Fitter, Misfit, as_json, is_unicode, kind_of
+from analytics_assets.ingestion.values import Fitter, as_json, is_unicode, kind_of
 
 Row = dict[str, Any]
 
-_INT64 = range(-(2**63), 2**63)
+_DEEPEST = 100
+"""Levels of nesting; dlt's own ways with a row end at some 250."""
+
+_NANOSECONDS = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ class Validator:
         self._json = [name for name, one in typed.items() if one.hints["data_type"] == "json"]
         self._loose = {column.name for column in contract.columns if column.name not in typed} | set(kept)
         self._required = dict.fromkeys(contract.not_null, "") | dict(required or {})
+        self._kinds: dict[str, str] = {}
         names = [*self._fitters, *self._loose]
         self._groups = {
             "__".join(parts[:depth])
@@ -143,6 +150,7 @@ class Validator:
         for name in self._loose & self._required.keys():
             values = found.get(name) or [None] * len(rows)
             self._missing(name, [type(one) in (type(None), dict, list) for one in values], objects, faults)
+            self._mixed(name, values, faults)
         table = pa.Table.from_arrays(columns, schema=self._nullable()) if columns else None
         as_rows = self._as_rows or more
         if as_rows:
@@ -162,7 +170,7 @@ class Validator:
             Rejected(
                 tuple(faults[position]),
                 _as_it_came(rows[position]),
-                table.slice(position, 1).to_pylist()[0] if table else {},
+                _to_python(table.slice(position, 1))[0] if table else {},
             )
             for position in sorted(faults)
         ]
@@ -184,7 +192,7 @@ class Validator:
 
     def _for_normalizer(self, table: pa.Table) -> list[Row]:
         """The declared columns as rows, which dlt's normalizer makes the same of."""
-        rows: list[Row] = table.to_pylist()
+        rows = _to_python(table)
         for name in self._json:
             for row in rows:
                 # It reads JSON columns given as text, and writes text that it has read as it is.
@@ -256,24 +264,38 @@ class Validator:
                 why = f"is {what}{self._required[name]}"
                 faults.setdefault(position, []).append((name, why, here[0] if here else None))
 
+    def _mixed(
+        self, name: str, values: Sequence[Any], faults: dict[int, list[tuple[str | None, str, Any]]]
+    ) -> None:
+        """Of a key without a declared type, what is of another kind than the first one was: dlt cannot load both."""
+        for position, value in enumerate(values):
+            if value is not None and position not in faults:
+                kind = kind_of(value)
+                first = self._kinds.setdefault(name, kind)
+                if kind != first:
+                    faults[position] = [
+                        (name, f"is {kind}, and {first} before: declare its data_type", value)
+                    ]
+
     def _unstorable(self, rows: Sequence[Row], faults: dict[int, list[tuple[str | None, str, Any]]]) -> None:
         """Finds what dlt's normalizer would stumble over in fields that are not declared, or not wanted."""
         for position, row in enumerate(rows):
             if position in faults:
                 continue
-            for name, value in self._rest(row, "").items():
-                why = f"has {_obstacle(value)}" if _obstacle(value) else ""
-                if not _name("", name):
-                    why = "has a field without a name"
-                elif (
-                    self._mode == "discard_row"
-                    and not _is_nothing(value)
-                    and _name("", name) not in self._loose
-                ):
-                    why = "is not declared, and schema_contract is discard_row"
-                if why:
-                    faults[position] = [(_name("", name) or None, why, value)]
-                    break
+            rest = self._rest(row, "")
+            obstacle = _obstacle(rest)
+            if isinstance(rest.get("quarantine"), list):
+                obstacle = "a list `quarantine`: the name of the table for rows that break the contract"
+            if obstacle:
+                faults[position] = [(None, f"the row has {obstacle}", None)]
+            elif self._mode == "discard_row":
+                leaves = _leaves(rest, "", self._groups)
+                strays = [
+                    (name, one) for name, one in leaves if name not in self._loose and not _is_nothing(one)
+                ]
+                why = "is not declared, and schema_contract is discard_row"
+                if strays:
+                    faults[position] = [(name, why, one) for name, one in strays]
 
     def _rest(self, row: Row, prefix: str) -> Row:
         """What of a row is in no declared column of a known type."""
@@ -325,21 +347,52 @@ def _leaves(row: Row, prefix: str, groups: set[str]) -> Iterator[tuple[str, Any]
             yield name, value
 
 
-def _obstacle(value: Any) -> str:
-    """What in a value cannot be stored by dlt; empty where all can."""
+def _obstacle(value: Any, depth: int = 0) -> str:
+    """What in fields that are not declared dlt cannot store; empty where it can."""
+    if depth > _DEEPEST:
+        return f"more than {_DEEPEST} lists and objects in one another"
     if isinstance(value, dict):
-        if not all(_name("", key) for key in value):
+        names = {_name("", key) for key in value}
+        if "" in names:
             return "a field without a name"
-        return next((found for one in value.items() for part in one if (found := _obstacle(part))), "")
-    if isinstance(value, list):
-        return next((found for part in value if (found := _obstacle(part))), "")
+        if any(name.startswith("_dlt_") for name in names):
+            return "a field `_dlt_…`: a name of dlt's own"
+        parts = [*value, *value.values()]
+    elif isinstance(value, list):
+        parts = value
+    else:
+        return _scalar_obstacle(value)
+    return next((found for part in parts if (found := _obstacle(part, depth + 1))), "")
+
+
+def _scalar_obstacle(value: Any) -> str:
     if isinstance(value, str):
-        return "" if is_unicode(value) else "text that is no valid Unicode"
-    return "a whole number of more than 64 bits" if isinstance(value, int) and value not in _INT64 else ""
+        if not is_unicode(value):
+            return "text that is no valid Unicode"
+        if value[:4] in ("0001", "9999"):  # dlt takes it for a timestamp, and moves it to UTC
+            with suppress(ValueError):
+                moment = datetime.fromisoformat(value)
+                try:
+                    moment.astimezone(UTC)
+                except OverflowError:
+                    return "a timestamp that its zone moves out of the years there are"
+    elif isinstance(value, float) and not math.isfinite(value):
+        return "a number that is none: NaN, or infinite"
+    elif isinstance(value, (int, float)) and not -(2**63) <= value < 2**63:
+        return "a number of more than 64 bits that is not declared"
+    return ""
 
 
 def _as_it_came(row: Any) -> str:
-    try:
-        return as_json(row)
-    except Misfit:
-        return json.dumps(row, default=str)
+    text = json.dumps(row, ensure_ascii=False, default=str)
+    return text if is_unicode(text) else json.dumps(row, default=str)
+
+
+def _to_python(table: pa.Table) -> list[Row]:
+    """Rows in types of Python, which knows no nanoseconds."""
+    fields = [
+        field.with_type(pa.timestamp("us", field.type.tz)) if field.type in _NANOSECONDS else field
+        for field in table.schema
+    ]
+    rows: list[Row] = table.cast(pa.schema(fields), safe=False).to_pylist()
+    return rows

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -35,6 +35,8 @@ _FIRST, _LAST = (
     for one in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC))
 )
 """The moments there are, in microseconds since 1970: what Python and the warehouses know as years 1 to 9999."""
+
+_FIRST_DAY = (date(1, 1, 1) - date(1970, 1, 1)).days
 
 _LONGEST_WHOLE, _LONGEST_NUMBER = 40, 400
 """Characters of a number that is worth reading: Python refuses to read the longest ones at all."""
@@ -97,7 +99,9 @@ class Fitter:
         """All of them at once; None where that needs a closer look."""
         if kinds == {str}:
             if self._type in ("decimal", "wei", "date"):
-                return pa.array(values, pa.string()).cast(self.arrow_type)
+                column = pa.array(values, pa.string()).cast(self.arrow_type)
+                year_0 = self._type == "date" and pc.min(column.cast(pa.int32())).as_py() < _FIRST_DAY
+                return None if year_0 else column
             if self._type == "timestamp":
                 return self._timestamps(pa.array(values, pa.string()))
             if self._type == "text":
@@ -211,7 +215,10 @@ class Fitter:
                 raise self._no(value)
             if len(text) > _LONGEST_NUMBER:
                 raise self._too_large()
-            number = Decimal(text)
+            try:
+                number = Decimal(text)
+            except InvalidOperation:  # an exponent beyond all bounds
+                raise self._too_large() from None
         elif isinstance(value, float):
             number = Decimal(repr(value))
             if math.isfinite(value) and len(number.normalize().as_tuple().digits) > _FLOAT_DIGITS:
@@ -321,7 +328,9 @@ def as_json(value: Any) -> str:
     try:
         return str(json.dumps(value))
     except (TypeError, ValueError, RecursionError):
-        raise Misfit("cannot be kept as JSON: a number of more than 64 bits, or no valid Unicode") from None
+        raise Misfit(
+            "cannot be kept as JSON: a number of more than 64 bits, no valid Unicode, or too deep"
+        ) from None
 
 
 def is_unicode(text: str) -> bool:

@@ -80,9 +80,9 @@ class Table:
         self._sql = client.sql_client
         self.name = self._sql.make_qualified_table_name(info.table)
         self._quarantine = self._sql.make_qualified_table_name(info.table + SUFFIX)
-        (_, columns), (_, quarantine) = client.get_storage_tables([info.table, info.table + SUFFIX])
-        self.columns = frozenset(columns)
-        self._has_quarantine = bool(quarantine)
+        found = dict(client.get_storage_tables([info.table, info.table + SUFFIX]))  # in no particular order
+        self.columns = frozenset(found[info.table])
+        self._has_quarantine = bool(found[info.table + SUFFIX])
 
     @property
     def exists(self) -> bool:

@@ -49,7 +49,8 @@ def check_specs(key: dg.AssetKey, info: ResourceInfo, asset: AssetConfig) -> lis
     They have no partitions of their own: Dagster's UI would then refuse to run them alone (docs/adr/0004). In a
     sync they look at the partitions of the run, alone at the whole table.
     """
-    names = [name for name in _DESCRIPTIONS if name != UNIQUE or info.contract.primary_key]
+    has_key = bool(info.contract.primary_key) and not info.keeps_history
+    names = [name for name in _DESCRIPTIONS if name != UNIQUE or has_key]
     return [
         dg.AssetCheckSpec(name, asset=key, description=_DESCRIPTIONS[name], blocking=_blocks(asset, name))
         for name in names

@@ -286,6 +286,76 @@ def test_a_changed_type_is_told_with_the_way_out(project: Project, lists: tuple[
     assert types["amount"] == "DECIMAL(18,4)"
 
 
+def test_the_way_out_works_with_a_quarantine_as_well(project: Project, lists: tuple[Api, str]) -> None:
+    api, url = lists
+    api.rows = [WHOLE, {**WHOLE, "id": 2, "ratio": "high"}]
+    assert sync(project, defs(url)).success
+    project.execute("DROP TABLE api.things")
+    api.rows = [{**WHOLE, "ratio": "high"}]
+    assert sync(project, defs(url, columns={**COLUMNS, "ratio": {"data_type": "text"}})).success
+    assert project.query("SELECT ratio FROM api.things") == [{"ratio": "high"}]
+
+
+def test_a_first_load_of_nothing_but_bad_rows(project: Project, lists: tuple[Api, str]) -> None:
+    api, url = lists
+    api.rows = [{**WHOLE, "id": "x"}]
+    result = sync(project, defs(url))
+    assert result.success
+    assert not check_of(result).passed
+    assert count(project, "things__quarantine") == 1
+    project.execute("DROP TABLE api.things__quarantine")
+    api.rows = [WHOLE]
+    assert sync(project, defs(url)).success
+
+
+ODD: list[dict[str, Any]] = [
+    {"_dlt_id": "mine"},
+    {"a": {"_dlt_load_id": 5}},
+    {"quarantine": [{"a": 1}]},
+    {"x": 1e300},
+    {"x": 2**70},
+    {"x": "9999-12-31T23:59:59-05:00"},
+    {"x": "\ud800"},
+    {"": 1},
+    {"x": [{"": 1}]},
+]
+
+
+@pytest.mark.parametrize("declared", [COLUMNS, {}], ids=["declared", "nothing declared"])
+def test_what_dlt_stumbles_over_is_quarantined(
+    project: Project, lists: tuple[Api, str], declared: dict[str, Any]
+) -> None:
+    api, url = lists
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    api.rows = [
+        {**WHOLE, "id": number, **odd} for number, odd in enumerate([{}, {"x": 1}, *ODD, {"x": deep}])
+    ]
+    assert sync(project, defs(url, columns=declared)).success
+    assert count(project, "things") == 2
+    assert count(project, "things__quarantine") == len(api.rows) - 2
+
+
+def test_a_key_without_a_type_is_of_one_kind(project: Project, lists: tuple[Api, str]) -> None:
+    api, url = lists
+    api.rows = [{"id": 1}, {"id": "abc"}]
+    result = sync(project, defs(url, columns={}))
+    assert result.success
+    assert "id is text, and a whole number before: declare its data_type" in str(check_of(result).description)
+
+
+def test_history_keeps_what_it_had_of_a_row_that_has_become_bad(
+    project: Project, lists: tuple[Api, str]
+) -> None:
+    api, url = lists
+    text = defs(url, write_disposition={"disposition": "merge", "strategy": "scd2"})
+    for ratio in (1, "high"):
+        api.rows = [{**WHOLE, "ratio": ratio}, {**WHOLE, "id": 2, "ratio": 0 if ratio == 1 else 7}]
+        assert sync(project, text).success
+    assert project.query("SELECT count(*) AS n FROM api.things WHERE id = 1") == [{"n": 1}]
+
+
 def test_a_column_added_to_the_contract_of_a_table_that_has_rows(
     project: Project, lists: tuple[Api, str]
 ) -> None:

@@ -134,6 +134,7 @@ DOES_NOT_FIT = [
     ),
     ("decimal(18, 2)", "10000000000000000", "is too large for decimal(18, 2)"),
     ("decimal(18, 2)", "1e999999999", "is too large for decimal(18, 2)"),
+    ("decimal(18, 2)", "1e99999999999999999999", "is too large for decimal(18, 2)"),
     ("decimal(18, 2)", "twelve", "is text and no decimal(18, 2)"),
     ("decimal(18, 2)", "NaN", "is text and no decimal(18, 2)"),
     ("decimal(18, 2)", True, "is true or false and no decimal(18, 2)"),
@@ -147,10 +148,11 @@ DOES_NOT_FIT = [
     ("timestamp(9)", "3000-01-01T00:00:00Z", "is too large for timestamp(9)"),
     ("date", "2026-01-05T12:00:00Z", "has a time of day, and date has none"),
     ("date", 20260105, "is a whole number and no date"),
+    ("date", "0000-01-01", "is text and no date"),
     ("time", "12:34:56+02:00", "has a zone, and time has none"),
     ("time", "25:00", "is text and no time"),
     ("binary", "no base64!", "is text and no binary"),
-    ("json", 2**70, "cannot be kept as JSON: a number of more than 64 bits, or no valid Unicode"),
+    ("json", 2**70, "cannot be kept as JSON: a number of more than 64 bits, no valid Unicode, or too deep"),
 ]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -39,10 +40,14 @@ class Browser:
 
     def see(self, text: str, seconds: float = 60) -> None:
         """Waits until `text` is on the page."""
-        WebDriverWait(self.driver, seconds).until(
-            lambda driver: text in driver.find_element(By.TAG_NAME, "body").text,
-            f"`{text}` is not on the page",
-        )
+        try:
+            WebDriverWait(self.driver, seconds).until(
+                lambda driver: text in driver.find_element(By.TAG_NAME, "body").text,
+                f"`{text}` is not on the page",
+            )
+        except TimeoutException:
+            self.screenshot("not-on-the-page")
+            raise
 
     def click(self, label: str) -> None:
         """Clicks the last button that shows `label`: a dialog's own comes after the page's."""
@@ -103,7 +108,7 @@ def test_a_person_materializes_a_partition_and_sees_its_check_turn_green(
         browser.click("Launch 1 run")
         browser.see("Launched run")
 
-        browser.open(f"{ui.url}/assets/analytics_api/transactions?view=checks")
+        browser.open(f"{ui.url}/assets/analytics_api/transactions?view=checks&checkDetail=schema_nullability")
         rows = len(api.rows("transactions", "2026-01-05", "2026-01-06"))
         browser.see(f"No NULL where none is allowed, in {rows} rows; none in quarantine.")
         browser.see("Passed")
@@ -114,6 +119,19 @@ def test_a_person_materializes_a_partition_and_sees_its_check_turn_green(
         browser.open(f"{ui.url}/assets/analytics_api/transactions?view=partitions&partition=2026-01-05")
         browser.see("partition_row_count")
         browser.screenshot("5-partition")
+
+        product = api.rows("products")[3]["id"]
+        api.set_faults({"path": "/v1/products", "row": 3, "set_fields": {"unit_price": "cheap"}})
+        key = {"path": ["analytics_api", "products"]}
+        run_id = ui.launch(
+            [key], [{"assetKey": key, "name": name} for name in ("schema_nullability", "complete")]
+        )
+        assert ui.wait_for("end of the run", lambda: ui.run_status(run_id)) == "SUCCESS"
+        browser.open(f"{ui.url}/assets/analytics_api/products?view=checks&checkDetail=schema_nullability")
+        browser.see(f"unit_price is text and no decimal(18, 2) in 1 row (primary key {product})")
+        browser.screenshot("6-checks-one-failed")
+        browser.open(f"{ui.url}/assets/analytics_api/products?view=checks&checkDetail=complete")
+        browser.see("All 40 rows that the API has were fetched; 39 loaded, 1 in quarantine.")
 
 
 HISTORY = """{ assetOrError(assetKey: {path: ["analytics_api", "circuit"]}) {
@@ -140,7 +158,7 @@ def test_a_person_opens_the_circuit_sees_a_run_refused_and_resets_it(
         browser.see("Report event")
         field = browser.driver.find_element(By.CSS_SELECTOR, "input[placeholder='Add a description']")
         field.send_keys("open: their maintenance window")
-        browser.screenshot("6-opened-by-hand")
+        browser.screenshot("7-opened-by-hand")
         browser.click("Report event")
         ui.wait_for("event", lambda: history(ui) == ["open: their maintenance window"])
 
@@ -150,15 +168,15 @@ def test_a_person_opens_the_circuit_sees_a_run_refused_and_resets_it(
         browser.open(f"{ui.url}/runs/{run_id}")
         browser.see("held open by hand since")
         browser.see("(their maintenance window)")
-        browser.screenshot("7-refused")
+        browser.screenshot("8-refused")
 
         browser.open(f"{ui.url}/locations/{home.module}/jobs/analytics_api__circuit_reset/playground")
         browser.see("analytics_api__circuit_reset_by_hand")
-        browser.screenshot("8-reset")
+        browser.screenshot("9-reset")
         browser.click("Launch Run")
         ui.wait_for("event", lambda: history(ui)[0] == "Closed by hand.")
         browser.open(f"{circuit}?view=events")
         browser.see("Closed by hand")
-        browser.screenshot("9-history")
+        browser.screenshot("10-history")
         run_id = ui.launch([{"path": ["analytics_api", "products"]}], [])
         assert ui.wait_for("end of the run", lambda: ui.run_status(run_id)) == "SUCCESS"
