@@ -50,6 +50,8 @@ class Reader:
         total_path: JSONPath of the total; None where there is none.
         has_more_path: JSONPath of the flag that there are more; None where there is none.
         paged: whether rows must be a list; otherwise one object is one row.
+        unread: whether rows may stay JSON, as `msgspec.Raw`, for who reads many of them at once. They do where the
+            selector is a plain field.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Reader:
         has_more_path: TJsonPath | None = None,
         *,
         paged: bool = False,
+        unread: bool = False,
     ) -> None:
         self._resource = resource
         self._paged = paged
@@ -69,6 +72,7 @@ class Reader:
         self._may_find_nothing = bool(re.search(r"[*?]|\.\.", str(data_selector or "")))
         self._total = (str(total_path), finder(total_path)) if total_path else None
         self._has_more = (str(has_more_path), finder(has_more_path)) if has_more_path else None
+        self._unread = _unread_decoder(data_selector, total_path, has_more_path) if unread else None
 
     def parse(self, body: bytes, endpoint: str, encoding: Callable[[], str | None] = lambda: None) -> Any:
         """The JSON of a body.
@@ -81,6 +85,9 @@ class Reader:
         Raises:
             UnreadableAnswerError: it is none.
         """
+        if self._unread is not None and _is_utf_8(body):
+            with suppress(msgspec.DecodeError):  # or it is not as simple
+                return self._unread(body)
         try:
             return _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -167,6 +174,35 @@ class Reader:
 
     def _error(self, sentence: str) -> UnreadableAnswerError:
         return UnreadableAnswerError(f"{self._resource}: {sentence}")
+
+
+def read_row(row: msgspec.Raw) -> Any:
+    """A row that has stayed JSON."""
+    try:
+        return _decode(row)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json.loads(bytes(row))  # half a character
+
+
+def _unread_decoder(*paths: TJsonPath | None) -> Callable[[bytes], Any] | None:
+    """Decodes an answer but for its rows, which are under the first of `paths`; None where a path is not plain."""
+    plain = [str(path) for path in paths if path]
+    if not paths[0] or not all(re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", path) for path in plain):
+        return None
+    rows, *others = [path.partition(".")[0] for path in plain]
+    if rows != plain[0] or rows in others:
+        return None
+    fields = [(name, Any, None) for name in dict.fromkeys(others)]
+    answer = msgspec.defstruct("Answer", [(rows, list[msgspec.Raw] | None, None), *fields])
+    decoder = msgspec.json.Decoder(answer)
+    return lambda body: msgspec.structs.asdict(decoder.decode(body))  # a function: dlt copies what it is in
+
+
+def _is_utf_8(body: bytes) -> bool:
+    try:
+        return body.isascii() or bool(body.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def finder(path: TJsonPath) -> Find:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from dlt.common.typing import TDataItems
 from dlt.extract.items_transform import ItemTransform, ValidateItem
 from dlt.pipeline import current
+from msgspec import Raw
 
 from analytics_assets.ingestion.quarantine import Quarantine
 from analytics_assets.ingestion.validation import Validator
@@ -43,7 +44,7 @@ class Admission(ValidateItem):
         rows = item if isinstance(item, list) else [item]
         if not rows:
             return item
-        batch = self._validator.validate(rows)
+        batch = self._validator.read(rows) if isinstance(rows[0], Raw) else self._validator.validate(rows)
         self._quarantine.add(batch.rejected, len(rows))
         return batch.items
 

@@ -14,11 +14,12 @@ from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from dlt.common.jsonpath import set_value_at_path
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, RangePaginator
 from requests import Request, Response
 
-from analytics_assets.ingestion.answers import Content, Reader
+from analytics_assets.ingestion.answers import Content, Reader, read_row
 from analytics_assets.ingestion.errors import RowsMovedError
 
 Row = Any
@@ -190,6 +191,7 @@ class Sweep(Rider, ABC):
 
     def _identity(self, row: Row) -> Any:
         """What tells a row from all others: its primary key, or all of it."""
+        row = read_row(row) if isinstance(row, msgspec.Raw) else row
         if isinstance(row, dict) and self._primary_key and all(name in row for name in self._primary_key):
             return tuple(row[name] for name in self._primary_key)
         return row

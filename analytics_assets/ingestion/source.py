@@ -14,7 +14,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
 from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
-from dlt.sources.helpers.rest_client.paginators import RangePaginator
+from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, RangePaginator
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph, create_paginator
 from dlt.sources.rest_api.typing import RESTAPIConfig
@@ -22,6 +22,7 @@ from requests import Session
 
 from analytics_assets.config import PartitionsConfig, SyncConfig
 from analytics_assets.ingestion.answers import Reader
+from analytics_assets.ingestion.arrow_json import reads_json
 from analytics_assets.ingestion.contract import Column, Contract, column_name, contract_of
 from analytics_assets.ingestion.errors import MissingSettingError, UnfitCursorError
 from analytics_assets.ingestion.lanes import Admission, Stamp
@@ -187,7 +188,8 @@ def build_source(
     resources = expand(rest_api)
     for one in resources.values():
         if isinstance(one, dict):
-            _page_through_session(config, one, rest_api["client"])
+            unread = one["name"] == resource.name and _may_be_unread(one, resource)
+            _page_through_session(config, one, rest_api["client"], unread=unread)
     own = resources[resource.name]
     windows = windows or {}
     window = whole_window(windows)
@@ -225,7 +227,16 @@ def cursor_range(source: DltSource, resource: ResourceInfo) -> tuple[Any, Any]:
     return incremental.start_value, incremental.end_value or incremental.last_value
 
 
-def _page_through_session(config: SyncConfig, resource: dict[str, Any], client: Mapping[str, Any]) -> None:
+def _may_be_unread(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
+    """Whether nobody looks into a row before it is held against the contract."""
+    return not (resource.get("processing_steps") or info.parent or info.needs_rows) and reads_json(
+        info.contract
+    )
+
+
+def _page_through_session(
+    config: SyncConfig, resource: dict[str, Any], client: Mapping[str, Any], *, unread: bool
+) -> None:
     """Has every answer read by us, and offset and page-number paging done by the session."""
     endpoint = resource["endpoint"]
     paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
@@ -234,7 +245,9 @@ def _page_through_session(config: SyncConfig, resource: dict[str, Any], client: 
         endpoint["paginator"] = CheckedPaginator(paginator, Reader(resource["name"], selector))
         return
     assert isinstance(paginator, RangePaginator)
-    reader = Reader(resource["name"], selector, paginator.total_path, paginator.has_more_path, paged=True)
+    unread = unread and isinstance(paginator, OffsetPaginator)  # by page number every row is looked into
+    total, more = paginator.total_path, paginator.has_more_path
+    reader = Reader(resource["name"], selector, total, more, paged=True, unread=unread)
     key = resource.get("primary_key") or ()
     endpoint["paginator"] = SweepPaginator(
         paginator,

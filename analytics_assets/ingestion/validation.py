@@ -17,10 +17,13 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 
+from analytics_assets.ingestion.answers import read_row
+from analytics_assets.ingestion.arrow_json import JsonReader
 from analytics_assets.ingestion.contract import Column, Contract, nested_name
 from analytics_assets.ingestion.errors import UndeclaredFieldError
 from analytics_assets.ingestion.values import Fitter, as_json, is_unicode, kind_of
@@ -103,6 +106,9 @@ class Validator:
         }
         self._schema = pa.schema(list(fields.values()))
         self._fitters = {name: Fitter(_hints(one), fields[name].type) for name, one in typed.items()}
+        self._json_reader = JsonReader(
+            self._fitters, {name: one.hints["data_type"] for name, one in typed.items()}
+        )
         self._json = [name for name, one in typed.items() if one.hints["data_type"] == "json"]
         self._loose = {column.name for column in contract.columns if column.name not in typed} | set(kept)
         self._required = dict.fromkeys(contract.not_null, "") | dict(required or {})
@@ -122,6 +128,29 @@ class Validator:
     def unsent(self) -> set[str]:
         """Declared columns that no row so far had a field for; none where there was no row."""
         return self._fitters.keys() - self._sent if self._sent else set()
+
+    def read(self, rows: list[msgspec.Raw]) -> Batch:
+        """Tells good rows from bad ones, given as JSON: at once where all are good, else as `validate` does."""
+        if not self._sent:
+            self._learn([read_row(rows[0])])
+        columns = self._json_reader.read(rows)
+        if columns is not None and not any(
+            columns[name].null_count for name in self._required if name in columns
+        ):
+            return Batch(pa.Table.from_arrays(list(columns.values()), schema=self._schema), [])
+        read = [read_row(row) for row in rows]
+        self._learn(read)
+        return self.validate(read)
+
+    def _learn(self, rows: Sequence[Any]) -> None:
+        """Which fields are which columns, from rows that have them."""
+        for row in rows:
+            if isinstance(row, dict):
+                paths = {
+                    name: path for name, path, _ in _leaves(row, "", self._groups) if name in self._fitters
+                }
+                self._json_reader.learn(paths)
+                self._sent |= paths.keys()
 
     def validate(self, rows: list[Any]) -> Batch:
         """Tells good rows from bad ones.
@@ -259,7 +288,7 @@ class Validator:
         for position, is_missing in enumerate(missing):
             known = faults.get(position, [])
             if is_missing and not any(column in (name, None) for column, _, _ in known):
-                here = [value for path, value in _leaves(rows[position], "", self._groups) if path == name]
+                here = [value for one, _, value in _leaves(rows[position], "", self._groups) if one == name]
                 what = "absent" if not here else "null" if here[0] is None else kind_of(here[0])
                 why = f"is {what}{self._required[name]}"
                 faults.setdefault(position, []).append((name, why, here[0] if here else None))
@@ -291,7 +320,7 @@ class Validator:
             elif self._mode == "discard_row":
                 leaves = _leaves(rest, "", self._groups)
                 strays = [
-                    (name, one) for name, one in leaves if name not in self._loose and not _is_nothing(one)
+                    (name, one) for name, _, one in leaves if name not in self._loose and not _is_nothing(one)
                 ]
                 why = "is not declared, and schema_contract is discard_row"
                 if strays:
@@ -338,13 +367,16 @@ def _is_nothing(value: Any) -> bool:
     return value is None or (type(value) in (dict, list) and not value)
 
 
-def _leaves(row: Row, prefix: str, groups: set[str]) -> Iterator[tuple[str, Any]]:
+def _leaves(
+    row: Row, prefix: str, groups: set[str], path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    """The fields of a row, in objects where columns are declared of these: name, path and value."""
     for key, value in row.items():
         name = _name(prefix, key)
         if name in groups and isinstance(value, dict):
-            yield from _leaves(value, name, groups)
+            yield from _leaves(value, name, groups, (*path, key))
         else:
-            yield name, value
+            yield name, (*path, key), value
 
 
 def _obstacle(value: Any, depth: int = 0) -> str:

@@ -95,22 +95,32 @@ class Fitter:
             column = None  # at least one does not fit, or not as simply
         return (column, {}) if column is not None else self._one_by_one(values)
 
+    def fit_texts(self, texts: pa.Array) -> pa.Array | None:
+        """Texts in the column's type, all at once; None where that needs a closer look.
+
+        Raises:
+            pa.ArrowInvalid: at least one does not fit, or not as simply.
+        """
+        if texts.null_count == len(texts):
+            return pa.nulls(len(texts), self.arrow_type)
+        if self._type in ("decimal", "wei", "date"):
+            column = texts.cast(self.arrow_type)
+            year_0 = self._type == "date" and pc.min(column.cast(pa.int32())).as_py() < _FIRST_DAY
+            return None if year_0 else column
+        if self._type == "timestamp":
+            return self._timestamps(texts)
+        if self._type == "text":
+            too_long = self._length and pc.max(pc.utf8_length(texts)).as_py() > self._length
+            return None if too_long else texts
+        return None
+
     def _column(self, values: Sequence[Any], kinds: set[type]) -> pa.Array | None:
         """All of them at once; None where that needs a closer look."""
         if kinds == {str}:
-            if self._type in ("decimal", "wei", "date"):
-                column = pa.array(values, pa.string()).cast(self.arrow_type)
-                year_0 = self._type == "date" and pc.min(column.cast(pa.int32())).as_py() < _FIRST_DAY
-                return None if year_0 else column
-            if self._type == "timestamp":
-                return self._timestamps(pa.array(values, pa.string()))
-            if self._type == "text":
-                texts = pa.array(values, pa.string())
-                too_long = self._length and pc.max(pc.utf8_length(texts)).as_py() > self._length
-                return None if too_long else texts
-        elif (kinds == {int} and self._type == "bigint") or (kinds == {bool} and self._type == "bool"):
+            return self.fit_texts(pa.array(values, pa.string()))
+        if (kinds == {int} and self._type == "bigint") or (kinds == {bool} and self._type == "bool"):
             return pa.array(values, self.arrow_type)
-        elif kinds <= {int, float} and self._type == "double":
+        if kinds <= {int, float} and self._type == "double":
             doubles = pa.array(values, self.arrow_type)
             return doubles if pc.all(pc.is_finite(doubles)).as_py() else None
         return None
