@@ -86,8 +86,10 @@ class Reader:
             UnreadableAnswerError: it is none.
         """
         if self._unread is not None and _is_utf_8(body):
-            with suppress(msgspec.DecodeError):  # or it is not as simple
-                return self._unread(body)
+            with suppress(msgspec.DecodeError):
+                answer = self._unread(body)
+                if None not in answer.values():  # else what it has instead is to be told
+                    return answer
         try:
             return _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -17,6 +17,7 @@ from dlt.extract.items_transform import ItemTransform, ValidateItem
 from dlt.pipeline import current
 from msgspec import Raw
 
+from analytics_assets.ingestion.answers import read_row
 from analytics_assets.ingestion.quarantine import Quarantine
 from analytics_assets.ingestion.validation import Validator
 
@@ -44,7 +45,10 @@ class Admission(ValidateItem):
         rows = item if isinstance(item, list) else [item]
         if not rows:
             return item
-        batch = self._validator.read(rows) if isinstance(rows[0], Raw) else self._validator.validate(rows)
+        if set(map(type, rows)) == {Raw}:
+            batch = self._validator.read(rows)
+        else:  # an answer that is not quite JSON has been read already
+            batch = self._validator.validate([read_row(one) if isinstance(one, Raw) else one for one in rows])
         self._quarantine.add(batch.rejected, len(rows))
         return batch.items
 

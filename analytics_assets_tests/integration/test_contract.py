@@ -130,6 +130,18 @@ def test_nothing_an_api_sends_kills_a_load(
     assert count(project, "things") + count(project, "things__quarantine") == len(api.rows)
 
 
+def test_a_page_that_is_not_quite_json_among_others(project: Project, lists: tuple[Api, str]) -> None:
+    """Pages are read at once; one with a NaN, which is sent and is no JSON, is read by itself."""
+    api, url = lists
+    columns = {name: COLUMNS[name] for name in ("id", "name", "ratio")}
+    api.rows = [{"id": number, "name": "x", "ratio": 0.5} for number in range(350)]
+    api.rows[250]["ratio"] = math.nan
+    result = sync(project, defs(url, columns=columns))
+    assert result.success
+    assert (count(project, "things"), count(project, "things__quarantine")) == (349, 1)
+    assert "ratio is a number and no double in 1 row (primary key 250)" in str(check_of(result).description)
+
+
 VALUES: list[tuple[str, Any]] = [
     ("name", "☕ 𝄞"), ("name", ""), ("name", 17), ("name", HUGE), ("amount", None), ("amount", 7), ("amount", 19.99),
     ("ratio", 3), ("ratio", 1e300), ("is_new", "true"), ("at", "2026-01-05T01:00:00+02:00"), ("at", "2026-01-05"),
