@@ -43,15 +43,18 @@ class JsonReader:
 
     Args:
         fitters: of the declared columns, by name.
-        data_types: dlt's data types of them, by name.
     """
 
-    def __init__(self, fitters: Mapping[str, Fitter], data_types: Mapping[str, str]) -> None:
+    def __init__(self, fitters: Mapping[str, Fitter]) -> None:
         self._fitters = fitters
-        self._types = data_types
         self._paths: dict[str, Path] = {}
         self._options: pyarrow.json.ParseOptions | None = None
         self._failures = 0
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether too many pages in a row could not be read here: it would be work for nothing."""
+        return self._failures >= _PATIENCE
 
     def learn(self, paths: Mapping[str, Path]) -> None:
         """Takes in under which fields of a row the columns have been found, by name of the column."""
@@ -65,7 +68,7 @@ class JsonReader:
         Args:
             rows: JSON texts.
         """
-        if self._failures >= _PATIENCE or not self._paths:
+        if self.gave_up or not self._paths:
             return None
         lines = b"\n".join(rows)
         columns = None
@@ -77,7 +80,7 @@ class JsonReader:
     def _columns(self, lines: bytes, count: int) -> dict[str, pa.Array] | None:
         if self._options is None:
             schema = pa.schema(
-                _fields({path: _AS_JSON[self._types[name]] for name, path in self._paths.items()})
+                _fields({path: _AS_JSON[self._fitters[name].data_type] for name, path in self._paths.items()})
             )
             self._options = pyarrow.json.ParseOptions(
                 explicit_schema=schema, newlines_in_values=False, unexpected_field_behavior="error"
@@ -98,15 +101,12 @@ class JsonReader:
         return {name: (found | missing)[name] for name in self._fitters}
 
     def _fit(self, name: str, values: pa.Array) -> pa.Array | None:
-        if self._types[name] == "double":
+        fitter = self._fitters[name]
+        if fitter.data_type == "double":
             bounds = pc.min_max(values).as_py()
             safe = bounds["min"] is None or (-_EXACT < bounds["min"] <= bounds["max"] < _EXACT)
             return values if safe and not pc.any(pc.is_nan(values)).as_py() else None
-        return (
-            self._fitters[name].fit_texts(values)
-            if values.type == pa.string()
-            else values.cast(self._fitters[name].arrow_type)
-        )
+        return fitter.fit_texts(values) if values.type == pa.string() else values.cast(fitter.arrow_type)
 
 
 def _fields(types: Mapping[Path, pa.DataType]) -> list[pa.Field]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from dlt.common.schema import Schema
@@ -32,7 +33,7 @@ class Column:
         primary_key: whether it is part of it.
         unique: as declared.
         description: as declared.
-        hints: all of dlt's hints.
+        hints: as dlt gets them: NOT NULL on the primary key alone.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Column:
     primary_key: bool
     unique: bool
     description: str | None
-    hints: Mapping[str, Any] = field(compare=False)
+    hints: TColumnSchema = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,15 @@ def nested_name(*fields: str) -> str:
     return _NAMING.make_path(*(_NAMING.normalize_identifier(one) for one in fields))
 
 
+@lru_cache(maxsize=10_000)
+def field_name(prefix: str, field: str) -> str:
+    """The warehouse name of a field, in the object of that warehouse name if any; empty where it can have none."""
+    try:
+        return f"{prefix}__{nested_name(field)}" if prefix else nested_name(field)
+    except ValueError:
+        return ""
+
+
 def data_type_name(column: Mapping[str, Any] | TColumnSchema) -> str:
     """A column's type as people write it: `decimal(18, 2)`, `timestamp`, `text`."""
     sizes = [str(column[key]) for key in ("precision", "scale") if column.get(key) is not None]
@@ -137,5 +147,5 @@ def _column(name: str, hints: TColumnSchema) -> Column:
         primary_key=primary_key,
         unique=bool(hints.get("unique")) or primary_key,
         description=hints.get("description"),
-        hints={**hints, "name": normalized, "nullable": nullable},
+        hints={**hints, "name": normalized, "nullable": not primary_key},
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
@@ -27,10 +28,11 @@ def retyped_columns(pipeline: Pipeline, table: str, contract: Contract) -> dict[
     if not pipeline.default_schema_name:
         return {}  # nothing was ever loaded
     stored = pipeline.default_schema.tables.get(table, {}).get("columns", {})
+    capabilities = pipeline.destination.capabilities()  # dlt resolves them anew each time: milliseconds
     return {
         column.name: (data_type_name(stored[column.name]), str(column.data_type))
         for column in contract.typed
-        if column.name in stored and not _takes(pipeline, stored[column.name], column.hints)
+        if column.name in stored and not _takes(capabilities, stored[column.name], column.hints)
     }
 
 
@@ -69,13 +71,14 @@ def _drop_staging(client: SqlJobClientBase, table: str) -> None:
             client.sql_client.execute_sql(f"DROP TABLE IF EXISTS {name}")
 
 
-def _takes(pipeline: Pipeline, stored: Mapping[str, Any], declared: Mapping[str, Any]) -> bool:
+def _takes(
+    capabilities: DestinationCapabilitiesContext, stored: Mapping[str, Any], declared: Mapping[str, Any]
+) -> bool:
     """Whether a column of the table can take every value of the declared type."""
     if "data_type" not in stored:
         return True  # it has never had a value, so the table does not have it yet
     if stored["data_type"] != declared["data_type"]:
         return False
-    capabilities = pipeline.destination.capabilities()
     there = dlt_column_to_arrow_field({"name": "c", **stored}, capabilities, "UTC").type  # type: ignore[typeddict-item]
     here = dlt_column_to_arrow_field({"name": "c", **declared}, capabilities, "UTC").type  # type: ignore[typeddict-item]
     if stored["data_type"] in ("decimal", "wei"):

@@ -58,19 +58,15 @@ class WarehousePipeline(Pipeline):
         Raises:
             RetypedColumnError: the table has a column that cannot take what is declared.
         """
-        if self.quarantine is None:
+        quarantine = self.quarantine
+        if quarantine is None:
             return super().extract(data, *args, **kwargs)
-        resource, table, contract = (
-            self.quarantine.resource,
-            self.quarantine.good_table,
-            self.quarantine.contract,
-        )
-        retyped = retyped_columns(self, table, contract)
+        retyped = retyped_columns(self, quarantine.good_table, quarantine.contract)
         if retyped:
             with warehouse(self):
-                refuse_retyped(self, resource, table, retyped)
+                refuse_retyped(self, quarantine.resource, quarantine.good_table, retyped)
             kwargs["refresh"] = "drop_resources"  # the table is gone: dlt shall forget its columns, too
-        return super().extract([data, self.quarantine.source(data.schema.name)], *args, **kwargs)
+        return super().extract([data, quarantine.source(data.schema.name)], *args, **kwargs)
 
     def load(self, *args: Any, **kwargs: Any) -> LoadInfo:
         """A load has the warehouse to itself."""

@@ -21,7 +21,7 @@ from dlt.extract.source import DltSource
 from analytics_assets.ingestion.contract import Contract
 from analytics_assets.ingestion.errors import TooManyRejectedError
 from analytics_assets.ingestion.validation import Rejected
-from analytics_assets.ingestion.window import Cursor, Window
+from analytics_assets.ingestion.window import Cursor, Window, as_moment, whole_window
 
 SUFFIX = "__quarantine"
 KEY_PREFIX = "key__"
@@ -67,6 +67,7 @@ class Quarantine:
 
     Attributes:
         rows_seen: rows held against the contract.
+        window: all windows of this run as one; None without any.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Quarantine:
         self.cursor = cursor
         self.disposition = disposition
         self.windows = windows
+        self.window = whole_window(windows)
         self._starts = [window.start for window in windows.values()]
         self._limit = limit
         self.keys = contract.typed_key
@@ -169,21 +171,11 @@ class Quarantine:
                 for one, partition, window in self._rejected
             ]
 
-    @property
-    def window(self) -> Window:
-        """All windows of this run as one."""
-        windows = list(self.windows.values())
-        return Window(windows[0].start, windows[-1].end)
-
     def _home(self, value: datetime | date) -> tuple[str, Window] | None:
         """The partition of this run that a cursor falls into; None where it is of another run."""
-        moment = (
-            value if isinstance(value, datetime) else datetime(value.year, value.month, value.day, tzinfo=UTC)
-        )
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        index = bisect_right(self._starts, moment) - 1
+        index = bisect_right(self._starts, as_moment(value)) - 1
         home = list(self.windows.items())[max(index, 0)]
-        return home if moment in home[1] else None
+        return home if value in home[1] else None
 
     def _judge(self) -> None:
         if not self._limit.is_exceeded(self.count, self.rows_seen):

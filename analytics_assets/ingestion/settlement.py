@@ -28,9 +28,8 @@ def settle(pipeline: Pipeline, info: LoadInfo, quarantine: Quarantine) -> None:
         return  # there never was a bad row
     with pipeline.destination_client() as client:
         assert isinstance(client, SqlJobClientBase)
-        found = dict(
-            client.get_storage_tables([quarantine.table, quarantine.good_table])
-        )  # in no particular order
+        # They come in no particular order.
+        found = dict(client.get_storage_tables([quarantine.table, quarantine.good_table]))
         if found[quarantine.table]:
             with client.sql_client.begin_transaction():
                 has_good = bool(found[quarantine.good_table])
@@ -73,7 +72,7 @@ class _Settlement:
             if self._has_good:
                 either.append(self._exists(self._good, self._same_key("n", "", "q", KEY_PREFIX)))
         values: list[Any] = []
-        if quarantine.windows:
+        if quarantine.window:
             either.append("(q.window_start >= %s AND q.window_end <= %s)")
             values = [quarantine.window.start, quarantine.window.end]
         return f"({' OR '.join(either)})", values

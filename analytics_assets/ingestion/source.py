@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.schema.typing import TColumnSchema
 from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
 from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
@@ -80,7 +81,11 @@ class ResourceInfo:
             return declared
         if self.cursor.data_type is None:
             return None
-        hints = {"name": self.cursor.column, "data_type": self.cursor.data_type, "nullable": True}
+        hints: TColumnSchema = {
+            "name": self.cursor.column,
+            "data_type": self.cursor.data_type,
+            "nullable": True,
+        }
         return Column(self.cursor.column, self.cursor.data_type, True, False, False, None, hints)
 
 
@@ -334,9 +339,7 @@ def _declare(resource: dict[str, Any], info: ResourceInfo) -> None:
     }
     if info.cursor_column:
         columns.setdefault(info.cursor_column.name, info.cursor_column)
-    resource["columns"] = {
-        name: {**one.hints, "nullable": not one.primary_key} for name, one in columns.items()
-    }
+    resource["columns"] = {name: dict(one.hints) for name, one in columns.items()}
     if info.contract.typed and not info.needs_rows:
         resource["columns"] |= {str(one["name"]): one for one in (dlt_load_id_column(), dlt_id_column())}
     for key in ("primary_key", "merge_key"):

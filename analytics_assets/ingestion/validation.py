@@ -7,13 +7,9 @@ must be is `values.py`; what becomes of good and bad rows is `lanes.py` and `qua
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -24,14 +20,12 @@ from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 
 from analytics_assets.ingestion.answers import read_row
 from analytics_assets.ingestion.arrow_json import JsonReader
-from analytics_assets.ingestion.contract import Column, Contract, nested_name
+from analytics_assets.ingestion.contract import Column, Contract, field_name
 from analytics_assets.ingestion.errors import UndeclaredFieldError
+from analytics_assets.ingestion.obstacles import obstacle_in
 from analytics_assets.ingestion.values import Fitter, as_json, is_unicode, kind_of
 
 Row = dict[str, Any]
-
-_DEEPEST = 100
-"""Levels of nesting; dlt's own ways with a row end at some 250."""
 
 _NANOSECONDS = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
 
@@ -102,14 +96,11 @@ class Validator:
         if cursor is not None:
             typed.setdefault(cursor.name, cursor)
         fields = {
-            name: dlt_column_to_arrow_field(_hints(one), capabilities, "UTC") for name, one in typed.items()
+            name: dlt_column_to_arrow_field(one.hints, capabilities, "UTC") for name, one in typed.items()
         }
         self._schema = pa.schema(list(fields.values()))
-        self._fitters = {name: Fitter(_hints(one), fields[name].type) for name, one in typed.items()}
-        self._json_reader = JsonReader(
-            self._fitters, {name: one.hints["data_type"] for name, one in typed.items()}
-        )
-        self._json = [name for name, one in typed.items() if one.hints["data_type"] == "json"]
+        self._fitters = {name: Fitter(one.hints, fields[name].type) for name, one in typed.items()}
+        self._json_reader = JsonReader(self._fitters)
         self._loose = {column.name for column in contract.columns if column.name not in typed} | set(kept)
         self._required = dict.fromkeys(contract.not_null, "") | dict(required or {})
         self._kinds: dict[str, str] = {}
@@ -139,7 +130,8 @@ class Validator:
         ):
             return Batch(pa.Table.from_arrays(list(columns.values()), schema=self._schema), [])
         read = [read_row(row) for row in rows]
-        self._learn(read)
+        if not self._json_reader.gave_up:
+            self._learn(read)
         return self.validate(read)
 
     def _learn(self, rows: Sequence[Any]) -> None:
@@ -222,7 +214,7 @@ class Validator:
     def _for_normalizer(self, table: pa.Table) -> list[Row]:
         """The declared columns as rows, which dlt's normalizer makes the same of."""
         rows = _to_python(table)
-        for name in self._json:
+        for name in (name for name, fitter in self._fitters.items() if fitter.data_type == "json"):
             for row in rows:
                 # It reads JSON columns given as text, and writes text that it has read as it is.
                 if row[name] is not None and row[name][0] not in "[{":
@@ -240,11 +232,11 @@ class Validator:
         if len(shapes) == 1:
             columns = dict(zip(keys, zip(*map(dict.values, rows), strict=True), strict=True))
         else:
-            own = [key for key in keys if self._is_own(_name(prefix, key))]
+            own = [key for key in keys if self._is_own(field_name(prefix, key))]
             columns = {key: tuple([row.get(key) for row in rows]) for key in own}
         more = False
         for key, values in columns.items():
-            name = _name(prefix, key)
+            name = field_name(prefix, key)
             if name in self._fitters or name in self._loose:
                 more = more or name in self._loose
                 found[name] = _either(found.get(name), values)
@@ -260,7 +252,7 @@ class Validator:
             for key in row.keys() & unknown:
                 strays.setdefault(key, []).append(row[key])
         for key, found_here in strays.items():
-            more = self._odd(_name(prefix, key) or key, found_here) or more
+            more = self._odd(field_name(prefix, key) or key, found_here) or more
         return more
 
     def _is_own(self, name: str) -> bool:
@@ -312,7 +304,7 @@ class Validator:
             if position in faults:
                 continue
             rest = self._rest(row, "")
-            obstacle = _obstacle(rest)
+            obstacle = obstacle_in(rest)
             if isinstance(rest.get("quarantine"), list):
                 obstacle = "a list `quarantine`: the name of the table for rows that break the contract"
             if obstacle:
@@ -330,7 +322,7 @@ class Validator:
         """What of a row is in no declared column of a known type."""
         rest: Row = {}
         for key, value in row.items():
-            name = _name(prefix, key)
+            name = field_name(prefix, key)
             if name in self._fitters:
                 continue
             if name in self._groups and isinstance(value, dict):
@@ -340,19 +332,6 @@ class Validator:
             elif name in self._loose or self._mode != "discard_value":
                 rest[key] = value
         return rest
-
-
-def _hints(column: Column) -> Any:
-    return {**column.hints, "nullable": not column.primary_key}
-
-
-@lru_cache(maxsize=10_000)
-def _name(prefix: str, key: str) -> str:
-    """The warehouse name of a field; empty where it can have none."""
-    try:
-        return f"{prefix}__{nested_name(key)}" if prefix else nested_name(key)
-    except ValueError:
-        return ""
 
 
 def _either(one: Sequence[Any] | None, other: Sequence[Any]) -> Sequence[Any]:
@@ -372,47 +351,11 @@ def _leaves(
 ) -> Iterator[tuple[str, tuple[str, ...], Any]]:
     """The fields of a row, in objects where columns are declared of these: name, path and value."""
     for key, value in row.items():
-        name = _name(prefix, key)
+        name = field_name(prefix, key)
         if name in groups and isinstance(value, dict):
             yield from _leaves(value, name, groups, (*path, key))
         else:
             yield name, (*path, key), value
-
-
-def _obstacle(value: Any, depth: int = 0) -> str:
-    """What in fields that are not declared dlt cannot store; empty where it can."""
-    if depth > _DEEPEST:
-        return f"more than {_DEEPEST} lists and objects in one another"
-    if isinstance(value, dict):
-        names = {_name("", key) for key in value}
-        if "" in names:
-            return "a field without a name"
-        if any(name.startswith("_dlt_") for name in names):
-            return "a field `_dlt_…`: a name of dlt's own"
-        parts = [*value, *value.values()]
-    elif isinstance(value, list):
-        parts = value
-    else:
-        return _scalar_obstacle(value)
-    return next((found for part in parts if (found := _obstacle(part, depth + 1))), "")
-
-
-def _scalar_obstacle(value: Any) -> str:
-    if isinstance(value, str):
-        if not is_unicode(value):
-            return "text that is no valid Unicode"
-        if value[:4] in ("0001", "9999"):  # dlt takes it for a timestamp, and moves it to UTC
-            with suppress(ValueError):
-                moment = datetime.fromisoformat(value)
-                try:
-                    moment.astimezone(UTC)
-                except OverflowError:
-                    return "a timestamp that its zone moves out of the years there are"
-    elif isinstance(value, float) and not math.isfinite(value):
-        return "a number that is none: NaN, or infinite"
-    elif isinstance(value, (int, float)) and not -(2**63) <= value < 2**63:
-        return "a number of more than 64 bits that is not declared"
-    return ""
 
 
 def _as_it_came(row: Any) -> str:

@@ -55,13 +55,14 @@ class Fitter:
 
     Attributes:
         arrow_type: as given.
+        data_type: dlt's.
     """
 
     def __init__(self, hints: Mapping[str, Any], arrow_type: pa.DataType) -> None:
         self.arrow_type = arrow_type
-        self._type = str(hints["data_type"])
+        self.data_type = str(hints["data_type"])
         self._name = data_type_name(hints)
-        self._length = hints.get("precision") if self._type in ("text", "binary") else None
+        self._length = hints.get("precision") if self.data_type in ("text", "binary") else None
         one: dict[str, Callable[[Any], Any]] = {
             "text": self._text,
             "bigint": self._whole,
@@ -75,7 +76,7 @@ class Fitter:
             "binary": self._binary,
             "json": self._json,
         }
-        self._one = one[self._type]
+        self._one = one[self.data_type]
 
     def fit(self, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
         """The values in the column's type, and what is wrong with those that do not fit, by position.
@@ -103,13 +104,13 @@ class Fitter:
         """
         if texts.null_count == len(texts):
             return pa.nulls(len(texts), self.arrow_type)
-        if self._type in ("decimal", "wei", "date"):
+        if self.data_type in ("decimal", "wei", "date"):
             column = texts.cast(self.arrow_type)
-            year_0 = self._type == "date" and pc.min(column.cast(pa.int32())).as_py() < _FIRST_DAY
+            year_0 = self.data_type == "date" and pc.min(column.cast(pa.int32())).as_py() < _FIRST_DAY
             return None if year_0 else column
-        if self._type == "timestamp":
+        if self.data_type == "timestamp":
             return self._timestamps(texts)
-        if self._type == "text":
+        if self.data_type == "text":
             too_long = self._length and pc.max(pc.utf8_length(texts)).as_py() > self._length
             return None if too_long else texts
         return None
@@ -118,9 +119,9 @@ class Fitter:
         """All of them at once; None where that needs a closer look."""
         if kinds == {str}:
             return self.fit_texts(pa.array(values, pa.string()))
-        if (kinds == {int} and self._type == "bigint") or (kinds == {bool} and self._type == "bool"):
+        if (kinds == {int} and self.data_type == "bigint") or (kinds == {bool} and self.data_type == "bool"):
             return pa.array(values, self.arrow_type)
-        if kinds <= {int, float} and self._type == "double":
+        if kinds <= {int, float} and self.data_type == "double":
             doubles = pa.array(values, self.arrow_type)
             return doubles if pc.all(pc.is_finite(doubles)).as_py() else None
         return None
@@ -169,14 +170,17 @@ class Fitter:
             raise Misfit(f"has {len(value):,} characters, and {self._name} has room for {self._length:,}")
         return value
 
+    def _digits(self, value: str, pattern: re.Pattern[str], longest: int) -> str:
+        text = value.strip()
+        if not pattern.fullmatch(text):
+            raise self._no(value)
+        if len(text) > longest:
+            raise self._too_large()
+        return text
+
     def _whole(self, value: Any) -> int:
         if isinstance(value, str):
-            text = value.strip()
-            if not _WHOLE.fullmatch(text):
-                raise self._no(value)
-            if len(text) > _LONGEST_WHOLE:
-                raise self._too_large()
-            value = int(text)
+            value = int(self._digits(value, _WHOLE, _LONGEST_WHOLE))
         if isinstance(value, (float, Decimal)):
             if not math.isfinite(value):
                 raise self._no(value)
@@ -220,13 +224,8 @@ class Fitter:
 
     def _decimal(self, value: Any) -> Decimal:
         if isinstance(value, str):
-            text = value.strip()
-            if not _NUMBER.fullmatch(text):
-                raise self._no(value)
-            if len(text) > _LONGEST_NUMBER:
-                raise self._too_large()
             try:
-                number = Decimal(text)
+                number = Decimal(self._digits(value, _NUMBER, _LONGEST_NUMBER))
             except InvalidOperation:  # an exponent beyond all bounds
                 raise self._too_large() from None
         elif isinstance(value, float):
@@ -267,8 +266,7 @@ class Fitter:
             raise self._no(value) from None
         if self.arrow_type.unit == "ns" and not 1678 <= moment.year <= 2261:
             raise self._too_large()
-        unit = {"s": 1_000_000, "ms": 1_000}.get(self.arrow_type.unit, 1)
-        moment = moment.replace(microsecond=moment.microsecond // unit * unit)
+        moment = moment.replace(microsecond=self._cut_off(moment.microsecond))
         return moment if self.arrow_type.tz else moment.replace(tzinfo=None)
 
     def _moment(self, value: Any) -> datetime:
@@ -306,8 +304,12 @@ class Fitter:
             raise self._no(value)
         if value.tzinfo not in (None, UTC):
             raise Misfit(f"has a zone, and {self._name} has none")
+        return value.replace(microsecond=self._cut_off(value.microsecond), tzinfo=None)
+
+    def _cut_off(self, microseconds: int) -> int:
+        """What of them the column keeps."""
         unit = {"s": 1_000_000, "ms": 1_000}.get(self.arrow_type.unit, 1)
-        return value.replace(microsecond=value.microsecond // unit * unit, tzinfo=None)
+        return microseconds // unit * unit
 
     def _binary(self, value: Any) -> bytes:
         if isinstance(value, str):

@@ -16,8 +16,13 @@ class Window:
     end: datetime
 
     def __contains__(self, value: datetime | date) -> bool:
-        moment = value if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
-        return self.start <= moment < self.end
+        return self.start <= as_moment(value) < self.end
+
+
+def as_moment(value: datetime | date) -> datetime:
+    """A cursor value as a moment: a day is its midnight, and what has no zone is UTC."""
+    moment = value if isinstance(value, datetime) else datetime.combine(value, time())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def whole_window(windows: Mapping[str, Window]) -> Window | None:

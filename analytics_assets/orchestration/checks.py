@@ -90,9 +90,7 @@ def check(
             if len(windows) != 1:
                 found[None] = per_window[name](table, whole_window(windows))
         else:
-            verdict = everywhere[
-                name
-            ]()  # of the sync as a whole, so that each of its partitions has the same
+            verdict = everywhere[name]()  # of the sync as a whole: each of its partitions has the same
             found = dict.fromkeys([*windows, *([None] if len(windows) != 1 else [])], verdict)
         results[name] = found
     return results

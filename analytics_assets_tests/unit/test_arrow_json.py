@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from dlt.common.schema.typing import TColumnSchema
 from dlt.destinations import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from analytics_assets.ingestion.validation import Batch, Validator
 from analytics_assets_tests.unit.test_values import DOES_NOT_FIT, FITS, HUGE, JSON
 
 CAPABILITIES = duckdb("unused.duckdb").capabilities()
-COLUMNS: dict[str, dict[str, Any]] = {
+COLUMNS: dict[str, TColumnSchema] = {
     "id": {"data_type": "bigint", "nullable": False, "primary_key": True},
     "small": {"data_type": "bigint", "precision": 32},
     "ratio": {"data_type": "double"},
@@ -40,11 +41,11 @@ def validator() -> Validator:
         Column(
             name=name,
             data_type=hints["data_type"],
-            nullable=hints.get("nullable", True),
+            nullable=hints.get("nullable") is not False,
             primary_key=bool(hints.get("primary_key")),
             unique=False,
             description=None,
-            hints={"name": name, **hints},
+            hints={**hints, "name": name},
         )
         for name, hints in COLUMNS.items()
     )
