@@ -101,7 +101,10 @@ def _table(synced: list[_Synced]) -> Table:
 def _rows(one: _Synced) -> int:
     rows = 0
     for event in one.result.get_asset_materialization_events():
-        metadata = event.step_materialization_data.materialization.metadata
+        materialization = event.step_materialization_data.materialization
+        if materialization.asset_key != one.key:
+            continue  # of a child table
+        metadata = materialization.metadata
         count = metadata.get("dagster/partition_row_count") or metadata.get("dagster/row_count")
         rows += int(str(count.value)) if count else 0
     return rows

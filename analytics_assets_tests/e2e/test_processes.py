@@ -110,6 +110,8 @@ def test_the_demo_prints_what_arrived(home: Home) -> None:
     api = DemoApi("", today)
     for name in ("customers", "products", "events"):
         assert table(home.database, name) == truth(api.rows(name))
+    counts = {row[0]: int(row[1].replace(",", "")) for row in tables[0]}
+    assert counts["events"] == len(api.rows("events")), "without its child table's"
     week = f"{today - timedelta(days=7)}"
     assert table(home.database, "transactions") == truth(api.rows("transactions", week, f"{today}"))
     assert datetime.now(UTC).date() == today, "the day ended while the demo ran: once more, please"
