@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+import time_machine
 import yaml
 
 from analytics_assets.demo_api.data import Row, snapshot
@@ -145,6 +146,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: DemoApi) -> It
     project = Project(tmp_path)
     yield project
     project.instance.dispose()
+
+
+class Clock:
+    """The clock of this process, which goes on by itself and can be put forward."""
+
+    def __init__(self, traveller: time_machine.Traveller) -> None:
+        self._traveller = traveller
+
+    def pass_minutes(self, minutes: float) -> None:
+        self._traveller.shift(minutes * 60)
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    with time_machine.travel(datetime.now(UTC)) as traveller:
+        yield Clock(traveller)
 
 
 @pytest.fixture

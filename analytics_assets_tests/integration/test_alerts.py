@@ -17,7 +17,7 @@ from analytics_assets.orchestration.circuit_jobs import circuit_check
 from analytics_assets.orchestration.incidents import Incidents, Memory
 from analytics_assets.orchestration.sensors import failure_sensor
 from analytics_assets_tests.answering import Asked, Reply, answering
-from analytics_assets_tests.conftest import DemoApi, Project, failure_of
+from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 
 CIRCUIT = dg.AssetKey(["analytics_api", "circuit"])
 DAY = "2026-01-05"
@@ -78,7 +78,6 @@ class Sensor:
 @pytest.fixture
 def text(impatient_yaml: str) -> str:
     document = yaml.safe_load(impatient_yaml)
-    document["attributes"]["circuit_breaker"] = {"cooldown_minutes": 1 / 60}
     document["attributes"]["alerts"] = {"dagster_url": "https://dagster.example.com/"}
     return yaml.safe_dump(document)
 
@@ -110,6 +109,7 @@ def test_an_outage_is_told_once_however_many_runs_it_ends_and_once_when_it_is_ov
     text: str,
     sensor: Sensor,
     webhook: Webhook,
+    clock: Clock,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     definitions = project.definitions(text)
@@ -143,16 +143,16 @@ def test_an_outage_is_told_once_however_many_runs_it_ends_and_once_when_it_is_ov
     )
 
     # A probe that fails is no other incident.
-    time.sleep(1.1)
+    clock.pass_minutes(5.1)
     failure_of(project.run(definitions, "customers"))
     sensor.look()
     assert webhook.titles == [title]
 
     api.set_faults()
-    time.sleep(2.1)
+    clock.pass_minutes(10.1)
     assert project.run(definitions, "customers").success
     sensor.look()
-    assert webhook.titles == [title, "analytics_api: the API is back, after 0 min"]
+    assert webhook.titles == [title, "analytics_api: the API is back, after 15 min"]
     assert webhook.got[1]["type"] == "success"
     assert "closed by: a probe that was answered" in webhook.got[1]["message"]
     sensor.look()

@@ -12,7 +12,7 @@ import yaml
 from dagster._core.execution.backfill import PartitionBackfill
 
 from analytics_assets.orchestration.schedules import ScheduledSync
-from analytics_assets_tests.conftest import DemoApi, Project
+from analytics_assets_tests.conftest import Clock, DemoApi, Project
 
 
 @pytest.fixture
@@ -95,7 +95,6 @@ def ten_days(impatient_yaml: str) -> str:
     """A tick looks at its own partition and the nine before."""
     document = yaml.safe_load(impatient_yaml)
     document["attributes"]["assets"]["transactions"]["catch_up"] = 9
-    document["attributes"]["circuit_breaker"] = {"cooldown_minutes": 1 / 60}
     return yaml.safe_dump(document)
 
 
@@ -200,7 +199,7 @@ def test_a_partition_that_cannot_be_loaded_keeps_no_other_back(
 
 
 def test_what_an_outage_has_ended_is_asked_for_together_once_it_is_over(
-    project: Project, api: DemoApi, ten_days: str
+    project: Project, api: DemoApi, clock: Clock, ten_days: str
 ) -> None:
     definitions = project.definitions(ten_days)
     assert project.run(definitions, "transactions", "2026-01-07").success
@@ -213,7 +212,7 @@ def test_what_an_outage_has_ended_is_asked_for_together_once_it_is_over(
     for name in ("customers", "products", "events"):
         data = tick(project, definitions, f"analytics_api__{name}__schedule", MORNING)
         assert data.run_requests == [], "the circuit is of the whole source"
-    time.sleep(1.1)
+    clock.pass_minutes(5.1)
     # Due: one run finds out, and no more are sent after it.
     assert spans(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-01...2026-01-06"]
     api.set_faults()
@@ -336,7 +335,7 @@ def test_nothing_is_asked_for_while_all_is_well(project: Project, ten_days: str,
 
 
 def test_the_halted_sync_is_the_probe_once_per_cool_down(
-    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+    project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
     turned_on |= {"transactions", "customers"}
     definitions = project.definitions(ten_days)
@@ -344,23 +343,23 @@ def test_the_halted_sync_is_the_probe_once_per_cool_down(
     trip(project, api, definitions, "customers")
     assert recovery.look() == []
     assert "it may be asked again after" in recovery.said
-    time.sleep(1.1)
+    clock.pass_minutes(5.1)
     assert recovery.look() == [("customers", "all")]
     assert recovery.look() == [], "it is on its way"
     assert not project.run(definitions, "customers").success
-    time.sleep(2.1)
+    clock.pass_minutes(10.1)
     assert recovery.look() == [("customers", "all")], "after the next cool-down once more"
 
 
 def test_what_was_missed_is_asked_for_when_the_circuit_has_closed(
-    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+    project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
     turned_on |= {"transactions", "customers", "products"}
     definitions = project.definitions(ten_days)
     recovery = Recovery(project, definitions)
     assert project.run(definitions, "products").success, "since its last tick"
     trip(project, api, definitions, "transactions", days_ago(3))
-    time.sleep(1.1)
+    clock.pass_minutes(5.1)
     assert recovery.look() == [("transactions", days_ago(10, 1))]
     api.set_faults()
     assert project.run(definitions, "transactions", days_ago(3)).success
@@ -391,33 +390,33 @@ def test_an_outage_that_is_over_between_two_looks_is_made_good_too(
 
 
 def test_any_scheduled_sync_that_was_missed_may_be_the_probe(
-    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+    project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
     """A sync by hand was halted; one that is scheduled has lost its tick, and finds out for both."""
     turned_on |= {"customers"}
     definitions = project.definitions(ten_days)
     recovery = Recovery(project, definitions)
     trip(project, api, definitions, "transactions", days_ago(3))
-    time.sleep(1.1)
+    clock.pass_minutes(5.1)
     assert recovery.look() == [("customers", "all")]
 
 
 def test_a_probe_that_came_to_nothing_is_followed_by_another_after_a_cool_down(
-    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+    project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
     turned_on |= {"customers"}
     definitions = project.definitions(ten_days)
     recovery = Recovery(project, definitions)
     trip(project, api, definitions, "customers")
-    time.sleep(1.1)
+    clock.pass_minutes(5.1)
     assert recovery.look() == [("customers", "all")]
     assert recovery.look() == []
-    time.sleep(1.1)
+    clock.pass_minutes(5.1)
     assert recovery.look() == [("customers", "all")], "the run was killed before it asked"
 
 
 def test_what_is_on_its_way_by_hand_is_not_asked_for(
-    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+    project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
     turned_on |= {"customers"}
     definitions = project.definitions(ten_days)
@@ -426,17 +425,17 @@ def test_what_is_on_its_way_by_hand_is_not_asked_for(
     customers = dg.AssetKey(["analytics_api", "customers"])
     job = definitions.resolve_implicit_global_asset_job_def()
     project.instance.create_run_for_job(job, asset_selection=frozenset({customers}))
-    time.sleep(1.1)
+    clock.pass_minutes(5.1)
     assert recovery.look() == []
 
 
 def test_an_asset_whose_schedule_is_off_is_left_alone(
-    project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
+    project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
     definitions = project.definitions(ten_days)
     recovery = Recovery(project, definitions)
     trip(project, api, definitions, "customers")
-    time.sleep(1.1)
+    clock.pass_minutes(5.1)
     assert recovery.look() == []
     assert "the next run finds out whether it is over" in recovery.said
     api.set_faults()

@@ -14,18 +14,10 @@ from analytics_assets.config import SyncConfig
 from analytics_assets.demo_api.server import DEFAULT_KEY
 from analytics_assets.ingestion.circuit import Phase
 from analytics_assets.orchestration.circuit_log import CircuitLog
-from analytics_assets_tests.conftest import DemoApi, Project, failure_of
+from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 
 EVENT = "analytics_assets/event"
 CIRCUIT = dg.AssetKey(["analytics_api", "circuit"])
-
-
-@pytest.fixture
-def short_yaml(impatient_yaml: str) -> str:
-    """Waits of milliseconds, and a cool-down of one second, then two, then two."""
-    document = yaml.safe_load(impatient_yaml)
-    document["attributes"]["circuit_breaker"] = {"cooldown_minutes": 1 / 60, "max_cooldown_minutes": 2 / 60}
-    return yaml.safe_dump(document)
 
 
 def records(project: Project) -> list[dg.AssetMaterialization]:
@@ -45,14 +37,6 @@ def log(project: Project, text: str) -> CircuitLog:
     return CircuitLog(project.instance, SyncConfig(**yaml.safe_load(text)["attributes"]))
 
 
-def until_due(project: Project, text: str) -> None:
-    """Waits for the cool-down: a second or two."""
-    give_up = time.monotonic() + 10
-    while log(project, text).circuit().phase(time.time()) is not Phase.DUE:
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
-
-
 def by_hand(project: Project, definitions: dg.Definitions, job: str, reason: str = "") -> None:
     run_config = {"ops": {f"analytics_api__circuit_{job}_by_hand": {"config": {"reason": reason}}}}
     found = definitions.resolve_job_def(f"analytics_api__circuit_{job}")
@@ -64,8 +48,8 @@ def report(project: Project, description: str | None) -> None:
     project.instance.report_runless_asset_event(dg.AssetMaterialization(CIRCUIT, description=description))
 
 
-def test_an_outage_from_end_to_end(project: Project, api: DemoApi, short_yaml: str) -> None:
-    definitions = project.definitions(short_yaml)
+def test_an_outage_from_end_to_end(project: Project, api: DemoApi, clock: Clock, impatient_yaml: str) -> None:
+    definitions = project.definitions(impatient_yaml)
     api.set_faults({"path": "/v1/customers", "status": 503})
     halted = project.run(definitions, "customers")
     assert requests(api) == 4
@@ -84,15 +68,15 @@ def test_an_outage_from_end_to_end(project: Project, api: DemoApi, short_yaml: s
     assert requests(api) == 4
 
     # One probe, and twice the cool-down.
-    until_due(project, short_yaml)
+    clock.pass_minutes(5.1)
     failure_of(project.run(definitions, "customers"))
     assert requests(api) == 5
     opened = [one for one in records(project) if one.metadata[EVENT].value == "opened"]
-    assert [one.metadata["cooldown_minutes"].value * 60 for one in opened] == [1, 2]  # type: ignore[operator]
+    assert [one.metadata["cooldown_minutes"].value for one in opened] == [5, 10]
 
     # The API is back: whoever comes first finds out and goes on, and all others may follow.
     api.set_faults()
-    until_due(project, short_yaml)
+    clock.pass_minutes(10.1)
     assert project.run(definitions, "products").success
     assert project.run(definitions, "customers").success
     assert kinds(project) == ["opened", "probe", "opened", "probe", "closed"]
@@ -122,9 +106,9 @@ def test_a_check_alone_runs_while_it_is_open(project: Project, shipped_yaml: str
 
 
 def test_a_range_is_refused_as_a_whole_without_a_request(
-    project: Project, api: DemoApi, short_yaml: str
+    project: Project, api: DemoApi, impatient_yaml: str
 ) -> None:
-    definitions = project.definitions(short_yaml)
+    definitions = project.definitions(impatient_yaml)
     by_hand(project, definitions, "open")
     failure_of(project.run(definitions, "transactions", "2026-01-01", "2026-01-30"))
     assert requests(api) == 0
