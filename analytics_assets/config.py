@@ -198,6 +198,14 @@ class FreshnessConfig(_Strict):
         )
 
 
+class BackfillPolicyConfig(_Strict):
+    """How many partitions of a backfill, or of what is caught up, are one run."""
+
+    max_partitions_per_run: int | None = Field(
+        None, ge=1, description="Any number of neighbours if absent: Dagster's `single_run`."
+    )
+
+
 class AssetConfig(_Strict):
     """What Dagster adds to one dlt resource."""
 
@@ -224,9 +232,24 @@ class AssetConfig(_Strict):
         description="Rows of one sync that may break the contract, as a number or a share (`5%`); more fail it.",
     )
 
-    @field_validator("max_quarantined")
+    max_removed: int | str | None = Field(
+        None,
+        description="Rows of a partition that may be gone from the API, as a number or a share; more fail the sync, "
+        "and none is removed. Any number if absent.",
+    )
+    backfill_policy: BackfillPolicyConfig = BackfillPolicyConfig()
+    lookback: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Partitions before the last one that each tick asks for again, for rows that come late.",
+    )
+
+    @field_validator("max_quarantined", "max_removed")
     @classmethod
-    def _number_or_share(cls, value: int | str) -> int | str:
+    def _number_or_share(cls, value: int | str | None) -> int | str | None:
+        if value is None:
+            return None
         share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
         if not is_template(value) and (
             value < 0 if isinstance(value, int) else not share or float(share[1]) > 100
@@ -235,11 +258,12 @@ class AssetConfig(_Strict):
         return value
 
     @model_validator(mode="after")
-    def _catch_up_of_partitions(self) -> AssetConfig:
-        if "catch_up" in self.model_fields_set and self.partitions is None:
-            raise error_at(
-                ("catch_up",), "it counts partitions, and there are none: remove it, or set `partitions`"
-            )
+    def _about_partitions(self) -> AssetConfig:
+        for name in ("catch_up", "lookback", "max_removed", "backfill_policy"):
+            if name in self.model_fields_set and self.partitions is None:
+                raise error_at(
+                    (name,), "it is about partitions, and there are none: remove it, or set `partitions`"
+                )
         return self
 
     @field_validator("owners")

@@ -63,20 +63,40 @@ class WarehouseBusyError(SyncError):
     """A program that is not ours has the DuckDB file open for writing."""
 
 
-class RowsMovedError(SyncError):
-    """Rows moved while they were read page by page, so that some may be missing or doubled: read them anew."""
+class TooManyRemovedError(SyncError):
+    """So many rows of a partition are gone from the API that it may be the API that is wrong."""
 
-    def for_good(self, resource: str, times: int) -> RowsMovedError:
-        """That reading them anew did not help.
+
+class ReadAnewError(SyncError):
+    """What was read does not hold any more, or does not fit together: nothing is loaded, and it is read anew."""
+
+    what = cure = ""
+
+    def for_good(self, resource: str, times: int) -> ReadAnewError:
+        """That reading anew did not help.
 
         Args:
             resource: dlt resource name.
-            times: how often they were read.
+            times: how often it was read.
         """
-        return RowsMovedError(
-            f"{resource}: rows moved while they were read, {times} times over: {self}; nothing was loaded. Have the "
-            "API sort them by a field that does not change (endpoint.params), or sync when it is quiet"
-        )
+        told = f"{resource}: {self.what}, {times} times over: {self}; nothing was loaded. {self.cure}"
+        return type(self)(told)
+
+
+class RowsMovedError(ReadAnewError):
+    """Rows moved while they were read page by page, so that some may be missing or doubled."""
+
+    what = "rows moved while they were read"
+    cure = (
+        "Have the API sort them by a field that does not change (endpoint.params), or sync when it is quiet"
+    )
+
+
+class OvertakenError(ReadAnewError):
+    """Another run has loaded what is newer than what this one has read."""
+
+    what = "another run was faster"
+    cure = "Materialize again when fewer runs of the asset are under way"
 
 
 class SyncHalted(SyncError):  # noqa: N818  a state of the sync, and the name users read

@@ -5,34 +5,31 @@ What belongs here: everything between a dlt source and a destination that severa
 
 from __future__ import annotations
 
-import logging
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.destination import TDestinationReferenceArg
+from dlt.common.destination import Destination, TDestinationReferenceArg
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.pipeline import ExtractInfo, LoadInfo
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
-from filelock import FileLock, Timeout
 
 from analytics_assets.ingestion.drift import refuse_retyped, retyped_columns
 from analytics_assets.ingestion.errors import WarehouseBusyError
+from analytics_assets.ingestion.locks import WAREHOUSE, hold, turns
+from analytics_assets.ingestion.overlap import refuse_overtaken
 from analytics_assets.ingestion.quarantine import Quarantine
-from analytics_assets.ingestion.settlement import settle
-
-log = logging.getLogger("analytics_assets")
+from analytics_assets.ingestion.settlement import Settlement
+from analytics_assets.ingestion.workdir import working_directory
 
 DEFAULT_DATABASE = Path("data/analytics.duckdb")
 """The embedded warehouse, unless dlt is configured otherwise; relative to where Dagster is started."""
 
 _LOCKED_BY_OTHERS = "Could not set lock on file"  # DuckDB's words
-_NOTICE_AFTER = 2.0  # seconds of waiting before the run log says so
 
 
 class WarehousePipeline(Pipeline):
@@ -42,14 +39,22 @@ class WarehousePipeline(Pipeline):
     the whole load, concurrent runs fail, or truncate each other's staging tables and lose rows.
 
     Attributes:
-        quarantine: where rows go that break the contract of what is loaded; None for a pipeline that only reads.
+        settlement: what is to be done beside loading; None for a pipeline that only reads.
+        by: who runs it, for those who wait for it.
     """
 
-    quarantine: Quarantine | None = None
+    settlement: Settlement | None = None
+    by: str = ""
+    _restored: str | None = None
 
     def run(self, *args: Any, **kwargs: Any) -> LoadInfo:
-        """One run of a resource at a time: dlt reads state and schema at its start, and writes them at its end."""
-        with _lock(self, f".{self.pipeline_name}.lock"):
+        """One run of a resource at a time, or of each of its partitions.
+
+        dlt reads state and schema at its start and writes them at its end; and what was read first must not be loaded
+        last.
+        """
+        windows = self._quarantine.windows.values() if self._quarantine else ()
+        with _locked(self, turns(self.pipeline_name, windows)):
             return super().run(*args, **kwargs)
 
     def extract(self, data: Any, *args: Any, **kwargs: Any) -> ExtractInfo:
@@ -58,7 +63,7 @@ class WarehousePipeline(Pipeline):
         Raises:
             RetypedColumnError: the table has a column that cannot take what is declared.
         """
-        quarantine = self.quarantine
+        quarantine = self._quarantine
         if quarantine is None:
             return super().extract(data, *args, **kwargs)
         retyped = retyped_columns(self, quarantine.good_table, quarantine.contract)
@@ -69,16 +74,30 @@ class WarehousePipeline(Pipeline):
         return super().extract([data, quarantine.source(data.schema.name)], *args, **kwargs)
 
     def load(self, *args: Any, **kwargs: Any) -> LoadInfo:
-        """A load has the warehouse to itself."""
+        """A load has the warehouse to itself.
+
+        Raises:
+            OvertakenError: what is to be loaded is older than what another run has loaded meanwhile.
+            TooManyRemovedError: more rows are gone from the API than the user believes.
+        """
         with warehouse(self):
+            if self.settlement is None:
+                return super().load(*args, **kwargs)
+            if duckdb_file(self):
+                refuse_overtaken(self, self.settlement.quarantine, self._restored)
+            self.settlement.prepare(self)
             info = super().load(*args, **kwargs)
-            if self.quarantine is not None:
-                settle(self, info, self.quarantine)
+            self.settlement.settle(self, info)
             return info
 
     def _sync_destination(self, *args: Any, **kwargs: Any) -> None:
         with warehouse(self):
             super()._sync_destination(*args, **kwargs)
+        self._restored = self.default_schema.stored_version_hash if self.default_schema_name else None
+
+    @property
+    def _quarantine(self) -> Quarantine | None:
+        return self.settlement.quarantine if self.settlement else None
 
 
 def destination_name() -> str:
@@ -87,7 +106,7 @@ def destination_name() -> str:
 
 
 @contextmanager
-def open_pipeline(source: str, resource: str) -> Iterator[WarehousePipeline]:
+def open_pipeline(source: str, resource: str, by: str = "a run") -> Iterator[WarehousePipeline]:
     """A pipeline for one run of one resource, in a working directory that goes with it.
 
     Each resource has a pipeline name, and so a dlt state, of its own: two runs at once cannot write each
@@ -96,15 +115,17 @@ def open_pipeline(source: str, resource: str) -> Iterator[WarehousePipeline]:
     Args:
         source: dlt source name; also the dataset.
         resource: dlt resource name.
+        by: who runs it, for those who wait for it.
     """
-    with tempfile.TemporaryDirectory(prefix=f"{source}-{resource}-") as directory:
+    with working_directory() as directory:
         pipeline = dlt.pipeline(
             pipeline_name=f"{source}__{resource}",
-            pipelines_dir=directory,
+            pipelines_dir=str(directory),
             destination=_destination(),
             dataset_name=source,
             _impl_cls=WarehousePipeline,
         )
+        pipeline.by = f"{resource}, {by}"
         try:
             yield pipeline
         finally:
@@ -113,7 +134,7 @@ def open_pipeline(source: str, resource: str) -> Iterator[WarehousePipeline]:
 
 
 @contextmanager
-def warehouse(pipeline: Pipeline) -> Iterator[None]:
+def warehouse(pipeline: WarehousePipeline) -> Iterator[None]:
     """Waits until no other process of ours has the DuckDB file open, then keeps it for the block.
 
     A lock held by a dead process is free. Other destinations take concurrent writers, and no lock.
@@ -122,7 +143,7 @@ def warehouse(pipeline: Pipeline) -> Iterator[None]:
         WarehouseBusyError: a program that knows nothing of our lock has the file open.
     """
     try:
-        with _lock(pipeline, ".lock"):
+        with _locked(pipeline, [WAREHOUSE]):
             yield
     except (DestinationException, PipelineStepFailed) as error:
         if _LOCKED_BY_OTHERS not in str(error):
@@ -134,25 +155,14 @@ def warehouse(pipeline: Pipeline) -> Iterator[None]:
 
 
 @contextmanager
-def _lock(pipeline: Pipeline, suffix: str) -> Iterator[None]:
-    """Holds the file lock beside the DuckDB file for the block; no lock for any other destination."""
+def _locked(pipeline: WarehousePipeline, names: Iterable[str]) -> Iterator[None]:
+    """Holds locks of the DuckDB file for the block; none for any other destination."""
     database = duckdb_file(pipeline)
     if database is None:
         yield
         return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{database}{suffix}", is_singleton=True)
-    try:
-        lock.acquire(timeout=_NOTICE_AFTER)
-    except Timeout:
-        log.warning(
-            "%s: waiting for another run to release %s%s", pipeline.pipeline_name, database.name, suffix
-        )
-        lock.acquire()
-    try:
+    with hold(database, names, pipeline.by):
         yield
-    finally:
-        lock.release()
 
 
 def duckdb_file(pipeline: Pipeline) -> Path | None:
@@ -171,11 +181,16 @@ def loader_file_format(pipeline: Pipeline) -> str | None:
 
 
 def _destination() -> TDestinationReferenceArg:
-    if destination_name() != "duckdb" or _configured("destination.duckdb.credentials"):
-        return destination_name()
-    return dlt.destinations.duckdb(str(DEFAULT_DATABASE.absolute()))
+    name, chosen = destination_name(), {}
+    if name == "duckdb" and not _configured(
+        "destination.duckdb.credentials", "destination.duckdb.credentials.database"
+    ):
+        chosen["credentials"] = str(DEFAULT_DATABASE.absolute())
+    if not _configured("destination.replace_strategy", f"destination.{name}.replace_strategy"):
+        # As dlt has it a full refresh that is killed leaves half a table.
+        chosen["replace_strategy"] = "insert-from-staging"
+    return Destination.from_reference(name, **chosen) if chosen else name
 
 
-def _configured(key: str) -> bool:
-    accessors = (dlt.secrets, dlt.config)
-    return any(one.get(name) is not None for one in accessors for name in (key, f"{key}.database"))
+def _configured(*keys: str) -> bool:
+    return any(one.get(key) is not None for one in (dlt.secrets, dlt.config) for key in keys)

@@ -99,6 +99,11 @@ class Quarantine:
         return self.good_table + SUFFIX
 
     @property
+    def replaces_window(self) -> bool:
+        """Whether a run leaves in its windows what it has read, and nothing else."""
+        return bool(self.windows) and self.disposition == "merge"
+
+    @property
     def count(self) -> int:
         """Rows rejected."""
         return len(self._rejected)

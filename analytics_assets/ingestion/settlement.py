@@ -1,7 +1,8 @@
-"""After a load: what it says of a row replaces what earlier loads said, in the table and in quarantine.
+"""Around a load: what it says replaces what earlier loads said, in the table and in quarantine.
 
-What belongs here: which rows leave. A row that has become good leaves the quarantine, one that has become bad leaves
-the table, and what was read anew as a whole, a window or all there is, replaces what was in quarantine of it.
+What belongs here: which rows leave. A window that was read anew holds what the API has for it now, and nothing else. A
+row that has become good leaves the quarantine, one that has become bad leaves the table. What is left of a load that
+was killed goes before the next.
 """
 
 from __future__ import annotations
@@ -13,31 +14,95 @@ from dlt.common.pipeline import LoadInfo
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
-from analytics_assets.ingestion.quarantine import KEY_PREFIX, Quarantine
+from analytics_assets.ingestion.errors import TooManyRemovedError
+from analytics_assets.ingestion.quarantine import KEY_PREFIX, Limit, Quarantine
+from analytics_assets.ingestion.window import Window
 
 
-def settle(pipeline: Pipeline, info: LoadInfo, quarantine: Quarantine) -> None:
-    """Takes out what no longer holds, in one transaction.
+class Settlement:
+    """What one run does to the rows of earlier ones.
 
     Args:
-        pipeline: that has loaded.
-        info: what it loaded.
-        quarantine: of the resource it has loaded.
+        quarantine: of the resource.
+        max_removed: how many rows of a partition may be gone from the API; None for any number.
+
+    Attributes:
+        removed: rows of the table that are gone from the API, and have left it.
     """
-    if quarantine.table not in pipeline.default_schema.tables:
-        return  # there never was a bad row
-    with pipeline.destination_client() as client:
-        assert isinstance(client, SqlJobClientBase)
-        # They come in no particular order.
-        found = dict(client.get_storage_tables([quarantine.table, quarantine.good_table]))
-        if found[quarantine.table]:
+
+    def __init__(self, quarantine: Quarantine, max_removed: Limit | None = None) -> None:
+        self.quarantine = quarantine
+        self.max_removed = max_removed
+        self.removed = 0
+
+    def prepare(self, pipeline: Pipeline) -> None:
+        """Before a load: takes out the rows of an append that was killed halfway, for they will come again.
+
+        A merge or a full refresh is one transaction. An append is one per file; and what it has not told dlt of, the
+        next run reads anew.
+        """
+        table = self.quarantine.good_table
+        if self.quarantine.disposition != "append" or table not in pipeline.default_schema.tables:
+            return
+        with pipeline.destination_client() as client:
+            assert isinstance(client, SqlJobClientBase)
+            if (
+                client.get_storage_table(table)[0]
+                and client.get_storage_table(client.schema.loads_table_name)[0]
+            ):
+                with client.sql_client.begin_transaction():
+                    _Statements(client, self.quarantine, (), has_good=True).drop_dead_load()
+
+    def settle(self, pipeline: Pipeline, info: LoadInfo) -> None:
+        """After a load: takes out what no longer holds, in one transaction.
+
+        Args:
+            pipeline: that has loaded.
+            info: what it loaded.
+
+        Raises:
+            TooManyRemovedError: more rows are gone than `max_removed`; they are still there.
+        """
+        quarantine = self.quarantine
+        concerned = {quarantine.table, *([quarantine.good_table] if quarantine.replaces_window else ())}
+        if concerned.isdisjoint(pipeline.default_schema.tables):
+            return  # there never was a bad row, nor one in a window
+        with pipeline.destination_client() as client:
+            assert isinstance(client, SqlJobClientBase)
+            # They come in no particular order.
+            found = dict(client.get_storage_tables([quarantine.good_table, quarantine.table]))
+            columns = found[quarantine.good_table]
             with client.sql_client.begin_transaction():
-                has_good = bool(found[quarantine.good_table])
-                _Settlement(client, quarantine, info.loads_ids, has_good=has_good).run()
+                statements = _Statements(client, quarantine, info.loads_ids, has_good=bool(columns))
+                if quarantine.replaces_window and quarantine.cursor and quarantine.cursor.column in columns:
+                    self.removed = self._replace_windows(statements)
+                if found[quarantine.table]:
+                    statements.settle_quarantine()
+
+    def _replace_windows(self, statements: _Statements) -> int:
+        """Rows removed: those of the run's windows that it has not brought."""
+        quarantine = self.quarantine
+        assert quarantine.window is not None
+        [(gone, _)] = statements.gone_and_rows([quarantine.window])
+        if gone and self.max_removed:
+            windows = list(quarantine.windows.items())
+            for (partition, _), (count, rows) in zip(
+                windows, statements.gone_and_rows([window for _, window in windows]), strict=True
+            ):
+                if self.max_removed.is_exceeded(count, rows):
+                    raise TooManyRemovedError(
+                        f"{quarantine.resource}: {count:,} of the {rows:,} rows of {partition} are gone from what the "
+                        f"API returns, and max_removed is {self.max_removed}: none was removed. Have the API mend it; "
+                        f"or, if they are gone for good, raise assets.{quarantine.resource}.max_removed; then "
+                        "materialize again"
+                    )
+        if gone:
+            statements.drop_gone(quarantine.window)
+        return gone
 
 
-class _Settlement:
-    """The statements. In SQL, `q` is a row in quarantine, `t` one of the table, `n` one of the latest load."""
+class _Statements:
+    """In SQL, `q` is a row in quarantine, `t` one of the table, `n` one of the latest load."""
 
     def __init__(
         self, client: SqlJobClientBase, quarantine: Quarantine, load_ids: Sequence[str], *, has_good: bool
@@ -50,7 +115,41 @@ class _Settlement:
         self._good = self._sql.make_qualified_table_name(quarantine.good_table)
         self._ids = ", ".join(f"'{one}'" for one in load_ids)
 
-    def run(self) -> None:
+    def gone_and_rows(self, windows: Sequence[Window]) -> list[tuple[int, int]]:
+        """Of each window, the rows that the latest load has not brought, and all rows."""
+        found = []
+        for window in windows:
+            within, bounds = self._within(window)
+            [(old, rows)] = self._sql.execute_sql(
+                f"SELECT COUNT(CASE WHEN {self._old('t')} THEN 1 END), COUNT(*) FROM {self._good} AS t WHERE {within}",  # noqa: S608
+                *bounds,
+            ) or [(0, 0)]
+            found.append((int(old), int(rows)))
+        return found
+
+    def drop_gone(self, window: Window) -> None:
+        """Takes the rows of a window that the latest load has not brought out of the table."""
+        within, bounds = self._within(window)
+        self._sql.execute_sql(
+            f"DELETE FROM {self._good} AS t WHERE {within} AND {self._old('t')}",  # noqa: S608
+            *bounds,
+        )
+        self._drop_orphans()
+
+    def drop_dead_load(self) -> None:
+        """Takes the rows of loads that are later than all that dlt knows of out of the table."""
+        loads = self._sql.make_qualified_table_name(self._client.schema.loads_table_name)
+        # With no load that dlt knows of there is no cursor, and all is read anew.
+        none = "''" if self._quarantine.cursor else "NULL"
+        self._sql.execute_sql(
+            f"DELETE FROM {self._good} WHERE _dlt_load_id > "  # noqa: S608
+            f"(SELECT COALESCE(MAX(load_id), {none}) FROM {loads} WHERE schema_name = %s)",
+            self._client.schema.name,
+        )
+        self._drop_orphans()
+
+    def settle_quarantine(self) -> None:
+        """Takes out of the quarantine what the latest load has the last word on, and of the table what is in it."""
         quarantine = self._quarantine
         leaving, values = self._leaving()
         self._sql.execute_sql(f"DELETE FROM {self._bad} AS q WHERE {self._old('q')} AND {leaving}", *values)  # noqa: S608
@@ -88,6 +187,12 @@ class _Settlement:
                     f"DELETE FROM {name} AS c WHERE NOT EXISTS "  # noqa: S608
                     f"(SELECT 1 FROM {above} AS p WHERE p._dlt_id = c._dlt_parent_id)"
                 )
+
+    def _within(self, window: Window) -> tuple[str, list[Any]]:
+        cursor = self._quarantine.cursor
+        assert cursor is not None
+        column = f"t.{self._sql.escape_column_name(cursor.column)}"
+        return f"{column} >= %s AND {column} < %s", [cursor.bound(window.start), cursor.bound(window.end)]
 
     def _new(self, alias: str) -> str:
         return f"{alias}._dlt_load_id IN ({self._ids})" if self._ids else "1 = 0"

@@ -31,6 +31,7 @@ from analytics_assets.ingestion.paginators import CheckedPaginator, SweepPaginat
 from analytics_assets.ingestion.quarantine import Limit, Quarantine
 from analytics_assets.ingestion.redaction import Secrets, stand_in
 from analytics_assets.ingestion.settings import provided
+from analytics_assets.ingestion.settlement import Settlement
 from analytics_assets.ingestion.validation import Validator
 from analytics_assets.ingestion.window import Cursor, Window, as_filter, whole_window
 from analytics_assets.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
@@ -55,7 +56,7 @@ class ResourceInfo:
         cursor: its incremental cursor, if any.
         cursor_required: whether a row without it cannot be loaded, as dlt's `on_cursor_value_missing` has it.
         needs_rows: whether dlt can do what is asked with rows only, and not with Arrow.
-        keeps_history: whether the table has earlier versions of a row as well (dlt's strategy `scd2`).
+        keeps_history: whether earlier versions of a row stay in the table (dlt's strategies `scd2` and `insert-only`).
     """
 
     name: str
@@ -120,7 +121,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             cursor=_cursor(name, incremental, contract, config.asset(name).partitions),
             cursor_required=incremental.get("on_cursor_value_missing", "raise") == "raise",
             needs_rows=_needs_rows(built.write_disposition, incremental, contract),
-            keeps_history=_strategy(built.write_disposition) == "scd2",
+            keeps_history=_strategy(built.write_disposition) in ("scd2", "insert-only"),
         )
     return described
 
@@ -148,12 +149,12 @@ class Sync:
     Attributes:
         source: the dlt source: this resource alone, for this window, with a stand-in for every secret.
         validator: holds its rows against the contract.
-        quarantine: takes those that break it.
+        settlement: what it does to the rows of earlier runs; its quarantine takes those that break the contract.
     """
 
     source: DltSource
     validator: Validator
-    quarantine: Quarantine
+    settlement: Settlement
 
 
 def build_source(
@@ -217,7 +218,9 @@ def build_source(
     source = _source(name, config.name, rest_api).with_resources(resource.name)
     if isinstance(own, dict):  # what a Python object yields need not be rows
         source.resources[resource.name].add_step(Admission(validator, quarantine)).add_step(Stamp())
-    return Sync(source, validator, quarantine)
+    removable = config.asset(resource.name).max_removed
+    settlement = Settlement(quarantine, None if removable is None else _limit(removable))
+    return Sync(source, validator, settlement)
 
 
 def cursor_range(source: DltSource, resource: ResourceInfo) -> tuple[Any, Any]:
@@ -298,7 +301,7 @@ def _needs_rows(disposition: Any, incremental: Mapping[str, Any], contract: Cont
 
 
 def _limit(written: int | str) -> Limit:
-    """As `max_quarantined` has it: a number of rows, or a share such as `5%`."""
+    """As `max_quarantined` and `max_removed` have it: a number of rows, or a share such as `5%`."""
     return (
         Limit(count=written) if isinstance(written, int) else Limit(share=float(written.rstrip(" %")) / 100)
     )

@@ -19,7 +19,7 @@ from dlt.pipeline.pipeline import Pipeline
 from analytics_assets.config import SyncConfig
 from analytics_assets.ingestion.breaker import Breaker
 from analytics_assets.ingestion.contract import Contract
-from analytics_assets.ingestion.errors import CircuitOpenError, RowsMovedError, SyncError, SyncHalted
+from analytics_assets.ingestion.errors import CircuitOpenError, ReadAnewError, SyncError, SyncHalted
 from analytics_assets.ingestion.gate import gate_of
 from analytics_assets.ingestion.pipeline import duckdb_file, loader_file_format, open_pipeline
 from analytics_assets.ingestion.session import ApiSession, find_sync_error
@@ -29,7 +29,7 @@ from analytics_assets.ingestion.warehouse import Table, open_table, require_sql
 from analytics_assets.ingestion.window import Window
 from analytics_assets.orchestration.checks import CheckEvent, check, check_specs, evaluations
 from analytics_assets.orchestration.circuit_log import CircuitLog
-from analytics_assets.orchestration.partitions import run_windows
+from analytics_assets.orchestration.partitions import backfill_policy, run_windows
 from analytics_assets.orchestration.translator import (
     CIRCUIT_KEY,
     RESOURCE_KEY,
@@ -73,8 +73,7 @@ def sync_asset(
         specs=[spec],
         check_specs=check_specs(spec.key, info, asset),
         partitions_def=partitions,
-        # A run costs Dagster seconds and a partition within it milliseconds: a range is one run.
-        backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+        backfill_policy=backfill_policy(asset.backfill_policy) if partitions else None,
         can_subset=True,
     )
     def sync(
@@ -108,7 +107,10 @@ def sync_asset(
                 if telemetry.total is not None and info.parent is None:
                     metadata["rows_promised"] = telemetry.total
             # All that is to be read is read before anything is yielded: no event is written under the lock.
-            with open_pipeline(config.name, info.name) as pipeline, open_table(pipeline, info) as table:
+            with (
+                open_pipeline(config.name, info.name, _run_name(context)) as pipeline,
+                open_table(pipeline, info) as table,
+            ):
                 if metadata is not None:
                     metadata |= _row_counts(context, table, info, spec.key, windows)
                     children = {name: table.child(f"{info.table}__{name}") for name in asset.child_tables}
@@ -129,17 +131,17 @@ def sync_asset(
 def _until_rows_stay(
     info: ResourceInfo, telemetry: Telemetry, load: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `load` returns. Where rows moved while they were read nothing is loaded, and all are read anew.
+    """What `load` returns. Where what was read does not hold nothing is loaded, and all is read anew.
 
     Raises:
-        RowsMovedError: they moved each time.
+        ReadAnewError: they moved each time.
     """
     while True:
         try:
             return load()
-        except PipelineStepFailed as error:
+        except (PipelineStepFailed, ReadAnewError) as error:
             moved = find_sync_error(error, info.name)
-            if not isinstance(moved, RowsMovedError):
+            if not isinstance(moved, ReadAnewError):
                 raise
             if telemetry.restarts == MAX_RESTARTS:
                 raise moved.for_good(info.name, MAX_RESTARTS + 1) from None
@@ -157,10 +159,10 @@ def _load(
     door: Callable[[], ApiSession],
 ) -> dict[str, Any]:
     """Runs the dlt pipeline; the metadata of what it did."""
-    with open_pipeline(config.name, info.name) as pipeline, door() as session:
+    with open_pipeline(config.name, info.name, _run_name(context)) as pipeline, door() as session:
         require_sql(pipeline)
         sync = build_source(config, info, session, pipeline.destination.capabilities(), windows)
-        pipeline.quarantine = sync.quarantine
+        pipeline.settlement = sync.settlement
         events = list(
             dlt.run(
                 context=context,
@@ -174,7 +176,8 @@ def _load(
         return {
             **_table_metadata(pipeline, info, dict(events[0].metadata or {})),
             **{name: str(value) for name, value in bounds.items() if value is not None},
-            "rows_quarantined": sync.quarantine.count,
+            "rows_quarantined": sync.settlement.quarantine.count,
+            "rows_removed": sync.settlement.removed,
             UNDECLARED: dict(sync.validator.undeclared),
             UNSENT: sorted(sync.validator.unsent) if info.cursor is None else [],  # of all rows there are
         }
@@ -275,6 +278,10 @@ def _forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
     if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
         default = context.instance.run_retries_retry_on_asset_or_op_failure
         context.instance.add_run_tags(context.run.run_id, {_RUN_RETRY: str(default).lower()})
+
+
+def _run_name(context: dg.AssetExecutionContext) -> str:
+    return f"run {context.run.run_id.split('-')[0]}"
 
 
 def _is_outage(error: SyncError) -> bool:

@@ -1,6 +1,6 @@
 """What is asked for of one asset: by a tick of its schedule, or when an API is back after an outage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
@@ -59,7 +59,9 @@ def due_spans(
     job: str,
     partitions: dg.TimeWindowPartitionsDefinition,
     keys: Sequence[str],
-    always: str | None = None,
+    *,
+    always: Collection[str] = (),
+    most: int | None = None,
 ) -> list[Span]:
     """The partitions that are missing, oldest first.
 
@@ -75,7 +77,8 @@ def due_spans(
         job: the job of its schedule.
         partitions: its partitions.
         keys: consecutive partition keys, oldest first.
-        always: the one of them that is asked for even if it is there.
+        always: those of them that are asked for even if they are there.
+        most: partitions of a run; any number if None.
     """
     instance = context.instance
     statuses = instance.get_status_by_partition(asset, keys, partitions) or {}
@@ -84,16 +87,17 @@ def due_spans(
     alone = {*failed} - _held_back(instance, asset, job, keys) if failed else set()
     claimed = _in_backfills(context, asset)
     spans: list[Span] = []
-    extends = False  # whether the partition before is the end of a span that may grow
+    size = 0  # of the span that ends before this partition and may grow
     for key in keys:
         status = told.get(key)
-        if status == "IN_PROGRESS" or key in claimed or (status == "MATERIALIZED" and key != always):
-            extends = False
-        elif extends and key not in alone:
+        if status == "IN_PROGRESS" or key in claimed or (status == "MATERIALIZED" and key not in always):
+            size = 0
+        elif size and size != most and key not in alone:
             spans[-1] = Span(spans[-1].first, key)
+            size += 1
         else:
             spans.append(Span(key, key, key in alone))
-            extends = key not in alone
+            size = 0 if key in alone else 1
     return spans
 
 

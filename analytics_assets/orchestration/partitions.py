@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from analytics_assets.config import PartitionsConfig
+from analytics_assets.config import BackfillPolicyConfig, PartitionsConfig
 from analytics_assets.ingestion.window import Window
 
 _PARTITIONS: dict[str, Callable[..., dg.TimeWindowPartitionsDefinition]] = {
@@ -18,6 +18,13 @@ _PARTITIONS: dict[str, Callable[..., dg.TimeWindowPartitionsDefinition]] = {
 def partitions_def(config: PartitionsConfig | None) -> dg.TimeWindowPartitionsDefinition | None:
     """Dagster's definition of the partitions; None for an unpartitioned resource."""
     return _PARTITIONS[config.type](start_date=config.start_date) if config else None
+
+
+def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
+    """Dagster's policy. A run costs Dagster seconds and a partition within it milliseconds."""
+    if config.max_partitions_per_run is None:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(config.max_partitions_per_run)
 
 
 def run_windows(context: dg.AssetExecutionContext) -> dict[str, Window]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from analytics_assets.config import SyncConfig
 from analytics_assets.ingestion.circuit import Circuit, Kind, Phase, policy_of
-from analytics_assets.orchestration.catch_up import at_once, due_spans, was_missed
+from analytics_assets.orchestration.catch_up import at_once, was_missed
 from analytics_assets.orchestration.circuit_log import CircuitLog
 from analytics_assets.orchestration.schedules import ScheduledSync
 
@@ -112,7 +112,7 @@ def _missed(
         if not sync.is_on(context.instance):
             continue
         if sync.partitions is not None:
-            spans = due_spans(context, sync.key, sync.job_name, sync.partitions, sync.keys())
+            spans = sync.due(context, sync.keys())
             keys = {span: f"{name} {span.first} to {span.last} {once}" for span in spans}
             fresh = [span for span in spans if keys[span] not in before]
             wanted += [span.request(keys[span], sync.job_name) for span in at_once(fresh)]

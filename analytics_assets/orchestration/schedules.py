@@ -1,7 +1,7 @@
 """A schedule per asset, and the job it starts, from the asset's cron expression."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ import dagster as dg
 
 from analytics_assets.config import AssetConfig, SyncConfig
 from analytics_assets.ingestion.circuit import Phase
-from analytics_assets.orchestration.catch_up import at_once, due_spans
+from analytics_assets.orchestration.catch_up import Span, at_once, due_spans
 from analytics_assets.orchestration.circuit_log import CircuitLog
 
 
@@ -55,9 +55,9 @@ class ScheduledSync:
     def schedule(self) -> dg.ScheduleDefinition:
         """A schedule on the asset's cron, in UTC, off until it is turned on in the UI.
 
-        For a partitioned asset each tick asks for the last partition that is complete at the tick's time, and for those
-        of the `catch_up` before it that are missing. While the circuit is open it asks for nothing; when the circuit
-        is due to be probed, for one run.
+        For a partitioned asset each tick asks for the last partition that is complete at the tick's time, for the
+        `lookback` before it, and for those of the `catch_up` before it that are missing. While the circuit is open it
+        asks for nothing; when the circuit is due to be probed, for one run.
         """
         return dg.ScheduleDefinition(
             name=f"{self._name}__schedule",
@@ -65,9 +65,14 @@ class ScheduledSync:
             cron_schedule=self.cron,
             execution_timezone="UTC",
             execution_fn=self._tick,
-            description=f"The last complete partition, and what is missing of the {self.asset.catch_up} before it."
-            if self.partitions
-            else "A full sync at each tick.",
+            description=self._description if self.partitions else "A full sync at each tick.",
+        )
+
+    @property
+    def _description(self) -> str:
+        again = f", the {self.asset.lookback} before it" if self.asset.lookback else ""
+        return (
+            f"The last complete partition{again}, and what is missing of the {self.asset.catch_up} before it."
         )
 
     def is_on(self, instance: dg.DagsterInstance) -> bool:
@@ -80,7 +85,18 @@ class ScheduledSync:
     def keys(self) -> Sequence[str]:
         """The partitions that a tick looks at, oldest first."""
         assert self.partitions is not None
-        return self.partitions.get_partition_keys()[-1 - self.asset.catch_up :]
+        return self.partitions.get_partition_keys()[-1 - max(self.asset.catch_up, self.asset.lookback) :]
+
+    def due(
+        self,
+        context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
+        keys: Sequence[str],
+        always: Collection[str] = (),
+    ) -> list[Span]:
+        """What is to be asked for of the partitions `keys`, in runs as the asset's backfill policy has them."""
+        assert self.partitions is not None
+        most = self.asset.backfill_policy.max_partitions_per_run
+        return due_spans(context, self.key, self.job_name, self.partitions, keys, always=always, most=most)
 
     def _tick(self, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment, now = context.scheduled_execution_time, time.time()
@@ -102,7 +118,7 @@ class ScheduledSync:
         if not keys:
             yield dg.SkipReason(f"No partition is complete yet at {moment:%Y-%m-%d %H:%M} UTC.")
             return
-        spans = due_spans(context, self.key, self.job_name, self.partitions, keys, always=keys[-1])
+        spans = self.due(context, keys, always=keys[-1 - self.asset.lookback :])
         if not spans:
             yield dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
         elif phase is Phase.DUE:

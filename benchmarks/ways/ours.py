@@ -33,5 +33,5 @@ def sync(url: str, database: Path, in_flight: int) -> None:
     door = ApiSession(TABLE, gate, breaker, read_secrets(config), Telemetry(TABLE), may_repeat=False)
     with open_pipeline(config.name, TABLE) as pipeline, door as session:
         sync = build_source(config, resource, session, pipeline.destination.capabilities())
-        pipeline.quarantine = sync.quarantine
+        pipeline.settlement = sync.settlement
         pipeline.run(sync.source, loader_file_format=loader_file_format(pipeline))

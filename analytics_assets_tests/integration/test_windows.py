@@ -1,0 +1,223 @@
+"""After a green run a window holds what the API has for it now, whatever has become of the rows meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from analytics_assets_tests.answering import Asked, answering
+from analytics_assets_tests.conftest import Project, failure_of
+
+COLUMNS: dict[str, Any] = {
+    "id": {"data_type": "bigint", "nullable": False},
+    "name": {"data_type": "text", "nullable": False},
+    "at": {"data_type": "timestamp", "nullable": False},
+}
+
+
+def row(number: int, day: int, name: str = "a", **more: Any) -> dict[str, Any]:
+    return {"id": number, "name": name, "at": f"2026-01-{day:02}T12:00:00Z", **more}
+
+
+class Api:
+    """An API of one list, filtered by its cursor, which a test changes; `meanwhile` is called once, by a request."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.meanwhile: Callable[[], None] | None = None
+        self.asked = 0
+
+    def reply(self, asked: Asked) -> Any:
+        self.asked += 1
+        since, until = asked.params["since"], asked.params["until"]
+        found = [one for one in self.rows if since <= one["at"] < until]
+        offset, limit = int(asked.params["offset"]), int(asked.params["limit"])
+        answer = {"data": found[offset : offset + limit], "total": len(found)}
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile:
+            meanwhile()
+        return answer
+
+
+@pytest.fixture
+def changing() -> Iterator[tuple[Api, str]]:
+    api = Api()
+    with answering(api.reply) as url:
+        yield api, url
+
+
+def defs(url: str, **asset: Any) -> str:
+    resource = {
+        "name": "things",
+        "primary_key": "id",
+        "write_disposition": "merge",
+        "endpoint": {
+            "path": "/things",
+            "data_selector": "data",
+            "paginator": {"type": "offset", "limit": 100},
+            "incremental": {"cursor_path": "at", "start_param": "since", "end_param": "until"},
+        },
+        "columns": COLUMNS,
+    }
+    attributes = {
+        "name": "api",
+        "rest_api": {"client": {"base_url": url}, "resources": [resource]},
+        "assets": {"things": {"partitions": {"type": "daily", "start_date": "2026-01-01"}, **asset}},
+    }
+    return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
+
+
+class Things:
+    """The asset, materialized and read."""
+
+    def __init__(self, project: Project, text: str) -> None:
+        self._project = project
+        self._definitions = project.definitions(text)
+
+    def run(self, *days: str) -> dg.ExecuteInProcessResult:
+        return self._project.run(self._definitions, "things", *days, source="api")
+
+    def metadata(self, *days: str) -> dict[str, Any]:
+        result = self.run(*days)
+        assert result.success
+        told = result.asset_materializations_for_node("api__things")[-1].metadata
+        return {name: value.value for name, value in told.items()}
+
+    def rows(self, columns: str = 'id, name, day("at") AS day') -> list[tuple[Any, ...]]:
+        found = self._project.query(f"SELECT {columns} FROM api.things ORDER BY id")
+        return [tuple(one.values()) for one in found]
+
+
+def test_a_window_read_anew_holds_what_the_api_has_now(project: Project, changing: tuple[Api, str]) -> None:
+    api, url = changing
+    things = Things(project, defs(url))
+    api.rows = [row(1, 5), row(2, 5), row(3, 6), row(4, 7)]
+    assert things.metadata("2026-01-05", "2026-01-07")["rows_removed"] == 0
+
+    # 1 is deleted, 2 changed, 3 and 4 moved, 5 new.
+    api.rows = [row(2, 5, "b"), row(3, 5), row(4, 6), row(5, 5)]
+    assert things.metadata("2026-01-05")["rows_removed"] == 1
+    assert things.rows() == [(2, "b", 5), (3, "a", 5), (4, "a", 7), (5, "a", 5)], "4 is another window's"
+    assert things.metadata("2026-01-06")["rows_removed"] == 0
+    assert things.rows() == [(2, "b", 5), (3, "a", 5), (4, "a", 6), (5, "a", 5)]
+
+    # Emptied, alone and within a range.
+    api.rows = [row(4, 6)]
+    assert things.metadata("2026-01-05")["rows_removed"] == 3
+    assert things.rows() == [(4, "a", 6)]
+    api.rows = []
+    assert things.metadata("2026-01-05", "2026-01-08")["rows_removed"] == 1
+    assert things.rows() == []
+    assert things.metadata("2026-01-05")["rows_removed"] == 0
+
+
+def test_what_is_gone_takes_its_child_tables_rows_along(project: Project, changing: tuple[Api, str]) -> None:
+    api, url = changing
+    things = Things(project, defs(url, child_tables=["parts"]))
+    api.rows = [row(1, 5, parts=[{"n": 1}, {"n": 2}]), row(2, 5, parts=[{"n": 3}])]
+    assert things.run("2026-01-05").success
+    api.rows.pop(0)
+    result = things.run("2026-01-05")
+    assert result.success
+    assert [one["n"] for one in project.query("SELECT n FROM api.things__parts")] == [3]
+    child = dg.AssetKey(["api", "things__parts"])
+    told = [one for one in result.get_asset_materialization_events() if one.asset_key == child]
+    assert [one.partition for one in told] == ["2026-01-05"]
+    api.rows.clear()
+    assert things.run("2026-01-05").success
+    assert project.query("SELECT n FROM api.things__parts") == []
+
+
+@pytest.mark.parametrize(("allowed", "told"), [("20%", "20%"), (1, "1")])
+def test_a_large_drop_is_refused_where_the_user_says_so(
+    project: Project, changing: tuple[Api, str], allowed: int | str, told: str
+) -> None:
+    api, url = changing
+    things = Things(project, defs(url, max_removed=allowed))
+    api.rows = [*(row(number, 5) for number in range(10)), *(row(number, 6) for number in range(100, 200))]
+    assert things.run("2026-01-05", "2026-01-06").success
+    gone = [api.rows.pop(0) for _ in range(3)]
+    failure = failure_of(things.run("2026-01-05", "2026-01-06"))
+    assert failure.description == (
+        "things: 3 of the 10 rows of 2026-01-05 are gone from what the API returns, and max_removed is "
+        f"{told}: none was removed. Have the API mend it; or, if they are gone for good, raise "
+        "assets.things.max_removed; then materialize again"
+    )
+    assert len(things.rows()) == 110
+    api.rows = gone[:2] + api.rows
+    assert things.metadata("2026-01-05")["rows_removed"] == 1
+    assert len(things.rows()) == 109
+
+
+def test_a_row_that_moves_while_two_windows_are_read_ends_where_it_is_newest(
+    project: Project, changing: tuple[Api, str]
+) -> None:
+    """The window it was in is read first and loaded last: nothing old may be put over what is newer."""
+    api, url = changing
+    things = Things(project, defs(url))
+    api.rows = [row(1, 5), row(2, 5)]
+
+    def moves_and_is_loaded() -> None:
+        api.rows = [row(1, 6, "moved"), row(2, 5)]
+        other = threading.Thread(target=lambda: done.append(things.run("2026-01-06").success))
+        other.start()
+        other.join(60)
+
+    done: list[bool] = []
+    api.meanwhile = moves_and_is_loaded
+    assert things.metadata("2026-01-05")["restarts"] == 1
+    assert done == [True], "no lock keeps another partition waiting"
+    assert things.rows() == [(1, "moved", 6), (2, "a", 5)]
+
+
+def test_columns_that_two_windows_bring_at_once_are_both_kept(
+    project: Project, changing: tuple[Api, str]
+) -> None:
+    """dlt keeps one document of columns per schema: the one that is written last must know of the other's."""
+    api, url = changing
+    things = Things(project, defs(url))
+    api.rows = [row(1, 5, one=1), row(2, 6, two="x", one="text")]
+    done: list[bool] = []
+
+    def is_loaded() -> None:
+        other = threading.Thread(target=lambda: done.append(things.run("2026-01-06").success))
+        other.start()
+        other.join(60)
+
+    api.meanwhile = is_loaded
+    assert things.metadata("2026-01-05")["restarts"] == 1
+    assert done == [True]
+    assert things.rows("id, one, two") == [(1, "1", None), (2, "text", "x")]
+    assert things.run("2026-01-05", "2026-01-06").success
+    assert things.rows("id, one, two") == [(1, "1", None), (2, "text", "x")]
+
+
+def test_a_partition_waits_for_its_own_run_and_says_for_whom(
+    project: Project,
+    changing: tuple[Api, str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("analytics_assets.ingestion.locks._NOTICE_AFTER", 0.1)
+    api, url = changing
+    things = Things(project, defs(url))
+    api.rows = [row(1, 5)]
+    second = threading.Thread(target=lambda: things.run("2026-01-04", "2026-01-06"))
+    waiting = threading.Event()
+
+    def is_asked_for_again() -> None:
+        second.start()
+        waiting.wait(1.5)
+        api.rows = [row(1, 5, "newer")]
+        assert api.asked == 1, "the second has asked nothing yet"
+
+    api.meanwhile = is_asked_for_again
+    assert things.run("2026-01-05").success
+    second.join(60)
+    assert things.rows() == [(1, "newer", 5)]
+    assert "waiting for its turn at the same rows, after things, run " in caplog.text
