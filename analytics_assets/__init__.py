@@ -1,7 +1,7 @@
 """A third-party analytics API in your warehouse, as Dagster assets, from one dlt config.
 
-`RestApiSync` is the public name: the component a `defs.yaml` names as its type, and its Python form.
-It is loaded on first use, so that `analytics_assets.ingestion` and the demo API start without Dagster.
+`RestApiSync` is the component a `defs.yaml` names as its type, and its Python form; `read_warehouse` opens what it has
+loaded. They are loaded on first use, so that `analytics_assets.ingestion` and the demo API start without Dagster.
 """
 
 from importlib import import_module
@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analytics_assets.component import RestApiSync
+    from analytics_assets.ingestion.warehouse import read_warehouse
 
-__all__ = ["RestApiSync"]
+__all__ = ["RestApiSync", "read_warehouse"]
+
+_HOME = {"RestApiSync": "component", "read_warehouse": "ingestion.warehouse"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module("analytics_assets.component"), name)
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

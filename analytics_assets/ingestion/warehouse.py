@@ -10,11 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import duckdb
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import NoSqlError
-from analytics_assets.ingestion.pipeline import WarehousePipeline, warehouse
+from analytics_assets.ingestion.pipeline import (
+    WarehousePipeline,
+    duckdb_file,
+    open_pipeline,
+    warehouse,
+)
 from analytics_assets.ingestion.quarantine import KEY_PREFIX, SUFFIX
 from analytics_assets.ingestion.source import ResourceInfo
 from analytics_assets.ingestion.window import Cursor, Window
@@ -219,6 +225,28 @@ def open_table(pipeline: WarehousePipeline, info: ResourceInfo) -> Iterator[Tabl
     with warehouse(pipeline), pipeline.destination_client() as client:
         assert isinstance(client, SqlJobClientBase)
         yield Table(client, info)
+
+
+@contextmanager
+def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The embedded warehouse, open for reading. Waits for the load that is under way, and keeps the next one waiting.
+
+    With DuckDB's own `connect` one of them would fail.
+
+    Raises:
+        NoSqlError: the destination is another, or nothing was ever loaded.
+    """
+    with open_pipeline("reader", "reader", "somebody who reads") as pipeline:
+        database = duckdb_file(pipeline)
+        if database is None:
+            raise NoSqlError(
+                f"the warehouse is {pipeline.destination.destination_name} and no DuckDB file: use its own client"
+            )
+        with warehouse(pipeline):
+            if not database.exists():
+                raise NoSqlError(f"there is no {database} yet: materialize an asset first")
+            with duckdb.connect(str(database), read_only=True) as connection:
+                yield connection
 
 
 def require_sql(pipeline: Pipeline) -> None:

@@ -73,6 +73,7 @@ def sync_asset(
         specs=[spec],
         check_specs=check_specs(spec.key, info, asset),
         partitions_def=partitions,
+        pool=config.name,
         backfill_policy=backfill_policy(asset.backfill_policy) if partitions else None,
         can_subset=True,
     )
