@@ -146,6 +146,25 @@ class Ui:
         return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
 
 
+_BACKFILL = """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+_BACKFILL_STATUS = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) {
+  ... on PartitionBackfill { status runs { runId } } } }"""
+
+
+def launch_backfill(ui: Ui, asset: list[str], partitions: list[str], seconds: float = 120) -> dict[str, Any]:
+    """What the UI's *Launch backfill* does, waited for: its `status`, and its `runs` by id."""
+    params = {"assetSelection": [{"path": asset}], "partitionNames": partitions, "fromFailure": False}
+    backfill = ui.ask(_BACKFILL, params=params)["launchPartitionBackfill"]["backfillId"]
+
+    def ended() -> dict[str, Any] | None:
+        found: dict[str, Any] = ui.ask(_BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
+        return found if found["status"].startswith("COMPLETED") or found["status"] == "FAILED" else None
+
+    done: dict[str, Any] = ui.wait_for("end of the backfill", ended, seconds)
+    return {"status": done["status"], "runs": [run["runId"] for run in done["runs"]]}
+
+
 @contextmanager
 def dagster_dev(home: Home) -> Iterator[Ui]:
     with socket.socket() as free:

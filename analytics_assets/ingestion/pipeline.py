@@ -125,7 +125,7 @@ def open_pipeline(source: str, resource: str, by: str = "a run") -> Iterator[War
             dataset_name=source,
             _impl_cls=WarehousePipeline,
         )
-        pipeline.by = f"{resource}, {by}"
+        pipeline.by = by
         try:
             yield pipeline
         finally:

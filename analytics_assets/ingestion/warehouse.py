@@ -236,7 +236,7 @@ def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         NoSqlError: the destination is another, or nothing was ever loaded.
     """
-    with open_pipeline("reader", "reader", "somebody who reads") as pipeline:
+    with open_pipeline("reader", "reader", "a reader") as pipeline:
         database = duckdb_file(pipeline)
         if database is None:
             raise NoSqlError(

@@ -109,7 +109,7 @@ def sync_asset(
                     metadata["rows_promised"] = telemetry.total
             # All that is to be read is read before anything is yielded: no event is written under the lock.
             with (
-                open_pipeline(config.name, info.name, _run_name(context)) as pipeline,
+                open_pipeline(config.name, info.name, _run_name(context, info)) as pipeline,
                 open_table(pipeline, info) as table,
             ):
                 if metadata is not None:
@@ -160,7 +160,7 @@ def _load(
     door: Callable[[], ApiSession],
 ) -> dict[str, Any]:
     """Runs the dlt pipeline; the metadata of what it did."""
-    with open_pipeline(config.name, info.name, _run_name(context)) as pipeline, door() as session:
+    with open_pipeline(config.name, info.name, _run_name(context, info)) as pipeline, door() as session:
         require_sql(pipeline)
         sync = build_source(config, info, session, pipeline.destination.capabilities(), windows)
         pipeline.settlement = sync.settlement
@@ -281,8 +281,8 @@ def _forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
         context.instance.add_run_tags(context.run.run_id, {_RUN_RETRY: str(default).lower()})
 
 
-def _run_name(context: dg.AssetExecutionContext) -> str:
-    return f"run {context.run.run_id.split('-')[0]}"
+def _run_name(context: dg.AssetExecutionContext, info: ResourceInfo) -> str:
+    return f"{info.name}, run {context.run.run_id.split('-')[0]}"
 
 
 def _is_outage(error: SyncError) -> bool:

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from analytics_assets_tests.conftest import DemoApi
-from analytics_assets_tests.processes import Home, dagster_dev, finished
+from analytics_assets_tests.processes import Home, dagster_dev, finished, launch_backfill
 from analytics_assets_tests.truth import table, truth
 
 
@@ -29,10 +29,6 @@ def test_runs_side_by_side_lose_no_row(home: Home, api: DemoApi) -> None:
     assert home.ids("events") == sorted(row["id"] for row in api.rows("events"))
 
 
-BACKFILL = """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
-  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
-BACKFILL_STATUS = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) {
-  ... on PartitionBackfill { status runs { runId } } } }"""
 CHECK = """query ($key: AssetKeyInput!) {
   assetCheckExecutions(assetKey: $key, checkName: "schema_nullability", limit: 25) {
     status evaluation { success description partition targetMaterialization { runId } } } }"""
@@ -57,19 +53,9 @@ def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
 
         # A backfill over several partitions.
         days = [f"2026-01-{day:02d}" for day in range(6, 16)]
-        backfill = ui.ask(
-            BACKFILL, params={"assetSelection": [KEY], "partitionNames": days, "fromFailure": False}
-        )["launchPartitionBackfill"]["backfillId"]
-        done = ui.wait_for(
-            "end of the backfill",
-            lambda: [
-                one
-                for one in [ui.ask(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]]
-                if one["status"].startswith("COMPLETED") or one["status"] == "FAILED"
-            ],
-        )
-        assert done[0]["status"] == "COMPLETED_SUCCESS"
-        assert len(done[0]["runs"]) == 1, "a contiguous range is one run"
+        done = launch_backfill(ui, KEY["path"], days)
+        assert done["status"] == "COMPLETED_SUCCESS"
+        assert len(done["runs"]) == 1, "a contiguous range is one run"
         expected = sorted(row["id"] for row in api.rows("transactions", "2026-01-05", "2026-01-16"))
         assert home.ids("transactions") == expected
 

@@ -198,6 +198,44 @@ def test_a_partition_that_cannot_be_loaded_keeps_no_other_back(
     ]
 
 
+def with_asset(text: str, **attributes: Any) -> str:
+    document = yaml.safe_load(text)
+    document["attributes"]["assets"]["transactions"] |= attributes
+    return yaml.safe_dump(document)
+
+
+def test_rows_that_come_late_are_looked_for_by_asking_for_the_last_partitions_again(
+    project: Project, ten_days: str
+) -> None:
+    definitions = project.definitions(with_asset(ten_days, lookback=2))
+    assert project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
+    assert project.run(definitions, "transactions", "2026-01-05", "2026-01-10").success
+    found = spans(tick(project, definitions, SCHEDULE, MORNING))
+    assert found == ["2026-01-04", "2026-01-08...2026-01-10"]
+    plan(project, definitions, "2026-01-09")
+    found = spans(tick(project, definitions, SCHEDULE, MORNING))
+    assert found == ["2026-01-04", "2026-01-08", "2026-01-10"], "what is on its way is not asked for twice"
+
+
+def test_lookback_reaches_further_than_catch_up(project: Project, ten_days: str) -> None:
+    definitions = project.definitions(with_asset(ten_days, lookback=3, catch_up=0))
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-07...2026-01-10"]
+
+
+def test_what_is_missing_is_asked_for_in_runs_of_the_backfill_policys_size(
+    project: Project, ten_days: str
+) -> None:
+    text = with_asset(ten_days, backfill_policy={"max_partitions_per_run": 4})
+    definitions = project.definitions(text)
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-04",
+        "2026-01-05...2026-01-08",
+        "2026-01-09...2026-01-10",
+    ]
+    one_each = project.definitions(with_asset(ten_days, backfill_policy={"max_partitions_per_run": 1}))
+    assert spans(tick(project, one_each, SCHEDULE, MORNING)) == [f"2026-01-{day:02}" for day in range(1, 11)]
+
+
 def test_what_an_outage_has_ended_is_asked_for_together_once_it_is_over(
     project: Project, api: DemoApi, clock: Clock, ten_days: str
 ) -> None:

@@ -10,6 +10,8 @@ import dagster as dg
 import pytest
 import yaml
 
+from analytics_assets import read_warehouse
+from analytics_assets.ingestion.errors import NoSqlError
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project, failure_of
 
@@ -221,3 +223,61 @@ def test_a_partition_waits_for_its_own_run_and_says_for_whom(
     second.join(60)
     assert things.rows() == [(1, "newer", 5)]
     assert "waiting for its turn at the same rows, after things, run " in caplog.text
+
+
+def test_a_reader_waits_for_a_load_and_a_load_for_a_reader(
+    project: Project,
+    changing: tuple[Api, str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("analytics_assets.ingestion.locks._NOTICE_AFTER", 0.1)
+    with (
+        pytest.raises(NoSqlError, match=r"there is no .*analytics\.duckdb yet: materialize an asset first"),
+        read_warehouse(),
+    ):
+        pass
+    api, url = changing
+    things = Things(project, defs(url))
+    api.rows = [row(1, 5)]
+    assert things.run("2026-01-05").success
+    api.rows = [row(2, 5)]
+    done: list[bool] = []
+    loading = threading.Thread(target=lambda: done.append(things.run("2026-01-05").success))
+    with read_warehouse() as connection:
+        loading.start()
+        loading.join(1)
+        assert not done
+        assert connection.execute("SELECT id FROM api.things").fetchall() == [(1,)]
+    loading.join(60)
+    assert done == [True]
+    assert "waiting for the warehouse, after reader, somebody who reads" in caplog.text
+    with read_warehouse() as connection:
+        assert connection.execute("SELECT id FROM api.things").fetchall() == [(2,)]
+
+
+def test_an_append_that_was_killed_halfway_is_not_doubled(
+    project: Project, changing: tuple[Api, str]
+) -> None:
+    """What a killed load leaves: rows whose load dlt has never heard the end of."""
+    api, url = changing
+    document = yaml.safe_load(defs(url))
+    [resource] = document["attributes"]["rest_api"]["resources"]
+    resource["write_disposition"] = "append"
+    del document["attributes"]["assets"], resource["endpoint"]["incremental"]["end_param"]
+    resource["endpoint"]["params"] = {"until": "3000"}
+    resource["endpoint"]["incremental"]["initial_value"] = "2026-01-01T00:00:00Z"
+    things = Things(project, yaml.safe_dump(document))
+    api.rows = [row(1, 5, parts=[{"n": 1}])]
+    assert things.run().success
+    api.rows.append(row(2, 6, parts=[{"n": 2}]))
+    assert things.run().success
+    # As if the second load had been killed before its last word, and its state with it.
+    project.execute(
+        """DELETE FROM api._dlt_loads WHERE load_id = (SELECT MAX(load_id) FROM api._dlt_loads);
+        DELETE FROM api._dlt_pipeline_state WHERE _dlt_load_id NOT IN (SELECT load_id FROM api._dlt_loads)"""
+    )
+    api.rows.append(row(3, 7, parts=[{"n": 3}]))
+    assert things.run().success
+    assert things.rows() == [(1, "a", 5), (2, "a", 6), (3, "a", 7)]
+    assert project.query("SELECT n FROM api.things__parts ORDER BY n") == [{"n": n} for n in (1, 2, 3)]

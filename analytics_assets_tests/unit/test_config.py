@@ -87,7 +87,27 @@ MISTAKES = [
         ("assets", "customers", "catch_up"),
         3,
         ("assets", "customers", "catch_up"),
-        "it counts partitions, and there are none: remove it, or set `partitions`",
+        "it is about partitions, and there are none: remove it, or set `partitions`",
+    ),
+    *(
+        (("assets", "customers", name), value, ("assets", "customers", name), "it is about partitions")
+        for name, value in (
+            ("lookback", 3),
+            ("max_removed", "10%"),
+            ("backfill_policy", {"max_partitions_per_run": 5}),
+        )
+    ),
+    (
+        ("assets", "transactions", "max_removed"),
+        "lots",
+        ("assets", "transactions", "max_removed"),
+        "write a number of rows, such as 100, or a share of them, such as 5%",
+    ),
+    (
+        ("assets", "transactions", "backfill_policy"),
+        {"max_partitions_per_run": 0},
+        ("assets", "transactions", "backfill_policy", "max_partitions_per_run"),
+        "greater than or equal to 1",
     ),
     # A typo, an unknown key.
     (("requsts",), {}, ("requsts",), "unknown key `requsts`; did you mean `requests`?"),
