@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test browser bench check format lock clean
+.PHONY: help setup demo dev test stress browser bench check format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ dev: $(STAMP) ## the demo API and the Dagster UI on http://127.0.0.1:3000; Ctrl-
 
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest
+
+stress: $(STAMP) ## processes that sync, read and are killed, for some minutes (ROUNDS="--rounds 5 --workers 12")
+	@$(BIN)/python -m analytics_assets_tests.stress $(ROUNDS)
 
 browser: $(STAMP) ## run the tests in a real browser (needs Debian's chromium and chromium-driver)
 	@command -v chromedriver > /dev/null || { echo "No chromedriver: apt-get install chromium chromium-driver"; exit 1; }

@@ -251,7 +251,7 @@ def test_a_reader_waits_for_a_load_and_a_load_for_a_reader(
         assert connection.execute("SELECT id FROM api.things").fetchall() == [(1,)]
     loading.join(60)
     assert done == [True]
-    assert "waiting for the warehouse, after reader, somebody who reads" in caplog.text
+    assert "waiting for the warehouse, after a reader" in caplog.text
     with read_warehouse() as connection:
         assert connection.execute("SELECT id FROM api.things").fetchall() == [(2,)]
 
