@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from analytics_assets.ingestion.drift import refuse_retyped, retyped_columns
 from analytics_assets.ingestion.errors import WarehouseBusyError
+from analytics_assets.ingestion.full_refresh import start_over
 from analytics_assets.ingestion.quarantine import Quarantine
 from analytics_assets.ingestion.settlement import settle
 
@@ -61,6 +62,8 @@ class WarehousePipeline(Pipeline):
         quarantine = self.quarantine
         if quarantine is None:
             return super().extract(data, *args, **kwargs)
+        if quarantine.full_refresh:
+            start_over(self)
         retyped = retyped_columns(self, quarantine.good_table, quarantine.contract)
         if retyped:
             with warehouse(self):

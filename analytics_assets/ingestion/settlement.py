@@ -24,16 +24,19 @@ def settle(pipeline: Pipeline, info: LoadInfo, quarantine: Quarantine) -> None:
         info: what it loaded.
         quarantine: of the resource it has loaded.
     """
-    if quarantine.table not in pipeline.default_schema.tables:
+    if quarantine.table not in pipeline.default_schema.tables and not quarantine.full_refresh:
         return  # there never was a bad row
     with pipeline.destination_client() as client:
         assert isinstance(client, SqlJobClientBase)
         # They come in no particular order.
         found = dict(client.get_storage_tables([quarantine.table, quarantine.good_table]))
-        if found[quarantine.table]:
-            with client.sql_client.begin_transaction():
-                has_good = bool(found[quarantine.good_table])
-                _Settlement(client, quarantine, info.loads_ids, has_good=has_good).run()
+        has_good = bool(found[quarantine.good_table])
+        settlement = _Settlement(client, quarantine, info.loads_ids, has_good=has_good)
+        with client.sql_client.begin_transaction():
+            if quarantine.full_refresh and has_good:
+                settlement.drop_older()
+            if found[quarantine.table]:
+                settlement.run()
 
 
 class _Settlement:
@@ -61,10 +64,15 @@ class _Settlement:
             )
             self._drop_orphans()
 
+    def drop_older(self) -> None:
+        """Rows that the latest load has not brought, which was of all there is."""
+        self._sql.execute_sql(f"DELETE FROM {self._good} AS t WHERE {self._old('t')}")  # noqa: S608
+        self._drop_orphans()
+
     def _leaving(self) -> tuple[str, list[Any]]:
         """Which of the older rows in quarantine the latest load has the last word on."""
         quarantine = self._quarantine
-        if quarantine.cursor is None or quarantine.disposition == "replace":
+        if quarantine.full_refresh or quarantine.cursor is None or quarantine.disposition == "replace":
             return "1 = 1", []  # it read all there is
         either = [self._exists(self._bad, "n.row = q.row")]
         if quarantine.keys:
