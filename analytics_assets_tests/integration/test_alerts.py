@@ -361,6 +361,15 @@ def test_a_failure_that_is_no_outage_is_told_once_until_it_is_made_good(
         webhook.got.clear()
 
 
+def test_a_dry_run_that_fails_is_told_to_nobody_but_who_asked(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    wrong_answer(api)
+    assert failure_of(project.run(project.definitions(text), "products", asked={"dry_run": True}))
+    sensor.look()
+    assert not webhook.got
+
+
 def test_one_cause_is_told_once_for_all_partitions_and_over_when_all_are_made_good(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
