@@ -91,8 +91,12 @@ class Project:
         *partitions: str,
         checks_only: bool = False,
         source: str = "analytics_api",
+        asked: dict[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Materializes one asset, for one partition or from the first to the last; never raises."""
+        """Materializes one asset, for one partition or from the first to the last; never raises.
+
+        What is `asked` for stands in the launchpad, as the config of the asset's op.
+        """
         key = dg.AssetKey([source, resource])
         tags = {}
         if len(partitions) > 1:
@@ -112,6 +116,7 @@ class Project:
             instance=self.instance,
             partition_key=partitions[0] if len(partitions) == 1 else None,
             tags=tags,
+            run_config={"ops": {f"{source}__{resource}": {"config": asked}}} if asked else None,
             raise_on_error=False,
         )
 

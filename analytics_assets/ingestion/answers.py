@@ -52,6 +52,9 @@ class Reader:
         paged: whether rows must be a list; otherwise one object is one row.
         unread: whether rows may stay JSON, as `msgspec.Raw`, for who reads many of them at once. They do where the
             selector is a plain field.
+
+    Attributes:
+        resource: as above.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Reader:
         paged: bool = False,
         unread: bool = False,
     ) -> None:
-        self._resource = resource
+        self.resource = resource
         self._paged = paged
         self._selector = data_selector
         self._select = finder(data_selector) if data_selector is not None else None
@@ -98,7 +101,7 @@ class Reader:
                 with suppress(ValueError, LookupError):
                     return json.loads(text())
             raise UnreadableAnswerError(
-                f"{self._resource}: {endpoint} answered with something that is no JSON: check base_url and path, "
+                f"{self.resource}: {endpoint} answered with something that is no JSON: check base_url and path, "
                 "or have the API look into it"
             ) from None
 
@@ -175,7 +178,7 @@ class Reader:
         return said
 
     def _error(self, sentence: str) -> UnreadableAnswerError:
-        return UnreadableAnswerError(f"{self._resource}: {sentence}")
+        return UnreadableAnswerError(f"{self.resource}: {sentence}")
 
 
 def read_row(row: msgspec.Raw) -> Any:

@@ -51,6 +51,22 @@ class UndeclaredFieldError(SyncError):
         )
 
 
+class TooManyPagesError(SyncError):
+    """There are more pages than the run may ask for.
+
+    Args:
+        resource: dlt resource whose pages they are.
+        endpoint: method and path of the page that was one too many, without query.
+        pages: the limit.
+    """
+
+    def __init__(self, resource: str, endpoint: str, pages: int) -> None:
+        super().__init__(
+            f"{resource}: there is more to read at {endpoint} after {pages:,} {'page' if pages == 1 else 'pages'}, and "
+            "max_pages of this run allows no more: nothing was loaded. Raise max_pages, or leave it out to fetch all"
+        )
+
+
 class TooManyRejectedError(SyncError):
     """So many rows break the contract that it is not the rows that are wrong."""
 

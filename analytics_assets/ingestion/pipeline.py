@@ -20,6 +20,7 @@ from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.drift import refuse_retyped, retyped_columns
 from analytics_assets.ingestion.errors import WarehouseBusyError
+from analytics_assets.ingestion.full_refresh import start_over
 from analytics_assets.ingestion.locks import WAREHOUSE, hold, turns
 from analytics_assets.ingestion.overlap import refuse_overtaken
 from analytics_assets.ingestion.quarantine import Quarantine
@@ -66,6 +67,8 @@ class WarehousePipeline(Pipeline):
         quarantine = self._quarantine
         if quarantine is None:
             return super().extract(data, *args, **kwargs)
+        if quarantine.full_refresh:
+            start_over(self)
         retyped = retyped_columns(self, quarantine.good_table, quarantine.contract)
         if retyped:
             with warehouse(self):

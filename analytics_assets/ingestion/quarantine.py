@@ -66,6 +66,8 @@ class Quarantine:
         limit: how many are too many.
 
     Attributes:
+        full_refresh: whether all there is is read anew, so that nothing older stays.
+        halts: whether too many halt the sync; they are counted only in a dry run.
         rows_seen: rows held against the contract.
         window: all windows of this run as one; None without any.
     """
@@ -88,7 +90,9 @@ class Quarantine:
         self.windows = windows
         self.window = whole_window(windows)
         self._starts = [window.start for window in windows.values()]
-        self._limit = limit
+        self.limit = limit
+        self.full_refresh = False
+        self.halts = True
         self.keys = contract.typed_key
         self._rejected: list[tuple[Rejected, str | None, Window | None]] = []
         self.rows_seen = 0
@@ -126,8 +130,18 @@ class Quarantine:
                 keys = list(self.windows)
                 partition = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
                 self._rejected.append((one, partition, self.window))
-        if self._limit.count is not None:
+        if self.limit.count is not None:
             self._judge()
+
+    @property
+    def too_many(self) -> bool:
+        """Whether more rows are rejected than the limit allows."""
+        return self.limit.is_exceeded(self.count, self.rows_seen)
+
+    def reasons(self) -> list[str]:
+        """Why rows are rejected, the most frequent first: column, reason, rows, a value's shape, primary keys."""
+        faults = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.faults)
+        return [self._example(column, why, count) for (column, why), count in faults.most_common()]
 
     def source(self, schema: str) -> DltSource:
         """The dlt source of the quarantine table, to be extracted after the good rows.
@@ -183,15 +197,12 @@ class Quarantine:
         return home if value in home[1] else None
 
     def _judge(self) -> None:
-        if not self._limit.is_exceeded(self.count, self.rows_seen):
+        if not (self.halts and self.too_many):
             return
-        faults = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.faults)
-        told = "; ".join(
-            self._example(column, why, count) for (column, why), count in faults.most_common(_EXAMPLES)
-        )
+        told = "; ".join(self.reasons()[:_EXAMPLES])
         raise TooManyRejectedError(
             f"{self.resource}: {self.count:,} of {self.rows_seen:,} rows break the contract, and max_quarantined is "
-            f"{self._limit}: nothing was loaded. {told}. Have the API mend them, declare what they are, or raise "
+            f"{self.limit}: nothing was loaded. {told}. Have the API mend them, declare what they are, or raise "
             f"assets.{self.resource}.max_quarantined"
         )
 

@@ -27,8 +27,14 @@ from requests.utils import get_encoding_from_headers
 
 from analytics_assets.ingestion.answers import Content
 from analytics_assets.ingestion.breaker import Breaker
-from analytics_assets.ingestion.errors import SyncError, SyncHalted, UnreadableAnswerError
+from analytics_assets.ingestion.errors import (
+    SyncError,
+    SyncHalted,
+    TooManyPagesError,
+    UnreadableAnswerError,
+)
 from analytics_assets.ingestion.gate import Gate
+from analytics_assets.ingestion.page_limit import PageLimit, PagesCutError
 from analytics_assets.ingestion.pagination import Ask, Numbers, Page, Rider, Row, Sweep
 from analytics_assets.ingestion.reasons import dead_end_reason, endpoint_of, status_reason
 from analytics_assets.ingestion.redaction import Secrets
@@ -77,6 +83,9 @@ class ApiSession(Session):
         may_repeat: whether one page may be asked for twice, as for a resource that follows its parent's rows.
         sleep: waits that many seconds; injected by tests.
 
+    Attributes:
+        limit: the pages that may be asked for; all of them unless it is set.
+
     Raises:
         SyncHalted: from `send`, after the last retry of a network error or of a status in `retry_statuses`, at
             once for any other error status, for paging that goes round in circles, and where another
@@ -84,6 +93,7 @@ class ApiSession(Session):
         CircuitOpenError: from `send`, where the circuit is open.
         RowsMovedError: from `send`, where rows moved while they were read.
         UnreadableAnswerError: from `send`, where an answer does not fit the config.
+        TooManyPagesError: from `send`, where there are more pages than may be asked for.
     """
 
     def __init__(
@@ -102,6 +112,7 @@ class ApiSession(Session):
         self._max_in_flight = gate.config.max_in_flight
         self._telemetry = telemetry
         self._may_repeat = may_repeat
+        self.limit = PageLimit()
         self._asked: set[str] = set()
         self._last_body = b""
         self._block = ExitStack()
@@ -134,9 +145,10 @@ class ApiSession(Session):
         try:
             if isinstance(rider, Sweep):
                 return self._virtual_page(request, rider, kwargs)
-            page = rider is not None and request.method == "GET"
-            if page and not self._may_repeat:
-                self._refuse_circles(request)
+            if rider is not None:
+                if request.method == "GET" and not self._may_repeat:
+                    self._refuse_circles(request)
+                self.limit.take(rider.reader.resource, endpoint_of(request))
             response = super().send(request, **kwargs)
             if not request.hooks["response"] and response.status_code >= 400:
                 raise self._halted(request, response)  # of an OAuth2 token: nobody else looks at its status
@@ -179,9 +191,10 @@ class ApiSession(Session):
     def _virtual_page(self, request: PreparedRequest, sweep: Sweep, kwargs: dict[str, Any]) -> VirtualPage:
         """The next rows of a sweep, as many as make a virtual page; the one after it is read meanwhile."""
         if _has_hooks(request) or not isinstance(sweep.auth, _PLAIN_AUTHS):
-            return self._assemble(request, sweep, self._ask_by_the_book(sweep, kwargs), 1)
+            ask = self._within_limit(self._ask_by_the_book(sweep, kwargs), request, sweep)
+            return self._assemble(request, sweep, ask, 1)
         begun = self._next.pop(sweep, None)
-        ask = self._ask_ahead(request, sweep, kwargs)
+        ask = self._within_limit(self._ask_ahead(request, sweep, kwargs), request, sweep)
         page = begun.result() if begun else self._assemble(request, sweep, ask, self._max_in_flight)
         if page.has_more and sweep.reads_to_the_end:
             self._next[sweep] = self._ahead.submit(self._assemble, request, sweep, ask, self._max_in_flight)
@@ -191,13 +204,33 @@ class ApiSession(Session):
         rows: list[Row] = []
         size = 0
         until = time.monotonic() + _VIRTUAL_SECONDS
-        for page, new in sweep.pages(ask, in_flight, endpoint_of(request)):
-            rows += new
-            size += page.size
-            self._telemetry.page(len(new), sweep.total_rows)
-            if len(rows) >= _VIRTUAL_ROWS or size >= _VIRTUAL_BYTES or time.monotonic() >= until:
-                break
+        try:
+            for page, new in sweep.pages(ask, in_flight, endpoint_of(request)):
+                rows += new
+                size += page.size
+                self._telemetry.page(len(new), sweep.total_rows)
+                if len(rows) >= _VIRTUAL_ROWS or size >= _VIRTUAL_BYTES or time.monotonic() >= until:
+                    break
+        except PagesCutError:
+            return VirtualPage(request, rows, has_more=False)
         return VirtualPage(request, rows, has_more=not sweep.finished)
+
+    def _within_limit(self, ask: Ask, request: PreparedRequest, sweep: Sweep) -> Ask:
+        """As `ask`, but a page beyond the limit is not asked for, and fails if the sweep comes to it.
+
+        A sweep asks ahead, and may be at its end before.
+        """
+
+        def ask_within(numbers: Numbers) -> Future[Page]:
+            try:
+                self.limit.take(sweep.reader.resource, endpoint_of(request))
+            except (TooManyPagesError, PagesCutError) as error:
+                beyond: Future[Page] = Future()
+                beyond.set_exception(error)
+                return beyond
+            return ask(numbers)
+
+        return ask_within
 
     def _ask_ahead(self, request: PreparedRequest, sweep: Sweep, kwargs: dict[str, Any]) -> Ask:
         """By threads, straight from the transport: many times faster than through requests."""

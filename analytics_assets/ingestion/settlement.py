@@ -64,9 +64,10 @@ class Settlement:
             TooManyRemovedError: more rows are gone than `max_removed`; they are still there.
         """
         quarantine = self.quarantine
-        concerned = {quarantine.table, *([quarantine.good_table] if quarantine.replaces_window else ())}
+        replaces = quarantine.full_refresh or quarantine.replaces_window
+        concerned = {quarantine.table, *([quarantine.good_table] if replaces else ())}
         if concerned.isdisjoint(pipeline.default_schema.tables):
-            return  # there never was a bad row, nor one in a window
+            return  # there never was a bad row, nor one that could be replaced
         with pipeline.destination_client() as client:
             assert isinstance(client, SqlJobClientBase)
             # They come in no particular order.
@@ -74,31 +75,29 @@ class Settlement:
             columns = found[quarantine.good_table]
             with client.sql_client.begin_transaction():
                 statements = _Statements(client, quarantine, info.loads_ids, has_good=bool(columns))
-                if quarantine.replaces_window and quarantine.cursor and quarantine.cursor.column in columns:
-                    self.removed = self._replace_windows(statements)
+                if quarantine.full_refresh and columns:
+                    self.removed = statements.drop_gone(None)
+                elif quarantine.replaces_window and quarantine.cursor and quarantine.cursor.column in columns:
+                    self._believe(statements)
+                    self.removed = statements.drop_gone(quarantine.window)
                 if found[quarantine.table]:
                     statements.settle_quarantine()
 
-    def _replace_windows(self, statements: _Statements) -> int:
-        """Rows removed: those of the run's windows that it has not brought."""
-        quarantine = self.quarantine
-        assert quarantine.window is not None
-        [(gone, _)] = statements.gone_and_rows([quarantine.window])
-        if gone and self.max_removed:
-            windows = list(quarantine.windows.items())
-            for (partition, _), (count, rows) in zip(
-                windows, statements.gone_and_rows([window for _, window in windows]), strict=True
-            ):
-                if self.max_removed.is_exceeded(count, rows):
-                    raise TooManyRemovedError(
-                        f"{quarantine.resource}: {count:,} of the {rows:,} rows of {partition} are gone from what the "
-                        f"API returns, and max_removed is {self.max_removed}: none was removed. Have the API mend it; "
-                        f"or, if they are gone for good, raise assets.{quarantine.resource}.max_removed; then "
-                        "materialize again"
-                    )
-        if gone:
-            statements.drop_gone(quarantine.window)
-        return gone
+    def _believe(self, statements: _Statements) -> None:
+        """That what the latest load has not brought is gone from the API.
+
+        Raises:
+            TooManyRemovedError: more rows of a partition than `max_removed`.
+        """
+        quarantine, limit = self.quarantine, self.max_removed
+        for partition, window in quarantine.windows.items() if limit else ():
+            gone, rows = statements.gone_and_rows(window)
+            if limit and limit.is_exceeded(gone, rows):
+                raise TooManyRemovedError(
+                    f"{quarantine.resource}: {gone:,} of the {rows:,} rows of {partition} are gone from what the API "
+                    f"returns, and max_removed is {limit}: none was removed. Have the API mend it; or, if they are "
+                    f"gone for good, raise assets.{quarantine.resource}.max_removed; then materialize again"
+                )
 
 
 class _Statements:
@@ -115,26 +114,28 @@ class _Statements:
         self._good = self._sql.make_qualified_table_name(quarantine.good_table)
         self._ids = ", ".join(f"'{one}'" for one in load_ids)
 
-    def gone_and_rows(self, windows: Sequence[Window]) -> list[tuple[int, int]]:
-        """Of each window, the rows that the latest load has not brought, and all rows."""
-        found = []
-        for window in windows:
-            within, bounds = self._within(window)
-            [(old, rows)] = self._sql.execute_sql(
-                f"SELECT COUNT(CASE WHEN {self._old('t')} THEN 1 END), COUNT(*) FROM {self._good} AS t WHERE {within}",  # noqa: S608
-                *bounds,
-            ) or [(0, 0)]
-            found.append((int(old), int(rows)))
-        return found
-
-    def drop_gone(self, window: Window) -> None:
-        """Takes the rows of a window that the latest load has not brought out of the table."""
+    def gone_and_rows(self, window: Window | None) -> tuple[int, int]:
+        """Of a window, or of all, the rows that the latest load has not brought, and all rows."""
         within, bounds = self._within(window)
-        self._sql.execute_sql(
-            f"DELETE FROM {self._good} AS t WHERE {within} AND {self._old('t')}",  # noqa: S608
+        gone = f"COUNT(CASE WHEN {self._old('t')} THEN 1 END)"
+        found = self._sql.execute_sql(
+            f"SELECT {gone}, COUNT(*) FROM {self._good} AS t WHERE {within}",  # noqa: S608
             *bounds,
         )
-        self._drop_orphans()
+        [(old, rows)] = found or [(0, 0)]
+        return int(old), int(rows)
+
+    def drop_gone(self, window: Window | None) -> int:
+        """Takes the rows of a window, or any, that the latest load has not brought out of the table; how many."""
+        gone, _ = self.gone_and_rows(window)
+        if gone:
+            within, bounds = self._within(window)
+            self._sql.execute_sql(
+                f"DELETE FROM {self._good} AS t WHERE {within} AND {self._old('t')}",  # noqa: S608
+                *bounds,
+            )
+            self._drop_orphans()
+        return gone
 
     def drop_dead_load(self) -> None:
         """Takes the rows of loads that are later than all that dlt knows of out of the table."""
@@ -163,7 +164,7 @@ class _Statements:
     def _leaving(self) -> tuple[str, list[Any]]:
         """Which of the older rows in quarantine the latest load has the last word on."""
         quarantine = self._quarantine
-        if quarantine.cursor is None or quarantine.disposition == "replace":
+        if quarantine.full_refresh or quarantine.cursor is None or quarantine.disposition == "replace":
             return "1 = 1", []  # it read all there is
         either = [self._exists(self._bad, "n.row = q.row")]
         if quarantine.keys:
@@ -188,7 +189,9 @@ class _Statements:
                     f"(SELECT 1 FROM {above} AS p WHERE p._dlt_id = c._dlt_parent_id)"
                 )
 
-    def _within(self, window: Window) -> tuple[str, list[Any]]:
+    def _within(self, window: Window | None) -> tuple[str, list[Any]]:
+        if window is None:
+            return "1 = 1", []
         cursor = self._quarantine.cursor
         assert cursor is not None
         column = f"t.{self._sql.escape_column_name(cursor.column)}"

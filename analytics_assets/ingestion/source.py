@@ -26,6 +26,7 @@ from analytics_assets.ingestion.answers import Reader
 from analytics_assets.ingestion.arrow_json import reads_json
 from analytics_assets.ingestion.contract import Column, Contract, column_name, contract_of
 from analytics_assets.ingestion.errors import MissingSettingError, UnfitCursorError
+from analytics_assets.ingestion.full_refresh import can_replace_all, replace_all
 from analytics_assets.ingestion.lanes import Admission, Stamp
 from analytics_assets.ingestion.paginators import CheckedPaginator, SweepPaginator, is_range
 from analytics_assets.ingestion.quarantine import Limit, Quarantine
@@ -57,6 +58,7 @@ class ResourceInfo:
         cursor_required: whether a row without it cannot be loaded, as dlt's `on_cursor_value_missing` has it.
         needs_rows: whether dlt can do what is asked with rows only, and not with Arrow.
         keeps_history: whether earlier versions of a row stay in the table (dlt's strategies `scd2` and `insert-only`).
+        can_start_over: whether a sync goes on where the one before ended, and can be told to begin anew.
     """
 
     name: str
@@ -71,6 +73,7 @@ class ResourceInfo:
     cursor_required: bool
     needs_rows: bool
     keeps_history: bool
+    can_start_over: bool
 
     @property
     def cursor_column(self) -> Column | None:
@@ -122,6 +125,9 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             cursor_required=incremental.get("on_cursor_value_missing", "raise") == "raise",
             needs_rows=_needs_rows(built.write_disposition, incremental, contract),
             keeps_history=_strategy(built.write_disposition) in ("scd2", "insert-only"),
+            can_start_over=config.asset(name).partitions is None
+            and _remembers(name, resources, parents)
+            and can_replace_all(built.write_disposition),
         )
     return described
 
@@ -163,6 +169,8 @@ def build_source(
     session: Session,
     capabilities: DestinationCapabilitiesContext,
     windows: Mapping[str, Window] | None = None,
+    *,
+    full_refresh: bool = False,
 ) -> Sync:
     """Builds the dlt source of one run.
 
@@ -176,6 +184,7 @@ def build_source(
         capabilities: of the destination.
         windows: the cursor values to ask the API for, by partition key in order of time and contiguous; without any it
             is asked for all, or for what is new to dlt's state.
+        full_refresh: whether all there is replaces what is in the table; the resource `can_start_over`.
 
     Raises:
         MissingSettingError: the base URL is not set, or a secret that dlt itself must have.
@@ -197,6 +206,9 @@ def build_source(
             unread = one["name"] == resource.name and _may_be_unread(one, resource)
             _page_through_session(config, one, rest_api["client"], unread=unread)
     own = resources[resource.name]
+    disposition = "history" if resource.keeps_history else resource.write_disposition
+    if full_refresh and isinstance(own, dict):
+        disposition = replace_all(own)
     windows = windows or {}
     window = whole_window(windows)
     validator = _validator(resource, capabilities, windowed=window is not None)
@@ -205,10 +217,11 @@ def build_source(
         resource.table,
         resource.contract,
         resource.cursor,
-        "history" if resource.keeps_history else resource.write_disposition,
+        disposition,
         windows,
         _limit(config.asset(resource.name).max_quarantined),
     )
+    quarantine.full_refresh = full_refresh
     if isinstance(own, dict):
         _declare(own, resource)
         if resource.cursor:
@@ -233,6 +246,17 @@ def cursor_range(source: DltSource, resource: ResourceInfo) -> tuple[Any, Any]:
     if incremental is None:
         return None, None
     return incremental.start_value, incremental.end_value or incremental.last_value
+
+
+def _remembers(name: str, resources: Mapping[str, Any], parents: Mapping[str, Any]) -> bool:
+    """Whether a resource has a cursor, or one that it takes values from."""
+    endpoint = resources[name]["endpoint"] if isinstance(resources[name], dict) else {}
+    params = (endpoint.get("params") or {}).values()
+    if endpoint.get("incremental") or any(
+        isinstance(p, dict) and p.get("type") == "incremental" for p in params
+    ):
+        return True
+    return any(_remembers(one.resolve_config["resource"], resources, parents) for one in parents[name] or ())
 
 
 def _may_be_unread(resource: Mapping[str, Any], info: ResourceInfo) -> bool:

@@ -8,28 +8,44 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
+from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.pipeline import NormalizeInfo
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
+from requests import Session
 
 from analytics_assets.config import SyncConfig
 from analytics_assets.ingestion.breaker import Breaker
 from analytics_assets.ingestion.contract import Contract
-from analytics_assets.ingestion.errors import CircuitOpenError, ReadAnewError, SyncError, SyncHalted
+from analytics_assets.ingestion.dry_run import dry_run
+from analytics_assets.ingestion.errors import (
+    CircuitOpenError,
+    ReadAnewError,
+    SyncError,
+    SyncHalted,
+    TooManyPagesError,
+)
 from analytics_assets.ingestion.gate import gate_of
 from analytics_assets.ingestion.pipeline import duckdb_file, loader_file_format, open_pipeline
 from analytics_assets.ingestion.session import ApiSession, find_sync_error
-from analytics_assets.ingestion.source import ResourceInfo, build_source, cursor_range, read_secrets
+from analytics_assets.ingestion.source import ResourceInfo, Sync, build_source, cursor_range, read_secrets
 from analytics_assets.ingestion.telemetry import Telemetry
 from analytics_assets.ingestion.warehouse import Table, open_table, require_sql
 from analytics_assets.ingestion.window import Window
 from analytics_assets.orchestration.checks import CheckEvent, check, check_specs, evaluations
 from analytics_assets.orchestration.circuit_log import CircuitLog
+from analytics_assets.orchestration.dry_runs import observation
 from analytics_assets.orchestration.partitions import backfill_policy, run_windows
+from analytics_assets.orchestration.run_config import (
+    CursorRunConfig,
+    RunConfig,
+    read_run_config,
+    run_config_class,
+)
 from analytics_assets.orchestration.translator import (
     CIRCUIT_KEY,
     RESOURCE_KEY,
@@ -43,6 +59,8 @@ log = logging.getLogger("analytics_assets")
 
 MAX_RESTARTS = 3
 """Times a sync begins anew because rows moved while they were read, before it fails."""
+
+_T = TypeVar("_T")
 
 _RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
 _KEPT_DLT_METADATA = ("destination_name", "first_run", "started_at", "finished_at")
@@ -76,11 +94,27 @@ def sync_asset(
         pool=config.name,
         backfill_policy=backfill_policy(asset.backfill_policy) if partitions else None,
         can_subset=True,
+        config_schema=run_config_class(info).to_fields_dict(),
     )
     def sync(
         context: dg.AssetExecutionContext, dlt: DagsterDltResource
-    ) -> Iterator[dg.MaterializeResult[None] | CheckEvent]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetObservation | CheckEvent]:
+        run = read_run_config(context, info)
         windows = run_windows(context)
+        full_refresh = isinstance(run, CursorRunConfig) and run.full_refresh
+        build = partial(build_source, config, info, windows=windows, full_refresh=full_refresh)
+        if run.dry_run:
+            if spec.key in context.selected_asset_keys:
+                with _told_in_a_sentence(context, config, info):
+                    telemetry = Telemetry(info.name)
+                    door = _door(context, config, info, run, telemetry)
+                    found = _until_rows_stay(
+                        info, telemetry, partial(dry_run, config.name, info.name, door, build)
+                    )
+                seen = observation(spec.key, found, windows, _request_metadata(telemetry))
+                context.log.info(f"{info.name}: {seen.description}")
+                yield seen
+            return
         latest = context.instance.get_latest_materialization_event(spec.key)
         before = (
             plain(latest.asset_materialization.metadata) if latest and latest.asset_materialization else None
@@ -89,21 +123,9 @@ def sync_asset(
         children: dict[str, tuple[int, dict[str, Any]]] = {}
         with _told_in_a_sentence(context, config, info):
             if spec.key in context.selected_asset_keys:
-                _forget_halt_of_parent(context)
-                breaker = Breaker(CircuitLog(context.instance, config), info.name, context.run.run_id)
-                breaker.look()  # an open circuit ends the run before it waits for anything
                 telemetry = Telemetry(info.name)
-                door = partial(
-                    ApiSession,
-                    info.name,
-                    gate_of(config.name, config.requests),
-                    breaker,
-                    read_secrets(config),
-                    telemetry,
-                    # Through its parent's rows a resource asks other endpoints, and a page for two equal parents twice.
-                    may_repeat=info.parent is not None,
-                )
-                load = partial(_load, context, dlt, config, info, translator, windows, door)
+                door = _door(context, config, info, run, telemetry)
+                load = partial(_load, context, dlt, config, info, translator, build, door)
                 metadata = _until_rows_stay(info, telemetry, load) | _request_metadata(telemetry)
                 if telemetry.total is not None and info.parent is None:
                     metadata["rows_promised"] = telemetry.total
@@ -129,9 +151,35 @@ def sync_asset(
     return sync
 
 
-def _until_rows_stay(
-    info: ResourceInfo, telemetry: Telemetry, load: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
+def _door(
+    context: dg.AssetExecutionContext,
+    config: SyncConfig,
+    info: ResourceInfo,
+    run: RunConfig,
+    telemetry: Telemetry,
+) -> Callable[[], ApiSession]:
+    """Opens the network to one attempt of a sync.
+
+    Raises:
+        CircuitOpenError: nobody asks the API.
+        MissingSettingError: a secret is not set.
+    """
+    _forget_halt_of_parent(context)
+    breaker = Breaker(CircuitLog(context.instance, config), info.name, context.run.run_id)
+    breaker.look()  # an open circuit ends the run before it waits for anything
+    gate, secrets = gate_of(config.name, config.requests), read_secrets(config)
+
+    def door() -> ApiSession:
+        # Through its parent's rows a resource asks other endpoints, and a page for two equal parents twice.
+        may_repeat = info.parent is not None
+        session = ApiSession(info.name, gate, breaker, secrets, telemetry, may_repeat=may_repeat)
+        session.limit = run.page_limit()
+        return session
+
+    return door
+
+
+def _until_rows_stay(info: ResourceInfo, telemetry: Telemetry, load: Callable[[], _T]) -> _T:
     """What `load` returns. Where what was read does not hold nothing is loaded, and all is read anew.
 
     Raises:
@@ -156,13 +204,13 @@ def _load(
     config: SyncConfig,
     info: ResourceInfo,
     translator: SyncTranslator,
-    windows: Mapping[str, Window],
+    build: Callable[[Session, DestinationCapabilitiesContext], Sync],
     door: Callable[[], ApiSession],
 ) -> dict[str, Any]:
     """Runs the dlt pipeline; the metadata of what it did."""
     with open_pipeline(config.name, info.name, _run_name(context, info)) as pipeline, door() as session:
         require_sql(pipeline)
-        sync = build_source(config, info, session, pipeline.destination.capabilities(), windows)
+        sync = build(session, pipeline.destination.capabilities())
         pipeline.settlement = sync.settlement
         events = list(
             dlt.run(
@@ -179,6 +227,7 @@ def _load(
             **{name: str(value) for name, value in bounds.items() if value is not None},
             "rows_quarantined": sync.settlement.quarantine.count,
             "rows_removed": sync.settlement.removed,
+            **({"full_refresh": True} if sync.settlement.quarantine.full_refresh else {}),
             UNDECLARED: dict(sync.validator.undeclared),
             UNSENT: sorted(sync.validator.unsent) if info.cursor is None else [],  # of all rows there are
         }
@@ -265,7 +314,7 @@ def _told_in_a_sentence(
         cause = find_sync_error(error, info.name)
         if cause is None:
             raise
-        if isinstance(cause, (SyncHalted, CircuitOpenError)):
+        if isinstance(cause, (SyncHalted, CircuitOpenError, TooManyPagesError)):
             # A failure that is not to be retried stops the step's own retries, and not those of the run.
             run_id = context.run.run_id
             tags = {_RUN_RETRY: "false"} | ({CIRCUIT_KEY: run_id} if _is_outage(cause) else {})

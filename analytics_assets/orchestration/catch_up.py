@@ -10,6 +10,7 @@ import dagster as dg
 # runs are still to be launched looks like one that nobody has asked for.
 from dagster._core.execution.backfill import BulkActionStatus
 
+from analytics_assets.orchestration.run_config import is_dry_run
 from analytics_assets.orchestration.translator import CIRCUIT_KEY
 
 _RUNS_AT_ONCE = 10
@@ -128,7 +129,8 @@ def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron:
     latest = instance.get_latest_materialization_event(asset)
     if latest is not None and latest.timestamp >= window.end.timestamp():
         return False
-    return not any(_is_of(run, asset, job) for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)))
+    running = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+    return not any(_is_of(run, asset, job) and not is_dry_run(run, asset) for run in running)
 
 
 def _held_back(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, keys: Sequence[str]) -> set[str]:

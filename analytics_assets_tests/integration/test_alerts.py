@@ -361,6 +361,15 @@ def test_a_failure_that_is_no_outage_is_told_once_until_it_is_made_good(
         webhook.got.clear()
 
 
+def test_a_dry_run_that_fails_is_told_to_nobody_but_who_asked(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    wrong_answer(api)
+    assert failure_of(project.run(project.definitions(text), "products", asked={"dry_run": True}))
+    sensor.look()
+    assert not webhook.got
+
+
 def test_one_cause_is_told_once_for_all_partitions_and_over_when_all_are_made_good(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
@@ -433,7 +442,7 @@ def test_a_slow_channel_does_not_keep_the_tick_from_being_written_down(
 def test_a_bug_is_told_without_its_text_which_may_hold_rows(
     project: Project, text: str, sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_assets.orchestration.assets.build_source", lambda *_: 1 / 0)
+    monkeypatch.setattr("analytics_assets.orchestration.assets.build_source", lambda *_, **__: 1 / 0)
     project.run(project.definitions(text), "products")
     sensor.look()
     [told] = webhook.got

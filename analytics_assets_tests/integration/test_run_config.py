@@ -1,0 +1,467 @@
+"""What a person may ask of one run in the launchpad: to look only, to keep within so many pages, to begin anew."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from filelock import FileLock
+
+from analytics_assets.orchestration.catch_up import was_missed
+from analytics_assets.orchestration.verdicts import plain
+from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.conftest import DemoApi, Project, failure_of
+
+A = "/v1/products"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__DOCS__API_KEY", "demo-key")
+
+
+def defs(
+    *resources: dict[str, Any], url: str = "{{ env.ANALYTICS_API_BASE_URL }}", paginator: Any = "single_page"
+) -> str:
+    attributes = {
+        "name": "docs",
+        "rest_api": {
+            "client": {
+                "base_url": url,
+                "auth": {"type": "api_key", "name": "api_key", "location": "query"},
+                "paginator": paginator,
+            },
+            "resource_defaults": {"primary_key": "id", "endpoint": {"data_selector": "data"}},
+            "resources": list(resources),
+        },
+    }
+    return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
+
+
+def incremental(disposition: Any, **more: Any) -> dict[str, Any]:
+    endpoint = {"path": A, "incremental": {"cursor_path": "u", "start_param": "since"}}
+    columns = {"id": {"data_type": "bigint", "nullable": False}, "u": {"data_type": "timestamp"}}
+    return {"name": "a", "write_disposition": disposition, "endpoint": endpoint, "columns": columns, **more}
+
+
+def row(number: int, day: int, **more: Any) -> dict[str, Any]:
+    return {"id": number, "u": f"2026-01-{day:02}T00:00:00Z", **more}
+
+
+def answer(api: DemoApi, *rows: dict[str, Any]) -> None:
+    api.set_faults({"path": A, "body": json.dumps({"data": rows, "total": len(rows)})})
+
+
+def observed(result: dg.ExecuteInProcessResult) -> tuple[str, dict[str, Any]]:
+    """The sentence and the metadata of the only thing that a dry run records."""
+    assert result.success
+    assert not result.get_asset_materialization_events()
+    assert not result.get_asset_check_evaluations()
+    (event,) = result.get_asset_observation_events()
+    observation = event.asset_observation_data.asset_observation
+    return str(observation.description), plain(observation.metadata)
+
+
+def loaded(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    assert result.success
+    (event,) = [
+        one
+        for one in result.get_asset_materialization_events()
+        if one.asset_key == dg.AssetKey(["docs", "a"])
+    ]
+    return plain(event.materialization.metadata)
+
+
+def paged(kind: str, pages: int, size: int = 3) -> Callable[[Asked], Any]:
+    """An API of `pages` pages, which notes what it is asked for."""
+
+    def reply(asked: Asked) -> Any:
+        reply.asked.append(asked)  # type: ignore[attr-defined]
+        number = int(asked.params.get("page" if kind != "offset" else "offset", 0))
+        start = number if kind == "offset" else number * size
+        rows = [{"id": one} for one in range(start, min(start + size, pages * size))]
+        more = start + size < pages * size
+        body: dict[str, Any] = {"data": rows}
+        if kind in ("offset", "page_number"):
+            body["total"] = pages * size if kind == "offset" else pages
+        if kind == "cursor":
+            body["next"] = str(number + 1) if more else None
+        link = (
+            {"Link": f'<{asked.path}?page={number + 1}>; rel="next"'}
+            if kind == "header_link" and more
+            else {}
+        )
+        return Reply(body, headers=link)
+
+    reply.asked = []  # type: ignore[attr-defined]
+    return reply
+
+
+PAGINATORS: dict[str, Any] = {
+    "offset": {"type": "offset", "limit": 3},
+    "page_number": {"type": "page_number", "total_path": "total", "base_page": 0},
+    "cursor": {"type": "cursor", "cursor_path": "next", "cursor_param": "page"},
+    "header_link": "header_link",
+}
+
+
+def test_the_launchpad_says_what_may_be_asked(shipped_yaml: str, project: Project) -> None:
+    job = project.definitions(shipped_yaml).resolve_implicit_global_asset_job_def()
+    fields = {}
+    for resource in ("customers", "transactions", "events"):
+        definition: Any = job.get_node_named(f"analytics_api__{resource}").definition
+        fields[resource] = definition.config_schema.config_type.fields
+        for name, field in fields[resource].items():
+            assert field.description, name
+            assert not field.is_required
+    assert list(fields["customers"]) == list(fields["transactions"]) == ["dry_run", "max_pages"]
+    assert list(fields["events"]) == ["dry_run", "max_pages", "full_refresh"]
+
+
+@pytest.mark.parametrize("strategy", ["upsert", "insert-only", "scd2"])
+def test_what_keeps_rows_of_older_loads_cannot_be_refreshed_in_full(project: Project, strategy: str) -> None:
+    definitions = project.definitions(defs(incremental({"disposition": "merge", "strategy": strategy})))
+    job = definitions.resolve_implicit_global_asset_job_def()
+    definition: Any = job.get_node_named("docs__a").definition
+    assert "full_refresh" not in definition.config_schema.config_type.fields
+
+
+def test_a_value_out_of_range_is_told_in_a_sentence(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    result = project.run(project.definitions(shipped_yaml), "customers", asked={"max_pages": 0})
+    assert "customers: the config of this run: max_pages: Input should be greater than" in str(
+        failure_of(result).description
+    )
+    assert not api.request_counts()
+
+
+def test_a_dry_run_looks_at_one_page_and_writes_nothing(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    definitions = project.definitions(shipped_yaml)
+    api.set_faults(
+        {"path": "/v1/customers", "row": 0, "set_fields": {"credit_limit": "secret words", "new": 1}}
+    )
+    sentence, metadata = observed(project.run(definitions, "customers", asked={"dry_run": True}))
+    first = api.rows("customers")[0]
+    assert sentence.startswith(
+        "Dry run, nothing was written: of 100 rows read 99 would load, 1 would go to quarantine. "
+        "In quarantine: credit_limit is text and no decimal(18, 2) (1 row, such as"
+    )
+    assert "secret" not in sentence
+    assert f"`xxxxxx xxxxx`, primary key {first['id']}" in sentence
+    assert "Not declared: new." in sentence
+    expected = {"rows_read": 100, "rows_to_load": 99, "rows_to_quarantine": 1, "requests": 1, "pages": 1}
+    assert expected.items() <= metadata.items()
+    assert metadata["undeclared_fields"] == {"new": 1}
+    assert metadata["max_quarantined_exceeded"] is False
+    assert api.request_counts() == {"/v1/customers": 1}
+    assert not project.database.parent.exists(), "neither a warehouse nor a lock beside it"
+    assert (
+        project.instance.get_latest_materialization_event(dg.AssetKey(["analytics_api", "customers"])) is None
+    )
+
+
+def test_a_dry_run_leaves_the_warehouse_as_it_is(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    """Not even the lock is taken: another run may hold it."""
+    definitions = project.definitions(shipped_yaml)
+    assert project.run(definitions, "events").success
+    before = {one: (one.stat().st_mtime_ns, one.read_bytes()) for one in project.database.parent.iterdir()}
+    api.set_faults()
+    locks = [FileLock(f"{project.database}{one}") for one in (".lock", ".analytics_api__events.lock")]
+    with locks[0], locks[1]:
+        _, metadata = observed(project.run(definitions, "events", asked={"dry_run": True, "max_pages": 2}))
+    assert metadata["rows_read"] == metadata["rows_to_load"] == 199, "a second page begins with the last row"
+    assert api.request_counts() == {"/v1/events": 2}
+    assert before == {
+        one: (one.stat().st_mtime_ns, one.read_bytes()) for one in project.database.parent.iterdir()
+    }
+
+
+def test_a_dry_run_of_partitions_is_of_their_window(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    definitions = project.definitions(shipped_yaml)
+    result = project.run(definitions, "transactions", "2026-01-05", asked={"dry_run": True})
+    _, metadata = observed(result)
+    rows = len(api.rows("transactions", "2026-01-05", "2026-01-06"))
+    assert metadata["rows_to_load"] == min(rows, 100)
+    assert metadata["partitions"] == "2026-01-05"
+    (event,) = result.get_asset_observation_events()
+    assert event.partition == "2026-01-05"
+    spanning = project.run(definitions, "transactions", "2026-01-05", "2026-01-07", asked={"dry_run": True})
+    assert observed(spanning)[1]["partitions"] == "2026-01-05...2026-01-07"
+
+
+def test_a_dry_run_says_that_a_sync_would_have_too_many_bad_rows(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    for limit in (None, 3):
+        document = yaml.safe_load(shipped_yaml)
+        if limit:
+            document["attributes"]["assets"]["customers"]["max_quarantined"] = limit
+        api.set_faults({"path": "/v1/customers", "row": None, "set_fields": {"name": None}})
+        definitions = project.definitions(yaml.safe_dump(document))
+        sentence, metadata = observed(project.run(definitions, "customers", asked={"dry_run": True}))
+        assert metadata["rows_to_quarantine"] == 100
+        assert metadata["max_quarantined_exceeded"] is True
+        assert f"more than max_quarantined ({limit or '50%'}) allows" in sentence
+
+
+def test_a_dry_run_fails_as_a_sync_does(project: Project, api: DemoApi, impatient_yaml: str) -> None:
+    """An outage opens the circuit, and an open circuit refuses a dry run."""
+    definitions = project.definitions(impatient_yaml)
+    api.set_faults({"path": "/v1/customers", "status": 503})
+    halted = project.run(definitions, "customers", asked={"dry_run": True})
+    assert "halted after 4 attempts of GET /v1/customers" in str(failure_of(halted).description)
+    api.set_faults()
+    refused = project.run(definitions, "customers", asked={"dry_run": True})
+    assert "circuit" in str(failure_of(refused).description)
+    assert not api.request_counts()
+    assert not project.database.parent.exists()
+
+
+@pytest.mark.parametrize("looks_only", [True, False])
+def test_a_dry_run_under_way_is_no_sync_under_way(project: Project, *, looks_only: bool) -> None:
+    asset = dg.AssetKey(["docs", "a"])
+    config = {"ops": {"docs__a": {"config": {"dry_run": looks_only}}}}
+    run = dg.DagsterRun(
+        "docs__a__sync",
+        status=dg.DagsterRunStatus.STARTED,
+        run_config=config,
+        asset_selection=frozenset({asset}),
+    )
+    project.instance.add_run(run)
+    assert was_missed(project.instance, asset, "docs__a__sync", "0 * * * *") is looks_only
+
+
+@pytest.mark.parametrize("kind", PAGINATORS)
+def test_a_dry_run_ends_at_its_pages(project: Project, kind: str) -> None:
+    reply = paged(kind, pages=9)
+    resource = {"name": "a", "write_disposition": "replace", "endpoint": {"path": "/rows"}}
+    with answering(reply) as url:
+        definitions = project.definitions(defs(resource, url=url, paginator=PAGINATORS[kind]))
+        for pages, rows in ((1, 3), (4, 12 if kind != "offset" else 9)):
+            reply.asked.clear()  # type: ignore[attr-defined]
+            result = project.run(definitions, "a", source="docs", asked={"dry_run": True, "max_pages": pages})
+            assert observed(result)[1]["rows_to_load"] == rows
+            assert len(reply.asked) == pages  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", PAGINATORS)
+def test_a_sync_within_its_pages_has_them_all_and_one_beyond_loads_nothing(
+    project: Project, kind: str
+) -> None:
+    reply = paged(kind, pages=5)
+    asked: list[Asked] = reply.asked  # type: ignore[attr-defined]
+    resource = {"name": "a", "write_disposition": "replace", "endpoint": {"path": "/rows"}}
+    with answering(reply) as url:
+        definitions = project.definitions(defs(resource, url=url, paginator=PAGINATORS[kind]))
+        loaded(project.run(definitions, "a", source="docs"))
+        needed = len(asked)
+        asked.clear()
+        assert (
+            loaded(project.run(definitions, "a", source="docs", asked={"max_pages": needed}))["rows_loaded"]
+            == 15
+        )
+        asked.clear()
+        before = project.database.read_bytes()
+        for pages in range(1, needed):
+            result = project.run(definitions, "a", source="docs", asked={"max_pages": pages})
+            counted = f"{pages} page{'s' if pages > 1 else ''}"
+            assert failure_of(result).description == (
+                f"a: there is more to read at GET /rows after {counted}, and max_pages of this run allows no more: "
+                "nothing was loaded. Raise max_pages, or leave it out to fetch all"
+            )
+            assert len(asked) == pages
+            asked.clear()
+            run = project.instance.get_run_by_id(result.run_id)
+            assert run is not None
+            assert run.tags["dagster/retry_on_asset_or_op_failure"] == "false"
+        assert project.database.read_bytes() == before
+    assert project.instance.get_latest_materialization_event(dg.AssetKey(["docs", "circuit"])) is None
+
+
+def test_each_attempt_counts_its_pages_anew(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    """Rows that move while they are read are read again from the start."""
+    definitions = project.definitions(shipped_yaml)
+    api.set_faults({"path": "/v1/customers", "requests": [2], "shift": 3})
+    result = project.run(definitions, "customers", asked={"max_pages": 3})
+    assert result.success
+    (event,) = result.get_asset_materialization_events()
+    metadata = plain(event.materialization.metadata)
+    assert metadata["restarts"] == 1
+    assert metadata["requests"] > 3
+
+
+def test_pages_are_counted_by_resource_and_children_need_few(project: Project) -> None:
+    def reply(asked: Asked) -> Any:
+        reply.asked.append(asked.path)  # type: ignore[attr-defined]
+        offset = int(asked.params["offset"])
+        size = 6 if asked.path == "/parents" else 2
+        start = 0 if asked.path == "/parents" else 10 * int(asked.path.split("/")[2])
+        rows = [{"id": start + one} for one in range(offset, min(offset + 3, size))]
+        return {"data": rows, "total": size}
+
+    reply.asked = []  # type: ignore[attr-defined]
+    parents = {"name": "parents", "endpoint": {"path": "/parents"}, "selected": False}
+    path = "/parents/{resources.parents.id}/children"
+    children = {"name": "a", "write_disposition": "replace", "endpoint": {"path": path}}
+    with answering(reply) as url:
+        text = defs(parents, children, url=url, paginator=PAGINATORS["offset"])
+        definitions = project.definitions(text)
+        _, metadata = observed(project.run(definitions, "a", source="docs", asked={"dry_run": True}))
+        assert (metadata["rows_read"], metadata["rows_to_load"], metadata["requests"]) == (2, 2, 2)
+        result = project.run(definitions, "a", source="docs", asked={"max_pages": 4})
+        assert "a: there is more to read at GET /parents/" in str(failure_of(result).description)
+        assert (
+            loaded(project.run(definitions, "a", source="docs", asked={"max_pages": 6}))["rows_loaded"] == 12
+        )
+        result = project.run(definitions, "a", source="docs", asked={"max_pages": 1})
+        assert "there is more to read at GET /parents" in str(failure_of(result).description)
+
+
+DISPOSITIONS = ["merge", "append", {"disposition": "merge", "strategy": "delete-insert"}]
+
+
+@pytest.mark.parametrize("disposition", DISPOSITIONS)
+@pytest.mark.parametrize("more", [{}, {"tags": [{"n": 1}, {"n": 2}]}])
+def test_a_full_refresh_leaves_what_the_api_has_and_its_cursor(
+    project: Project, api: DemoApi, disposition: Any, more: dict[str, Any]
+) -> None:
+    definitions = project.definitions(defs(incremental(disposition)))
+    answer(api, row(1, 1, **more), row(2, 2, **more), row(3, 9, **more))
+    loaded(project.run(definitions, "a", source="docs"))
+    answer(api, row(1, 1, **more), row(4, 5, **more))  # 2 and 3 are gone, and 4 is older than the cursor
+    metadata = loaded(project.run(definitions, "a", source="docs", asked={"full_refresh": True}))
+    assert metadata["full_refresh"] is True
+    assert metadata["cursor_to"] == "2026-01-05 00:00:00+00:00"
+    assert "cursor_from" not in metadata
+    assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 4}]
+    if more:
+        assert project.query(
+            "SELECT a.id, t.n FROM docs.a__tags t LEFT JOIN docs.a ON a._dlt_id = t._dlt_parent_id ORDER BY 1, 2"
+        ) == [{"id": one, "n": n} for one in (1, 4) for n in (1, 2)]
+    # The next run goes on from there, and as ever: what it does not bring stays.
+    answer(api, row(5, 7, **more))
+    metadata = loaded(project.run(definitions, "a", source="docs"))
+    assert metadata["cursor_from"] == "2026-01-05 00:00:00+00:00"
+    assert "full_refresh" not in metadata
+    assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 4}, {"id": 5}]
+    answer(api)
+    metadata = loaded(project.run(definitions, "a", source="docs"))
+    assert metadata["cursor_from"] == metadata["cursor_to"] == "2026-01-07 00:00:00+00:00", (
+        "it stays in sight"
+    )
+
+
+@pytest.mark.parametrize("disposition", ["merge", "append"])
+def test_a_full_refresh_of_an_api_without_rows_empties_the_table(
+    project: Project, api: DemoApi, disposition: str
+) -> None:
+    definitions = project.definitions(defs(incremental(disposition)))
+    answer(api)
+    loaded(
+        project.run(definitions, "a", source="docs", asked={"full_refresh": True})
+    )  # nothing there to empty
+    answer(api, row(1, 1, tags=[{"n": 1}]))
+    loaded(project.run(definitions, "a", source="docs"))
+    answer(api)
+    metadata = loaded(project.run(definitions, "a", source="docs", asked={"full_refresh": True}))
+    assert metadata["dagster/row_count"] == 0
+    assert project.query("SELECT id FROM docs.a") == []
+    assert project.query("SELECT n FROM docs.a__tags") == []
+    answer(api, row(2, 1))
+    assert "cursor_from" not in loaded(project.run(definitions, "a", source="docs"))
+    assert project.query("SELECT id FROM docs.a") == [{"id": 2}]
+
+
+@pytest.mark.parametrize("disposition", ["merge", "append"])
+def test_a_full_refresh_settles_the_quarantine(project: Project, api: DemoApi, disposition: str) -> None:
+    """What is bad now leaves the table, what is good now leaves the quarantine, and what is gone leaves both."""
+    definitions = project.definitions(defs(incremental(disposition)))
+    answer(api, row(1, 1), row(2, 2), {"id": "x"}, row(3, 3), {"id": None})
+    loaded(project.run(definitions, "a", source="docs"))
+    assert len(project.query("SELECT * FROM docs.a__quarantine")) == 2
+    answer(api, {"id": 1, "u": "nonsense"}, row(2, 2))
+    loaded(project.run(definitions, "a", source="docs", asked={"full_refresh": True}))
+    assert project.query("SELECT id FROM docs.a") == [{"id": 2}]
+    assert project.query("SELECT key__id FROM docs.a__quarantine") == [{"key__id": 1}]
+
+
+@pytest.mark.parametrize("disposition", ["merge", "append"])
+def test_a_full_refresh_that_is_halted_leaves_table_and_cursor(
+    project: Project, api: DemoApi, disposition: str
+) -> None:
+    definitions = project.definitions(defs(incremental(disposition)))
+    answer(api, row(1, 1), row(2, 9))
+    loaded(project.run(definitions, "a", source="docs"))
+    api.set_faults({"path": A, "status": 404})
+    assert failure_of(project.run(definitions, "a", source="docs", asked={"full_refresh": True}))
+    assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 2}]
+    answer(api, row(3, 10))
+    metadata = loaded(project.run(definitions, "a", source="docs"))
+    assert metadata["cursor_from"] == "2026-01-09 00:00:00+00:00"
+    assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 2}, {"id": 3}]
+
+
+_KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+import dagster as dg
+import analytics_assets.ingestion.pipeline as pipeline
+from dlt.destinations.job_client_impl import SqlJobClientBase
+from dlt.pipeline.pipeline import Pipeline
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+where, folder = sys.argv[1:]
+if where == "before the load":
+    Pipeline.load = die
+elif where == "before the rows are in the table":
+    SqlJobClientBase._create_merge_followup_jobs = SqlJobClientBase._create_replace_followup_jobs = die
+else:
+    pipeline.settle = die
+sys.path.insert(0, folder)
+job = dg.load_from_defs_folder(path_within_project=Path(folder)).resolve_implicit_global_asset_job_def()
+config = {"ops": {"docs__a": {"config": {"full_refresh": True}}}}
+job.execute_in_process(asset_selection=[dg.AssetKey(["docs", "a"])], run_config=config)
+"""
+
+
+@pytest.mark.parametrize(
+    "where", ["before the load", "before the rows are in the table", "before it is settled"]
+)
+@pytest.mark.parametrize("disposition", ["merge", "append"])
+def test_a_full_refresh_that_is_killed_doubles_and_loses_nothing(
+    project: Project, api: DemoApi, disposition: str, where: str
+) -> None:
+    definitions = project.definitions(defs(incremental(disposition)))
+    answer(api, row(1, 1), row(2, 9))
+    loaded(project.run(definitions, "a", source="docs"))
+    answer(api, row(1, 1), row(3, 5))
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED_RUN, where, str(project.folder)], capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    ids = [one["id"] for one in project.query("SELECT id FROM docs.a ORDER BY id")]
+    if where == "before it is settled":
+        assert ids == ([1, 2, 3] if disposition == "merge" else [1, 3])
+    else:
+        assert ids == [1, 2]
+        api.set_faults({"path": A, "body": json.dumps({"data": [row(2, 9)]})})
+        assert (
+            loaded(project.run(definitions, "a", source="docs"))["cursor_from"] == "2026-01-09 00:00:00+00:00"
+        )
+    answer(api, row(1, 1), row(3, 5))
+    loaded(project.run(definitions, "a", source="docs", asked={"full_refresh": True}))
+    assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 3}]
