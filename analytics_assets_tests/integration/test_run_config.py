@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from analytics_assets.ingestion.locks import WAREHOUSE
 from analytics_assets.orchestration.catch_up import was_missed
 from analytics_assets.orchestration.verdicts import plain
 from analytics_assets_tests.answering import Asked, Reply, answering
@@ -174,16 +176,20 @@ def test_a_dry_run_leaves_the_warehouse_as_it_is(project: Project, api: DemoApi,
     """Not even the lock is taken: another run may hold it."""
     definitions = project.definitions(shipped_yaml)
     assert project.run(definitions, "events").success
-    before = {one: (one.stat().st_mtime_ns, one.read_bytes()) for one in project.database.parent.iterdir()}
+
+    def files() -> dict[Path, tuple[int, bytes]]:
+        found = [one for one in project.database.parent.iterdir() if one.is_file()]
+        return {one: (one.stat().st_mtime_ns, one.read_bytes()) for one in found}
+
+    before = files()
     api.set_faults()
-    locks = [FileLock(f"{project.database}{one}") for one in (".lock", ".analytics_api__events.lock")]
+    locks = [FileLock(f"{project.database}.locks/{one}") for one in (WAREHOUSE, "analytics_api__events")]
+    assert all(Path(one.lock_file).exists() for one in locks)
     with locks[0], locks[1]:
         _, metadata = observed(project.run(definitions, "events", asked={"dry_run": True, "max_pages": 2}))
     assert metadata["rows_read"] == metadata["rows_to_load"] == 199, "a second page begins with the last row"
     assert api.request_counts() == {"/v1/events": 2}
-    assert before == {
-        one: (one.stat().st_mtime_ns, one.read_bytes()) for one in project.database.parent.iterdir()
-    }
+    assert before == files()
 
 
 def test_a_dry_run_of_partitions_is_of_their_window(
@@ -417,7 +423,7 @@ _KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
 import dagster as dg
-import analytics_assets.ingestion.pipeline as pipeline
+from analytics_assets.ingestion.settlement import Settlement
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
@@ -430,7 +436,7 @@ if where == "before the load":
 elif where == "before the rows are in the table":
     SqlJobClientBase._create_merge_followup_jobs = SqlJobClientBase._create_replace_followup_jobs = die
 else:
-    pipeline.settle = die
+    Settlement.settle = die
 sys.path.insert(0, folder)
 job = dg.load_from_defs_folder(path_within_project=Path(folder)).resolve_implicit_global_asset_job_def()
 config = {"ops": {"docs__a": {"config": {"full_refresh": True}}}}
