@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -13,26 +12,13 @@ from dagster._core.execution.backfill import PartitionBackfill
 
 from analytics_assets.orchestration.schedules import ScheduledSync
 from analytics_assets_tests.conftest import Clock, DemoApi, Project
+from analytics_assets_tests.ticking import spans, tick
 
 
 @pytest.fixture
 def project(project: Project) -> Project:
     project.keep_on_disk()
     return project
-
-
-def tick(project: Project, definitions: dg.Definitions, name: str, moment: str) -> Any:
-    schedule = next(
-        one
-        for one in definitions.schedules or ()
-        if isinstance(one, dg.ScheduleDefinition) and one.name == name
-    )
-    context = dg.build_schedule_context(
-        scheduled_execution_time=datetime.fromisoformat(moment).replace(tzinfo=UTC),
-        repository_def=definitions.get_repository_def(),
-        instance=project.instance,
-    )
-    return schedule.evaluate_tick(context)
 
 
 @pytest.mark.parametrize(
@@ -74,15 +60,6 @@ def test_each_tick_of_an_unpartitioned_asset_is_one_run(project: Project, shippe
         assert request.partition_key is None
         keys.add(request.run_key)
     assert len(keys) == 2
-
-
-def spans(data: Any) -> list[str]:
-    """The partitions that were asked for, a run each."""
-    found = []
-    for request in data.run_requests:
-        ends = [request.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end")]
-        found.append(request.partition_key or "...".join(ends).replace("...", "all", not any(ends)))
-    return found
 
 
 TRANSACTIONS = dg.AssetKey(["analytics_api", "transactions"])
