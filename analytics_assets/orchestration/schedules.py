@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -37,9 +38,14 @@ class ScheduledSync:
 
     @property
     def cron(self) -> str:
-        """When it ticks, in UTC."""
+        """When it ticks, in `timezone`."""
         assert self.asset.schedule is not None
         return self.asset.schedule
+
+    @property
+    def timezone(self) -> str:
+        """That of the partitions, so that a tick after midnight is one after their midnight; UTC without any."""
+        return self.partitions.timezone if self.partitions else "UTC"
 
     @property
     def job_name(self) -> str:
@@ -53,7 +59,7 @@ class ScheduledSync:
 
     @cached_property
     def schedule(self) -> dg.ScheduleDefinition:
-        """A schedule on the asset's cron, in UTC, off until it is turned on in the UI.
+        """A schedule on the asset's cron, in the time zone of its partitions, off until it is turned on in the UI.
 
         For a partitioned asset each tick asks for the last partition that is complete at the tick's time, and for those
         of the `catch_up` before it that are missing. While the circuit is open it asks for nothing; when the circuit
@@ -63,7 +69,7 @@ class ScheduledSync:
             name=f"{self._name}__schedule",
             job_name=self.job_name,  # the recovery sensor brings the job: Dagster takes an asset job from one only
             cron_schedule=self.cron,
-            execution_timezone="UTC",
+            execution_timezone=self.timezone,
             execution_fn=self._tick,
             description=f"The last complete partition, and what is missing of the {self.asset.catch_up} before it."
             if self.partitions
@@ -100,7 +106,8 @@ class ScheduledSync:
         with dg.partition_loading_context(effective_dt=moment):
             keys = self.keys()
         if not keys:
-            yield dg.SkipReason(f"No partition is complete yet at {moment:%Y-%m-%d %H:%M} UTC.")
+            here = moment.astimezone(ZoneInfo(self.timezone))
+            yield dg.SkipReason(f"No partition is complete yet at {here:%Y-%m-%d %H:%M} {self.timezone}.")
             return
         spans = due_spans(context, self.key, self.job_name, self.partitions, keys, always=keys[-1])
         if not spans:

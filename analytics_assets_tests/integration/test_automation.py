@@ -52,6 +52,38 @@ def test_a_tick_before_the_first_partition_is_complete_skips_and_says_so(
     assert data.skip_message == "No partition is complete yet at 2026-01-01 12:00 UTC."
 
 
+@pytest.mark.parametrize(
+    ("moment", "asked"),
+    [
+        ("2026-03-04T07:00", ["2026-03-03"]),
+        ("2026-03-04T05:00", ["2026-03-03"]),
+        ("2026-03-04T04:59", ["2026-03-02"]),
+        ("2025-03-10T03:59", ["2025-03-08"]),
+        ("2025-03-10T04:00", ["2025-03-09"]),  # a day of 23 hours
+        ("2025-11-03T04:59", ["2025-11-01"]),
+        ("2025-11-03T05:00", ["2025-11-02"]),  # and one of 25
+    ],
+)
+def test_a_schedule_ticks_in_the_time_zone_of_its_partitions(
+    project: Project, shipped_yaml: str, moment: str, asked: list[str]
+) -> None:
+    document = yaml.safe_load(shipped_yaml)
+    asset = document["attributes"]["assets"]["transactions"]
+    asset["catch_up"] = 0
+    asset["partitions"] = {"type": "daily", "start_date": "2025-01-01", "timezone": "America/New_York"}
+    definitions = project.definitions(yaml.safe_dump(document))
+    zones = {
+        one.name: one.execution_timezone
+        for one in definitions.schedules or ()
+        if isinstance(one, dg.ScheduleDefinition)
+    }
+    assert zones.pop(SCHEDULE) == "America/New_York"
+    assert set(zones.values()) == {"UTC"}
+    assert spans(tick(project, definitions, SCHEDULE, moment)) == asked
+    data = tick(project, definitions, SCHEDULE, "2025-01-02T03:00")
+    assert data.skip_message == "No partition is complete yet at 2025-01-01 22:00 America/New_York."
+
+
 def test_each_tick_of_an_unpartitioned_asset_is_one_run(project: Project, shipped_yaml: str) -> None:
     definitions = project.definitions(shipped_yaml)
     keys = set()
