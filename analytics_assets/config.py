@@ -132,6 +132,12 @@ class PartitionsConfig(_Strict):
         "UTC", description="IANA name of the zone whose hours, days, weeks or months they are."
     )
     start_date: datetime = Field(description="The first moment of the first partition, in that zone.")
+    end_offset: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Partitions after the last complete one: 1 is the one that is not over yet.",
+    )
     cursor_unit: Literal["seconds", "milliseconds", "microseconds"] | None = Field(
         None, description="What a cursor that is a whole number counts since 1970."
     )

@@ -1,6 +1,6 @@
 """What is asked for of one asset: by a tick of its schedule, or when an API is back after an outage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
@@ -59,12 +59,13 @@ def due_spans(
     job: str,
     partitions: dg.TimeWindowPartitionsDefinition,
     keys: Sequence[str],
-    always: str | None = None,
+    moment: datetime,
+    always: Collection[str] = (),
 ) -> list[Span]:
     """The partitions that are missing, oldest first.
 
-    Missing is what was never loaded, or whose latest run has failed. Nothing is asked for that is queued, running
-    or in a backfill.
+    Missing is what was never loaded, whose latest run has failed, or what is over and was last loaded before it was.
+    Nothing is asked for that is queued, running or in a backfill.
 
     Consecutive partitions are one run, which costs Dagster as much as a single one. What has failed before, and not
     because of an outage, is asked for alone, so that a partition that cannot be loaded keeps no other back.
@@ -75,7 +76,8 @@ def due_spans(
         job: the job of its schedule.
         partitions: its partitions.
         keys: consecutive partition keys, oldest first.
-        always: the one of them that is asked for even if it is there.
+        moment: when it is asked: what is over then.
+        always: those of them that are asked for even if they are there.
     """
     instance = context.instance
     statuses = instance.get_status_by_partition(asset, keys, partitions) or {}
@@ -83,11 +85,12 @@ def due_spans(
     failed = [key for key in keys if told.get(key) == "FAILED"]
     alone = {*failed} - _held_back(instance, asset, job, keys) if failed else set()
     claimed = _in_backfills(context, asset)
+    there = {key for key in keys if told.get(key) == "MATERIALIZED"} - {*always}
+    there -= _loaded_too_early(instance, asset, partitions, there, moment)
     spans: list[Span] = []
     extends = False  # whether the partition before is the end of a span that may grow
     for key in keys:
-        status = told.get(key)
-        if status == "IN_PROGRESS" or key in claimed or (status == "MATERIALIZED" and key != always):
+        if told.get(key) == "IN_PROGRESS" or key in claimed or key in there:
             extends = False
         elif extends and key not in alone:
             spans[-1] = Span(spans[-1].first, key)
@@ -138,6 +141,33 @@ def _held_back(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, keys:
             if span[0] <= key <= span[1]:
                 held.setdefault(key, run.tags.get(CIRCUIT_KEY) == run.run_id)
     return {key for key, outage in held.items() if outage}
+
+
+def _loaded_too_early(
+    instance: dg.DagsterInstance,
+    asset: dg.AssetKey,
+    partitions: dg.TimeWindowPartitionsDefinition,
+    keys: Collection[str],
+    moment: datetime,
+) -> set[str]:
+    """The partitions that are over at `moment`, but were not yet when the run that loaded them last began."""
+    ends = {key: partitions.time_window_for_partition_key(key).end.timestamp() for key in keys}
+    over = {key: end for key, end in ends.items() if end <= moment.timestamp()}
+    if not over:
+        return set()
+    latest = instance.get_latest_storage_id_by_partition(
+        asset, dg.DagsterEventType.ASSET_MATERIALIZATION, {*over}
+    )
+    wanted = dg.AssetRecordsFilter(asset, storage_ids=list(latest.values()))
+    records = instance.fetch_materializations(wanted, limit=len(over)).records
+    runs = instance.get_run_records(dg.RunsFilter(run_ids=list({record.run_id for record in records})))
+    began = {one.dagster_run.run_id: one.start_time for one in runs}
+    return {
+        key
+        for record in records
+        if (key := record.partition_key)
+        and (began.get(record.run_id) or record.timestamp) < over[key]  # one reported by hand has no run
+    }
 
 
 def _is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:

@@ -20,7 +20,9 @@ def partitions_def(config: PartitionsConfig | None) -> dg.TimeWindowPartitionsDe
     """Dagster's definition of the partitions; None for an unpartitioned resource."""
     if config is None:
         return None
-    return _PARTITIONS[config.type](start_date=config.start_date, timezone=config.timezone)
+    return _PARTITIONS[config.type](
+        start_date=config.start_date, timezone=config.timezone, end_offset=config.end_offset
+    )
 
 
 def run_windows(context: dg.AssetExecutionContext) -> dict[str, Window]:

@@ -61,9 +61,9 @@ class ScheduledSync:
     def schedule(self) -> dg.ScheduleDefinition:
         """A schedule on the asset's cron, in the time zone of its partitions, off until it is turned on in the UI.
 
-        For a partitioned asset each tick asks for the last partition that is complete at the tick's time, and for those
-        of the `catch_up` before it that are missing. While the circuit is open it asks for nothing; when the circuit
-        is due to be probed, for one run.
+        For a partitioned asset each tick asks for the last partition that is complete at the tick's time, for those
+        of the `catch_up` before it that are missing, and for those that are not over yet (`end_offset`). While the
+        circuit is open it asks for nothing; when the circuit is due to be probed, for one run.
         """
         return dg.ScheduleDefinition(
             name=f"{self._name}__schedule",
@@ -71,9 +71,7 @@ class ScheduledSync:
             cron_schedule=self.cron,
             execution_timezone=self.timezone,
             execution_fn=self._tick,
-            description=f"The last complete partition, and what is missing of the {self.asset.catch_up} before it."
-            if self.partitions
-            else "A full sync at each tick.",
+            description=self._description,
         )
 
     def is_on(self, instance: dg.DagsterInstance) -> bool:
@@ -86,7 +84,7 @@ class ScheduledSync:
     def keys(self) -> Sequence[str]:
         """The partitions that a tick looks at, oldest first."""
         assert self.partitions is not None
-        return self.partitions.get_partition_keys()[-1 - self.asset.catch_up :]
+        return self.partitions.get_partition_keys()[-self._newest - self.asset.catch_up :]
 
     def _tick(self, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment, now = context.scheduled_execution_time, time.time()
@@ -109,13 +107,27 @@ class ScheduledSync:
             here = moment.astimezone(ZoneInfo(self.timezone))
             yield dg.SkipReason(f"No partition is complete yet at {here:%Y-%m-%d %H:%M} {self.timezone}.")
             return
-        spans = due_spans(context, self.key, self.job_name, self.partitions, keys, always=keys[-1])
+        always = keys[-self._newest :]
+        spans = due_spans(context, self.key, self.job_name, self.partitions, keys, moment, always)
         if not spans:
             yield dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
         elif phase is Phase.DUE:
             spans = spans[:1]
         for span in [*at_once(spans[:-1]), *spans[-1:]]:
             yield span.request(f"{span.first}@{moment.isoformat()}")
+
+    @property
+    def _description(self) -> str:
+        if self.partitions is None:
+            return "A full sync at each tick."
+        unfinished = ", what is not over yet," if self.partitions.end_offset else ","
+        return f"The last complete partition{unfinished} and what is missing of the {self.asset.catch_up} before it."
+
+    @property
+    def _newest(self) -> int:
+        """How many partitions a tick asks for in any case: the last complete one, and those that are not over yet."""
+        assert self.partitions is not None
+        return 1 + self.partitions.end_offset
 
     @property
     def _name(self) -> str:

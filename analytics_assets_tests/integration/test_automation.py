@@ -277,6 +277,60 @@ def test_a_tick_asks_for_ten_gaps_at_most_and_the_newest(project: Project, ten_d
     assert asked == [f"2026-01-{day:02d}" for day in range(1, 20, 2)] + ["2026-01-29...2026-01-30"]
 
 
+# Partitions that are not over yet.
+
+
+def materialize(project: Project, *days: str) -> None:
+    for day in days:
+        project.instance.report_runless_asset_event(dg.AssetMaterialization(TRANSACTIONS, partition=day))
+
+
+@pytest.fixture
+def with_today(ten_days: str) -> str:
+    """The day that is not over yet is a partition too; a tick looks at two days before the last complete one."""
+    document = yaml.safe_load(ten_days)
+    asset = document["attributes"]["assets"]["transactions"]
+    asset["catch_up"] = 2
+    asset["partitions"]["end_offset"] = 1
+    return yaml.safe_dump(document)
+
+
+def test_a_tick_asks_for_what_is_not_over_and_again_once_it_is(
+    project: Project, clock: Clock, with_today: str
+) -> None:
+    definitions = project.definitions(with_today)
+    clock.move_to("2026-01-09T18:00")
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-09T18:00")) == ["2026-01-06...2026-01-09"]
+    materialize(project, *(f"2026-01-{day:02d}" for day in range(1, 10)))
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-09T19:00")) == ["2026-01-08...2026-01-09"]
+    clock.move_to("2026-01-10T02:00")
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-10T02:00")) == ["2026-01-09...2026-01-10"]
+    clock.move_to("2026-01-12T02:00")  # two ticks were missed
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-12T02:00")) == ["2026-01-09...2026-01-12"]
+    materialize(project, "2026-01-09", "2026-01-11", "2026-01-12")
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-12T03:00")) == ["2026-01-10...2026-01-12"]
+    materialize(project, "2026-01-10")
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-12T04:00")) == ["2026-01-11...2026-01-12"]
+
+
+def test_the_first_day_is_asked_for_on_the_first_day(project: Project, clock: Clock, with_today: str) -> None:
+    clock.move_to("2026-01-01T18:00")
+    definitions = project.definitions(with_today)
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-01T18:00")) == ["2026-01-01"]
+
+
+def test_what_was_loaded_before_it_was_over_is_asked_for_even_if_it_is_no_longer_a_partition_before_it_is_over(
+    project: Project, clock: Clock, ten_days: str
+) -> None:
+    """As after `end_offset` is taken back, or `timezone` moves the windows."""
+    clock.move_to("2026-01-08T18:00")
+    materialize(project, *(f"2026-01-{day:02d}" for day in range(1, 9)))
+    clock.move_to(MORNING)
+    assert spans(tick(project, project.definitions(ten_days), SCHEDULE, MORNING)) == [
+        "2026-01-08...2026-01-10"
+    ]
+
+
 # The sensor that makes an outage good.
 
 
@@ -436,6 +490,31 @@ def test_what_is_on_its_way_by_hand_is_not_asked_for(
     project.instance.create_run_for_job(job, asset_selection=frozenset({customers}))
     clock.pass_minutes(5.1)
     assert recovery.look() == []
+
+
+def test_a_partition_that_is_not_over_is_made_good_if_it_is_missing_and_one_that_is_over_if_it_is_not_whole(
+    project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
+) -> None:
+    turned_on |= {"transactions", "customers"}
+    document = yaml.safe_load(ten_days)
+    document["attributes"]["assets"]["transactions"]["partitions"]["end_offset"] = 1
+    definitions = project.definitions(yaml.safe_dump(document))
+    clock.move_to("2026-03-09T18:00")
+    materialize(project, *(f"2026-03-{day:02d}" for day in range(1, 10)))
+    clock.move_to("2026-03-10T18:00")
+    recovery = Recovery(project, definitions)
+    assert recovery.look() == []
+    trip(project, api, definitions, "customers")
+    api.set_faults()
+    reset = dg.AssetMaterialization(dg.AssetKey(["analytics_api", "circuit"]), description="reset")
+    project.instance.report_runless_asset_event(reset)
+    assert recovery.look() == [
+        ("customers", "all"),
+        ("transactions", "2026-02-28"),
+        ("transactions", "2026-03-09...2026-03-10"),
+    ]
+    materialize(project, "2026-02-28", "2026-03-09", "2026-03-10")
+    assert recovery.look() == [], "the one that is not over is there, and the next tick asks for it again"
 
 
 def test_an_asset_whose_schedule_is_off_is_left_alone(

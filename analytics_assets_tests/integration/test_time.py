@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from analytics_assets_tests.answering import Asked, answering
-from analytics_assets_tests.conftest import Project
+from analytics_assets_tests.conftest import Clock, Project
+from analytics_assets_tests.ticking import spans, tick
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -68,7 +69,10 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Readings]:
 
 
 def defs(
-    cursor: dict[str, Any], partitions: dict[str, Any] | None, incremental: dict[str, Any] | None = None
+    cursor: dict[str, Any],
+    partitions: dict[str, Any] | None,
+    incremental: dict[str, Any] | None = None,
+    **asset: Any,
 ) -> str:
     resource = {
         "name": "readings",
@@ -90,7 +94,7 @@ def defs(
     attributes: dict[str, Any] = {
         "name": "sensors",
         "rest_api": {"client": {"base_url": "{{ env.READINGS_URL }}"}, "resources": [resource]},
-        "assets": {"readings": {"max_quarantined": "100%"}},
+        "assets": {"readings": {"max_quarantined": "100%"} | asset},
     }
     if partitions:
         attributes["assets"]["readings"]["partitions"] = partitions
@@ -363,3 +367,53 @@ def test_partitions_in_any_order_give_the_rows_of_the_api(
         found |= counts(run(project, definitions, *dict.fromkeys((span[0], span[-1]))))
     assert loaded(project) == list(range(len(rows)))
     assert sum(found.values()) == len(rows), "each is in one partition"
+
+
+TODAY = {"type": "daily", "start_date": "2026-03-01", "timezone": "Europe/Berlin", "end_offset": 1}
+
+
+def test_a_day_that_is_not_over_is_loaded_as_far_as_it_is_and_whole_afterwards(
+    project: Project, readings: Readings, clock: Clock
+) -> None:
+    project.keep_on_disk()
+    clock.move_to("2026-03-10T17:00")
+    moments = every(
+        timedelta(hours=1), datetime(2026, 3, 9, tzinfo=BERLIN), datetime(2026, 3, 11, tzinfo=BERLIN)
+    )
+    readings.rows = rows_at(moments[:42])  # as far as the day has come
+    text = defs({"data_type": "timestamp"}, TODAY, schedule="0 * * * *", catch_up=0)
+    definitions = project.definitions(text)
+    name = "sensors__readings__schedule"
+    assert spans(tick(project, definitions, name, "2026-03-10T17:00")) == ["2026-03-09...2026-03-10"]
+    result = run(project, definitions, "2026-03-09", "2026-03-10")
+    assert readings.asked == [("2026-03-08T23:00:00Z", "2026-03-10T23:00:00Z")]
+    assert counts(result) == {"2026-03-09": 24, "2026-03-10": 18}
+    readings.rows = rows_at(moments)
+    clock.move_to("2026-03-10T23:00")
+    assert spans(tick(project, definitions, name, "2026-03-10T23:00")) == ["2026-03-10...2026-03-11"]
+    assert counts(run(project, definitions, "2026-03-10", "2026-03-11")) == {
+        "2026-03-10": 24,
+        "2026-03-11": 0,
+    }
+    assert loaded(project) == list(range(48))
+
+
+def test_what_began_before_the_day_was_over_is_not_whole(
+    project: Project, readings: Readings, clock: Clock
+) -> None:
+    """It may have been asked for in the last minute, and be done in the first of the next day."""
+    project.keep_on_disk()
+    clock.move_to("2026-03-10T22:59")
+    text = defs({"data_type": "timestamp"}, TODAY, schedule="0 * * * *", catch_up=2)
+    definitions = project.definitions(text)
+
+    def read_after_midnight(text: str) -> datetime:
+        clock.move_to("2026-03-10T23:01")
+        return datetime.fromisoformat(text)
+
+    readings.read = read_after_midnight
+    readings.rows = rows_at([datetime(2026, 3, 10, 12, tzinfo=UTC)])
+    run(project, definitions, "2026-03-07", "2026-03-10")
+    clock.move_to("2026-03-12T02:00")
+    name = "sensors__readings__schedule"
+    assert spans(tick(project, definitions, name, "2026-03-12T02:00")) == ["2026-03-10...2026-03-12"]

@@ -280,6 +280,12 @@ MISTAKES = [
         ("assets", "transactions", "partitions", "start_date"),
         "daily partitions start at whole periods, and rows before the first would never be loaded: use 2026-01-01",
     ),
+    (
+        ("assets", "transactions", "partitions", "end_offset"),
+        -1,
+        ("assets", "transactions", "partitions", "end_offset"),
+        "greater than or equal to 0",
+    ),
     # Who owns it, and where it is.
     (
         ("assets", "events", "owners"),
@@ -374,6 +380,7 @@ def test_the_shipped_file_is_right_and_the_config_is_left_as_written() -> None:
         (("assets", "events", "schedule"), "{{ env.CRON }}"),
         (("assets", "transactions", "partitions", "start_date"), "{{ env.START }}"),
         (("assets", "transactions", "partitions", "timezone"), "{{ env.ZONE }}"),
+        (("assets", "transactions", "partitions", "end_offset"), "{{ env.OFFSET }}"),
         (("rest_api", "resource_defaults", "endpoint", "paginator", "limit"), "{{ env.LIMIT }}"),
         (("rest_api", "resource_defaults", "endpoint", "paginator", "type"), "{{ env.TYPE }}"),
         ((*TRANSACTIONS, "write_disposition"), "{{ env.DISPOSITION }}"),
