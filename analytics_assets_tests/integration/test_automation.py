@@ -319,7 +319,7 @@ def test_the_first_day_is_asked_for_on_the_first_day(project: Project, clock: Cl
     assert spans(tick(project, definitions, SCHEDULE, "2026-01-01T18:00")) == ["2026-01-01"]
 
 
-def test_what_was_loaded_before_it_was_over_is_asked_for_even_if_it_is_no_longer_a_partition_before_it_is_over(
+def test_what_was_loaded_before_it_was_over_is_asked_for_without_end_offset_too(
     project: Project, clock: Clock, ten_days: str
 ) -> None:
     """As after `end_offset` is taken back, or `timezone` moves the windows."""
