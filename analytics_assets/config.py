@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -123,17 +125,41 @@ class AlertsConfig(_Strict):
 
 
 class PartitionsConfig(_Strict):
-    """Time partitions: each is one half-open window of the resource's cursor, in UTC."""
+    """Time partitions: each is one half-open window of the resource's cursor."""
 
     type: Literal["hourly", "daily", "weekly", "monthly"]
-    start_date: datetime = Field(description="The first moment of the first partition; UTC.")
+    timezone: str = Field(
+        "UTC", description="IANA name of the zone whose hours, days, weeks or months they are."
+    )
+    start_date: datetime = Field(description="The first moment of the first partition, in that zone.")
+    end_offset: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Partitions after the last complete one: 1 is the one that is not over yet.",
+    )
+    cursor_unit: Literal["seconds", "milliseconds", "microseconds"] | None = Field(
+        None, description="What a cursor that is a whole number counts since 1970."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if not is_template(value) and value not in available_timezones():
+            # Not the likes of EST, which have no summer.
+            places = [name for name in available_timezones() if "/" in name]
+            near = suggestion(value, places) or ": use an IANA name, such as Europe/Berlin"
+            raise ValueError(f"there is no time zone `{value}`{near}")
+        return value
 
     @field_validator("start_date")
     @classmethod
-    def _in_the_past(cls, value: datetime) -> datetime:
-        if is_template(value):
+    def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
+        timezone = info.data.get("timezone")  # None where it is wrong
+        if is_template(value) or timezone is None or is_template(timezone):
             return value
-        value = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        zone = ZoneInfo(timezone)
+        value = value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
         if value > datetime.now(UTC):
             raise ValueError(
                 "start_date is in the future: there is no partition to load yet; use a past date"
@@ -143,7 +169,7 @@ class PartitionsConfig(_Strict):
     @model_validator(mode="after")
     def _whole_first_partition(self) -> PartitionsConfig:
         """Dagster would start with the next whole period, and never load the rows before it."""
-        if is_template(self.type) or is_template(self.start_date):
+        if any(is_template(one) for one in (self.type, self.timezone, self.start_date)):
             return self
         start = self.start_date.replace(minute=0, second=0, microsecond=0)
         if self.type != "hourly":
@@ -213,7 +239,9 @@ class AssetConfig(_Strict):
     owners: list[str] = Field(default_factory=list, description="E-mail addresses, or `team:name`.")
     tags: dict[str, str] = Field(default_factory=dict)
     partitions: PartitionsConfig | None = None
-    schedule: str | None = Field(None, description="A cron expression, in UTC.")
+    schedule: str | None = Field(
+        None, description="A cron expression, in the time zone of the partitions; in UTC without any."
+    )
     catch_up: int = Field(
         30,
         ge=0,

@@ -154,13 +154,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: DemoApi) -> It
 
 
 class Clock:
-    """The clock of this process, which goes on by itself and can be put forward."""
+    """The clock of this process, which goes on by itself and can be set."""
 
     def __init__(self, traveller: time_machine.Traveller) -> None:
         self._traveller = traveller
 
     def pass_minutes(self, minutes: float) -> None:
         self._traveller.shift(minutes * 60)
+
+    def move_to(self, moment: str) -> None:
+        """To a moment in ISO 8601, UTC."""
+        self._traveller.move_to(datetime.fromisoformat(moment).replace(tzinfo=UTC))
 
 
 @pytest.fixture

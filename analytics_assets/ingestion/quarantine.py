@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import dlt
@@ -21,7 +21,7 @@ from dlt.extract.source import DltSource
 from analytics_assets.ingestion.contract import Contract
 from analytics_assets.ingestion.errors import TooManyRejectedError
 from analytics_assets.ingestion.validation import Rejected
-from analytics_assets.ingestion.window import Cursor, Window, as_moment, whole_window
+from analytics_assets.ingestion.window import Cursor, Window, whole_window
 
 SUFFIX = "__quarantine"
 KEY_PREFIX = "key__"
@@ -89,7 +89,7 @@ class Quarantine:
         self.disposition = disposition
         self.windows = windows
         self.window = whole_window(windows)
-        self._starts = [window.start for window in windows.values()]
+        self._starts: list[Any] = [cursor.bound(one.start) for one in windows.values()] if cursor else []
         self.limit = limit
         self.full_refresh = False
         self.halts = True
@@ -123,8 +123,8 @@ class Quarantine:
             value = one.values.get(self.cursor.column) if self.cursor else None
             if not self.windows:
                 self._rejected.append((one, None, None))
-            elif isinstance(value, (datetime, date)):
-                home = self._home(value)
+            elif self.cursor and value is not None:
+                home = self._home(self.cursor, self.cursor.as_time(value))
                 self._rejected += [(one, *home)] if home else []
             else:
                 keys = list(self.windows)
@@ -190,11 +190,11 @@ class Quarantine:
                 for one, partition, window in self._rejected
             ]
 
-    def _home(self, value: datetime | date) -> tuple[str, Window] | None:
-        """The partition of this run that a cursor falls into; None where it is of another run."""
-        index = bisect_right(self._starts, as_moment(value)) - 1
+    def _home(self, cursor: Cursor, value: Any) -> tuple[str, Window] | None:
+        """The partition of this run that a value of the cursor falls into; None where it is of another run."""
+        index = bisect_right(self._starts, value) - 1
         home = list(self.windows.items())[max(index, 0)]
-        return home if value in home[1] else None
+        return home if cursor.is_in(home[1], value) else None
 
     def _judge(self) -> None:
         if not (self.halts and self.too_many):

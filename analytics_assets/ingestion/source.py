@@ -388,15 +388,29 @@ def _cursor(
     path = str(incremental["cursor_path"]).removeprefix("$.")
     declared = contract.column(column_name(path))
     written = declared.data_type if declared and declared.data_type else ""
-    data_type: Literal["timestamp", "date"] | None = None
+    unit = partitions.cursor_unit if partitions else None
+    is_whole_number = written.startswith("bigint")
+    data_type: Literal["timestamp", "date", "bigint"] | None = None
     if written == "date":
         data_type = "date"
+    elif unit and (is_whole_number or not written):
+        data_type = "bigint"
     elif written.startswith("timestamp") or (partitions and not written):
         data_type = "timestamp"  # a window is a range of time
-    cursor = Cursor(path, column_name(path), data_type)
+    cursor = Cursor(path, column_name(path), data_type, partitions.timezone if partitions else "UTC", unit)
+    if unit and data_type != "bigint":
+        raise UnfitCursorError(
+            name,
+            f"`{name}` has a cursor_unit, which is of whole numbers, and its cursor `{path}` is a {written}: "
+            "remove cursor_unit, or declare the cursor as bigint",
+        )
     if partitions and data_type is None:
         raise UnfitCursorError(
-            name, f"`{name}` is partitioned by time: declare its cursor column `{path}` as timestamp or date"
+            name,
+            f"`{name}` is partitioned by time, and its cursor `{path}` is a bigint: set cursor_unit to what it "
+            "counts since 1970, seconds, milliseconds or microseconds"
+            if is_whole_number
+            else f"`{name}` is partitioned by time: declare its cursor column `{path}` as timestamp or date",
         )
     if partitions and data_type == "date" and partitions.type == "hourly":
         raise UnfitCursorError(

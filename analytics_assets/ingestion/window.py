@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A half-open range of cursor values in UTC: `start <= cursor < end`."""
+    """A half-open range of time in UTC: `start <= moment < end`. What of a cursor is in it, the cursor knows."""
 
     start: datetime
     end: datetime
-
-    def __contains__(self, value: datetime | date) -> bool:
-        return self.start <= as_moment(value) < self.end
-
-
-def as_moment(value: datetime | date) -> datetime:
-    """A cursor value as a moment: a day is its midnight, and what has no zone is UTC."""
-    moment = value if isinstance(value, datetime) else datetime.combine(value, time())
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def whole_window(windows: Mapping[str, Window]) -> Window | None:
@@ -39,17 +33,30 @@ class Cursor:
     Attributes:
         path: where the value is in a row of the API, fields joined by dots.
         column: where it is in the warehouse.
-        data_type: `timestamp` or `date` where it is known to be one, so that its values are compared as
-            time and not as text; None where dlt's own comparison applies.
+        data_type: `timestamp`, `date`, or `bigint` (of `unit` since 1970) where it is known to be time, so that its
+            values are compared as time and not as text; None where dlt's own comparison applies.
+        timezone: IANA name of the zone whose days a `date` is one of.
+        unit: what a `bigint` counts: `seconds`, `milliseconds` or `microseconds`.
     """
 
     path: str
     column: str
-    data_type: Literal["timestamp", "date"] | None
+    data_type: Literal["timestamp", "date", "bigint"] | None
+    timezone: str = "UTC"
+    unit: str | None = None
 
-    def bound(self, moment: datetime) -> datetime | date:
+    def bound(self, moment: datetime) -> datetime | date | int:
         """A bound of a window, in the type of the cursor."""
-        return moment.date() if self.data_type == "date" else moment
+        if self.data_type == "date":
+            return moment.astimezone(ZoneInfo(self.timezone)).date()
+        if self.unit:
+            return (moment - _EPOCH) // timedelta(**{self.unit: 1})
+        return moment
+
+    def is_in(self, window: Window, value: Any) -> bool:
+        """Whether a value, in the type of the cursor, falls into `window`."""
+        start, end = self.bound(window.start), self.bound(window.end)
+        return bool(start <= value < end)
 
     def as_time(self, value: Any) -> Any:
         """A value as time: ISO 8601 text, or what YAML made of it. Anything else goes as it is.
@@ -57,7 +64,7 @@ class Cursor:
         Raises:
             ValueError: the text is no ISO 8601.
         """
-        if self.data_type is None:
+        if self.data_type in (None, "bigint"):
             return value
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(moment, date) and not isinstance(moment, datetime):

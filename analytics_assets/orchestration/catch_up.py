@@ -61,13 +61,13 @@ def due_spans(
     partitions: dg.TimeWindowPartitionsDefinition,
     keys: Sequence[str],
     *,
+    moment: datetime,
     always: Collection[str] = (),
-    most: int | None = None,
 ) -> list[Span]:
     """The partitions that are missing, oldest first.
 
-    Missing is what was never loaded, or whose latest run has failed. Nothing is asked for that is queued, running
-    or in a backfill.
+    Missing is what was never loaded, whose latest run has failed, or what is over and was last loaded before it was.
+    Nothing is asked for that is queued, running or in a backfill.
 
     Consecutive partitions are one run, which costs Dagster as much as a single one. What has failed before, and not
     because of an outage, is asked for alone, so that a partition that cannot be loaded keeps no other back.
@@ -78,8 +78,8 @@ def due_spans(
         job: the job of its schedule.
         partitions: its partitions.
         keys: consecutive partition keys, oldest first.
+        moment: when it is asked: what is over then.
         always: those of them that are asked for even if they are there.
-        most: partitions of a run; any number if None.
     """
     instance = context.instance
     statuses = instance.get_status_by_partition(asset, keys, partitions) or {}
@@ -87,19 +87,31 @@ def due_spans(
     failed = [key for key in keys if told.get(key) == "FAILED"]
     alone = {*failed} - _held_back(instance, asset, job, keys) if failed else set()
     claimed = _in_backfills(context, asset)
+    there = {key for key in keys if told.get(key) == "MATERIALIZED"} - {*always}
+    there -= _loaded_too_early(instance, asset, partitions, there, moment)
     spans: list[Span] = []
-    size = 0  # of the span that ends before this partition and may grow
+    extends = False  # whether the partition before is the end of a span that may grow
     for key in keys:
-        status = told.get(key)
-        if status == "IN_PROGRESS" or key in claimed or (status == "MATERIALIZED" and key not in always):
-            size = 0
-        elif size and size != most and key not in alone:
+        if told.get(key) == "IN_PROGRESS" or key in claimed or key in there:
+            extends = False
+        elif extends and key not in alone:
             spans[-1] = Span(spans[-1].first, key)
-            size += 1
         else:
             spans.append(Span(key, key, key in alone))
-            size = 0 if key in alone else 1
+            extends = key not in alone
     return spans
+
+
+def in_runs_of(most: int | None, spans: Sequence[Span], keys: Sequence[str]) -> list[Span]:
+    """`spans` of the partitions `keys`, cut where one has more than `most` partitions."""
+    if most is None:
+        return list(spans)
+    cut = []
+    for span in spans:
+        inside = keys[keys.index(span.first) : keys.index(span.last) + 1]
+        parts = [inside[at : at + most] for at in range(0, len(inside), most)]
+        cut += [Span(part[0], part[-1], span.alone) for part in parts]
+    return cut
 
 
 def at_once(spans: Sequence[Span]) -> list[Span]:
@@ -144,6 +156,33 @@ def _held_back(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, keys:
             if span[0] <= key <= span[1]:
                 held.setdefault(key, run.tags.get(CIRCUIT_KEY) == run.run_id)
     return {key for key, outage in held.items() if outage}
+
+
+def _loaded_too_early(
+    instance: dg.DagsterInstance,
+    asset: dg.AssetKey,
+    partitions: dg.TimeWindowPartitionsDefinition,
+    keys: Collection[str],
+    moment: datetime,
+) -> set[str]:
+    """The partitions that are over at `moment`, but were not yet when the run that loaded them last began."""
+    ends = {key: partitions.time_window_for_partition_key(key).end.timestamp() for key in keys}
+    over = {key: end for key, end in ends.items() if end <= moment.timestamp()}
+    if not over:
+        return set()
+    latest = instance.get_latest_storage_id_by_partition(
+        asset, dg.DagsterEventType.ASSET_MATERIALIZATION, {*over}
+    )
+    wanted = dg.AssetRecordsFilter(asset, storage_ids=list(latest.values()))
+    records = instance.fetch_materializations(wanted, limit=len(over)).records
+    runs = instance.get_run_records(dg.RunsFilter(run_ids=list({record.run_id for record in records})))
+    began = {one.dagster_run.run_id: one.start_time for one in runs}
+    return {
+        key
+        for record in records
+        if (key := record.partition_key)
+        and (began.get(record.run_id) or record.timestamp) < over[key]  # one reported by hand has no run
+    }
 
 
 def _is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:

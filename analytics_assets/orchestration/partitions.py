@@ -1,6 +1,7 @@
 """Time partitions: from the grammar to Dagster, and from a run to the window it loads."""
 
 from collections.abc import Callable
+from datetime import UTC
 
 import dagster as dg
 
@@ -17,7 +18,11 @@ _PARTITIONS: dict[str, Callable[..., dg.TimeWindowPartitionsDefinition]] = {
 
 def partitions_def(config: PartitionsConfig | None) -> dg.TimeWindowPartitionsDefinition | None:
     """Dagster's definition of the partitions; None for an unpartitioned resource."""
-    return _PARTITIONS[config.type](start_date=config.start_date) if config else None
+    if config is None:
+        return None
+    return _PARTITIONS[config.type](
+        start_date=config.start_date, timezone=config.timezone, end_offset=config.end_offset
+    )
 
 
 def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
@@ -39,5 +44,6 @@ def run_windows(context: dg.AssetExecutionContext) -> dict[str, Window]:
     windows = {}
     for key in context.partition_keys:
         window = definition.time_window_for_partition_key(key)
-        windows[key] = Window(window.start, window.end)
+        # Within one zone Python compares clocks, and a clock that is put back shows an hour twice.
+        windows[key] = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
     return windows

@@ -6,6 +6,7 @@ short outage is there in the morning. Only assets whose schedule is on are asked
 
 import time
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 
 import dagster as dg
 from pydantic import BaseModel, Field
@@ -112,7 +113,7 @@ def _missed(
         if not sync.is_on(context.instance):
             continue
         if sync.partitions is not None:
-            spans = sync.due(context, sync.keys())
+            spans = sync.due(context, sync.keys(), datetime.now(UTC))
             keys = {span: f"{name} {span.first} to {span.last} {once}" for span in spans}
             fresh = [span for span in spans if keys[span] not in before]
             wanted += [span.request(keys[span], sync.job_name) for span in at_once(fresh)]

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from analytics_assets.config import AssetConfig, SyncConfig
 from analytics_assets.ingestion.circuit import Phase
-from analytics_assets.orchestration.catch_up import Span, at_once, due_spans
+from analytics_assets.orchestration.catch_up import Span, at_once, due_spans, in_runs_of
 from analytics_assets.orchestration.circuit_log import CircuitLog
 
 
@@ -37,9 +39,14 @@ class ScheduledSync:
 
     @property
     def cron(self) -> str:
-        """When it ticks, in UTC."""
+        """When it ticks, in `timezone`."""
         assert self.asset.schedule is not None
         return self.asset.schedule
+
+    @property
+    def timezone(self) -> str:
+        """That of the partitions, so that a tick after midnight is one after their midnight; UTC without any."""
+        return self.partitions.timezone if self.partitions else "UTC"
 
     @property
     def job_name(self) -> str:
@@ -53,26 +60,20 @@ class ScheduledSync:
 
     @cached_property
     def schedule(self) -> dg.ScheduleDefinition:
-        """A schedule on the asset's cron, in UTC, off until it is turned on in the UI.
+        """A schedule on the asset's cron, in the time zone of its partitions, off until it is turned on in the UI.
 
         For a partitioned asset each tick asks for the last partition that is complete at the tick's time, for the
-        `lookback` before it, and for those of the `catch_up` before it that are missing. While the circuit is open it
-        asks for nothing; when the circuit is due to be probed, for one run.
+        `lookback` before it, for those that are not over yet (`end_offset`), and for those of the `catch_up` before it
+        that are missing. While the circuit is open it asks for nothing; when the circuit is due to be probed, for one
+        run.
         """
         return dg.ScheduleDefinition(
             name=f"{self._name}__schedule",
             job_name=self.job_name,  # the recovery sensor brings the job: Dagster takes an asset job from one only
             cron_schedule=self.cron,
-            execution_timezone="UTC",
+            execution_timezone=self.timezone,
             execution_fn=self._tick,
-            description=self._description if self.partitions else "A full sync at each tick.",
-        )
-
-    @property
-    def _description(self) -> str:
-        again = f", the {self.asset.lookback} before it" if self.asset.lookback else ""
-        return (
-            f"The last complete partition{again}, and what is missing of the {self.asset.catch_up} before it."
+            description=self._description,
         )
 
     def is_on(self, instance: dg.DagsterInstance) -> bool:
@@ -85,18 +86,22 @@ class ScheduledSync:
     def keys(self) -> Sequence[str]:
         """The partitions that a tick looks at, oldest first."""
         assert self.partitions is not None
-        return self.partitions.get_partition_keys()[-1 - max(self.asset.catch_up, self.asset.lookback) :]
+        looked_at = max(self.asset.catch_up, self.asset.lookback)
+        return self.partitions.get_partition_keys()[-1 - self.partitions.end_offset - looked_at :]
 
     def due(
         self,
         context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
         keys: Sequence[str],
+        moment: datetime,
         always: Collection[str] = (),
     ) -> list[Span]:
-        """What is to be asked for of the partitions `keys`, in runs as the asset's backfill policy has them."""
+        """What is to be asked for of the partitions `keys` at `moment`, in runs as the backfill policy has them."""
         assert self.partitions is not None
-        most = self.asset.backfill_policy.max_partitions_per_run
-        return due_spans(context, self.key, self.job_name, self.partitions, keys, always=always, most=most)
+        spans = due_spans(
+            context, self.key, self.job_name, self.partitions, keys, moment=moment, always=always
+        )
+        return in_runs_of(self.asset.backfill_policy.max_partitions_per_run, spans, keys)
 
     def _tick(self, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment, now = context.scheduled_execution_time, time.time()
@@ -116,15 +121,32 @@ class ScheduledSync:
         with dg.partition_loading_context(effective_dt=moment):
             keys = self.keys()
         if not keys:
-            yield dg.SkipReason(f"No partition is complete yet at {moment:%Y-%m-%d %H:%M} UTC.")
+            here = moment.astimezone(ZoneInfo(self.timezone))
+            yield dg.SkipReason(f"No partition is complete yet at {here:%Y-%m-%d %H:%M} {self.timezone}.")
             return
-        spans = self.due(context, keys, always=keys[-1 - self.asset.lookback :])
+        spans = self.due(context, keys, moment, always=keys[-self._newest :])
         if not spans:
             yield dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
         elif phase is Phase.DUE:
             spans = spans[:1]
         for span in [*at_once(spans[:-1]), *spans[-1:]]:
             yield span.request(f"{span.first}@{moment.isoformat()}")
+
+    @property
+    def _description(self) -> str:
+        if self.partitions is None:
+            return "A full sync at each tick."
+        again = f", the {self.asset.lookback} before it" if self.asset.lookback else ""
+        again += ", what is not over yet" if self.partitions.end_offset else ""
+        return (
+            f"The last complete partition{again}, and what is missing of the {self.asset.catch_up} before it."
+        )
+
+    @property
+    def _newest(self) -> int:
+        """How many partitions a tick asks for in any case: the last complete one, those before and after it."""
+        assert self.partitions is not None
+        return self.asset.lookback + 1 + self.partitions.end_offset
 
     @property
     def _name(self) -> str:

@@ -13,26 +13,13 @@ from dagster._core.execution.backfill import PartitionBackfill
 
 from analytics_assets.orchestration.schedules import ScheduledSync
 from analytics_assets_tests.conftest import Clock, DemoApi, Project
+from analytics_assets_tests.ticking import spans, tick
 
 
 @pytest.fixture
 def project(project: Project) -> Project:
     project.keep_on_disk()
     return project
-
-
-def tick(project: Project, definitions: dg.Definitions, name: str, moment: str) -> Any:
-    schedule = next(
-        one
-        for one in definitions.schedules or ()
-        if isinstance(one, dg.ScheduleDefinition) and one.name == name
-    )
-    context = dg.build_schedule_context(
-        scheduled_execution_time=datetime.fromisoformat(moment).replace(tzinfo=UTC),
-        repository_def=definitions.get_repository_def(),
-        instance=project.instance,
-    )
-    return schedule.evaluate_tick(context)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +53,38 @@ def test_a_tick_before_the_first_partition_is_complete_skips_and_says_so(
     assert data.skip_message == "No partition is complete yet at 2026-01-01 12:00 UTC."
 
 
+@pytest.mark.parametrize(
+    ("moment", "asked"),
+    [
+        ("2026-03-04T07:00", ["2026-03-03"]),
+        ("2026-03-04T05:00", ["2026-03-03"]),
+        ("2026-03-04T04:59", ["2026-03-02"]),
+        ("2025-03-10T03:59", ["2025-03-08"]),
+        ("2025-03-10T04:00", ["2025-03-09"]),  # a day of 23 hours
+        ("2025-11-03T04:59", ["2025-11-01"]),
+        ("2025-11-03T05:00", ["2025-11-02"]),  # and one of 25
+    ],
+)
+def test_a_schedule_ticks_in_the_time_zone_of_its_partitions(
+    project: Project, shipped_yaml: str, moment: str, asked: list[str]
+) -> None:
+    document = yaml.safe_load(shipped_yaml)
+    asset = document["attributes"]["assets"]["transactions"]
+    asset["catch_up"] = 0
+    asset["partitions"] = {"type": "daily", "start_date": "2025-01-01", "timezone": "America/New_York"}
+    definitions = project.definitions(yaml.safe_dump(document))
+    zones = {
+        one.name: one.execution_timezone
+        for one in definitions.schedules or ()
+        if isinstance(one, dg.ScheduleDefinition)
+    }
+    assert zones.pop(SCHEDULE) == "America/New_York"
+    assert set(zones.values()) == {"UTC"}
+    assert spans(tick(project, definitions, SCHEDULE, moment)) == asked
+    data = tick(project, definitions, SCHEDULE, "2025-01-02T03:00")
+    assert data.skip_message == "No partition is complete yet at 2025-01-01 22:00 America/New_York."
+
+
 def test_each_tick_of_an_unpartitioned_asset_is_one_run(project: Project, shipped_yaml: str) -> None:
     definitions = project.definitions(shipped_yaml)
     keys = set()
@@ -74,15 +93,6 @@ def test_each_tick_of_an_unpartitioned_asset_is_one_run(project: Project, shippe
         assert request.partition_key is None
         keys.add(request.run_key)
     assert len(keys) == 2
-
-
-def spans(data: Any) -> list[str]:
-    """The partitions that were asked for, a run each."""
-    found = []
-    for request in data.run_requests:
-        ends = [request.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end")]
-        found.append(request.partition_key or "...".join(ends).replace("...", "all", not any(ends)))
-    return found
 
 
 TRANSACTIONS = dg.AssetKey(["analytics_api", "transactions"])
@@ -306,6 +316,60 @@ def test_a_tick_asks_for_ten_gaps_at_most_and_the_newest(project: Project, ten_d
     assert asked == [f"2026-01-{day:02d}" for day in range(1, 20, 2)] + ["2026-01-29...2026-01-30"]
 
 
+# Partitions that are not over yet.
+
+
+def materialize(project: Project, *days: str) -> None:
+    for day in days:
+        project.instance.report_runless_asset_event(dg.AssetMaterialization(TRANSACTIONS, partition=day))
+
+
+@pytest.fixture
+def with_today(ten_days: str) -> str:
+    """The day that is not over yet is a partition too; a tick looks at two days before the last complete one."""
+    document = yaml.safe_load(ten_days)
+    asset = document["attributes"]["assets"]["transactions"]
+    asset["catch_up"] = 2
+    asset["partitions"]["end_offset"] = 1
+    return yaml.safe_dump(document)
+
+
+def test_a_tick_asks_for_what_is_not_over_and_again_once_it_is(
+    project: Project, clock: Clock, with_today: str
+) -> None:
+    definitions = project.definitions(with_today)
+    clock.move_to("2026-01-09T18:00")
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-09T18:00")) == ["2026-01-06...2026-01-09"]
+    materialize(project, *(f"2026-01-{day:02d}" for day in range(1, 10)))
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-09T19:00")) == ["2026-01-08...2026-01-09"]
+    clock.move_to("2026-01-10T02:00")
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-10T02:00")) == ["2026-01-09...2026-01-10"]
+    clock.move_to("2026-01-12T02:00")  # two ticks were missed
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-12T02:00")) == ["2026-01-09...2026-01-12"]
+    materialize(project, "2026-01-09", "2026-01-11", "2026-01-12")
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-12T03:00")) == ["2026-01-10...2026-01-12"]
+    materialize(project, "2026-01-10")
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-12T04:00")) == ["2026-01-11...2026-01-12"]
+
+
+def test_the_first_day_is_asked_for_on_the_first_day(project: Project, clock: Clock, with_today: str) -> None:
+    clock.move_to("2026-01-01T18:00")
+    definitions = project.definitions(with_today)
+    assert spans(tick(project, definitions, SCHEDULE, "2026-01-01T18:00")) == ["2026-01-01"]
+
+
+def test_what_was_loaded_before_it_was_over_is_asked_for_without_end_offset_too(
+    project: Project, clock: Clock, ten_days: str
+) -> None:
+    """As after `end_offset` is taken back, or `timezone` moves the windows."""
+    clock.move_to("2026-01-08T18:00")
+    materialize(project, *(f"2026-01-{day:02d}" for day in range(1, 9)))
+    clock.move_to(MORNING)
+    assert spans(tick(project, project.definitions(ten_days), SCHEDULE, MORNING)) == [
+        "2026-01-08...2026-01-10"
+    ]
+
+
 # The sensor that makes an outage good.
 
 
@@ -465,6 +529,31 @@ def test_what_is_on_its_way_by_hand_is_not_asked_for(
     project.instance.create_run_for_job(job, asset_selection=frozenset({customers}))
     clock.pass_minutes(5.1)
     assert recovery.look() == []
+
+
+def test_a_partition_that_is_not_over_is_made_good_if_it_is_missing_and_one_that_is_over_if_it_is_not_whole(
+    project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
+) -> None:
+    turned_on |= {"transactions", "customers"}
+    document = yaml.safe_load(ten_days)
+    document["attributes"]["assets"]["transactions"]["partitions"]["end_offset"] = 1
+    definitions = project.definitions(yaml.safe_dump(document))
+    clock.move_to("2026-03-09T18:00")
+    materialize(project, *(f"2026-03-{day:02d}" for day in range(1, 10)))
+    clock.move_to("2026-03-10T18:00")
+    recovery = Recovery(project, definitions)
+    assert recovery.look() == []
+    trip(project, api, definitions, "customers")
+    api.set_faults()
+    reset = dg.AssetMaterialization(dg.AssetKey(["analytics_api", "circuit"]), description="reset")
+    project.instance.report_runless_asset_event(reset)
+    assert recovery.look() == [
+        ("customers", "all"),
+        ("transactions", "2026-02-28"),
+        ("transactions", "2026-03-09...2026-03-10"),
+    ]
+    materialize(project, "2026-02-28", "2026-03-09", "2026-03-10")
+    assert recovery.look() == [], "the one that is not over is there, and the next tick asks for it again"
 
 
 def test_an_asset_whose_schedule_is_off_is_left_alone(

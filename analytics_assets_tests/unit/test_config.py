@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from analytics_assets import RestApiSync
 from analytics_assets.config import SyncConfig
+from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets_tests.conftest import SHIPPED_DEFS
 
 TRANSACTIONS = ("rest_api", "resources", 2)
@@ -262,6 +263,49 @@ MISTAKES = [
         ("assets", "transactions", "partitions"),
         "declare its cursor column `updated_at` as timestamp or date",
     ),
+    (
+        (*TRANSACTIONS, "columns", "updated_at", "data_type"),
+        "bigint",
+        ("assets", "transactions", "partitions"),
+        "its cursor `updated_at` is a bigint: set cursor_unit to what it counts since 1970, seconds, milliseconds or "
+        "microseconds",
+    ),
+    (
+        ("assets", "transactions", "partitions", "cursor_unit"),
+        "seconds",
+        ("assets", "transactions", "partitions"),
+        "its cursor `updated_at` is a timestamp: remove cursor_unit, or declare the cursor as bigint",
+    ),
+    (
+        ("assets", "transactions", "partitions", "cursor_unit"),
+        "days",
+        ("assets", "transactions", "partitions", "cursor_unit"),
+        "Input should be 'seconds', 'milliseconds' or 'microseconds'",
+    ),
+    (
+        ("assets", "transactions", "partitions", "timezone"),
+        "europe/berlin",
+        ("assets", "transactions", "partitions", "timezone"),
+        "there is no time zone `europe/berlin`; did you mean `Europe/Berlin`?",
+    ),
+    (
+        ("assets", "transactions", "partitions", "timezone"),
+        "UTC+2",
+        ("assets", "transactions", "partitions", "timezone"),
+        "there is no time zone `UTC+2`: use an IANA name, such as Europe/Berlin",
+    ),
+    (
+        ("assets", "transactions", "partitions"),
+        {"type": "daily", "start_date": "2026-01-01T00:00Z", "timezone": "Europe/Berlin"},
+        ("assets", "transactions", "partitions", "start_date"),
+        "daily partitions start at whole periods, and rows before the first would never be loaded: use 2026-01-01",
+    ),
+    (
+        ("assets", "transactions", "partitions", "end_offset"),
+        -1,
+        ("assets", "transactions", "partitions", "end_offset"),
+        "greater than or equal to 0",
+    ),
     # Who owns it, and where it is.
     (
         ("assets", "events", "owners"),
@@ -355,6 +399,8 @@ def test_the_shipped_file_is_right_and_the_config_is_left_as_written() -> None:
         (("requests", "max_retries"), "{{ env.RETRIES }}"),
         (("assets", "events", "schedule"), "{{ env.CRON }}"),
         (("assets", "transactions", "partitions", "start_date"), "{{ env.START }}"),
+        (("assets", "transactions", "partitions", "timezone"), "{{ env.ZONE }}"),
+        (("assets", "transactions", "partitions", "end_offset"), "{{ env.OFFSET }}"),
         (("rest_api", "resource_defaults", "endpoint", "paginator", "limit"), "{{ env.LIMIT }}"),
         (("rest_api", "resource_defaults", "endpoint", "paginator", "type"), "{{ env.TYPE }}"),
         ((*TRANSACTIONS, "write_disposition"), "{{ env.DISPOSITION }}"),
@@ -384,6 +430,23 @@ def test_the_key_that_is_blamed_is_the_one_nobody_knows(seed: str) -> None:
         check=True,
     ).stdout
     assert "unknown key `curser_param`; did you mean `cursor_param`?" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "start"),
+    [
+        ("daily", "2026-01-01", "2026-01-01T00:00:00+01:00"),
+        ("daily", "2025-12-31T23:00Z", "2026-01-01T00:00:00+01:00"),
+        ("weekly", "2025-08-03", "2025-08-03T00:00:00+02:00"),
+        ("hourly", "2025-10-26T02:00+01:00", "2025-10-26T02:00:00+01:00"),  # the second of two
+    ],
+)
+def test_a_start_date_is_of_its_time_zone(kind: str, written: str, start: str) -> None:
+    partitions = {"type": kind, "start_date": written, "timezone": "Europe/Berlin"}
+    config = SyncConfig(**changed(("assets", "transactions", "partitions"), partitions)).asset("transactions")
+    definition = partitions_def(config.partitions)
+    assert definition is not None
+    assert definition.start.isoformat() == start
 
 
 @pytest.mark.parametrize("disposition", ["merge", {"disposition": "merge", "strategy": "delete-insert"}])
