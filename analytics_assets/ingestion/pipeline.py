@@ -9,6 +9,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 from filelock import FileLock, Timeout
 
+from analytics_assets.ingestion.destination import duckdb
 from analytics_assets.ingestion.drift import refuse_retyped, retyped_columns
 from analytics_assets.ingestion.errors import WarehouseBusyError
 from analytics_assets.ingestion.quarantine import Quarantine
@@ -47,6 +49,11 @@ class WarehousePipeline(Pipeline):
 
     quarantine: Quarantine | None = None
 
+    @cached_property
+    def database(self) -> Path | None:
+        """The DuckDB file that it loads to; None for any other destination."""
+        return duckdb_file(self)  # for which dlt resolves its configuration anew each time: 10 ms
+
     def run(self, *args: Any, **kwargs: Any) -> LoadInfo:
         """One run of a resource at a time: dlt reads state and schema at its start, and writes them at its end."""
         with _lock(self, f".{self.pipeline_name}.lock"):
@@ -70,11 +77,20 @@ class WarehousePipeline(Pipeline):
 
     def load(self, *args: Any, **kwargs: Any) -> LoadInfo:
         """A load has the warehouse to itself."""
-        with warehouse(self):
+        with warehouse(self), self._held_open():
             info = super().load(*args, **kwargs)
             if self.quarantine is not None:
                 settle(self, info, self.quarantine)
             return info
+
+    @contextmanager
+    def _held_open(self) -> Iterator[None]:
+        """Keeps the DuckDB file open, which dlt opens and closes, that is checkpoints, for each job."""
+        if self.database is None:
+            yield
+            return
+        with self.destination_client():
+            yield
 
     def _sync_destination(self, *args: Any, **kwargs: Any) -> None:
         with warehouse(self):
@@ -113,7 +129,7 @@ def open_pipeline(source: str, resource: str) -> Iterator[WarehousePipeline]:
 
 
 @contextmanager
-def warehouse(pipeline: Pipeline) -> Iterator[None]:
+def warehouse(pipeline: WarehousePipeline) -> Iterator[None]:
     """Waits until no other process of ours has the DuckDB file open, then keeps it for the block.
 
     A lock held by a dead process is free. Other destinations take concurrent writers, and no lock.
@@ -128,15 +144,15 @@ def warehouse(pipeline: Pipeline) -> Iterator[None]:
         if _LOCKED_BY_OTHERS not in str(error):
             raise
         raise WarehouseBusyError(
-            f"{duckdb_file(pipeline)} is open in another program: close it there, or open it read-only and only for "
+            f"{pipeline.database} is open in another program: close it there, or open it read-only and only for "
             "a moment, then materialize again"
         ) from error
 
 
 @contextmanager
-def _lock(pipeline: Pipeline, suffix: str) -> Iterator[None]:
+def _lock(pipeline: WarehousePipeline, suffix: str) -> Iterator[None]:
     """Holds the file lock beside the DuckDB file for the block; no lock for any other destination."""
-    database = duckdb_file(pipeline)
+    database = pipeline.database
     if database is None:
         yield
         return
@@ -171,9 +187,11 @@ def loader_file_format(pipeline: Pipeline) -> str | None:
 
 
 def _destination() -> TDestinationReferenceArg:
-    if destination_name() != "duckdb" or _configured("destination.duckdb.credentials"):
+    if destination_name() != "duckdb":
         return destination_name()
-    return dlt.destinations.duckdb(str(DEFAULT_DATABASE.absolute()))
+    if _configured("destination.duckdb.credentials"):
+        return duckdb()
+    return duckdb(str(DEFAULT_DATABASE.absolute()))
 
 
 def _configured(key: str) -> bool:

@@ -14,7 +14,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import NoSqlError
-from analytics_assets.ingestion.pipeline import warehouse
+from analytics_assets.ingestion.pipeline import WarehousePipeline, warehouse
 from analytics_assets.ingestion.quarantine import KEY_PREFIX, SUFFIX
 from analytics_assets.ingestion.source import ResourceInfo
 from analytics_assets.ingestion.window import Cursor, Window
@@ -209,7 +209,7 @@ class Table:
 
 
 @contextmanager
-def open_table(pipeline: Pipeline, info: ResourceInfo) -> Iterator[Table]:
+def open_table(pipeline: WarehousePipeline, info: ResourceInfo) -> Iterator[Table]:
     """The resource's table, with the warehouse kept from writers while it is open.
 
     Raises:
