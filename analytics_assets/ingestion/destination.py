@@ -14,7 +14,7 @@ from typing import cast
 
 from dlt.common.data_writers.escape import escape_duckdb_literal
 from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.destination.client import FollowupJobRequest, LoadJob
+from dlt.common.destination.client import FollowupJobRequest, HasFollowupJobs, LoadJob, RunnableLoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TTableSchema
@@ -24,7 +24,6 @@ from dlt.destinations import duckdb as dlt_duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
-from dlt.destinations.job_impl import FinalizedLoadJobWithFollowupJobs
 
 
 class duckdb(dlt_duckdb):  # noqa: N801  dlt names its destinations so
@@ -85,6 +84,13 @@ class _SqlClient(DuckDbSqlClient):
         return f"SELECT * FROM read_parquet([{listed}], union_by_name=true)"  # noqa: S608  dlt's files
 
 
+class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
+    """A job with nothing to do; one that dlt runs, for it waits a second for one that it need not run."""
+
+    def run(self) -> None:
+        """See dlt."""
+
+
 class _Client(DuckDbClient):
     def __init__(
         self,
@@ -104,7 +110,7 @@ class _Client(DuckDbClient):
     ) -> LoadJob:
         """Leaves a file that is to be merged where it is: it is loaded by the merge."""
         if _is_parquet(file_path) and self._merges(str(table["name"])):
-            return FinalizedLoadJobWithFollowupJobs.from_file_path(file_path)
+            return _LeftToMerge(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def create_table_chain_completed_followup_jobs(
@@ -114,11 +120,11 @@ class _Client(DuckDbClient):
     ) -> list[FollowupJobRequest]:
         """Makes the merge of a table and its child tables."""
         root, files = table_chain[0], dict[str, list[str]]()
-        if self._merges(str(root["name"])):
-            for job in completed_table_chain_jobs or ():
-                if _is_parquet(job.file_path):
-                    files.setdefault(job.job_file_info.table_name, []).append(job.file_path)
-        if self._is_distinct(root, files.get(str(root["name"]), [])):
+        jobs = list(completed_table_chain_jobs or ()) if self._merges(str(root["name"])) else []
+        for job in filter(_is_parquet, (one.file_path for one in jobs)):
+            files.setdefault(ParsedLoadJobFileName.parse(job).table_name, []).append(job)
+        roots = [one.file_path for one in jobs if one.job_file_info.table_name == root["name"]]
+        if all(map(_is_parquet, roots)) and self._is_distinct(root, roots):
             # dlt's hint that it need not look for a row's latest version, which costs more than all the rest.
             root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
         with self.sql_client.with_files(files):
