@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
+from analytics_assets.ingestion.destination import duckdb
 from analytics_assets.ingestion.drift import refuse_retyped, retyped_columns
 from analytics_assets.ingestion.errors import WarehouseBusyError
 from analytics_assets.ingestion.full_refresh import start_over
@@ -47,6 +49,11 @@ class WarehousePipeline(Pipeline):
     settlement: Settlement | None = None
     by: str = ""
     _restored: str | None = None
+
+    @cached_property
+    def database(self) -> Path | None:
+        """The DuckDB file that it loads to; None for any other destination."""
+        return duckdb_file(self)  # for which dlt resolves its configuration anew each time: 10 ms
 
     def run(self, *args: Any, **kwargs: Any) -> LoadInfo:
         """One run of a resource at a time, or of each of its partitions.
@@ -83,15 +90,24 @@ class WarehousePipeline(Pipeline):
             OvertakenError: what is to be loaded is older than what another run has loaded meanwhile.
             TooManyRemovedError: more rows are gone from the API than the user believes.
         """
-        with warehouse(self):
+        with warehouse(self), self._held_open():
             if self.settlement is None:
                 return super().load(*args, **kwargs)
-            if duckdb_file(self):
+            if self.database:
                 refuse_overtaken(self, self.settlement.quarantine, self._restored)
             self.settlement.prepare(self)
             info = super().load(*args, **kwargs)
             self.settlement.settle(self, info)
             return info
+
+    @contextmanager
+    def _held_open(self) -> Iterator[None]:
+        """Keeps the DuckDB file open, which dlt opens and closes, that is checkpoints, for each job."""
+        if self.database is None:
+            yield
+            return
+        with self.destination_client():
+            yield
 
     def _sync_destination(self, *args: Any, **kwargs: Any) -> None:
         with warehouse(self):
@@ -152,7 +168,7 @@ def warehouse(pipeline: WarehousePipeline) -> Iterator[None]:
         if _LOCKED_BY_OTHERS not in str(error):
             raise
         raise WarehouseBusyError(
-            f"{duckdb_file(pipeline)} is open in another program: close it there, or open it read-only and only for "
+            f"{pipeline.database} is open in another program: close it there, or open it read-only and only for "
             "a moment, then materialize again"
         ) from error
 
@@ -160,7 +176,7 @@ def warehouse(pipeline: WarehousePipeline) -> Iterator[None]:
 @contextmanager
 def _locked(pipeline: WarehousePipeline, names: Iterable[str]) -> Iterator[None]:
     """Holds locks of the DuckDB file for the block; none for any other destination."""
-    database = duckdb_file(pipeline)
+    database = pipeline.database
     if database is None:
         yield
         return
@@ -184,15 +200,15 @@ def loader_file_format(pipeline: Pipeline) -> str | None:
 
 
 def _destination() -> TDestinationReferenceArg:
-    name, chosen = destination_name(), {}
-    if name == "duckdb" and not _configured(
-        "destination.duckdb.credentials", "destination.duckdb.credentials.database"
-    ):
-        chosen["credentials"] = str(DEFAULT_DATABASE.absolute())
+    name, chosen = destination_name(), dict[str, Any]()
     if not _configured("destination.replace_strategy", f"destination.{name}.replace_strategy"):
         # As dlt has it a full refresh that is killed leaves half a table.
         chosen["replace_strategy"] = "insert-from-staging"
-    return Destination.from_reference(name, **chosen) if chosen else name
+    if name != "duckdb":
+        return Destination.from_reference(name, **chosen) if chosen else name
+    if not _configured("destination.duckdb.credentials", "destination.duckdb.credentials.database"):
+        chosen["credentials"] = str(DEFAULT_DATABASE.absolute())
+    return duckdb(**chosen)
 
 
 def _configured(*keys: str) -> bool:

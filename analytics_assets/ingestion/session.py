@@ -7,10 +7,11 @@ made is `transport.py`, which page is next `pagination.py`, what an answer says 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, Self
 
@@ -117,8 +118,12 @@ class ApiSession(Session):
         self._last_body = b""
         self._block = ExitStack()
         self._block.enter_context(secrets.out_of_logs())
-        self._threads = ThreadPoolExecutor(self._max_in_flight, thread_name_prefix=f"{resource}-page")
-        self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{resource}-virtual-page")
+        self._threads = ThreadPoolExecutor(
+            self._max_in_flight, thread_name_prefix=f"{resource}-page", initializer=_share_a_core
+        )
+        self._ahead = ThreadPoolExecutor(
+            1, thread_name_prefix=f"{resource}-virtual-page", initializer=_share_a_core
+        )
         self._next: dict[Sweep, Future[VirtualPage]] = {}
         self._transport = Transport(resource, gate, breaker, secrets, telemetry, sleep)
         self.mount("http://", self._transport)
@@ -311,6 +316,16 @@ def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
             )
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def _share_a_core() -> None:
+    """Has a thread run where all others that fetch do: only one at a time may, as it is one interpreter.
+
+    Handing that over from core to core costs more than the work itself: a third of the time of a whole sync.
+    """
+    with suppress(AttributeError, OSError):  # not on this system, or not in this sandbox
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
 
 
 def _take_rider(request: PreparedRequest) -> Rider | None:

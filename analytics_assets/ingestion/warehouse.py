@@ -17,7 +17,6 @@ from dlt.pipeline.pipeline import Pipeline
 from analytics_assets.ingestion.errors import NoSqlError
 from analytics_assets.ingestion.pipeline import (
     WarehousePipeline,
-    duckdb_file,
     open_pipeline,
     warehouse,
 )
@@ -237,7 +236,7 @@ def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
         NoSqlError: the destination is another, or nothing was ever loaded.
     """
     with open_pipeline("reader", "reader", "a reader") as pipeline:
-        database = duckdb_file(pipeline)
+        database = pipeline.database
         if database is None:
             raise NoSqlError(
                 f"the warehouse is {pipeline.destination.destination_name} and no DuckDB file: use its own client"
