@@ -43,6 +43,7 @@ from analytics_assets.orchestration.partitions import backfill_policy, run_windo
 from analytics_assets.orchestration.run_config import (
     CursorRunConfig,
     RunConfig,
+    WindowRunConfig,
     read_run_config,
     run_config_class,
 )
@@ -94,13 +95,13 @@ def sync_asset(
         pool=config.name,
         backfill_policy=backfill_policy(asset.backfill_policy) if partitions else None,
         can_subset=True,
-        config_schema=run_config_class(info).to_fields_dict(),
+        config_schema=run_config_class(info, partitioned=partitions is not None).to_fields_dict(),
     )
     def sync(
         context: dg.AssetExecutionContext, dlt: DagsterDltResource
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetObservation | CheckEvent]:
         run = read_run_config(context, info)
-        windows = run_windows(context)
+        windows = run_windows(context, run.lookback if isinstance(run, WindowRunConfig) else 0)
         full_refresh = isinstance(run, CursorRunConfig) and run.full_refresh
         build = partial(build_source, config, info, windows=windows, full_refresh=full_refresh)
         if run.dry_run:
@@ -120,6 +121,7 @@ def sync_asset(
             plain(latest.asset_materialization.metadata) if latest and latest.asset_materialization else None
         )
         metadata: dict[str, Any] | None = None
+        counts: dict[str, dict[str, Any]] = {}
         children: dict[str, tuple[int, dict[str, Any]]] = {}
         with _told_in_a_sentence(context, config, info):
             if spec.key in context.selected_asset_keys:
@@ -135,12 +137,18 @@ def sync_asset(
                 open_table(pipeline, info) as table,
             ):
                 if metadata is not None:
-                    metadata |= _row_counts(context, table, info, spec.key, windows)
+                    counts = _partition_metadata(table, info, windows)
+                    whole = (
+                        {"partitions_in_run": len(windows)}
+                        if windows
+                        else {"dagster/row_count": table.row_count()}
+                    )
+                    metadata |= whole
                     children = {name: table.child(f"{info.table}__{name}") for name in asset.child_tables}
                 names = [one.name for one in context.selected_asset_check_keys]
                 results = check(names, table, info, windows, before, metadata and plain(metadata))
         if metadata is not None:
-            yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
+            yield from _materializations(context, spec.key, metadata, counts, windows)
             for name, (rows, columns) in children.items():
                 for materialization in _child_materializations(
                     translator.child_key(info, name), rows, columns, windows
@@ -265,26 +273,32 @@ def _request_metadata(telemetry: Telemetry) -> dict[str, Any]:
     }
 
 
-def _row_counts(
-    context: dg.AssetExecutionContext,
-    table: Table,
-    info: ResourceInfo,
-    key: dg.AssetKey,
-    windows: dict[str, Window],
-) -> dict[str, Any]:
-    """Row counts of the table, or of each partition; a partition's own go to its own materialization.
+def _partition_metadata(
+    table: Table, info: ResourceInfo, windows: Mapping[str, Window]
+) -> dict[str, dict[str, Any]]:
+    """What each partition of a run has of its own, by key; the run's metadata are of all of them."""
+    counts = table.rows_by_window(info.cursor, list(windows.values())) if windows and info.cursor else None
+    return {
+        key: {"dagster/partition_row_count": count}
+        for key, count in zip(windows, counts or (), strict=bool(counts))
+    }
 
-    What a run over several partitions counts otherwise, such as `rows_loaded`, is of the whole run, and
-    `partitions_in_run` says of how many.
-    """
-    if not windows or info.cursor is None:
-        return {"dagster/row_count": table.row_count()}
-    counts = table.rows_by_window(info.cursor, list(windows.values()))
-    for partition_key, count in zip(windows, counts or (), strict=bool(counts)):
-        context.add_asset_metadata(
-            {"dagster/partition_row_count": count}, asset_key=key, partition_key=partition_key
-        )
-    return {"partitions_in_run": len(windows)}
+
+def _materializations(
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    metadata: Mapping[str, Any],
+    counts: Mapping[str, Mapping[str, Any]],
+    windows: Mapping[str, Window],
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Of each partition, with the run's metadata and its own; those of a lookback are none that Dagster asked for."""
+    asked = set(context.partition_keys) if windows else set()
+    for partition in asked:
+        context.add_asset_metadata(counts.get(partition, {}), asset_key=key, partition_key=partition)
+    yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+    for partition in windows.keys() - asked:
+        told = {**metadata, **counts.get(partition, {})}
+        context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=told))
 
 
 def _child_materializations(

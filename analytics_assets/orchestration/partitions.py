@@ -32,17 +32,26 @@ def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
     return dg.BackfillPolicy.multi_run(config.max_partitions_per_run)
 
 
-def run_windows(context: dg.AssetExecutionContext) -> dict[str, Window]:
+def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[str, Window]:
     """The window of each partition of this run, by partition key in order of time; empty without partitions.
 
     A check that runs alone may be started without a partition: it then has no window either.
+
+    Args:
+        context: of the run.
+        lookback: so many partitions before those of the run are added.
     """
     if not (context.has_partition_key or context.has_partition_key_range):
         return {}
     definition = context.assets_def.partitions_def
     assert isinstance(definition, dg.TimeWindowPartitionsDefinition)
+    keys = list(context.partition_keys)
+    if lookback:
+        before = definition.get_partition_keys()
+        first = before.index(keys[0])
+        keys = [*before[max(0, first - lookback) : first], *keys]
     windows = {}
-    for key in context.partition_keys:
+    for key in keys:
         window = definition.time_window_for_partition_key(key)
         # Within one zone Python compares clocks, and a clock that is put back shows an hour twice.
         windows[key] = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))

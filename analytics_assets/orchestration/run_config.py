@@ -43,12 +43,26 @@ class CursorRunConfig(RunConfig):
     )
 
 
-def run_config_class(info: ResourceInfo) -> type[RunConfig]:
+class WindowRunConfig(RunConfig):
+    """For one run of a partitioned resource."""
+
+    lookback: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="So many partitions before those of the run are loaded along with them, for rows that come late. "
+        "Each has a materialization of its own.",
+    )
+
+
+def run_config_class(info: ResourceInfo, *, partitioned: bool) -> type[RunConfig]:
     """What may be asked of a run of this resource.
 
     A partitioned resource replaces its windows in every run, and one without a cursor its table: there is nothing to
     refresh in full.
     """
+    if partitioned:
+        return WindowRunConfig
     return CursorRunConfig if info.can_start_over else RunConfig
 
 
@@ -59,7 +73,8 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
         dg.Failure: a value is out of its range, which the launchpad does not look at.
     """
     try:
-        return run_config_class(info)(**context.op_execution_context.op_config)
+        partitioned = context.assets_def.partitions_def is not None
+        return run_config_class(info, partitioned=partitioned)(**context.op_execution_context.op_config)
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise dg.Failure(f"{info.name}: the config of this run: {told}", allow_retries=False) from None

@@ -81,8 +81,8 @@ class Things:
         self._project = project
         self._definitions = project.definitions(text)
 
-    def run(self, *days: str) -> dg.ExecuteInProcessResult:
-        return self._project.run(self._definitions, "things", *days, source="api")
+    def run(self, *days: str, **asked: Any) -> dg.ExecuteInProcessResult:
+        return self._project.run(self._definitions, "things", *days, source="api", asked=asked)
 
     def metadata(self, *days: str) -> dict[str, Any]:
         result = self.run(*days)
@@ -281,3 +281,40 @@ def test_an_append_that_was_killed_halfway_is_not_doubled(
     assert things.run().success
     assert things.rows() == [(1, "a", 5), (2, "a", 6), (3, "a", 7)]
     assert project.query("SELECT n FROM api.things__parts ORDER BY n") == [{"n": n} for n in (1, 2, 3)]
+
+
+def test_a_run_by_hand_may_look_back(project: Project, changing: tuple[Api, str]) -> None:
+    api, url = changing
+    things = Things(project, defs(url))
+    api.rows = [row(1, 3), row(2, 4), row(3, 5)]
+    assert things.run("2026-01-03", "2026-01-05").success
+    api.rows = [row(1, 3, "late"), row(2, 4, "late"), row(4, 4, "late"), row(3, 5, "late")]
+    result = things.run("2026-01-05", lookback=1)
+    assert result.success
+    assert things.rows() == [(1, "a", 3), (2, "late", 4), (3, "late", 5), (4, "late", 4)]
+    told = {
+        one.partition: one.step_materialization_data.materialization.metadata[
+            "dagster/partition_row_count"
+        ].value
+        for one in result.get_asset_materialization_events()
+    }
+    assert told == {"2026-01-04": 2, "2026-01-05": 1}
+    checked = {
+        one.partition
+        for one in result.get_asset_check_evaluations()
+        if one.check_name == "schema_nullability"
+    }
+    assert checked == {"2026-01-04", "2026-01-05", None}
+    statuses = project.instance.get_status_by_partition(
+        dg.AssetKey(["api", "things"]), [f"2026-01-0{day}" for day in range(1, 7)], partitions()
+    )
+    assert {key for key, status in (statuses or {}).items() if status} == {
+        f"2026-01-0{day}" for day in (3, 4, 5)
+    }
+    api.rows = []
+    assert things.metadata("2026-01-01")["partitions_in_run"] == 1
+    assert things.run("2026-01-02", lookback=1000).success, "there is no partition before the first"
+
+
+def partitions() -> dg.DailyPartitionsDefinition:
+    return dg.DailyPartitionsDefinition("2026-01-01")
