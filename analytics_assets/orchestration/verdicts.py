@@ -131,6 +131,8 @@ def drift(info: ResourceInfo, before: Facts | None, now: Facts | None) -> Verdic
     undeclared = now.get(UNDECLARED) or {}
     mode = {"discard_value": "left out", "discard_row": "their rows are in quarantine"}
     what = mode.get(info.contract.undeclared, "loaded as dlt finds them")
+    if info.contract.undeclared not in mode and now.get("rows_quarantined"):
+        what += "; of a row in quarantine, kept there"
     told = f" Not declared ({what}): {', '.join(sorted(undeclared))}." if undeclared else ""
     metadata: dict[str, Any] = {"columns": len(_columns(now))}
     if undeclared:

@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster.components.core.component_tree import ComponentTreeException
 from pydantic import ValidationError
 
@@ -121,6 +123,40 @@ def test_before_any_run_an_asset_shows_its_schema_and_who_owns_it() -> None:
         False,
         "In `currency`.",
     )
+
+
+def test_policies_and_pools_are_dagsters_own(project: Project, shipped_yaml: str, tmp_path: Path) -> None:
+    document = yaml.safe_load(shipped_yaml)
+    document["attributes"]["assets"]["transactions"] |= {
+        "freshness": {"fail_after_hours": 26, "warn_after_hours": 25},
+        "backfill_policy": {"max_partitions_per_run": 30},
+    }
+    definitions = project.definitions(yaml.safe_dump(document))
+    transactions, customers = (
+        definitions.resolve_assets_def(dg.AssetKey(["analytics_api", name]))
+        for name in ("transactions", "customers")
+    )
+    assert transactions.backfill_policy == dg.BackfillPolicy.multi_run(30)
+    assert transactions.op.pool == customers.op.pool == "analytics_api"
+    [spec] = transactions.specs
+    assert spec.freshness_policy == dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=26), warn_window=timedelta(hours=25)
+    )
+    assert [one.freshness_policy for one in customers.specs] == [None]
+    default = project.definitions(shipped_yaml).resolve_assets_def(
+        dg.AssetKey(["analytics_api", "transactions"])
+    )
+    assert default.backfill_policy == dg.BackfillPolicy.single_run()
+
+    home = tmp_path / "shipped"
+    home.mkdir()
+    (home / "dagster.yaml").write_text((PROJECT / ".dagster/dagster.yaml").read_text())
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        pools = instance.get_concurrency_config().pool_config
+        assert (pools.default_pool_limit, str(pools.pool_granularity)) == (4, "PoolGranularity.RUN")
+        assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+        assert instance.run_coordinator.dequeue_interval_seconds == 1
+        assert instance.freshness_enabled
 
 
 def test_loading_needs_no_network_no_secret_and_no_database(tmp_path: Path) -> None:
