@@ -13,7 +13,7 @@ from pydantic import BaseModel, model_validator
 
 from analytics_assets.config import AssetConfig, SyncConfig
 from analytics_assets.ingestion.errors import UnfitCursorError
-from analytics_assets.ingestion.source import ResourceInfo, describe
+from analytics_assets.ingestion.resource import ResourceInfo, describe
 from analytics_assets.orchestration.assets import sync_asset
 from analytics_assets.orchestration.circuit_jobs import circuit_check, circuit_jobs
 from analytics_assets.orchestration.partitions import partitions_def

@@ -21,7 +21,7 @@ from analytics_assets.ingestion.pipeline import (
     warehouse,
 )
 from analytics_assets.ingestion.quarantine import KEY_PREFIX, SUFFIX
-from analytics_assets.ingestion.source import ResourceInfo
+from analytics_assets.ingestion.resource import ResourceInfo
 from analytics_assets.ingestion.window import Cursor, Window
 
 _EXAMPLES = 5

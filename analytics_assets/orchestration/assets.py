@@ -1,44 +1,44 @@
 """One dlt resource as one Dagster asset: the step that syncs it, checks it, and says what it did.
 
-What belongs here: the cures for what dagster-dlt's asset decorator gets wrong or lacks (check specs,
-per-partition metadata, an empty load, the table name), in one place.
+What belongs here: the order of things, and what dagster-dlt's asset decorator lacks: check specs, run config, policy.
+What is recorded of it is `materializations.py`, what is said when it fails `failures.py`.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.pipeline import NormalizeInfo
 from dlt.pipeline.exceptions import PipelineStepFailed
-from dlt.pipeline.pipeline import Pipeline
 from requests import Session
 
 from analytics_assets.config import SyncConfig
 from analytics_assets.ingestion.breaker import Breaker
-from analytics_assets.ingestion.contract import Contract
 from analytics_assets.ingestion.dry_run import dry_run
 from analytics_assets.ingestion.errors import (
-    CircuitOpenError,
     ReadAnewError,
-    SyncError,
-    SyncHalted,
-    TooManyPagesError,
 )
 from analytics_assets.ingestion.gate import gate_of
-from analytics_assets.ingestion.pipeline import duckdb_file, loader_file_format, open_pipeline
+from analytics_assets.ingestion.pipeline import loader_file_format, open_pipeline
+from analytics_assets.ingestion.resource import ResourceInfo
 from analytics_assets.ingestion.session import ApiSession, find_sync_error
-from analytics_assets.ingestion.source import ResourceInfo, Sync, build_source, cursor_range, read_secrets
+from analytics_assets.ingestion.source import Sync, build_source, cursor_range, read_secrets
 from analytics_assets.ingestion.telemetry import Telemetry
-from analytics_assets.ingestion.warehouse import Table, open_table, require_sql
-from analytics_assets.ingestion.window import Window
+from analytics_assets.ingestion.warehouse import open_table, require_sql
 from analytics_assets.orchestration.checks import CheckEvent, check, check_specs, evaluations
 from analytics_assets.orchestration.circuit_log import CircuitLog
 from analytics_assets.orchestration.dry_runs import observation
+from analytics_assets.orchestration.failures import forget_halt_of_parent, told_in_a_sentence
+from analytics_assets.orchestration.materializations import (
+    child_materializations,
+    materializations,
+    partition_metadata,
+    request_metadata,
+    table_metadata,
+)
 from analytics_assets.orchestration.partitions import backfill_policy, run_windows
 from analytics_assets.orchestration.run_config import (
     CursorRunConfig,
@@ -48,13 +48,9 @@ from analytics_assets.orchestration.run_config import (
     run_config_class,
 )
 from analytics_assets.orchestration.translator import (
-    CIRCUIT_KEY,
-    RESOURCE_KEY,
-    SOURCE_KEY,
     SyncTranslator,
-    loaded_schema,
 )
-from analytics_assets.orchestration.verdicts import COLUMN_SCHEMA, UNDECLARED, UNSENT, plain
+from analytics_assets.orchestration.verdicts import UNDECLARED, UNSENT, plain
 
 log = logging.getLogger("analytics_assets")
 
@@ -62,9 +58,6 @@ MAX_RESTARTS = 3
 """Times a sync begins anew because rows moved while they were read, before it fails."""
 
 _T = TypeVar("_T")
-
-_RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
-_KEPT_DLT_METADATA = ("destination_name", "first_run", "started_at", "finished_at")
 
 
 def sync_asset(
@@ -106,13 +99,13 @@ def sync_asset(
         build = partial(build_source, config, info, windows=windows, full_refresh=full_refresh)
         if run.dry_run:
             if spec.key in context.selected_asset_keys:
-                with _told_in_a_sentence(context, config, info):
+                with told_in_a_sentence(context, config, info):
                     telemetry = Telemetry(info.name)
                     door = _door(context, config, info, run, telemetry)
                     found = _until_rows_stay(
                         info, telemetry, partial(dry_run, config.name, info.name, door, build)
                     )
-                seen = observation(spec.key, found, windows, _request_metadata(telemetry))
+                seen = observation(spec.key, found, windows, request_metadata(telemetry))
                 context.log.info(f"{info.name}: {seen.description}")
                 yield seen
             return
@@ -123,12 +116,12 @@ def sync_asset(
         metadata: dict[str, Any] | None = None
         counts: dict[str, dict[str, Any]] = {}
         children: dict[str, tuple[int, dict[str, Any]]] = {}
-        with _told_in_a_sentence(context, config, info):
+        with told_in_a_sentence(context, config, info):
             if spec.key in context.selected_asset_keys:
                 telemetry = Telemetry(info.name)
                 door = _door(context, config, info, run, telemetry)
                 load = partial(_load, context, dlt, config, info, translator, build, door)
-                metadata = _until_rows_stay(info, telemetry, load) | _request_metadata(telemetry)
+                metadata = _until_rows_stay(info, telemetry, load) | request_metadata(telemetry)
                 if telemetry.total is not None and info.parent is None:
                     metadata["rows_promised"] = telemetry.total
             # All that is to be read is read before anything is yielded: no event is written under the lock.
@@ -137,7 +130,7 @@ def sync_asset(
                 open_table(pipeline, info) as table,
             ):
                 if metadata is not None:
-                    counts = _partition_metadata(table, info, windows)
+                    counts = partition_metadata(table, info, windows)
                     whole = (
                         {"partitions_in_run": len(windows)}
                         if windows
@@ -148,9 +141,9 @@ def sync_asset(
                 names = [one.name for one in context.selected_asset_check_keys]
                 results = check(names, table, info, windows, before, metadata and plain(metadata))
         if metadata is not None:
-            yield from _materializations(context, spec.key, metadata, counts, windows)
+            yield from materializations(context, spec.key, metadata, counts, windows)
             for name, (rows, columns) in children.items():
-                for materialization in _child_materializations(
+                for materialization in child_materializations(
                     translator.child_key(info, name), rows, columns, windows
                 ):
                     context.log_event(materialization)
@@ -172,7 +165,7 @@ def _door(
         CircuitOpenError: nobody asks the API.
         MissingSettingError: a secret is not set.
     """
-    _forget_halt_of_parent(context)
+    forget_halt_of_parent(context)
     breaker = Breaker(CircuitLog(context.instance, config), info.name, context.run.run_id)
     breaker.look()  # an open circuit ends the run before it waits for anything
     gate, secrets = gate_of(config.name, config.requests), read_secrets(config)
@@ -231,7 +224,7 @@ def _load(
         )
         bounds = dict(zip(("cursor_from", "cursor_to"), cursor_range(sync.source, info), strict=True))
         return {
-            **_table_metadata(pipeline, info, dict(events[0].metadata or {})),
+            **table_metadata(pipeline, info, dict(events[0].metadata or {})),
             **{name: str(value) for name, value in bounds.items() if value is not None},
             "rows_quarantined": sync.settlement.quarantine.count,
             "rows_removed": sync.settlement.removed,
@@ -241,126 +234,5 @@ def _load(
         }
 
 
-def _table_metadata(pipeline: Pipeline, info: ResourceInfo, from_dlt: dict[str, Any]) -> dict[str, Any]:
-    table = pipeline.default_schema.tables.get(info.table, {})
-    database = duckdb_file(pipeline)
-    # dagster-dlt leaves the rows out where there were none, and takes the schema's name for the dataset's.
-    trace = pipeline.last_trace
-    normalized: NormalizeInfo | None = trace.last_normalize_info if trace else None
-    return {
-        **{name: from_dlt[name] for name in _KEPT_DLT_METADATA if name in from_dlt},
-        "dataset_name": pipeline.dataset_name,
-        "rows_loaded": normalized.row_counts.get(info.table, 0) if normalized else 0,
-        "dagster/table_name": ".".join(
-            ([database.stem] if database else []) + [str(pipeline.dataset_name), info.table]
-        ),
-        COLUMN_SCHEMA: loaded_schema(info.contract, table.get("columns", {})),
-    }
-
-
-def _request_metadata(telemetry: Telemetry) -> dict[str, Any]:
-    """What was asked of the API, and what it gave: numbers, so that Dagster plots them."""
-    return {
-        "requests": telemetry.requests,
-        "pages": telemetry.pages,
-        "retries": telemetry.retries,
-        "too_many_requests": telemetry.too_many_requests,
-        "restarts": telemetry.restarts,
-        "seconds_waited": round(telemetry.seconds_waited, 3),
-        "bytes_received": telemetry.bytes_received,
-        "rows_fetched": telemetry.rows_fetched,
-        "rows_per_second": round(telemetry.rows_per_second, 1),
-    }
-
-
-def _partition_metadata(
-    table: Table, info: ResourceInfo, windows: Mapping[str, Window]
-) -> dict[str, dict[str, Any]]:
-    """What each partition of a run has of its own, by key; the run's metadata are of all of them."""
-    counts = table.rows_by_window(info.cursor, list(windows.values())) if windows and info.cursor else None
-    return {
-        key: {"dagster/partition_row_count": count}
-        for key, count in zip(windows, counts or (), strict=bool(counts))
-    }
-
-
-def _materializations(
-    context: dg.AssetExecutionContext,
-    key: dg.AssetKey,
-    metadata: Mapping[str, Any],
-    counts: Mapping[str, Mapping[str, Any]],
-    windows: Mapping[str, Window],
-) -> Iterator[dg.MaterializeResult[None]]:
-    """Of each partition, with the run's metadata and its own; those of a lookback are none that Dagster asked for."""
-    asked = set(context.partition_keys) if windows else set()
-    for partition in asked:
-        context.add_asset_metadata(counts.get(partition, {}), asset_key=key, partition_key=partition)
-    yield dg.MaterializeResult(asset_key=key, metadata=metadata)
-    for partition in windows.keys() - asked:
-        told = {**metadata, **counts.get(partition, {})}
-        context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=told))
-
-
-def _child_materializations(
-    key: dg.AssetKey, rows: int, columns: Mapping[str, Mapping[str, Any]], windows: Mapping[str, Window]
-) -> Iterator[dg.AssetMaterialization]:
-    """Of a child table, which is loaded with its parent: one, or one of each partition of the run."""
-    metadata: dict[str, Any] = {
-        "dagster/row_count": rows,
-        COLUMN_SCHEMA: loaded_schema(Contract(()), columns),
-    }
-    for partition in windows or (None,):
-        yield dg.AssetMaterialization(key, metadata=metadata, partition=partition)
-
-
-@contextmanager
-def _told_in_a_sentence(
-    context: dg.AssetExecutionContext, config: SyncConfig, info: ResourceInfo
-) -> Iterator[None]:
-    """Turns what a user can act on into a failure that Dagster does not retry, with its facts as metadata.
-
-    Raises:
-        dg.Failure: in place of a `SyncError`, or of what dlt wrapped around one.
-    """
-    try:
-        yield
-    except (SyncError, PipelineStepFailed) as error:
-        cause = find_sync_error(error, info.name)
-        if cause is None:
-            raise
-        if isinstance(cause, (SyncHalted, CircuitOpenError, TooManyPagesError)):
-            # A failure that is not to be retried stops the step's own retries, and not those of the run.
-            run_id = context.run.run_id
-            tags = {_RUN_RETRY: "false"} | ({CIRCUIT_KEY: run_id} if _is_outage(cause) else {})
-            context.instance.add_run_tags(run_id, tags)
-        # `from None`: what dlt says around it repeats it at length.
-        raise _failure(config, info, cause) from None
-
-
-def _forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
-    """Lets this run be retried: a run that a person asks for again has the tags of the one that was halted."""
-    if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
-        default = context.instance.run_retries_retry_on_asset_or_op_failure
-        context.instance.add_run_tags(context.run.run_id, {_RUN_RETRY: str(default).lower()})
-
-
 def _run_name(context: dg.AssetExecutionContext, info: ResourceInfo) -> str:
     return f"{info.name}, run {context.run.run_id.split('-')[0]}"
-
-
-def _is_outage(error: SyncError) -> bool:
-    return isinstance(error, CircuitOpenError) or (isinstance(error, SyncHalted) and error.outage)
-
-
-def _failure(config: SyncConfig, info: ResourceInfo, error: SyncError) -> dg.Failure:
-    metadata: dict[str, Any] = {SOURCE_KEY: config.name, RESOURCE_KEY: info.name, "reason": str(error)}
-    if isinstance(error, SyncHalted):
-        metadata |= {
-            "endpoint": error.endpoint,
-            "attempts": error.attempts,
-            "reason": error.reason,
-            "status": error.answer,
-        }
-    if _is_outage(error):
-        metadata[CIRCUIT_KEY] = "open"
-    return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)

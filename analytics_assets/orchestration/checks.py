@@ -16,7 +16,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from analytics_assets.config import AssetConfig
-from analytics_assets.ingestion.source import ResourceInfo
+from analytics_assets.ingestion.resource import ResourceInfo
 from analytics_assets.ingestion.warehouse import Table
 from analytics_assets.ingestion.window import Window, whole_window
 from analytics_assets.orchestration.verdicts import Facts, Verdict, complete, drift, nullability, unique_key

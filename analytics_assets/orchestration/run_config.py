@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field, ValidationError
 
 from analytics_assets.ingestion.page_limit import PageLimit
-from analytics_assets.ingestion.source import ResourceInfo
+from analytics_assets.ingestion.resource import ResourceInfo
 
 
 class RunConfig(dg.Config):

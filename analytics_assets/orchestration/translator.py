@@ -11,7 +11,7 @@ from dagster_dlt.translator import DltResourceTranslatorData
 from analytics_assets.config import AssetConfig, FreshnessConfig, SyncConfig
 from analytics_assets.ingestion.contract import Contract, data_type_name
 from analytics_assets.ingestion.pipeline import destination_name
-from analytics_assets.ingestion.source import ResourceInfo
+from analytics_assets.ingestion.resource import ResourceInfo
 from analytics_assets.orchestration.circuit_log import circuit_key
 from analytics_assets.orchestration.partitions import partitions_def
 

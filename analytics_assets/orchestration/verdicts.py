@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_assets.ingestion.source import ResourceInfo
+from analytics_assets.ingestion.resource import ResourceInfo
 from analytics_assets.ingestion.warehouse import NullReport, QuarantineReport, Table
 from analytics_assets.ingestion.window import Window
 

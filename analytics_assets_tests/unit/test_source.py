@@ -18,7 +18,8 @@ from analytics_assets.config import SyncConfig
 from analytics_assets.ingestion.errors import MissingSettingError
 from analytics_assets.ingestion.lanes import Admission, Stamp
 from analytics_assets.ingestion.redaction import stand_in
-from analytics_assets.ingestion.source import build_source, describe, read_secrets
+from analytics_assets.ingestion.resource import describe
+from analytics_assets.ingestion.source import build_source, read_secrets
 from analytics_assets.ingestion.window import Window
 from analytics_assets_tests.answering import Asked, answering, door
 from analytics_assets_tests.conftest import SHIPPED_DEFS

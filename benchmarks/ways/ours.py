@@ -12,8 +12,9 @@ from analytics_assets.ingestion.breaker import Breaker, LocalLog
 from analytics_assets.ingestion.circuit import Policy
 from analytics_assets.ingestion.gate import gate_of
 from analytics_assets.ingestion.pipeline import loader_file_format, open_pipeline
+from analytics_assets.ingestion.resource import describe
 from analytics_assets.ingestion.session import ApiSession
-from analytics_assets.ingestion.source import build_source, describe, read_secrets
+from analytics_assets.ingestion.source import build_source, read_secrets
 from analytics_assets.ingestion.telemetry import Telemetry
 from ways.config import DECLARED, SOURCE, TABLE, rest_api
 
