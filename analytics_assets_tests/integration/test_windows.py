@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -72,6 +73,13 @@ def defs(url: str, **asset: Any) -> str:
         "assets": {"things": {"partitions": {"type": "daily", "start_date": "2026-01-01"}, **asset}},
     }
     return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
+
+
+def until_told(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    give_up = time.monotonic() + 60
+    while text not in caplog.text:
+        assert time.monotonic() < give_up, f"nobody says `{text}`"
+        time.sleep(0.02)
 
 
 class Things:
@@ -210,11 +218,10 @@ def test_a_partition_waits_for_its_own_run_and_says_for_whom(
     things = Things(project, defs(url))
     api.rows = [row(1, 5)]
     second = threading.Thread(target=lambda: things.run("2026-01-04", "2026-01-06"))
-    waiting = threading.Event()
 
     def is_asked_for_again() -> None:
         second.start()
-        waiting.wait(1.5)
+        until_told(caplog, "waiting for its turn at the same rows, after things, run ")
         api.rows = [row(1, 5, "newer")]
         assert api.asked == 1, "the second has asked nothing yet"
 
@@ -222,7 +229,6 @@ def test_a_partition_waits_for_its_own_run_and_says_for_whom(
     assert things.run("2026-01-05").success
     second.join(60)
     assert things.rows() == [(1, "newer", 5)]
-    assert "waiting for its turn at the same rows, after things, run " in caplog.text
 
 
 def test_a_reader_waits_for_a_load_and_a_load_for_a_reader(
@@ -246,12 +252,11 @@ def test_a_reader_waits_for_a_load_and_a_load_for_a_reader(
     loading = threading.Thread(target=lambda: done.append(things.run("2026-01-05").success))
     with read_warehouse() as connection:
         loading.start()
-        loading.join(1)
+        until_told(caplog, "waiting for the warehouse, after a reader")
         assert not done
         assert connection.execute("SELECT id FROM api.things").fetchall() == [(1,)]
     loading.join(60)
     assert done == [True]
-    assert "waiting for the warehouse, after a reader" in caplog.text
     with read_warehouse() as connection:
         assert connection.execute("SELECT id FROM api.things").fetchall() == [(2,)]
 

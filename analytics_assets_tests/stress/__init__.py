@@ -34,6 +34,7 @@ DAYS = 10
 ROWS = 400
 """Of each list at the beginning; of the one that is refreshed as a whole, always."""
 PARTITIONS = [f"{FIRST + timedelta(days=day):%Y-%m-%d}" for day in range(DAYS)]
+_TASKS = ["things"] * 4 + ["range", "all", "log", "feed", "read"] * 2 + ["check"]
 _EXPECTED = ("rows moved while they were read", "another run was faster")
 """How a sync may fail here: the API changes all the time, so reading it anew three times may not be enough."""
 
@@ -197,7 +198,7 @@ def work(folder: Path, seed: int) -> None:
     site = Site(folder)
     with (folder / f"log-{seed}").open("a") as log:
         while True:
-            what = chosen.choice(["things"] * 6 + ["range"] * 2 + ["all", "log", "feed", "check", "read"])
+            what = chosen.choice(_TASKS)
             print(json.dumps([what, *_task(site, what, chosen)]), file=log, flush=True)
 
 
