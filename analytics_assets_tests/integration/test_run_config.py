@@ -123,7 +123,8 @@ def test_the_launchpad_says_what_may_be_asked(shipped_yaml: str, project: Projec
         for name, field in fields[resource].items():
             assert field.description, name
             assert not field.is_required
-    assert list(fields["customers"]) == list(fields["transactions"]) == ["dry_run", "max_pages"]
+    assert list(fields["customers"]) == ["dry_run", "max_pages"]
+    assert list(fields["transactions"]) == ["dry_run", "max_pages", "lookback"]
     assert list(fields["events"]) == ["dry_run", "max_pages", "full_refresh"]
 
 
