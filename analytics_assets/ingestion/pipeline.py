@@ -53,7 +53,7 @@ class WarehousePipeline(Pipeline):
     @cached_property
     def database(self) -> Path | None:
         """The DuckDB file that it loads to; None for any other destination."""
-        return duckdb_file(self)  # for which dlt resolves its configuration anew each time: 10 ms
+        return duckdb_file(self)  # for which dlt makes a client each time
 
     def run(self, *args: Any, **kwargs: Any) -> LoadInfo:
         """One run of a resource at a time, or of each of its partitions.
