@@ -202,9 +202,12 @@ class Sweep(Rider, ABC):
             raise self._moved(f"two pages are the same: does the API know `{self._number.name}`?")
 
     def _wider(self, window: int, most: int, *, full: bool) -> int:
-        """How many pages to ask for ahead: all that may be once the total is known, more with each full page."""
+        """How many pages to ask for ahead: more with each full page, up to as many as may be in flight.
+
+        Once the total is known, twice as many: a page that came before its turn shall not leave its thread idle.
+        """
         if self.total is not None:
-            return most
+            return 2 * most
         return min(2 * window, most) if full else window
 
     def _moved(self, what: str) -> RowsMovedError:
