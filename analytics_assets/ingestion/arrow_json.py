@@ -7,6 +7,7 @@ then looks at each row. It must never be given a line that is no object: it ends
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ _AS_JSON = {
 
 _EXACT = 2**53  # whole numbers beyond are rounded in a double, without a word
 _PATIENCE = 3
+_OBJECT = ord("{")  # how one begins
 
 Path = tuple[str, ...]
 
@@ -72,7 +74,8 @@ class JsonReader:
             return None
         lines = b"\n".join(rows)
         columns = None
-        if lines[:1] == b"{" and lines.count(b"\n") == lines.count(b"\n{") == len(rows) - 1:
+        are_objects = set(map(itemgetter(0), map(bytes, rows))) == {_OBJECT}
+        if are_objects and lines.count(b"\n") == len(rows) - 1:
             columns = self._columns(lines, len(rows))
         self._failures = 0 if columns is not None else self._failures + 1
         return columns
