@@ -12,7 +12,7 @@ from dlt.common.exceptions import DltException
 from pydantic import BaseModel, model_validator
 
 from analytics_assets.config import AssetConfig, SyncConfig
-from analytics_assets.ingestion.errors import UnfitCursorError
+from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.resource import ResourceInfo, describe
 from analytics_assets.orchestration.assets import sync_asset
 from analytics_assets.orchestration.circuit_jobs import circuit_check, circuit_jobs
@@ -56,6 +56,9 @@ class RestApiSync(SyncConfig, dg.Component):
             _ = self.resources
         except UnfitCursorError as error:
             raise error_at(("assets", error.resource, "partitions"), str(error)) from error
+        except UnfitResourceError as error:
+            place = ("rest_api", "resources", list(self.resource_names).index(error.resource))
+            raise error_at(place, str(error)) from error
         except (DltException, ValueError, TypeError) as error:
             raise unbuildable(error) from error
         return self

@@ -286,7 +286,10 @@ def _located(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
     meant = str(_at(rest_api, (*location, "type"))).replace("_", "")
     named = [one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower()]
     no_such_type = [one for one in deepest if one.field == "type"]
-    leaf = min(named or no_such_type or deepest[:1], key=lambda one: len(_unexpected(one)))
+    # A key that another alternative knows, and complains of its value, is no unknown one.
+    foreign = set(_unexpected(deepest[0]))
+    bad_value = [one for one in deepest if one.field in foreign]
+    leaf = min(named or no_such_type or bad_value[:1] or deepest[:1], key=lambda one: len(_unexpected(one)))
     location = _location(leaf.path)
     unexpected = _unexpected(leaf)
     if unexpected:

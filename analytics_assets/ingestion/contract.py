@@ -5,7 +5,7 @@ What belongs here: what dlt's `columns` hints say, in names as they are in the w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -14,6 +14,8 @@ from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 from dlt.extract.resource import DltResource
 from dlt.extract.utils import ensure_table_schema_columns
+
+from analytics_assets.ingestion.errors import UnfitResourceError
 
 _NAMING = Schema("naming").naming
 
@@ -91,9 +93,13 @@ def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
     Args:
         resource: the resource.
         schema_contract: dlt's hint of that name, as written: a mode, or a mode each for tables, columns and data_type.
+
+    Raises:
+        UnfitResourceError: two declared columns are one in the warehouse, or one is dlt's own.
     """
     written = ensure_table_schema_columns(cast(TTableSchemaColumns, resource.columns or {}))
     known = resource.compute_table_schema()["columns"]
+    _refuse_clashes(resource.name, written)
     mode = schema_contract.get("columns") if isinstance(schema_contract, Mapping) else schema_contract
     return Contract(
         tuple(
@@ -104,6 +110,22 @@ def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
         # Without columns there is nothing to hold fields against: the table's own are dlt's to compare with.
         cast(Undeclared, mode) if mode and written else "evolve",
     )
+
+
+def _refuse_clashes(resource: str, written: Iterable[str]) -> None:
+    seen: dict[str, str] = {}
+    for column in written:
+        name = _NAMING.normalize_path(column)
+        if name.startswith("_dlt_"):
+            raise UnfitResourceError(
+                resource, f"`{resource}` declares `{column}`, a column of dlt's own: remove it"
+            )
+        other = seen.setdefault(name, column)
+        if other != column:
+            raise UnfitResourceError(
+                resource,
+                f"`{resource}` declares `{other}` and `{column}`, which are one column, `{name}`: remove one",
+            )
 
 
 def column_name(path: str) -> str:

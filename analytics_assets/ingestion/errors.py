@@ -14,8 +14,8 @@ class MissingSettingError(SyncError):
     """A secret or setting the run needs is nowhere to be found."""
 
 
-class UnfitCursorError(SyncError):
-    """A partitioned resource's cursor cannot tell its partitions apart.
+class UnfitResourceError(SyncError):
+    """What is written of a resource does not go together.
 
     Args:
         resource: dlt resource name.
@@ -25,6 +25,10 @@ class UnfitCursorError(SyncError):
     def __init__(self, resource: str, message: str) -> None:
         self.resource = resource
         super().__init__(message)
+
+
+class UnfitCursorError(UnfitResourceError):
+    """A partitioned resource's cursor cannot tell its partitions apart."""
 
 
 class NoSqlError(SyncError):

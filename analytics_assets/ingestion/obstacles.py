@@ -19,11 +19,16 @@ def obstacle_in(value: Any, depth: int = 0) -> str:
     if depth > _DEEPEST:
         return f"more than {_DEEPEST} lists and objects in one another"
     if isinstance(value, dict):
-        names = {field_name("", key) for key in value}
-        if "" in names:
-            return "a field without a name"
-        if any(name.startswith("_dlt_") for name in names):
-            return "a field `_dlt_…`: a name of dlt's own"
+        names: dict[str, Any] = {}
+        for key, one in value.items():
+            name = field_name("", key)
+            if not name:
+                return "a field without a name"
+            if name.startswith("_dlt_"):
+                return "a field `_dlt_…`: a name of dlt's own"
+            other = names.setdefault(name, one)
+            if other != one and other is not None and one is not None:
+                return f"two fields that are one column, `{name}`"
         parts = [*value, *value.values()]
     elif isinstance(value, list):
         parts = value

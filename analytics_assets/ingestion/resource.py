@@ -17,7 +17,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from analytics_assets.config import PartitionsConfig, SyncConfig
 from analytics_assets.ingestion.contract import Column, Contract, column_name, contract_of
-from analytics_assets.ingestion.errors import UnfitCursorError
+from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.full_refresh import can_replace_all
 from analytics_assets.ingestion.window import Cursor
 from analytics_assets.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
@@ -39,7 +39,8 @@ class ResourceInfo:
         cursor: its incremental cursor, if any.
         cursor_required: whether a row without it cannot be loaded, as dlt's `on_cursor_value_missing` has it.
         needs_rows: whether dlt can do what is asked with rows only, and not with Arrow.
-        keeps_history: whether earlier versions of a row stay in the table (dlt's strategies `scd2` and `insert-only`).
+        keeps_history: whether a row stays in the table as it was (dlt's strategies `scd2` and `insert-only`).
+        keeps_versions: whether its later versions come beside it (`scd2`).
         can_start_over: whether a sync goes on where the one before ended, and can be told to begin anew.
     """
 
@@ -55,6 +56,7 @@ class ResourceInfo:
     cursor_required: bool
     needs_rows: bool
     keeps_history: bool
+    keeps_versions: bool
     can_start_over: bool
 
     @property
@@ -79,6 +81,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     """Every resource of `config`, by name. Needs no network, no secret and no database.
 
     Raises:
+        UnfitResourceError: two columns are one, or one is dlt's own, or the cursor is in a column.
         UnfitCursorError: a partitioned resource's cursor cannot tell its partitions apart.
         ValueError: dlt cannot build the source from this config.
     """
@@ -107,6 +110,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             cursor_required=incremental.get("on_cursor_value_missing", "raise") == "raise",
             needs_rows=_needs_rows(built.write_disposition, incremental, contract),
             keeps_history=_strategy(built.write_disposition) in ("scd2", "insert-only"),
+            keeps_versions=_strategy(built.write_disposition) == "scd2",
             can_start_over=config.asset(name).partitions is None
             and _remembers(name, resources, parents)
             and can_replace_all(built.write_disposition),
@@ -156,6 +160,15 @@ def _cursor(
     if not incremental:
         return None
     path = str(incremental["cursor_path"]).removeprefix("$.")
+    *outer, _ = path.split(".")
+    for depth in range(1, len(outer) + 1):
+        around = ".".join(outer[:depth])
+        if contract.column(column_name(around)):
+            raise UnfitResourceError(
+                name,
+                f"`{name}` has its cursor `{path}` in `{around}`, which is declared and so one column: declare "
+                f"`{column_name(path)}`, and what else you need of it, instead",
+            )
     declared = contract.column(column_name(path))
     written = declared.data_type if declared and declared.data_type else ""
     unit = partitions.cursor_unit if partitions else None

@@ -26,6 +26,10 @@ from analytics_assets.ingestion.obstacles import obstacle_in
 from analytics_assets.ingestion.values import Fitter, as_json, is_unicode, kind_of
 
 Row = dict[str, Any]
+Fault = tuple[str | None, str, Any]
+"""What is wrong with a row: the column (None for the row as a whole), the reason and the value."""
+Faults = dict[int, list[Fault]]
+"""By position of the row."""
 
 _NANOSECONDS = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
 
@@ -35,12 +39,12 @@ class Rejected:
     """A row that breaks the contract.
 
     Attributes:
-        faults: what is wrong, each with its column (None for the row as a whole), reason and value.
+        faults: what is wrong.
         row: as the API gave it, as JSON.
         values: of its columns that do fit, by name.
     """
 
-    faults: tuple[tuple[str | None, str, Any], ...]
+    faults: tuple[Fault, ...]
     row: str
     values: Mapping[str, Any]
 
@@ -125,8 +129,8 @@ class Validator:
         if not self._sent:
             self._learn([read_row(rows[0])])
         columns = self._json_reader.read(rows)
-        if columns is not None and not any(
-            columns[name].null_count for name in self._required if name in columns
+        if columns is not None and all(
+            name in columns and not columns[name].null_count for name in self._required
         ):
             return Batch(pa.Table.from_arrays(list(columns.values()), schema=self._schema), [])
         read = [read_row(row) for row in rows]
@@ -150,14 +154,14 @@ class Validator:
         Raises:
             UndeclaredFieldError: a field is not declared, and the contract is frozen.
         """
-        faults: dict[int, list[tuple[str | None, str, Any]]] = {}
+        faults: Faults = {}
         for position in [position for position, row in enumerate(rows) if not isinstance(row, dict)]:
             faults[position] = [
                 (None, f"the row is {kind_of(rows[position])} and no object (is data_selector right?)", None)
             ]
         objects = [row if isinstance(row, dict) else {} for row in rows] if faults else rows
         found: dict[str, Sequence[Any]] = {}
-        more = self._spread(objects, "", found)
+        more = self._spread(objects, "", found, faults)
         self._sent |= found.keys()
         columns = []
         for name, fitter in self._fitters.items():
@@ -183,7 +187,7 @@ class Validator:
         rows: list[Any],
         objects: list[Row],
         table: pa.Table | None,
-        faults: Mapping[int, list[tuple[str | None, str, Any]]],
+        faults: Mapping[int, list[Fault]],
         *,
         as_rows: bool,
     ) -> Batch:
@@ -225,7 +229,9 @@ class Validator:
         """The schema before bad rows are out of it."""
         return pa.schema([field.with_nullable(True) for field in self._schema])
 
-    def _spread(self, rows: Sequence[Row], prefix: str, found: dict[str, Sequence[Any]]) -> bool:
+    def _spread(
+        self, rows: Sequence[Row], prefix: str, found: dict[str, Sequence[Any]], faults: Faults
+    ) -> bool:
         """Finds the values of each declared column; whether there is more to the rows, for dlt to have."""
         shapes = Counter(map(tuple, rows))
         keys = dict.fromkeys(chain.from_iterable(shapes))
@@ -239,10 +245,10 @@ class Validator:
             name = field_name(prefix, key)
             if name in self._fitters or name in self._loose:
                 more = more or name in self._loose
-                found[name] = _either(found.get(name), values)
+                found[name] = _either(name, found.get(name), values, faults)
             elif name in self._groups:
                 inner = [value if isinstance(value, dict) else {} for value in values]
-                more = self._spread(inner, name, found) or more
+                more = self._spread(inner, name, found, faults) or more
                 more = self._odd(name, [one for one in values if not isinstance(one, dict)]) or more
             else:
                 more = self._odd(name or key, values) or more
@@ -275,7 +281,7 @@ class Validator:
         name: str,
         missing: Sequence[bool],
         rows: Sequence[Row],
-        faults: dict[int, list[tuple[str | None, str, Any]]],
+        faults: Faults,
     ) -> None:
         for position, is_missing in enumerate(missing):
             known = faults.get(position, [])
@@ -285,9 +291,7 @@ class Validator:
                 why = f"is {what}{self._required[name]}"
                 faults.setdefault(position, []).append((name, why, here[0] if here else None))
 
-    def _mixed(
-        self, name: str, values: Sequence[Any], faults: dict[int, list[tuple[str | None, str, Any]]]
-    ) -> None:
+    def _mixed(self, name: str, values: Sequence[Any], faults: Faults) -> None:
         """Of a key without a declared type, what is of another kind than the first one was: dlt cannot load both."""
         for position, value in enumerate(values):
             if value is not None and position not in faults:
@@ -298,7 +302,7 @@ class Validator:
                         (name, f"is {kind}, and {first} before: declare its data_type", value)
                     ]
 
-    def _unstorable(self, rows: Sequence[Row], faults: dict[int, list[tuple[str | None, str, Any]]]) -> None:
+    def _unstorable(self, rows: Sequence[Row], faults: Faults) -> None:
         """Finds what dlt's normalizer would stumble over in fields that are not declared, or not wanted."""
         for position, row in enumerate(rows):
             if position in faults:
@@ -334,10 +338,13 @@ class Validator:
         return rest
 
 
-def _either(one: Sequence[Any] | None, other: Sequence[Any]) -> Sequence[Any]:
-    """Values of two fields that are one column: `orderId` and `order_id`. As in dlt, the later one counts."""
+def _either(name: str, one: Sequence[Any] | None, other: Sequence[Any], faults: Faults) -> Sequence[Any]:
+    """Values of two fields that are one column: `orderId` and `order_id`. dlt drops one of them without a word."""
     if one is None:
         return other
+    for position, (a, b) in enumerate(zip(one, other, strict=True)):
+        if a is not None and b is not None and a != b:
+            faults.setdefault(position, []).append((name, "is two fields, with two values", b))
     return [b if b is not None else a for a, b in zip(one, other, strict=True)]
 
 

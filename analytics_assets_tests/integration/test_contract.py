@@ -330,6 +330,9 @@ ODD: list[dict[str, Any]] = [
     {"x": "\ud800"},
     {"": 1},
     {"x": [{"": 1}]},
+    {"Ratio": 0.2},
+    {"newName": 1, "new_name": 2},
+    {"x": [{"newName": 1, "new_name": 2}]},
 ]
 
 
@@ -347,6 +350,28 @@ def test_what_dlt_stumbles_over_is_quarantined(
     assert sync(project, defs(url, columns=declared)).success
     assert count(project, "things") == 2
     assert count(project, "things__quarantine") == len(api.rows) - 2
+
+
+def test_two_fields_that_are_one_column_and_say_the_same(project: Project, lists: tuple[Api, str]) -> None:
+    api, url = lists
+    api.rows = [{**WHOLE, "Ratio": 0.1}, {**WHOLE, "id": 2, "Ratio": None}, {**WHOLE, "id": 3, "Ratio": 0.3}]
+    result = sync(project, defs(url))
+    assert "ratio is two fields, with two values" in str(check_of(result).description)
+    assert project.query("SELECT id, ratio FROM api.things ORDER BY id") == [
+        {"id": 1, "ratio": 0.1},
+        {"id": 2, "ratio": 0.1},
+    ]
+
+
+def test_a_key_that_is_not_declared_and_not_there(project: Project, lists: tuple[Api, str]) -> None:
+    """All that is there is as declared, and still none of it can be a row."""
+    api, url = lists
+    api.rows = [WHOLE, {**WHOLE, "code": "a"}]
+    assert "code is absent" in str(check_of(sync(project, defs(url, primary_key="code"))).description)
+    assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1)
+    api.rows = [WHOLE, {**WHOLE, "id": 2}]
+    assert "code is absent" in str(check_of(sync(project, defs(url, primary_key="code"))).description)
+    assert (count(project, "things"), count(project, "things__quarantine")) == (1, 2)
 
 
 def test_a_key_without_a_type_is_of_one_kind(project: Project, lists: tuple[Api, str]) -> None:

@@ -80,8 +80,7 @@ def test_runs_of_one_resource_take_turns(project: Project, api: DemoApi) -> None
     body = json.dumps({"data": [{"id": n, "u": f"2026-01-0{n}T00:00:00Z"} for n in range(1, 9)], "total": 8})
     api.set_faults({"path": A, "body": body, "delay": 0.3})
     other = copy.copy(project)
-    other.instance = dg.DagsterInstance.ephemeral()
-    with ThreadPoolExecutor(2) as pool:
+    with dg.DagsterInstance.ephemeral() as other.instance, ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(run, one, definitions, "a") for one in (project, other)]:
             done.result()
     assert project.query("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM docs.a") == [

@@ -14,7 +14,7 @@ import yaml
 from analytics_assets import read_warehouse
 from analytics_assets.ingestion.errors import NoSqlError
 from analytics_assets_tests.answering import Asked, answering
-from analytics_assets_tests.conftest import Project, failure_of
+from analytics_assets_tests.conftest import Project, check_of, failure_of
 
 COLUMNS: dict[str, Any] = {
     "id": {"data_type": "bigint", "nullable": False},
@@ -323,3 +323,18 @@ def test_a_run_by_hand_may_look_back(project: Project, changing: tuple[Api, str]
 
 def partitions() -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition("2026-01-01")
+
+
+@pytest.mark.parametrize("strategy", ["upsert", "insert-only"])
+@pytest.mark.parametrize("days", [["2026-01-05"], ["2026-01-05", "2026-01-06"]], ids=["one", "range"])
+def test_a_key_that_comes_twice_at_once_is_told_where_dlt_loads_both(
+    project: Project, changing: tuple[Api, str], strategy: str, days: list[str]
+) -> None:
+    api, url = changing
+    document = yaml.safe_load(defs(url))
+    [resource] = document["attributes"]["rest_api"]["resources"]
+    resource["write_disposition"] = {"disposition": "merge", "strategy": strategy}
+    api.rows = [row(1, 5), row(1, 5), row(2, 5)]
+    result = Things(project, yaml.safe_dump(document)).run(*days)
+    assert not check_of(result, "primary_key_unique").passed
+    assert not result.success, "it blocks, whether there is one partition or many"

@@ -306,6 +306,37 @@ MISTAKES = [
         ("assets", "transactions", "partitions", "end_offset"),
         "greater than or equal to 0",
     ),
+    # What does not go together.
+    (
+        (*TRANSACTIONS, "columns", "_dlt_id"),
+        {"data_type": "text"},
+        TRANSACTIONS,
+        "`transactions` declares `_dlt_id`, a column of dlt's own: remove it",
+    ),
+    (
+        (*TRANSACTIONS, "columns", "updatedAt"),
+        {"data_type": "timestamp"},
+        TRANSACTIONS,
+        "declares `updated_at` and `updatedAt`, which are one column, `updated_at`: remove one",
+    ),
+    (
+        TRANSACTIONS,
+        {
+            "name": "transactions",
+            "primary_key": "id",
+            "write_disposition": "merge",
+            "endpoint": {"incremental": {"cursor_path": "meta.at"}},
+            "columns": {"meta": {"data_type": "json"}},
+        },
+        TRANSACTIONS,
+        "its cursor `meta.at` in `meta`, which is declared and so one column: declare `meta__at`",
+    ),
+    (
+        (*TRANSACTIONS, "write_disposition"),
+        {"disposition": "merge", "strategy": "upsrt"},
+        (*TRANSACTIONS, "write_disposition", "strategy"),
+        "`strategy=upsrt` is not one of: ['delete-insert', 'scd2', 'upsert', 'insert-only', 'cdc']",
+    ),
     # Who owns it, and where it is.
     (
         ("assets", "events", "owners"),
