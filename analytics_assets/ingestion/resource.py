@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from dlt.common.schema.typing import TColumnSchema
+from dlt.extract.resource import DltResource
 from dlt.extract.source import DltSource
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
@@ -81,7 +82,8 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     """Every resource of `config`, by name. Needs no network, no secret and no database.
 
     Raises:
-        UnfitResourceError: two columns are one, or one is dlt's own, or the cursor is in a column.
+        UnfitResourceError: two columns are one, or one is dlt's own, or the cursor is in a column; or rows that are not
+            fetched would be retired.
         UnfitCursorError: a partitioned resource's cursor cannot tell its partitions apart.
         ValueError: dlt cannot build the source from this config.
     """
@@ -97,6 +99,9 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
         resolved = parents[name]
         contract = contract_of(built, written.get("schema_contract") if isinstance(written, dict) else None)
         incremental = endpoint.get("incremental") or {}
+        remembers = _remembers(name, resources, parents)
+        if remembers:
+            _refuse_to_retire(name, built)
         described[name] = ResourceInfo(
             name=name,
             table=column_name(str(built.table_name)),
@@ -112,7 +117,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             keeps_history=_strategy(built.write_disposition) in ("scd2", "insert-only"),
             keeps_versions=_strategy(built.write_disposition) == "scd2",
             can_start_over=config.asset(name).partitions is None
-            and _remembers(name, resources, parents)
+            and remembers
             and can_replace_all(built.write_disposition),
         )
     return described
@@ -138,6 +143,27 @@ def _remembers(name: str, resources: Mapping[str, Any], parents: Mapping[str, An
     ):
         return True
     return any(_remembers(one.resolve_config["resource"], resources, parents) for one in parents[name] or ())
+
+
+def _refuse_to_retire(name: str, built: DltResource) -> None:
+    """Refuses strategies to which a row that is not fetched is gone, where only some are fetched.
+
+    dlt would end the validity of all other rows (`scd2`) or delete them (`cdc`), unless a `merge_key` tells of which
+    rows what was fetched is all there is.
+    """
+    disposition = built.write_disposition
+    strategy, scope = (
+        _strategy(disposition),
+        isinstance(disposition, Mapping) and disposition.get("destination_scope"),
+    )
+    has_merge_key = any(one.get("merge_key") for one in built.compute_table_schema()["columns"].values())
+    if strategy in ("scd2", "cdc") and not (has_merge_key or scope):
+        what = "end the validity of" if strategy == "scd2" else "delete"
+        raise UnfitResourceError(
+            name,
+            f"`{name}` fetches some of its rows at a time, and `{strategy}` would {what} all others: set a "
+            "`merge_key`, such as the day or the parent's id, of which each load has all rows, or use the strategy `upsert`",
+        )
 
 
 def _needs_rows(disposition: Any, incremental: Mapping[str, Any], contract: Contract) -> bool:

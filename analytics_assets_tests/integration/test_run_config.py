@@ -130,7 +130,8 @@ def test_the_launchpad_says_what_may_be_asked(shipped_yaml: str, project: Projec
 
 @pytest.mark.parametrize("strategy", ["upsert", "insert-only", "scd2"])
 def test_what_keeps_rows_of_older_loads_cannot_be_refreshed_in_full(project: Project, strategy: str) -> None:
-    definitions = project.definitions(defs(incremental({"disposition": "merge", "strategy": strategy})))
+    resource = incremental({"disposition": "merge", "strategy": strategy})
+    definitions = project.definitions(defs({**resource, "merge_key": "id"}))
     job = definitions.resolve_implicit_global_asset_job_def()
     definition: Any = job.get_node_named("docs__a").definition
     assert "full_refresh" not in definition.config_schema.config_type.fields

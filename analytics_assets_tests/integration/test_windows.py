@@ -75,6 +75,13 @@ def defs(url: str, **asset: Any) -> str:
     return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
 
 
+def defs_with(url: str, strategy: str, **hints: Any) -> str:
+    document = yaml.safe_load(defs(url))
+    [resource] = document["attributes"]["rest_api"]["resources"]
+    resource |= {"write_disposition": {"disposition": "merge", "strategy": strategy}, **hints}
+    return str(yaml.safe_dump(document))
+
+
 def until_told(caplog: pytest.LogCaptureFixture, text: str) -> None:
     give_up = time.monotonic() + 60
     while text not in caplog.text:
@@ -325,16 +332,31 @@ def partitions() -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition("2026-01-01")
 
 
+@pytest.mark.parametrize("strategy", ["cdc", "scd2"])
+def test_strategies_that_retire_rows_leave_other_windows_alone(
+    project: Project, changing: tuple[Api, str], strategy: str
+) -> None:
+    api, url = changing
+    things = Things(project, defs_with(url, strategy, merge_key="on"))
+    api.rows = [row(1, 5, on=5), row(2, 5, on=5), row(3, 6, on=6)]
+    assert things.run("2026-01-05").success
+    assert things.run("2026-01-06").success
+    api.rows = [row(1, 5, "b", on=5), row(3, 6, on=6)]
+    assert things.run("2026-01-05").success
+    valid = "WHERE _dlt_valid_to IS NULL" if strategy == "scd2" else ""
+    assert project.query(f"SELECT id, name FROM api.things {valid} ORDER BY id") == [
+        {"id": 1, "name": "b"},
+        {"id": 3, "name": "a"},
+    ]
+
+
 @pytest.mark.parametrize("strategy", ["upsert", "insert-only"])
 @pytest.mark.parametrize("days", [["2026-01-05"], ["2026-01-05", "2026-01-06"]], ids=["one", "range"])
 def test_a_key_that_comes_twice_at_once_is_told_where_dlt_loads_both(
     project: Project, changing: tuple[Api, str], strategy: str, days: list[str]
 ) -> None:
     api, url = changing
-    document = yaml.safe_load(defs(url))
-    [resource] = document["attributes"]["rest_api"]["resources"]
-    resource["write_disposition"] = {"disposition": "merge", "strategy": strategy}
     api.rows = [row(1, 5), row(1, 5), row(2, 5)]
-    result = Things(project, yaml.safe_dump(document)).run(*days)
+    result = Things(project, defs_with(url, strategy)).run(*days)
     assert not check_of(result, "primary_key_unique").passed
     assert not result.success, "it blocks, whether there is one partition or many"

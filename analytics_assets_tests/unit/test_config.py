@@ -337,6 +337,18 @@ MISTAKES = [
         (*TRANSACTIONS, "write_disposition", "strategy"),
         "`strategy=upsrt` is not one of: ['delete-insert', 'scd2', 'upsert', 'insert-only', 'cdc']",
     ),
+    (
+        (*TRANSACTIONS, "write_disposition"),
+        {"disposition": "merge", "strategy": "cdc"},
+        TRANSACTIONS,
+        "fetches some of its rows at a time, and `cdc` would delete all others: set a `merge_key`",
+    ),
+    (
+        (*TRANSACTIONS, "write_disposition"),
+        {"disposition": "merge", "strategy": "scd2"},
+        TRANSACTIONS,
+        "`scd2` would end the validity of all others: set a `merge_key`",
+    ),
     # Who owns it, and where it is.
     (
         ("assets", "events", "owners"),
