@@ -162,7 +162,7 @@ def _refuse_to_retire(name: str, built: DltResource) -> None:
         raise UnfitResourceError(
             name,
             f"`{name}` fetches some of its rows at a time, and `{strategy}` would {what} all others: set a "
-            "`merge_key`, such as the day or the parent's id, of which each load has all rows, or use the strategy `upsert`",
+            "`merge_key`, such as the day or the parent's id, of which each load has all rows, or use `upsert`",
         )
 
 
