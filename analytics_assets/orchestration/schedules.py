@@ -124,12 +124,14 @@ class ScheduledSync:
             here = moment.astimezone(ZoneInfo(self.timezone))
             yield dg.SkipReason(f"No partition is complete yet at {here:%Y-%m-%d %H:%M} {self.timezone}.")
             return
-        spans = self.due(context, keys, moment, always=keys[-self._newest :])
+        always = keys[-self._newest :]
+        spans = self.due(context, keys, moment, always)
         if not spans:
             yield dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
         elif phase is Phase.DUE:
             spans = spans[:1]
-        for span in [*at_once(spans[:-1]), *spans[-1:]]:
+        behind = [span for span in spans if span.last not in always]
+        for span in [*at_once(behind), *spans[len(behind) :]]:
             yield span.request(f"{span.first}@{moment.isoformat()}")
 
     @property

@@ -227,6 +227,13 @@ def test_rows_that_come_late_are_looked_for_by_asking_for_the_last_partitions_ag
     assert found == ["2026-01-04", "2026-01-08", "2026-01-10"], "what is on its way is not asked for twice"
 
 
+def test_of_a_long_lookback_no_partition_is_left_out(project: Project, impatient_yaml: str) -> None:
+    """The limit of runs at once is for what is behind: what is asked for at each tick would never come to its end."""
+    text = with_asset(impatient_yaml, lookback=12, catch_up=29, backfill_policy={"max_partitions_per_run": 1})
+    found = spans(tick(project, project.definitions(text), SCHEDULE, "2026-01-31T02:00"))
+    assert found == [f"2026-01-{day:02}" for day in [*range(1, 11), *range(18, 31)]]
+
+
 def test_lookback_reaches_further_than_catch_up(project: Project, ten_days: str) -> None:
     definitions = project.definitions(with_asset(ten_days, lookback=3, catch_up=0))
     assert spans(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-07...2026-01-10"]
