@@ -1,5 +1,7 @@
 """Merging from files gives the tables that dlt's own destination gives."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +91,25 @@ def test_a_merge_that_fails_leaves_the_table(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no number"):
         load(merging_from_files, tmp_path, [rows])
     assert tables(tmp_path) == before
+
+
+ASK = """
+from analytics_assets.ingestion.pipeline import open_pipeline
+with open_pipeline("s", "r") as pipeline, pipeline.sql_client() as sql:
+    settings = "current_setting('memory_limit'), current_setting('preserve_insertion_order')"
+    print(*sql.execute_sql(f"SELECT {settings}")[0], pipeline.database, sep="|")
+"""
+
+
+def test_settings_are_the_users_and_the_file_stays_where_it_is(tmp_path: Path) -> None:
+    """With any setting of its credentials dlt had one file per pipeline, in the working directory."""
+    for folder in ("data", ".dlt"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".dlt/secrets.toml").write_text(
+        '[destination.duckdb.credentials.global_config]\nmemory_limit = "256MB"\npreserve_insertion_order = "true"\n'
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", ASK], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == f"244.1 MiB|True|{tmp_path / 'data/analytics.duckdb'}"
+    assert not list(tmp_path.glob("*.duckdb"))
