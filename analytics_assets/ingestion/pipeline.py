@@ -213,5 +213,5 @@ def _destination() -> TDestinationReferenceArg:
 
 def _configured(*keys: str) -> bool:
     """Whether a value is set; a section, such as the other settings of credentials, is none."""
-    values = [one.get(key) for one in (dlt.secrets, dlt.config) for key in keys]
+    values: list[Any] = [one.get(key) for one in (dlt.secrets, dlt.config) for key in keys]
     return any(value is not None and not isinstance(value, dict) for value in values)
