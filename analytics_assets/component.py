@@ -53,7 +53,7 @@ class RestApiSync(SyncConfig, dg.Component):
         if has_template({**self.rest_api, "client": client}):
             return self  # looked at again once it is rendered
         try:
-            _ = self.resources
+            infos = self.resources
         except UnfitCursorError as error:
             raise error_at(("assets", error.resource, "partitions"), str(error)) from error
         except UnfitResourceError as error:
@@ -61,7 +61,33 @@ class RestApiSync(SyncConfig, dg.Component):
             raise error_at(place, str(error)) from error
         except (DltException, ValueError, TypeError) as error:
             raise unbuildable(error) from error
+        for name, asset in self.assets.items():
+            if isinstance(asset, AssetConfig):
+                self._check_asset(("assets", name), asset, infos[name])
         return self
+
+    def _check_asset(self, here: tuple[str, str], asset: AssetConfig, info: ResourceInfo) -> None:
+        if not info.selected:
+            raise error_at(
+                here, f"`{info.name}` has `selected: false`, so it is no asset: remove this, or `selected`"
+            )
+        if not has_template(asset.tags):
+            try:
+                dg.AssetSpec("probe", tags=asset.tags)
+            except dg.DagsterInvalidDefinitionError as error:
+                raise error_at((*here, "tags"), " ".join(str(error).split())) from None
+        if "primary_key_unique" in asset.checks.model_fields_set and not info.has_unique_key:
+            raise error_at(
+                (*here, "checks", "primary_key_unique"),
+                f"no primary key of `{info.name}` is there only once: give it a `primary_key`, or remove the check",
+            )
+        for index, child in enumerate(asset.child_tables):
+            column = info.contract.column(child)
+            if column is not None and column.data_type:
+                raise error_at(
+                    (*here, "child_tables", index),
+                    f"`{child}` is declared, and so a column: remove it from `columns`, or here",
+                )
 
     @model_validator(mode="after")
     def _cron_is_valid(self) -> Self:

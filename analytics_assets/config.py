@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -41,6 +41,15 @@ CIRCUIT = "circuit"
 """The last part of the key of the asset that is the circuit's history."""
 
 
+_OF_WINDOWS: dict[str, tuple[Any, ...]] = {
+    "last_value_func": ("max", max),
+    "range_start": ("closed",),
+    "range_end": ("open",),
+    "lag": (None, 0),
+}
+"""Options of dlt's incremental that a window leaves no choice of, and what they may be."""
+
+
 class _Strict(BaseModel):
     """A model that names the unknown key, and that lets a Jinja template stand for any value."""
 
@@ -59,8 +68,15 @@ class _Strict(BaseModel):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _template(cls, value: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+    def _template(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and not {int, float}.isdisjoint(_alternatives(cls, info.field_name)):
+            raise ValueError("write a number; `yes` and `true` are none")
         return value if is_template(value) else handler(value)
+
+
+def _alternatives(model: type[BaseModel], field: str | None) -> set[Any]:
+    annotation = model.model_fields[str(field)].annotation
+    return {annotation, *get_args(annotation)}
 
 
 class RequestsConfig(_Strict):
@@ -152,6 +168,14 @@ class PartitionsConfig(_Strict):
             raise ValueError(f"there is no time zone `{value}`{near}")
         return value
 
+    @field_validator("start_date", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any) -> Any:
+        if isinstance(value, (int, float)):
+            # Else it counts seconds since 1970.
+            raise ValueError('write a date, such as "2026-01-01"')  # noqa: TRY004  pydantic's way
+        return value
+
     @field_validator("start_date")
     @classmethod
     def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
@@ -164,6 +188,8 @@ class PartitionsConfig(_Strict):
             raise ValueError(
                 "start_date is in the future: there is no partition to load yet; use a past date"
             )
+        if value.year < 1970:
+            raise ValueError("start_date is before 1970: use a date from 1970 on")
         return value
 
     @model_validator(mode="after")
@@ -273,15 +299,12 @@ class AssetConfig(_Strict):
         description="Partitions before the last one that each tick asks for again, for rows that come late.",
     )
 
-    @field_validator("max_quarantined", "max_removed")
+    @field_validator("max_quarantined", "max_removed", mode="before")
     @classmethod
-    def _number_or_share(cls, value: int | str | None) -> int | str | None:
-        if value is None:
-            return None
+    def _number_or_share(cls, value: Any) -> Any:
         share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
-        if not is_template(value) and (
-            value < 0 if isinstance(value, int) else not share or float(share[1]) > 100
-        ):
+        fits = value >= 0 if isinstance(value, int) else share and float(share[1]) <= 100
+        if value is not None and not fits and not is_template(value):
             raise ValueError("write a number of rows, such as 100, or a share of them, such as 5%")
         return value
 
@@ -293,6 +316,22 @@ class AssetConfig(_Strict):
                     (name,), "it is about partitions, and there are none: remove it, or set `partitions`"
                 )
         return self
+
+    @field_validator("child_tables")
+    @classmethod
+    def _tables_there_can_be(cls, value: list[str]) -> list[str]:
+        for index, name in enumerate(value if isinstance(value, list) else ()):
+            if is_template(name):
+                continue
+            if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or name == "quarantine":
+                raise error_at(
+                    (index,),
+                    f"there is no child table `{name}`: name the list as in the warehouse, in lower "
+                    "case with underscores",
+                )
+            if name in value[:index]:
+                raise error_at((index,), f"`{name}` is there twice: remove one")
+        return value
 
     @field_validator("owners")
     @classmethod
@@ -387,6 +426,13 @@ class SyncConfig(_Strict):
                 raise error_at(
                     here,
                     f"`{name}` is partitioned, so each partition sets {bound}: remove it from incremental",
+                )
+        for option, fitting in _OF_WINDOWS.items():
+            if incremental.get(option, fitting[0]) not in fitting:
+                raise error_at(
+                    here,
+                    f"`{name}` is partitioned, and each partition is a window of its own, its start in it and its end "
+                    f"not: remove {option} from incremental; `lookback` is for rows that come late",
                 )
         if disposition_of(resource.get("write_disposition")) != "merge" or not resource.get("primary_key"):
             raise error_at(

@@ -61,6 +61,11 @@ class ResourceInfo:
     can_start_over: bool
 
     @property
+    def has_unique_key(self) -> bool:
+        """Whether a primary key is in the table once."""
+        return bool(self.contract.primary_key) and not self.keeps_versions
+
+    @property
     def cursor_column(self) -> Column | None:
         """The cursor as a column, where its type is known."""
         if self.cursor is None:

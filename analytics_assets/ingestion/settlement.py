@@ -27,7 +27,7 @@ class Settlement:
         max_removed: how many rows of a partition may be gone from the API; None for any number.
 
     Attributes:
-        removed: rows of the table that are gone from the API, and have left it.
+        removed: rows of the table that are gone from the API, and have left it; not those that are in quarantine now.
     """
 
     def __init__(self, quarantine: Quarantine, max_removed: Limit | None = None) -> None:
@@ -75,29 +75,29 @@ class Settlement:
             columns = found[quarantine.good_table]
             with client.sql_client.begin_transaction():
                 statements = _Statements(client, quarantine, info.loads_ids, has_good=bool(columns))
+                doubt = None
                 if quarantine.full_refresh and columns:
                     self.removed = statements.drop_gone(None)
                 elif quarantine.replaces_window and quarantine.cursor and quarantine.cursor.column in columns:
-                    self._believe(statements)
-                    self.removed = statements.drop_gone(quarantine.window)
+                    doubt = self._doubt(statements)
+                    self.removed = 0 if doubt else statements.drop_gone(quarantine.window)
                 if found[quarantine.table]:
-                    statements.settle_quarantine()
+                    statements.settle_quarantine()  # in any case: what was loaded is loaded
+            if doubt:
+                raise doubt
 
-    def _believe(self, statements: _Statements) -> None:
-        """That what the latest load has not brought is gone from the API.
-
-        Raises:
-            TooManyRemovedError: more rows of a partition than `max_removed`.
-        """
+    def _doubt(self, statements: _Statements) -> TooManyRemovedError | None:
+        """Whether what the latest load has not brought is more of a partition than `max_removed`."""
         quarantine, limit = self.quarantine, self.max_removed
         for partition, window in quarantine.windows.items() if limit else ():
             gone, rows = statements.gone_and_rows(window)
             if limit and limit.is_exceeded(gone, rows):
-                raise TooManyRemovedError(
+                return TooManyRemovedError(
                     f"{quarantine.resource}: {gone:,} of the {rows:,} rows of {partition} are gone from what the API "
                     f"returns, and max_removed is {limit}: none was removed. Have the API mend it; or, if they are "
                     f"gone for good, raise assets.{quarantine.resource}.max_removed; then materialize again"
                 )
+        return None
 
 
 class _Statements:
@@ -115,9 +115,9 @@ class _Statements:
         self._ids = ", ".join(f"'{one}'" for one in load_ids)
 
     def gone_and_rows(self, window: Window | None) -> tuple[int, int]:
-        """Of a window, or of all, the rows that the latest load has not brought, and all rows."""
+        """Of a window, or of all, the rows that the latest load has not brought, well or badly, and all rows."""
         within, bounds = self._within(window)
-        gone = f"COUNT(CASE WHEN {self._old('t')} THEN 1 END)"
+        gone = f"COUNT(CASE WHEN {self._gone()} THEN 1 END)"
         found = self._sql.execute_sql(
             f"SELECT {gone}, COUNT(*) FROM {self._good} AS t WHERE {within}",  # noqa: S608
             *bounds,
@@ -131,7 +131,7 @@ class _Statements:
         if gone:
             within, bounds = self._within(window)
             self._sql.execute_sql(
-                f"DELETE FROM {self._good} AS t WHERE {within} AND {self._old('t')}",  # noqa: S608
+                f"DELETE FROM {self._good} AS t WHERE {within} AND {self._gone()}",  # noqa: S608
                 *bounds,
             )
             self._drop_orphans()
@@ -156,8 +156,7 @@ class _Statements:
         self._sql.execute_sql(f"DELETE FROM {self._bad} AS q WHERE {self._old('q')} AND {leaving}", *values)  # noqa: S608
         if self._has_good and quarantine.count and quarantine.disposition == "merge" and quarantine.keys:
             self._sql.execute_sql(
-                f"DELETE FROM {self._good} AS t WHERE {self._old('t')} AND "  # noqa: S608
-                + self._exists(self._bad, self._same_key("n", KEY_PREFIX, "t", ""))
+                f"DELETE FROM {self._good} AS t WHERE {self._old('t')} AND {self._in_quarantine()}"  # noqa: S608
             )
             self._drop_orphans()
 
@@ -199,6 +198,16 @@ class _Statements:
 
     def _new(self, alias: str) -> str:
         return f"{alias}._dlt_load_id IN ({self._ids})" if self._ids else "1 = 0"
+
+    def _gone(self) -> str:
+        """A row of the table that the latest load has brought neither there nor into quarantine."""
+        if not (self._quarantine.count and self._quarantine.keys):
+            return self._old("t")
+        return f"{self._old('t')} AND NOT {self._in_quarantine()}"
+
+    def _in_quarantine(self) -> str:
+        """A row of the table that the latest load has brought, and it is bad now."""
+        return self._exists(self._bad, self._same_key("n", KEY_PREFIX, "t", ""))
 
     def _old(self, alias: str) -> str:
         return f"NOT ({self._new(alias)})"

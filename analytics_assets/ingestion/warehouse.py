@@ -132,12 +132,13 @@ class Table:
         )[0]
         offending = {name: int(count) for name, count in zip(present, nulls, strict=True) if count}
         bad = " OR ".join(f"{self._quote(name)} IS NULL" for name in offending)
+        here = _literally(where, values)
         return NullReport(
             rows=int(rows),
             missing_columns=tuple(n for n in self._info.contract.not_null if n not in self.columns),
             nulls=offending,
             example_keys={name: self._example_keys(name, where, values) for name in offending},
-            query=f"SELECT * FROM {self.name} WHERE {bad}" if bad else None,  # noqa: S608
+            query=f"SELECT * FROM {self.name} WHERE ({bad}) AND {here}" if bad else None,  # noqa: S608
         )
 
     def quarantine_report(self, window: Window | None) -> QuarantineReport:
@@ -159,7 +160,7 @@ class Table:
             reasons=tuple(
                 (reason, len(rows), [one for one in rows if one][:_EXAMPLES]) for reason, rows in by_frequency
             ),
-            query=f"SELECT * FROM {self._quarantine}" if found else None,  # noqa: S608
+            query=f"SELECT * FROM {self._quarantine} WHERE {_literally(where, values)}" if found else None,  # noqa: S608
         )
 
     def duplicate_report(self, window: Window | None) -> DuplicateReport:
@@ -176,7 +177,8 @@ class Table:
             *values,
         )
         all_of_them = f"SELECT {keys} FROM {self.name} {twice}"  # noqa: S608
-        shown = f"SELECT * FROM {self.name} WHERE ({keys}) IN ({all_of_them}) ORDER BY {keys}"  # noqa: S608
+        shown = f"SELECT * FROM {self.name} WHERE ({keys}) IN ({all_of_them})"  # noqa: S608
+        shown += f" AND ({keys}) IN ({_literally(here, values)}) ORDER BY {keys}"
         return DuplicateReport(
             keys=len(found),
             example_keys=tuple((", ".join(map(str, key)), int(times)) for *key, times in found[:_EXAMPLES]),
@@ -211,6 +213,12 @@ class Table:
 
     def _rows(self, sql: str, *values: Any) -> Sequence[Sequence[Any]]:
         return self._sql.execute_sql(sql, *values) or []
+
+
+def _literally(condition: str, values: Sequence[Any]) -> str:
+    """A condition with its values in it, as a person can run it; they are bounds of windows."""
+    literals = [str(one) if isinstance(one, int) else f"'{one.isoformat()}'" for one in values]
+    return condition % tuple(literals)
 
 
 @contextmanager

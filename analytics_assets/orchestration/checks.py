@@ -49,8 +49,7 @@ def check_specs(key: dg.AssetKey, info: ResourceInfo, asset: AssetConfig) -> lis
     They have no partitions of their own: Dagster's UI would then refuse to run them alone (docs/adr/0004). In a
     sync they look at the partitions of the run, alone at the whole table.
     """
-    has_key = bool(info.contract.primary_key) and not info.keeps_versions
-    names = [name for name in _DESCRIPTIONS if name != UNIQUE or has_key]
+    names = [name for name in _DESCRIPTIONS if name != UNIQUE or info.has_unique_key]
     return [
         dg.AssetCheckSpec(name, asset=key, description=_DESCRIPTIONS[name], blocking=_blocks(asset, name))
         for name in names

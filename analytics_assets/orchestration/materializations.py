@@ -74,14 +74,18 @@ def materializations(
     counts: Mapping[str, Mapping[str, Any]],
     windows: Mapping[str, Window],
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Of each partition, with the run's metadata and its own; those of a lookback are none that Dagster asked for."""
+    """Of each partition, with the run's metadata and its own, oldest first: the UI shows the latest.
+
+    Those of a lookback are none that Dagster asked for.
+    """
     asked = set(context.partition_keys) if windows else set()
-    for partition in asked:
-        context.add_asset_metadata(counts.get(partition, {}), asset_key=key, partition_key=partition)
+    for partition in windows:
+        own = counts.get(partition, {})
+        if partition in asked:
+            context.add_asset_metadata(own, asset_key=key, partition_key=partition)
+        else:
+            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata={**metadata, **own}))
     yield dg.MaterializeResult(asset_key=key, metadata=metadata)
-    for partition in windows.keys() - asked:
-        told = {**metadata, **counts.get(partition, {})}
-        context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=told))
 
 
 def child_materializations(

@@ -35,15 +35,16 @@ def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
 def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[str, Window]:
     """The window of each partition of this run, by partition key in order of time; empty without partitions.
 
-    A check that runs alone may be started without a partition: it then has no window either.
+    A check that runs alone may be started without a partition: it then has no window either. Nor has an asset without
+    partitions, which may run along with one that has some.
 
     Args:
         context: of the run.
         lookback: so many partitions before those of the run are added.
     """
-    if not (context.has_partition_key or context.has_partition_key_range):
-        return {}
     definition = context.assets_def.partitions_def
+    if definition is None or not (context.has_partition_key or context.has_partition_key_range):
+        return {}
     assert isinstance(definition, dg.TimeWindowPartitionsDefinition)
     keys = list(context.partition_keys)
     if lookback:

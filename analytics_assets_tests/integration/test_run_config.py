@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -473,3 +474,29 @@ def test_a_full_refresh_that_is_killed_doubles_and_loses_nothing(
     answer(api, row(1, 1), row(3, 5))
     loaded(project.run(definitions, "a", source="docs", asked={"full_refresh": True}))
     assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 3}]
+
+
+@pytest.mark.parametrize("days", [["2026-01-05"], ["2026-01-05", "2026-01-06"]], ids=["one", "range"])
+def test_assets_with_and_without_partitions_run_together(
+    project: Project, api: DemoApi, shipped_yaml: str, days: list[str]
+) -> None:
+    """As the UI asks for it, where both are selected and a partition is chosen."""
+    ends = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]}
+    result = (
+        project.definitions(shipped_yaml)
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            asset_selection=[dg.AssetKey(["analytics_api", one]) for one in ("products", "transactions")],
+            instance=project.instance,
+            partition_key=days[0] if len(days) == 1 else None,
+            tags=ends if len(days) > 1 else {},
+        )
+    )
+    assert result.success
+    until = datetime.fromisoformat(days[-1]) + timedelta(days=1)
+    expected = {
+        "products": len(api.rows("products")),
+        "transactions": len(api.rows("transactions", days[0], f"{until:%Y-%m-%d}")),
+    }
+    for table, rows in expected.items():
+        assert project.query(f"SELECT count(*) AS n FROM analytics_api.{table}") == [{"n": rows}]

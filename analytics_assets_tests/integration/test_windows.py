@@ -94,10 +94,10 @@ class Things:
 
     def __init__(self, project: Project, text: str) -> None:
         self._project = project
-        self._definitions = project.definitions(text)
+        self.definitions = project.definitions(text)
 
     def run(self, *days: str, **asked: Any) -> dg.ExecuteInProcessResult:
-        return self._project.run(self._definitions, "things", *days, source="api", asked=asked)
+        return self._project.run(self.definitions, "things", *days, source="api", asked=asked)
 
     def metadata(self, *days: str) -> dict[str, Any]:
         result = self.run(*days)
@@ -360,3 +360,75 @@ def test_a_key_that_comes_twice_at_once_is_told_where_dlt_loads_both(
     result = Things(project, defs_with(url, strategy)).run(*days)
     assert not check_of(result, "primary_key_unique").passed
     assert not result.success, "it blocks, whether there is one partition or many"
+
+
+def test_a_row_that_has_become_bad_is_not_gone(project: Project, changing: tuple[Api, str]) -> None:
+    api, url = changing
+    things = Things(project, defs(url, max_removed="20%", max_quarantined="100%"))
+    api.rows = [row(number, 5) for number in range(1, 6)]
+    assert things.run("2026-01-05").success
+    api.rows = [{**one, "name": None} if one["id"] > 2 else one for one in api.rows]
+    told = things.metadata("2026-01-05")
+    assert (told["rows_quarantined"], told["rows_removed"]) == (3, 0)
+    assert [one for one, *_ in things.rows()] == [1, 2]
+    assert [one["id"] for one in project.query("SELECT key__id AS id FROM api.things__quarantine")] == [
+        3,
+        4,
+        5,
+    ]
+
+
+def test_a_large_drop_that_is_refused_again_and_again_heaps_up_nothing(
+    project: Project, changing: tuple[Api, str]
+) -> None:
+    api, url = changing
+    things = Things(project, defs(url, max_removed="20%"))
+    api.rows = [row(number, 5) for number in range(1, 6)]
+    assert things.run("2026-01-05").success
+    api.rows = [row(4, 5), row(5, 5), {**row(6, 5), "name": None}]
+    for _ in range(3):
+        assert "3 of the 5 rows of 2026-01-05 are gone" in str(
+            failure_of(things.run("2026-01-05")).description
+        )
+        assert project.query("SELECT key__id AS id FROM api.things__quarantine") == [{"id": 6}]
+        assert len(things.rows()) == 5
+
+
+def test_the_query_of_a_check_shows_the_rows_of_its_partition(
+    project: Project, changing: tuple[Api, str]
+) -> None:
+    api, url = changing
+    things = Things(project, defs(url))
+    for day in (5, 6):
+        api.rows += [row(day, day), row(10 + day, day), {**row(20 + day, day), "name": None}]
+    result = things.run("2026-01-05", "2026-01-06")
+    assert queried(project, check_of(result)) == [2]
+    for day in ("2026-01-05", "2026-01-06"):
+        assert queried(project, check_of(result, partition=day)) == [1]
+        assert queried(project, check_of(things.run(day))) == [1]
+    project.execute("INSERT INTO api.things SELECT * FROM api.things WHERE id IN (5, 6)")
+    project.execute("UPDATE api.things SET name = NULL WHERE id > 10")
+    result = project.run(things.definitions, "things", checks_only=True, source="api")
+    assert queried(project, check_of(result, "primary_key_unique")) == [4]
+    assert queried(project, check_of(result)) == [2, 2]
+
+
+def queried(project: Project, evaluation: dg.AssetCheckEvaluation) -> list[int]:
+    """The rows that each query of a check gives."""
+    text = str(evaluation.metadata["query"].value)
+    return [
+        len(project.query(one.strip(" \n`").removeprefix("sql")))
+        for one in text.split(";")
+        if one.strip(" \n`")
+    ]
+
+
+def test_the_latest_materialization_is_that_of_the_partition_asked_for(
+    project: Project, changing: tuple[Api, str]
+) -> None:
+    api, url = changing
+    api.rows = [row(number, number) for number in range(1, 8)]
+    assert Things(project, defs(url)).run("2026-01-05", lookback=3).success
+    key = dg.AssetKey(["api", "things"])
+    told = [one.partition_key for one in project.instance.fetch_materializations(key, limit=9).records]
+    assert told == ["2026-01-05", "2026-01-04", "2026-01-03", "2026-01-02"], "newest first"
