@@ -98,6 +98,8 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
         _check_resource_names(rest_api)
         for index, resource in _dicts(rest_api.get("resources")):
             _check_columns(resource.get("columns"), ("resources", index, "columns"))
+            for key in ("primary_key", "merge_key"):
+                _check_key(resource.get(key), ("resources", index, key))
         _check_columns(
             (rest_api.get("resource_defaults") or {}).get("columns"), ("resource_defaults", "columns")
         )
@@ -240,13 +242,7 @@ def _check_columns(columns: Any, place: Location) -> None:
     else:
         return  # absent, or a pydantic model in the Python form
     for here, name, column in named:
-        if re.search(r"[.\[\]$*/]", name):
-            path = re.sub(r"[^\w]+", "__", name.removeprefix("$.")).strip("_")
-            raise error_at(
-                here,
-                f"no column of the table is reached by `{name}`: name the column as it is in the warehouse, "
-                f"nested fields joined by two underscores, such as `{path}`",
-            )
+        _check_column_name(name, here)
         for key in column or {}:
             if key not in _COLUMN_KEYS and not key.startswith("x-"):
                 raise error_at((*here, key), f"unknown key `{key}`{suggestion(key, _COLUMN_KEYS)}")
@@ -254,6 +250,22 @@ def _check_columns(columns: Any, place: Location) -> None:
         if data_type is not None and data_type not in _DATA_TYPES:
             near = suggestion(str(data_type), list(_DATA_TYPES)) or f"; dlt has {', '.join(_DATA_TYPES)}"
             raise error_at((*here, "data_type"), f"unknown data_type `{data_type}`{near}")
+
+
+def _check_key(written: Any, place: Location) -> None:
+    names = [written] if isinstance(written, str) else written if isinstance(written, (list, tuple)) else ()
+    for name in names:
+        _check_column_name(str(name), place)
+
+
+def _check_column_name(name: str, place: Location) -> None:
+    if re.search(r"[.\[\]$*/]", name):
+        path = re.sub(r"[^\w]+", "__", name.removeprefix("$.")).strip("_")
+        raise error_at(
+            place,
+            f"no column of the table is reached by `{name}`: name the column as it is in the warehouse, "
+            f"nested fields joined by two underscores, such as `{path}`",
+        )
 
 
 def _check_headers(place: Location, headers: Any) -> None:

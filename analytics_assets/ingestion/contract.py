@@ -133,6 +133,11 @@ def column_name(path: str) -> str:
     return nested_name(*path.split("."))
 
 
+def table_name(name: str) -> str:
+    """The warehouse name of a table."""
+    return _NAMING.normalize_tables_path(name)
+
+
 def nested_name(*fields: str) -> str:
     """The warehouse name of a field in a field in a field.
 

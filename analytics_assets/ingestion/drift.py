@@ -16,6 +16,23 @@ from dlt.pipeline.pipeline import Pipeline
 from analytics_assets.ingestion.contract import Contract, data_type_name
 from analytics_assets.ingestion.errors import RetypedColumnError
 
+_OF_A_MERGE = ("hard_delete", "dedup_sort", "merge_key")
+
+
+def forget_hints(pipeline: Pipeline, table: str) -> None:
+    """Takes out of a restored schema how rows are merged: that is for the resource to say, as it is written now.
+
+    dlt adds hints to those it has stored and takes none away: what a `hard_delete` of last year leaves out is lost.
+
+    Args:
+        pipeline: with its schema restored from the destination.
+        table: in the warehouse.
+    """
+    if pipeline.default_schema_name:
+        for column in pipeline.default_schema.tables.get(table, {}).get("columns", {}).values():
+            for hint in _OF_A_MERGE:
+                column.pop(hint, None)
+
 
 def retyped_columns(pipeline: Pipeline, table: str, contract: Contract) -> dict[str, tuple[str, str]]:
     """Columns that the table cannot take as they are declared now: the type it has, and the one declared, by name.

@@ -79,6 +79,14 @@ class RetypedColumnError(SyncError):
     """A column is declared with another type than it has in the warehouse."""
 
 
+class UnreachableWarehouseError(SyncError):
+    """The embedded warehouse cannot be opened, or nothing can be written beside it."""
+
+
+class TwiceInALoadError(SyncError):
+    """A primary key comes twice in one load, and its strategy would load both rows, or none."""
+
+
 class WarehouseBusyError(SyncError):
     """A program that is not ours has the DuckDB file open for writing."""
 

@@ -35,8 +35,6 @@ def replace_all(resource: dict[str, Any]) -> str:
     written = resource.get("write_disposition")
     options = written if isinstance(written, Mapping) else {"disposition": written}
     if options["disposition"] == "merge" and (resource.get("primary_key") or resource.get("merge_key")):
-        # Named, for dlt goes on with the strategy of an earlier run where none is.
-        resource["write_disposition"] = {"strategy": "delete-insert", **options}
         return "merge"
     resource["write_disposition"] = "replace"
     return "replace"

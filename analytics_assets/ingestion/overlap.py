@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dlt.common.data_writers.escape import escape_duckdb_literal
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
-from analytics_assets.ingestion.errors import OvertakenError
+from analytics_assets.ingestion.errors import OvertakenError, TwiceInALoadError
 from analytics_assets.ingestion.quarantine import Quarantine
+
+_BY_KEY_ALONE = ("upsert", "insert-only", "cdc")
+"""Strategies of a merge that take each row of a load for the only one of its key."""
 
 
 def refuse_overtaken(pipeline: Pipeline, quarantine: Quarantine, restored: str | None) -> None:
@@ -44,6 +48,44 @@ def refuse_overtaken(pipeline: Pipeline, quarantine: Quarantine, restored: str |
                 raise OvertakenError("another run has loaded a newer version of a row")
 
 
+def refuse_twice(pipeline: Pipeline, quarantine: Quarantine) -> None:
+    """Fails where a key comes twice in what is to be loaded, by a strategy that does not look for the newest version.
+
+    dlt would load both rows; or, where the key is there already, DuckDB would refuse the merge.
+
+    Args:
+        pipeline: of the embedded DuckDB, whose load packages are normalized.
+        quarantine: of the resource it loads.
+
+    Raises:
+        TwiceInALoadError: it does.
+    """
+    packages, keys = pipeline.list_normalized_load_packages(), quarantine.contract.primary_key
+    if not packages or not keys:
+        return
+    strategy = pipeline.default_schema.tables.get(quarantine.good_table, {}).get("x-merge-strategy")
+    files = [one for load_id in packages for one in _files(pipeline, quarantine.good_table, load_id)]
+    if not files or strategy not in _BY_KEY_ALONE:
+        return
+    with pipeline.destination_client() as client:
+        assert isinstance(client, SqlJobClientBase)
+        names = ", ".join(map(client.sql_client.escape_column_name, keys))
+        found = client.sql_client.execute_sql(
+            f"SELECT {names} FROM {_rows_of(files)} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"  # noqa: S608
+        )
+    if found:
+        examples = "; ".join(", ".join(map(str, one)) for one in found[:5])
+        raise TwiceInALoadError(
+            f"{quarantine.resource}: {len(found):,} primary keys come more than once in this load ({examples}), and "
+            f"`{strategy}` does not look for the newest version: nothing was loaded. Have the API send each "
+            "once, or use `delete-insert`"
+        )
+
+
+def _rows_of(files: list[str]) -> str:
+    return f"read_parquet([{', '.join(map(escape_duckdb_literal, files))}], union_by_name=true)"
+
+
 def _files(pipeline: Pipeline, table: str, load_id: str) -> list[str]:
     jobs = pipeline.get_load_package_info(load_id).jobs["new_jobs"]
     return [one.file_path for one in jobs if one.job_file_info.table_name == table]
@@ -67,11 +109,10 @@ def _newer_rows(
         return
     quote = sql.escape_column_name
     same = " AND ".join(f"t.{quote(key)} = n.{quote(key)}" for key in keys)
-    paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
     yield from (
         sql.execute_sql(
             f"SELECT 1 FROM {sql.make_qualified_table_name(quarantine.good_table)} AS t "  # noqa: S608
-            f"JOIN read_parquet([{paths}]) AS n ON {same} "
+            f"JOIN {_rows_of(files)} AS n ON {same} "
             f"WHERE t.{quote(cursor.column)} > n.{quote(cursor.column)} AND t._dlt_load_id IN ({since}) LIMIT 1",
             *began,
         )

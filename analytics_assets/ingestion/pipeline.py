@@ -6,7 +6,7 @@ What belongs here: everything between a dlt source and a destination that severa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,17 @@ import dlt
 from dlt.common.destination import Destination, TDestinationReferenceArg
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.pipeline import ExtractInfo, LoadInfo
+from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.destination import duckdb
-from analytics_assets.ingestion.drift import refuse_retyped, retyped_columns
-from analytics_assets.ingestion.errors import WarehouseBusyError
+from analytics_assets.ingestion.drift import forget_hints, refuse_retyped, retyped_columns
+from analytics_assets.ingestion.errors import UnreachableWarehouseError, WarehouseBusyError
 from analytics_assets.ingestion.full_refresh import start_over
 from analytics_assets.ingestion.locks import WAREHOUSE, hold, turns
-from analytics_assets.ingestion.overlap import refuse_overtaken
+from analytics_assets.ingestion.overlap import refuse_overtaken, refuse_twice
 from analytics_assets.ingestion.quarantine import Quarantine
 from analytics_assets.ingestion.settlement import Settlement
 from analytics_assets.ingestion.workdir import working_directory
@@ -76,6 +77,7 @@ class WarehousePipeline(Pipeline):
             return super().extract(data, *args, **kwargs)
         if quarantine.full_refresh:
             start_over(self)
+        forget_hints(self, quarantine.good_table)
         retyped = retyped_columns(self, quarantine.good_table, quarantine.contract)
         if retyped:
             with warehouse(self):
@@ -88,6 +90,7 @@ class WarehousePipeline(Pipeline):
 
         Raises:
             OvertakenError: what is to be loaded is older than what another run has loaded meanwhile.
+            TwiceInALoadError: a key comes twice, and the strategy would load both rows.
             TooManyRemovedError: more rows are gone from the API than the user believes.
         """
         with warehouse(self), self._held_open():
@@ -95,6 +98,7 @@ class WarehousePipeline(Pipeline):
                 return super().load(*args, **kwargs)
             if self.database:
                 refuse_overtaken(self, self.settlement.quarantine, self._restored)
+                refuse_twice(self, self.settlement.quarantine)
             self.settlement.prepare(self)
             info = super().load(*args, **kwargs)
             self.settlement.settle(self, info)
@@ -160,11 +164,15 @@ def warehouse(pipeline: WarehousePipeline) -> Iterator[None]:
 
     Raises:
         WarehouseBusyError: a program that knows nothing of our lock has the file open.
+        UnreachableWarehouseError: the file cannot be opened.
     """
     try:
         with _locked(pipeline, [WAREHOUSE]):
             yield
     except (DestinationException, PipelineStepFailed) as error:
+        if isinstance(error, DestinationConnectionError) and _LOCKED_BY_OTHERS not in str(error):
+            *_, reason = str(error).split("The actual reason given is: ")
+            raise UnreachableWarehouseError(f"{pipeline.database} cannot be opened: {reason}") from error
         if _LOCKED_BY_OTHERS not in str(error):
             raise
         raise WarehouseBusyError(
@@ -175,12 +183,20 @@ def warehouse(pipeline: WarehousePipeline) -> Iterator[None]:
 
 @contextmanager
 def _locked(pipeline: WarehousePipeline, names: Iterable[str]) -> Iterator[None]:
-    """Holds locks of the DuckDB file for the block; none for any other destination."""
+    """Holds locks of the DuckDB file for the block; none for any other destination.
+
+    Raises:
+        UnreachableWarehouseError: they cannot be made.
+    """
     database = pipeline.database
-    if database is None:
-        yield
-        return
-    with hold(database, names, pipeline.by):
+    with ExitStack() as held:
+        try:
+            if database is not None:
+                held.enter_context(hold(database, names, pipeline.by))
+        except OSError as error:
+            raise UnreachableWarehouseError(
+                f"nothing can be written beside {database} ({error.strerror}): check the path, and whose it is"
+            ) from error
         yield
 
 

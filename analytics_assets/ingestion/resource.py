@@ -17,11 +17,15 @@ from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from analytics_assets.config import PartitionsConfig, SyncConfig
-from analytics_assets.ingestion.contract import Column, Contract, column_name, contract_of
+from analytics_assets.ingestion.contract import Column, Contract, column_name, contract_of, table_name
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.full_refresh import can_replace_all
+from analytics_assets.ingestion.quarantine import SUFFIX
 from analytics_assets.ingestion.window import Cursor
 from analytics_assets.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
+
+_RETIRING = ("scd2", "cdc")
+"""Strategies of a merge to which a row that is not in a load is gone."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +111,11 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
         remembers = _remembers(name, resources, parents)
         if remembers:
             _refuse_to_retire(name, built)
+        if config.asset(name).partitions:
+            _refuse_to_reach_out(name, built)
         described[name] = ResourceInfo(
             name=name,
-            table=column_name(str(built.table_name)),
+            table=table_name(str(built.table_name)),
             method=str(endpoint.get("method") or "GET").upper(),
             path=str(endpoint.get("path") or ""),
             parent=resolved[0].resolve_config["resource"] if resolved else None,
@@ -125,6 +131,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
             and remembers
             and can_replace_all(built.write_disposition),
         )
+    _refuse_shared_tables(described)
     return described
 
 
@@ -157,18 +164,43 @@ def _refuse_to_retire(name: str, built: DltResource) -> None:
     rows what was fetched is all there is.
     """
     disposition = built.write_disposition
-    strategy, scope = (
-        _strategy(disposition),
-        isinstance(disposition, Mapping) and disposition.get("destination_scope"),
-    )
-    has_merge_key = any(one.get("merge_key") for one in built.compute_table_schema()["columns"].values())
-    if strategy in ("scd2", "cdc") and not (has_merge_key or scope):
+    strategy = _strategy(disposition)
+    scope = isinstance(disposition, Mapping) and disposition.get("destination_scope")
+    if strategy in _RETIRING and not (_has_merge_key(built) or scope):
         what = "end the validity of" if strategy == "scd2" else "delete"
         raise UnfitResourceError(
             name,
             f"`{name}` fetches some of its rows at a time, and `{strategy}` would {what} all others: set a "
             "`merge_key`, such as the day or the parent's id, of which each load has all rows, or use `upsert`",
         )
+
+
+def _refuse_to_reach_out(name: str, built: DltResource) -> None:
+    """Refuses a merge key that deletes rows of other partitions."""
+    if _has_merge_key(built) and _strategy(built.write_disposition) not in _RETIRING:
+        raise UnfitResourceError(
+            name,
+            f"`{name}` is partitioned, and its `merge_key` would delete rows of other partitions: remove it; each "
+            "partition holds what the API has for it without",
+        )
+
+
+def _refuse_shared_tables(described: Mapping[str, ResourceInfo]) -> None:
+    tables: dict[str, str] = {}
+    for name, info in described.items():
+        if info.table.endswith(SUFFIX) or info.table.startswith("_dlt"):
+            raise UnfitResourceError(
+                name, f"the table `{info.table}` of `{name}` has a reserved name: use another"
+            )
+        other = tables.setdefault(info.table, name) if info.selected else name
+        if other != name:
+            raise UnfitResourceError(
+                name, f"`{other}` and `{name}` have one table, `{info.table}`: give each its own `table_name`"
+            )
+
+
+def _has_merge_key(built: DltResource) -> bool:
+    return any(one.get("merge_key") for one in built.compute_table_schema()["columns"].values())
 
 
 def _needs_rows(disposition: Any, incremental: Mapping[str, Any], contract: Contract) -> bool:

@@ -7,7 +7,7 @@ was killed goes before the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from dlt.common.pipeline import LoadInfo
@@ -74,7 +74,9 @@ class Settlement:
             found = dict(client.get_storage_tables([quarantine.good_table, quarantine.table]))
             columns = found[quarantine.good_table]
             with client.sql_client.begin_transaction():
-                statements = _Statements(client, quarantine, info.loads_ids, has_good=bool(columns))
+                statements = _Statements(
+                    client, quarantine, info.loads_ids, has_good=bool(columns), bad=found[quarantine.table]
+                )
                 doubt = None
                 if quarantine.full_refresh and columns:
                     self.removed = statements.drop_gone(None)
@@ -104,12 +106,20 @@ class _Statements:
     """In SQL, `q` is a row in quarantine, `t` one of the table, `n` one of the latest load."""
 
     def __init__(
-        self, client: SqlJobClientBase, quarantine: Quarantine, load_ids: Sequence[str], *, has_good: bool
+        self,
+        client: SqlJobClientBase,
+        quarantine: Quarantine,
+        load_ids: Sequence[str],
+        *,
+        has_good: bool,
+        bad: Container[str] = (),
     ) -> None:
         self._client = client
         self._sql = client.sql_client
         self._quarantine = quarantine
         self._has_good = has_good
+        # A key that was declared since has no column there before the next bad row.
+        self._keys = quarantine.keys if all(KEY_PREFIX + one.name in bad for one in quarantine.keys) else ()
         self._bad = self._sql.make_qualified_table_name(quarantine.table)
         self._good = self._sql.make_qualified_table_name(quarantine.good_table)
         self._ids = ", ".join(f"'{one}'" for one in load_ids)
@@ -154,7 +164,7 @@ class _Statements:
         quarantine = self._quarantine
         leaving, values = self._leaving()
         self._sql.execute_sql(f"DELETE FROM {self._bad} AS q WHERE {self._old('q')} AND {leaving}", *values)  # noqa: S608
-        if self._has_good and quarantine.count and quarantine.disposition == "merge" and quarantine.keys:
+        if self._has_good and quarantine.count and quarantine.disposition == "merge" and self._keys:
             self._sql.execute_sql(
                 f"DELETE FROM {self._good} AS t WHERE {self._old('t')} AND {self._in_quarantine()}"  # noqa: S608
             )
@@ -166,7 +176,7 @@ class _Statements:
         if quarantine.full_refresh or quarantine.cursor is None or quarantine.disposition == "replace":
             return "1 = 1", []  # it read all there is
         either = [self._exists(self._bad, "n.row = q.row")]
-        if quarantine.keys:
+        if self._keys:
             either.append(self._exists(self._bad, self._same_key("n", KEY_PREFIX, "q", KEY_PREFIX)))
             if self._has_good:
                 either.append(self._exists(self._good, self._same_key("n", "", "q", KEY_PREFIX)))
@@ -201,7 +211,7 @@ class _Statements:
 
     def _gone(self) -> str:
         """A row of the table that the latest load has brought neither there nor into quarantine."""
-        if not (self._quarantine.count and self._quarantine.keys):
+        if not (self._quarantine.count and self._keys):
             return self._old("t")
         return f"{self._old('t')} AND NOT {self._in_quarantine()}"
 
@@ -219,5 +229,5 @@ class _Statements:
         quote = self._sql.escape_column_name
         return " AND ".join(
             f"{one}.{quote(one_prefix + key.name)} = {other}.{quote(other_prefix + key.name)}"
-            for key in self._quarantine.keys
+            for key in self._keys
         )

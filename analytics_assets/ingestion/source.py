@@ -114,8 +114,10 @@ def build_source(
             _page_through_session(config, one, rest_api["client"], unread=unread)
     own = resources[resource.name]
     disposition = "history" if resource.keeps_history else resource.write_disposition
-    if full_refresh and isinstance(own, dict):
-        disposition = replace_all(own)
+    if isinstance(own, dict):
+        _name_strategy(own, capabilities)
+        if full_refresh:
+            disposition = replace_all(own)
     windows = windows or {}
     window = whole_window(windows)
     validator = _validator(resource, capabilities, windowed=window is not None)
@@ -227,6 +229,21 @@ def _validator(
     )
 
 
+def _name_strategy(resource: dict[str, Any], capabilities: DestinationCapabilitiesContext) -> None:
+    """Names dlt's default strategy of a merge: where none is, dlt goes on with that of an earlier run."""
+    keys, written = (
+        resource.get("primary_key") or resource.get("merge_key"),
+        resource.get("write_disposition"),
+    )
+    options = written if isinstance(written, Mapping) else {"disposition": written}
+    if (
+        keys
+        and options.get("disposition") == "merge"
+        and "delete-insert" in (capabilities.supported_merge_strategies or ())
+    ):
+        resource["write_disposition"] = {"strategy": "delete-insert", **options}
+
+
 def _declare(resource: dict[str, Any], info: ResourceInfo) -> None:
     """Gives dlt the contract as columns of the warehouse, in which the rows will be.
 
@@ -267,6 +284,9 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
             "dedup_sort": "desc",
         }
     incremental = resource["endpoint"]["incremental"]
+    if info.write_disposition == "merge":
+        # dlt leaves out what it had at the last cursor value, for appends; a merge takes what has changed since.
+        incremental.setdefault("primary_key", [])
     if column:
         incremental["cursor_path"] = column.name  # as the row is once it has been admitted
     if cursor.data_type is None:

@@ -309,7 +309,7 @@ class Validator:
                 continue
             rest = self._rest(row, "")
             obstacle = obstacle_in(rest)
-            if isinstance(rest.get("quarantine"), list):
+            if any(field_name("", key) == "quarantine" for key, one in rest.items() if isinstance(one, list)):
                 obstacle = "a list `quarantine`: the name of the table for rows that break the contract"
             if obstacle:
                 faults[position] = [(None, f"the row has {obstacle}", None)]

@@ -87,7 +87,7 @@ class Table:
         self._quarantine = self._sql.make_qualified_table_name(info.table + SUFFIX)
         found = dict(client.get_storage_tables([info.table, info.table + SUFFIX]))  # in no particular order
         self.columns = frozenset(found[info.table])
-        self._has_quarantine = bool(found[info.table + SUFFIX])
+        self._quarantined = frozenset(found[info.table + SUFFIX])
 
     @property
     def exists(self) -> bool:
@@ -143,12 +143,13 @@ class Table:
 
     def quarantine_report(self, window: Window | None) -> QuarantineReport:
         """Rows in quarantine, in `window` or at all; one whose window is not known is in all it may be of."""
-        if not self._has_quarantine:
+        if not self._quarantined:
             return QuarantineReport()
         where, values = "1 = 1", []
         if window:
             where, values = "window_start < %s AND window_end > %s", [window.end, window.start]
-        keys = [self._quote(KEY_PREFIX + column.name) for column in self._info.contract.typed_key]
+        names = [KEY_PREFIX + column.name for column in self._info.contract.typed_key]
+        keys = [self._quote(name) for name in names if name in self._quarantined]
         selected = ", ".join(["reason", *keys])
         found = self._rows(f"SELECT {selected} FROM {self._quarantine} WHERE {where}", *values)  # noqa: S608
         reasons: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-_PREFIX = "analytics_assets-"
+_PREFIX = ".analytics_assets-run-"
 _LOCK = ".lock"
 _YOUNG = 60.0  # seconds in which one that is just being made has surely taken its lock
 
@@ -29,7 +29,7 @@ def working_directory() -> Iterator[Path]:
 def _sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
-            if time.time() - folder.stat().st_mtime > _YOUNG:
+            if (folder / _LOCK).exists() and time.time() - folder.stat().st_mtime > _YOUNG:
                 with FileLock(folder / _LOCK, timeout=0):
                     shutil.rmtree(folder, ignore_errors=True)
         except (OSError, Timeout):

@@ -324,6 +324,7 @@ ODD: list[dict[str, Any]] = [
     {"_dlt_id": "mine"},
     {"a": {"_dlt_load_id": 5}},
     {"quarantine": [{"a": 1}]},
+    {"Quarantine": [{"a": 1}]},
     {"x": 1e300},
     {"x": 2**70},
     {"x": "9999-12-31T23:59:59-05:00"},
@@ -350,6 +351,22 @@ def test_what_dlt_stumbles_over_is_quarantined(
     assert sync(project, defs(url, columns=declared)).success
     assert count(project, "things") == 2
     assert count(project, "things__quarantine") == len(api.rows) - 2
+
+
+@pytest.mark.parametrize("key", ["id", ["id", "name"]])
+def test_a_key_that_gets_a_type_or_a_second_part_where_there_is_a_quarantine(
+    project: Project, lists: tuple[Api, str], key: str | list[str]
+) -> None:
+    """The quarantine has no column of that key before the next bad row."""
+    api, url = lists
+    columns = {name: hints for name, hints in COLUMNS.items() if name != "id" or key != "id"}
+    api.rows = [WHOLE, {**WHOLE, "id": 2, "ratio": "high"}]
+    assert sync(project, defs(url, columns=columns)).success
+    api.rows[1]["ratio"] = 0.2
+    wider = defs(url, primary_key=key)
+    assert sync(project, wider).success
+    assert check_of(project.run(project.definitions(wider), "things", checks_only=True, source="api")).passed
+    assert (count(project, "things"), count(project, "things__quarantine")) == (2, 0)
 
 
 def test_two_fields_that_are_one_column_and_say_the_same(project: Project, lists: tuple[Api, str]) -> None:

@@ -9,9 +9,12 @@ import dlt
 import duckdb
 import pyarrow as pa
 import pytest
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.destination import duckdb as merging_from_files
+from analytics_assets.ingestion.errors import UnreachableWarehouseError
+from analytics_assets.ingestion.pipeline import open_pipeline, warehouse
 
 Load = Any
 
@@ -113,3 +116,26 @@ def test_settings_are_the_users_and_the_file_stays_where_it_is(tmp_path: Path) -
     )
     assert told.stdout.strip() == f"244.1 MiB|True|{tmp_path / 'data/analytics.duckdb'}"
     assert not list(tmp_path.glob("*.duckdb"))
+
+
+def test_a_file_that_cannot_be_opened_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no.duckdb").write_text(
+        "this is no database, but a text that is long enough to look like one"
+    )
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "no.duckdb"))
+    with pytest.raises(UnreachableWarehouseError, match=r"no.duckdb cannot be opened: .*not a valid DuckDB"):
+        ask()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "file/x.duckdb"))
+    with pytest.raises(
+        UnreachableWarehouseError, match=r"nothing can be written beside .*x.duckdb \(Not a directory"
+    ):
+        ask()
+
+
+def ask() -> None:
+    with open_pipeline("s", "r") as pipeline, warehouse(pipeline), pipeline.destination_client() as client:
+        assert isinstance(client, SqlJobClientBase)
+        client.sql_client.execute_sql("SELECT 1")

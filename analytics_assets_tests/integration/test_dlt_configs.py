@@ -120,6 +120,20 @@ def test_the_newest_version_wins_however_it_is_written(
         assert project.query("SELECT v FROM docs.a") == [{"v": "new"}]
 
 
+@pytest.mark.parametrize("declared", [{"u": {"data_type": "timestamp"}}, {"u": {"data_type": "date"}}, {}])
+def test_a_row_that_changes_at_the_last_cursor_value_is_merged(
+    project: Project, api: DemoApi, declared: dict[str, Any]
+) -> None:
+    """dlt takes it for one that it has already."""
+    endpoint = {"path": A, "incremental": {"cursor_path": "u", "start_param": "since"}}
+    resource = {"name": "a", "write_disposition": "merge", "endpoint": endpoint, "columns": declared}
+    definitions = project.definitions(defs(resource))
+    for text in ("old", "new", "newest"):
+        answer(api, A, {"id": 1, "u": "2026-01-02", "v": text}, {"id": 2, "u": "2026-01-01", "v": "old"})
+        run(project, definitions, "a")
+        assert project.query("SELECT v FROM docs.a WHERE id = 1") == [{"v": text}]
+
+
 def test_a_dedup_sort_of_the_user_is_left_alone(project: Project, api: DemoApi) -> None:
     endpoint = {"path": A, "incremental": {"cursor_path": "u"}}
     columns = {"version": {"data_type": "bigint", "dedup_sort": "desc"}}

@@ -351,15 +351,58 @@ def test_strategies_that_retire_rows_leave_other_windows_alone(
 
 
 @pytest.mark.parametrize("strategy", ["upsert", "insert-only"])
-@pytest.mark.parametrize("days", [["2026-01-05"], ["2026-01-05", "2026-01-06"]], ids=["one", "range"])
-def test_a_key_that_comes_twice_at_once_is_told_where_dlt_loads_both(
-    project: Project, changing: tuple[Api, str], strategy: str, days: list[str]
+def test_a_key_that_comes_twice_is_refused_where_dlt_would_load_both(
+    project: Project, changing: tuple[Api, str], strategy: str
 ) -> None:
     api, url = changing
-    api.rows = [row(1, 5), row(1, 5), row(2, 5)]
-    result = Things(project, defs_with(url, strategy)).run(*days)
-    assert not check_of(result, "primary_key_unique").passed
-    assert not result.success, "it blocks, whether there is one partition or many"
+    things = Things(project, defs_with(url, strategy))
+    api.rows = [row(1, 5), row(2, 5)]
+    assert things.run("2026-01-05").success
+    api.rows = [row(1, 5), row(1, 5, "b"), row(3, 5), row(3, 5)]
+    assert (
+        f"things: 2 primary keys come more than once in this load (1; 3), and `{strategy}` does not look for the newest "
+        "version: nothing was loaded." in str(failure_of(things.run("2026-01-05")).description)
+    )
+    assert things.rows() == [(1, "a", 5), (2, "a", 5)]
+
+
+@pytest.mark.parametrize("days", [["2026-01-05"], ["2026-01-05", "2026-01-06"]], ids=["one", "range"])
+def test_a_check_that_blocks_fails_the_run_of_one_partition_as_that_of_many(
+    project: Project, changing: tuple[Api, str], days: list[str]
+) -> None:
+    api, url = changing
+    checks = {"schema_nullability": {"blocking": True}}
+    api.rows = [row(1, 5), {**row(2, 5), "name": None}]
+    result = Things(project, defs(url, checks=checks)).run(*days)
+    assert not check_of(result).passed
+    assert not result.success
+
+
+@pytest.mark.parametrize("strategy", ["insert-only", "upsert"])
+def test_another_strategy_holds_from_the_next_run_on(
+    project: Project, changing: tuple[Api, str], strategy: str
+) -> None:
+    """dlt would go on with the one before, and the rows it left as they were would look as if they were gone."""
+    api, url = changing
+    api.rows = [row(1, 5), row(2, 6)]
+    assert Things(project, defs_with(url, strategy)).run("2026-01-05", "2026-01-06").success
+    api.rows = [row(1, 5, "b"), row(2, 6, "b")]
+    things = Things(project, defs(url, max_removed="10%"))
+    assert things.run("2026-01-05").success
+    assert things.rows() == [(1, "b", 5), (2, "a", 6)]
+
+
+def test_a_hint_that_is_removed_from_the_file_is_gone(project: Project, changing: tuple[Api, str]) -> None:
+    api, url = changing
+    document = yaml.safe_load(defs(url))
+    [resource] = document["attributes"]["rest_api"]["resources"]
+    resource["columns"]["gone"] = {"data_type": "bool", "hard_delete": True}
+    api.rows = [row(1, 5, gone=False), row(2, 5, gone=True)]
+    assert Things(project, yaml.safe_dump(document)).run("2026-01-05").success
+    assert [one["id"] for one in project.query("SELECT id FROM api.things")] == [1]
+    del resource["columns"]["gone"]["hard_delete"]
+    assert Things(project, yaml.safe_dump(document)).run("2026-01-05").success
+    assert [one["id"] for one in project.query("SELECT id FROM api.things ORDER BY id")] == [1, 2]
 
 
 def test_a_row_that_has_become_bad_is_not_gone(project: Project, changing: tuple[Api, str]) -> None:
@@ -403,9 +446,9 @@ def test_the_query_of_a_check_shows_the_rows_of_its_partition(
         api.rows += [row(day, day), row(10 + day, day), {**row(20 + day, day), "name": None}]
     result = things.run("2026-01-05", "2026-01-06")
     assert queried(project, check_of(result)) == [2]
-    for day in ("2026-01-05", "2026-01-06"):
-        assert queried(project, check_of(result, partition=day)) == [1]
-        assert queried(project, check_of(things.run(day))) == [1]
+    for partition in ("2026-01-05", "2026-01-06"):
+        assert queried(project, check_of(result, partition=partition)) == [1]
+        assert queried(project, check_of(things.run(partition))) == [1]
     project.execute("INSERT INTO api.things SELECT * FROM api.things WHERE id IN (5, 6)")
     project.execute("UPDATE api.things SET name = NULL WHERE id > 10")
     result = project.run(things.definitions, "things", checks_only=True, source="api")

@@ -451,6 +451,30 @@ MISTAKES = [
         ("assets", "transactions", "child_tables", 0),
         "`status` is declared, and so a column",
     ),
+    (
+        (*TRANSACTIONS, "merge_key"),
+        "customer_id",
+        TRANSACTIONS,
+        "`transactions` is partitioned, and its `merge_key` would delete rows of other partitions: remove it",
+    ),
+    (
+        (*TRANSACTIONS, "table_name"),
+        "customers",
+        TRANSACTIONS,
+        "`customers` and `transactions` have one table, `customers`: give each its own `table_name`",
+    ),
+    (
+        (*TRANSACTIONS, "table_name"),
+        "events__quarantine",
+        TRANSACTIONS,
+        "the table `events__quarantine` of `transactions` has a reserved name: use another",
+    ),
+    (
+        (*TRANSACTIONS, "primary_key"),
+        "buyer.id",
+        (*TRANSACTIONS, "primary_key"),
+        "no column of the table is reached by `buyer.id`: name the column as it is in the warehouse",
+    ),
     # Who owns it, and where it is.
     (
         ("assets", "events", "owners"),

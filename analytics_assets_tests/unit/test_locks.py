@@ -106,14 +106,18 @@ def test_a_working_directory_goes_with_its_run_and_that_of_a_dead_one_with_the_n
         with working_directory():
             assert not left.exists()
         assert mine.exists()
-    assert list(tmp_path.glob("analytics_assets-*")) == []
+    assert list(tmp_path.glob(".analytics_assets-*")) == []
 
 
 def test_a_directory_that_is_just_being_made_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    young = tmp_path / "analytics_assets-young"
+    young = tmp_path / ".analytics_assets-run-young"
     young.mkdir()
+    somebodys = tmp_path / ".analytics_assets-run-somebodys"
+    somebodys.mkdir()
+    os.utime(somebodys, (0, 0))
     with working_directory():
         assert young.exists()
+        assert somebodys.exists(), "nobody of ours has ever locked it"
