@@ -360,8 +360,8 @@ def test_a_key_that_comes_twice_is_refused_where_dlt_would_load_both(
     assert things.run("2026-01-05").success
     api.rows = [row(1, 5), row(1, 5, "b"), row(3, 5), row(3, 5)]
     assert (
-        f"things: 2 primary keys come more than once in this load (1; 3), and `{strategy}` does not look for the newest "
-        "version: nothing was loaded." in str(failure_of(things.run("2026-01-05")).description)
+        f"things: 2 primary keys come more than once in this load (1; 3), and `{strategy}` does not look for the "
+        "newest version: nothing was loaded." in str(failure_of(things.run("2026-01-05")).description)
     )
     assert things.rows() == [(1, "a", 5), (2, "a", 5)]
 

@@ -319,13 +319,15 @@ def stress(folder: Path, seed: int, workers: int, tasks: int) -> Report:
     with answering(api.reply) as url:
         make_site(folder, url)
         crew = Crew(folder, seed)
-        with _changing(api):
-            end = time.monotonic() + 600
-            while time.monotonic() < end and len(_told(folder)) < tasks:
-                crew.fill(workers)
-                time.sleep(0.02)
-                crew.kill_some()
-        report.kills = crew.kill_all()
+        try:
+            with _changing(api):
+                end = time.monotonic() + 600
+                while time.monotonic() < end and len(_told(folder)) < tasks:
+                    crew.fill(workers)
+                    time.sleep(0.02)
+                    crew.kill_some()
+        finally:  # they work until somebody ends them
+            report.kills = crew.kill_all()
         for what, success, why in _told(folder):
             report.done[what, success] += 1
             if not success and not any(one in why for one in _EXPECTED):

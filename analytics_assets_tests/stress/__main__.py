@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 10_000, help="of the first round")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through the end of what is under way
     failed = False
     for seed in range(asked.seed, asked.seed + asked.rounds):
         with tempfile.TemporaryDirectory() as folder:
