@@ -1,7 +1,7 @@
-"""Runs that read at the same time: what one has read may be older than what another has loaded meanwhile.
+"""What must not be loaded: what is older than what another run has loaded meanwhile, and a key that comes twice.
 
 What belongs here: finding out, under the lock, before anything is loaded. Runs of one partition, and of a resource
-without partitions, take turns; this is about runs of different partitions, between which a row may move.
+without partitions, take turns; between runs of different partitions a row may move.
 """
 
 from __future__ import annotations
