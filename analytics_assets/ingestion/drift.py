@@ -1,6 +1,7 @@
 """Where what is declared and what dlt has stored of a table have drifted apart.
 
-What belongs here: types that the table cannot take, and hints that are declared no more. Fields that nobody declared are found by `validation.py`.
+What belongs here: types that the table cannot take, and hints that are declared no more. Fields that nobody declared
+are found by `validation.py`.
 """
 
 from __future__ import annotations
