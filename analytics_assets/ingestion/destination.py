@@ -104,8 +104,7 @@ class _SqlClient(DuckDbSqlClient):
 
     def select(self, files: Sequence[str]) -> str:
         """The query for all rows of some files."""
-        listed = ", ".join(escape_duckdb_literal(one) for one in files)
-        return f"SELECT * FROM read_parquet([{listed}], union_by_name=true)"  # noqa: S608  dlt's files
+        return f"SELECT * FROM {rows_of(files)}"  # noqa: S608  dlt's files
 
 
 class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
@@ -170,14 +169,18 @@ class _Client(DuckDbClient):
         keys = [self.sql_client.escape_column_name(one) for one in names]
         if not (keys and files):
             return False
-        key = (
-            keys[0] if len(keys) == 1 else f"row({', '.join(keys)})"
-        )  # a row takes twice the time and memory
+        # As a row it takes twice the time and memory.
+        key = keys[0] if len(keys) == 1 else f"row({', '.join(keys)})"
         with self.sql_client as sql:
             rows = sql.execute_sql(
                 f"SELECT count(*) = count(DISTINCT {key}) FROM ({sql.select(_as_they_are(files))})"  # noqa: S608
             )
         return bool(rows and rows[0][0])
+
+
+def rows_of(files: Sequence[str]) -> str:
+    """All rows of some Parquet files, as DuckDB's SQL names a table."""
+    return f"read_parquet([{', '.join(map(escape_duckdb_literal, files))}], union_by_name=true)"
 
 
 def _is_parquet(file_path: str) -> bool:

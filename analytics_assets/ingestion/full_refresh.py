@@ -13,6 +13,8 @@ from typing import Any
 
 from dlt.pipeline.pipeline import Pipeline
 
+from analytics_assets.rest_api import disposition_of
+
 
 def can_replace_all(disposition: Any) -> bool:
     """Whether a load by this write disposition of dlt's can stand for all rows.
@@ -32,9 +34,8 @@ def replace_all(resource: dict[str, Any]) -> str:
     Returns:
         The write disposition of this run.
     """
-    written = resource.get("write_disposition")
-    options = written if isinstance(written, Mapping) else {"disposition": written}
-    if options["disposition"] == "merge" and (resource.get("primary_key") or resource.get("merge_key")):
+    has_key = resource.get("primary_key") or resource.get("merge_key")
+    if has_key and disposition_of(resource.get("write_disposition")) == "merge":
         return "merge"
     resource["write_disposition"] = "replace"
     return "replace"

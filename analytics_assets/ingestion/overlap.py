@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dlt.common.data_writers.escape import escape_duckdb_literal
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
+from analytics_assets.ingestion.destination import rows_of
 from analytics_assets.ingestion.errors import OvertakenError, TwiceInALoadError
 from analytics_assets.ingestion.quarantine import Quarantine
 
@@ -71,7 +71,7 @@ def refuse_twice(pipeline: Pipeline, quarantine: Quarantine) -> None:
         assert isinstance(client, SqlJobClientBase)
         names = ", ".join(map(client.sql_client.escape_column_name, keys))
         found = client.sql_client.execute_sql(
-            f"SELECT {names} FROM {_rows_of(files)} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"  # noqa: S608
+            f"SELECT {names} FROM {rows_of(files)} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"  # noqa: S608
         )
     if found:
         examples = "; ".join(", ".join(map(str, one)) for one in found[:5])
@@ -80,10 +80,6 @@ def refuse_twice(pipeline: Pipeline, quarantine: Quarantine) -> None:
             f"`{strategy}` does not look for the newest version: nothing was loaded. Have the API send each "
             "once, or use `delete-insert`"
         )
-
-
-def _rows_of(files: list[str]) -> str:
-    return f"read_parquet([{', '.join(map(escape_duckdb_literal, files))}], union_by_name=true)"
 
 
 def _files(pipeline: Pipeline, table: str, load_id: str) -> list[str]:
@@ -112,7 +108,7 @@ def _newer_rows(
     yield from (
         sql.execute_sql(
             f"SELECT 1 FROM {sql.make_qualified_table_name(quarantine.good_table)} AS t "  # noqa: S608
-            f"JOIN {_rows_of(files)} AS n ON {same} "
+            f"JOIN {rows_of(files)} AS n ON {same} "
             f"WHERE t.{quote(cursor.column)} > n.{quote(cursor.column)} AND t._dlt_load_id IN ({since}) LIMIT 1",
             *began,
         )

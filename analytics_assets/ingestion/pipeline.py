@@ -170,15 +170,15 @@ def warehouse(pipeline: WarehousePipeline) -> Iterator[None]:
         with _locked(pipeline, [WAREHOUSE]):
             yield
     except (DestinationException, PipelineStepFailed) as error:
-        if isinstance(error, DestinationConnectionError) and _LOCKED_BY_OTHERS not in str(error):
+        if _LOCKED_BY_OTHERS in str(error):
+            raise WarehouseBusyError(
+                f"{pipeline.database} is open in another program: close it there, or open it read-only and only for "
+                "a moment, then materialize again"
+            ) from error
+        if pipeline.database and isinstance(error, DestinationConnectionError):
             *_, reason = str(error).split("The actual reason given is: ")
             raise UnreachableWarehouseError(f"{pipeline.database} cannot be opened: {reason}") from error
-        if _LOCKED_BY_OTHERS not in str(error):
-            raise
-        raise WarehouseBusyError(
-            f"{pipeline.database} is open in another program: close it there, or open it read-only and only for "
-            "a moment, then materialize again"
-        ) from error
+        raise
 
 
 @contextmanager

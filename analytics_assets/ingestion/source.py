@@ -33,7 +33,7 @@ from analytics_assets.ingestion.settings import provided
 from analytics_assets.ingestion.settlement import Settlement
 from analytics_assets.ingestion.validation import Validator
 from analytics_assets.ingestion.window import Window, as_filter, whole_window
-from analytics_assets.rest_api import expand, with_secrets
+from analytics_assets.rest_api import disposition_of, expand, with_secrets
 
 _SENT_AS_IT_IS = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
 """Auth types that put a secret into the request and do nothing else with it: a stand-in does."""
@@ -231,16 +231,11 @@ def _validator(
 
 def _name_strategy(resource: dict[str, Any], capabilities: DestinationCapabilitiesContext) -> None:
     """Names dlt's default strategy of a merge: where none is, dlt goes on with that of an earlier run."""
-    keys, written = (
-        resource.get("primary_key") or resource.get("merge_key"),
-        resource.get("write_disposition"),
-    )
-    options = written if isinstance(written, Mapping) else {"disposition": written}
-    if (
-        keys
-        and options.get("disposition") == "merge"
-        and "delete-insert" in (capabilities.supported_merge_strategies or ())
-    ):
+    written = resource.get("write_disposition")
+    has_key = resource.get("primary_key") or resource.get("merge_key")
+    can_name = "delete-insert" in (capabilities.supported_merge_strategies or ())
+    if has_key and can_name and disposition_of(written) == "merge":
+        options = written if isinstance(written, Mapping) else {"disposition": written}
         resource["write_disposition"] = {"strategy": "delete-insert", **options}
 
 
