@@ -97,12 +97,8 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
         _check_base_url(rest_api["client"].get("base_url"))
         _check_resource_names(rest_api)
         for index, resource in _dicts(rest_api.get("resources")):
-            _check_columns(resource.get("columns"), ("resources", index, "columns"))
-            for key in ("primary_key", "merge_key"):
-                _check_key(resource.get(key), ("resources", index, key))
-        _check_columns(
-            (rest_api.get("resource_defaults") or {}).get("columns"), ("resource_defaults", "columns")
-        )
+            _check_names(resource, ("resources", index))
+        _check_names(rest_api.get("resource_defaults") or {}, ("resource_defaults",))
     except ValidationError as error:
         if not is_template(_at(rest_api, error.errors()[0]["loc"])):
             raise
@@ -232,6 +228,12 @@ def _check_resource_names(rest_api: Mapping[str, Any]) -> None:
                 ("resources", index, "name"), f"there are two resources named `{name}`: rename one of them"
             )
         seen.add(name)
+
+
+def _check_names(resource: Mapping[str, Any], place: Location) -> None:
+    _check_columns(resource.get("columns"), (*place, "columns"))
+    for key in ("primary_key", "merge_key"):
+        _check_key(resource.get(key), (*place, key))
 
 
 def _check_columns(columns: Any, place: Location) -> None:

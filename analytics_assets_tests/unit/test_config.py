@@ -475,6 +475,12 @@ MISTAKES = [
         (*TRANSACTIONS, "primary_key"),
         "no column of the table is reached by `buyer.id`: name the column as it is in the warehouse",
     ),
+    (
+        ("rest_api", "resource_defaults", "primary_key"),
+        ["buyer.id"],
+        ("rest_api", "resource_defaults", "primary_key"),
+        "no column of the table is reached by `buyer.id`: name the column as it is in the warehouse",
+    ),
     # Who owns it, and where it is.
     (
         ("assets", "events", "owners"),
