@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 import yaml
 
-from analytics_assets.config import SyncConfig
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.demo_api.server import DEFAULT_KEY
-from analytics_assets.ingestion.circuit import Phase
-from analytics_assets.orchestration.circuit_log import CircuitLog
+from analytics_assets.ingestion.http.circuit_breaker import Phase
+from analytics_assets.orchestration.circuit.event_log import CircuitLog
 from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 
 EVENT = "analytics_assets/event"
@@ -177,7 +177,7 @@ def test_what_is_no_outage_never_opens_it(
     api.set_faults({"path": "/v1/products", **fault})
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", secret or "")
     if patched:
-        monkeypatch.setattr(f"analytics_assets.orchestration.assets.{patched}", lambda *_: 1 / 0)
+        monkeypatch.setattr(f"analytics_assets.orchestration.sync.assets.{patched}", lambda *_: 1 / 0)
     assert not project.run(project.definitions(impatient_yaml), "products").success
     assert records(project) == []
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of
-from analytics_assets_tests.unit.test_values import DOES_NOT_FIT, FITS, HUGE, JSON
+from analytics_assets_tests.unit.contract.test_coercion import DOES_NOT_FIT, FITS, HUGE, JSON
 
 COLUMNS: dict[str, Any] = {
     "id": {"data_type": "bigint", "nullable": False},

@@ -16,9 +16,9 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from analytics_assets.ingestion.locks import WAREHOUSE
-from analytics_assets.orchestration.catch_up import was_missed
-from analytics_assets.orchestration.verdicts import plain
+from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
+from analytics_assets.orchestration.automation.catch_up import was_missed
+from analytics_assets.orchestration.checks.results import plain
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import DemoApi, Project, failure_of
 
@@ -426,7 +426,7 @@ _KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
 import dagster as dg
-from analytics_assets.ingestion.settlement import Settlement
+from analytics_assets.ingestion.warehouse.reconcile import Settlement
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
