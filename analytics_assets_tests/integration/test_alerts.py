@@ -354,7 +354,7 @@ def test_a_failure_that_is_no_outage_is_told_once_until_it_is_made_good(
             sensor.look()
         [told] = webhook.got
         assert told["title"] == "analytics_api: the sync of products failed"
-        assert "reason: products: GET /v1/products answered with something that is no JSON" in told["message"]
+        assert "reason: products: the response of GET /v1/products is not JSON" in told["message"]
         assert f"run: https://dagster.example.com/runs/{runs[0].run_id}" in told["message"]
         api.set_faults()
         assert project.run(definitions, "products").success

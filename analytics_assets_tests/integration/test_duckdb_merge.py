@@ -130,7 +130,8 @@ def test_a_file_that_cannot_be_opened_is_told_in_a_sentence(
     (tmp_path / "file").touch()
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "file/x.duckdb"))
     with pytest.raises(
-        UnreachableWarehouseError, match=r"nothing can be written beside .*x.duckdb \(Not a directory"
+        UnreachableWarehouseError,
+        match=r"x.duckdb cannot be opened: nothing can be written .*\(Not a directory",
     ):
         ask()
 

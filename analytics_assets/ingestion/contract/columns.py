@@ -118,13 +118,14 @@ def _refuse_clashes(resource: str, written: Iterable[str]) -> None:
         name = _NAMING.normalize_path(column)
         if name.startswith("_dlt_"):
             raise UnfitResourceError(
-                resource, f"`{resource}` declares `{column}`, a column of dlt's own: remove it"
+                resource, f"the declared column `{column}` is one of dlt's own", "Remove it"
             )
         other = seen.setdefault(name, column)
         if other != column:
             raise UnfitResourceError(
                 resource,
-                f"`{resource}` declares `{other}` and `{column}`, which are one column, `{name}`: remove one",
+                f"the declared columns `{other}` and `{column}` are one column, `{name}`",
+                "Remove one of them",
             )
 
 

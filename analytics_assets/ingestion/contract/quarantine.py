@@ -21,7 +21,7 @@ from dlt.extract.source import DltSource
 
 from analytics_assets.ingestion.contract.columns import Contract
 from analytics_assets.ingestion.contract.validator import Rejected
-from analytics_assets.ingestion.errors import TooManyRejectedError
+from analytics_assets.ingestion.errors import ContractExceededError
 from analytics_assets.ingestion.time_window import Cursor, Window, whole_window
 
 SUFFIX = "__quarantine"
@@ -117,7 +117,7 @@ class Quarantine:
         """Takes what was rejected among `rows` rows. Rows of another window are left to their own partition's run.
 
         Raises:
-            TooManyRejectedError: there are more than the limit allows, whatever is still to come.
+            ContractExceededError: there are more than the limit allows, whatever is still to come.
         """
         self.rows_seen += rows
         for one in rejected:
@@ -202,12 +202,8 @@ class Quarantine:
     def _judge(self) -> None:
         if not (self.halts and self.too_many):
             return
-        told = "; ".join(self.reasons()[:_EXAMPLES])
-        raise TooManyRejectedError(
-            f"{self.resource}: {self.count:,} of {self.rows_seen:,} rows break the contract, and max_quarantined is "
-            f"{self.limit}: nothing was loaded. {told}. Have the API mend them, declare what they are, or raise "
-            f"assets.{self.resource}.max_quarantined"
-        )
+        reasons = tuple(self.reasons()[:_EXAMPLES])
+        raise ContractExceededError(self.resource, self.count, self.rows_seen, str(self.limit), reasons)
 
     def _example(self, column: str | None, why: str, count: int) -> str:
         alike = [

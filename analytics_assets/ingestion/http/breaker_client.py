@@ -90,8 +90,8 @@ class Breaker:
         now = self._clock()
         circuit = self._log.circuit()
         if circuit.refuses(self._by, now):
-            why = circuit.sentence(self._log.source, now)
-            self._cause = CircuitOpenError(f"{self._resource}: not asked for, as {why}")
+            state = circuit.sentence(self._log.source, now)
+            self._cause = CircuitOpenError(self._resource, self._log.source, state)
             raise self._cause
         phase = circuit.phase(now)
         self._clear_until = now + _LOOK_EVERY if phase is Phase.CLOSED else 0.0

@@ -176,7 +176,7 @@ class Circuit:
             return (
                 f"the circuit of {source} is held open by hand since {since}{why}; the job {reset} closes it"
             )
-        why = self.since.cause.facts if self.since.cause else "opened by hand"
+        why = self.since.cause.cause if self.since.cause else "opened by hand"
         head = f"the circuit of {source} is open since {utc(self.since.at)}: {why}"
         if self.failures > 1 and self.latest.cause:
             head += f"; a probe at {utc(self.latest.at)} failed with {self.latest.cause.reason}"

@@ -159,7 +159,7 @@ class Sweep(Rider, ABC):
 
         Raises:
             RowsMovedError: rows may have been missed or doubled.
-            UnreadableAnswerError: an answer says too little.
+            UnreadableResponseError: an answer says too little.
         """
         self._ask = ask
         self.endpoint = endpoint
@@ -211,7 +211,7 @@ class Sweep(Rider, ABC):
         return min(2 * window, most) if full else window
 
     def _moved(self, what: str) -> RowsMovedError:
-        return RowsMovedError(f"{what}, reading {self.endpoint}")
+        return RowsMovedError(self.reader.resource, what, self.endpoint)
 
 
 class OffsetSweep(Sweep):

@@ -17,7 +17,14 @@ import msgspec
 from dlt.common.jsonpath import TJsonPath, compile_path
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
-from analytics_assets.ingestion.errors import UnreadableAnswerError
+from analytics_assets.ingestion.errors import (
+    MissingRowsError,
+    NoListError,
+    NotJsonError,
+    PagingFieldError,
+    RowsNotAListError,
+    UnreadableResponseError,
+)
 
 _ABSENT = object()
 _decode = msgspec.json.Decoder().decode
@@ -86,7 +93,7 @@ class Reader:
             encoding: gives the encoding, if it is not Unicode.
 
         Raises:
-            UnreadableAnswerError: it is none.
+            UnreadableResponseError: it is none.
         """
         if self._unread is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
@@ -100,38 +107,29 @@ class Reader:
             for text in (lambda: body, lambda: body.decode(encoding() or "utf-8")):
                 with suppress(ValueError, LookupError):
                     return json.loads(text())
-            raise UnreadableAnswerError(
-                f"{self.resource}: {endpoint} answered with something that is no JSON: check base_url and path, "
-                "or have the API look into it"
-            ) from None
+            raise NotJsonError(self.resource, endpoint) from None
 
     def read(self, answer: Any, endpoint: str) -> Content:
         """What the parsed answer of `endpoint` says.
 
         Raises:
-            UnreadableAnswerError: it does not fit the config, or its rows are no list.
+            UnreadableResponseError: it does not fit the config, or its rows are no list.
         """
         rows = self._rows(answer, endpoint)
         total = self._say(self._total, answer, rows, endpoint, "total_path", _as_whole_number)
         has_more = self._say(self._has_more, answer, rows, endpoint, "has_more_path", _as_flag)
         return Content(rows, total, has_more)
 
-    def no_rows(self, answer: Any, endpoint: str) -> UnreadableAnswerError:
+    def no_rows(self, answer: Any, endpoint: str) -> UnreadableResponseError:
         """That there are no rows where rows should be, and nothing that says there are none."""
-        null = bool(self._select and self._select(answer))
-        found = "null" if null else "nothing"
-        return self._error(
-            f"data_selector `{self._selector}` finds {found} in the answer of {endpoint}{_keys(answer)}: "
-            f"correct it, or, if the API means no rows by it, write `data_selector: {self._selector}[*]`"
-        )
+        found = "null" if self._select and self._select(answer) else "nothing"
+        return MissingRowsError(self.resource, endpoint, str(self._selector), found, _keys(answer))
 
     def _rows(self, answer: Any, endpoint: str) -> list[Any] | None:
         if self._select is None:
             path, found = find_response_page_data(answer)
             if self._paged and not isinstance(found, list):
-                raise self._error(
-                    f"there is no list in the answer of {endpoint}{_keys(answer)}: set data_selector"
-                )
+                raise NoListError(self.resource, endpoint, _keys(answer))
             self._selector = ".".join(path)
             self._select = finder(self._selector)
         found = self._select(answer)
@@ -144,9 +142,7 @@ class Reader:
             return rows
         if isinstance(rows, dict) and not self._paged:
             return [rows]
-        raise self._error(
-            f"data_selector `{self._selector}` finds {_kind(rows)} and no list in the answer of {endpoint}"
-        )
+        raise RowsNotAListError(self.resource, endpoint, str(self._selector), _kind(rows))
 
     def _say(
         self,
@@ -165,20 +161,11 @@ class Reader:
         if value is _ABSENT or value is None:
             if not rows:
                 return None  # what that means is for the sweep to say
-            raise self._error(
-                f"the answer of {endpoint} has no `{path}`{_keys(answer)}: set the paginator's {setting} to where "
-                "it is, or to null"
-            )
+            raise PagingFieldError(self.resource, endpoint, path, setting, "", _keys(answer))
         said = read(value)
         if said is None:
-            raise self._error(
-                f"`{path}` is {_kind(value)} in the answer of {endpoint}: set the paginator's {setting} to where "
-                "it is, or to null"
-            )
+            raise PagingFieldError(self.resource, endpoint, path, setting, _kind(value), _keys(answer))
         return said
-
-    def _error(self, sentence: str) -> UnreadableAnswerError:
-        return UnreadableAnswerError(f"{self.resource}: {sentence}")
 
 
 def read_row(row: msgspec.Raw) -> Any:
@@ -260,6 +247,6 @@ def _kind(value: Any) -> str:
 def _keys(answer: Any) -> str:
     """The fields of an answer, for a person to find the right one among them; never a value."""
     if not isinstance(answer, dict):
-        return f", which is {_kind(answer)}"
+        return f" (it is {_kind(answer)})"
     names = [key for key in answer if re.fullmatch(r"[A-Za-z_$][\w.-]{0,40}", str(key))]  # no e-mail address
-    return f", which has {', '.join(sorted(names))[:200]}" if names else ", which is empty"
+    return f" (it has {', '.join(sorted(names))[:200]})" if names else " (it is empty)"

@@ -27,10 +27,12 @@ from requests.exceptions import HTTPError, JSONDecodeError, RequestException
 from requests.utils import get_encoding_from_headers
 
 from analytics_assets.ingestion.errors import (
+    NotJsonError,
+    RefusedResponseError,
     SyncError,
     SyncHalted,
     TooManyPagesError,
-    UnreadableAnswerError,
+    UnfollowableLinkError,
 )
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.page_limit import PageLimit, PagesCutError
@@ -93,7 +95,7 @@ class ApiSession(Session):
             request of the session has halted before.
         CircuitOpenError: from `send`, where the circuit is open.
         RowsMovedError: from `send`, where rows moved while they were read.
-        UnreadableAnswerError: from `send`, where an answer does not fit the config.
+        UnreadableResponseError: from `send`, where an answer does not fit the config.
         TooManyPagesError: from `send`, where there are more pages than may be asked for.
     """
 
@@ -299,21 +301,14 @@ def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
         if isinstance(seen, SyncError):
             return seen
         if isinstance(seen, JSONDecodeError):
-            return UnreadableAnswerError(
-                f"{resource}: the API answered with something that is no JSON: check base_url and path, "
-                "or have the API look into it"
-            )
+            return NotJsonError(resource, "")
         if isinstance(seen, HTTPError) and seen.response is not None:  # of an auth of the user's own
             endpoint, status = endpoint_of(seen.response.request), seen.response.status_code
             return SyncHalted(resource, endpoint, status, 1, status_reason(status))
         if isinstance(seen, RequestException):
-            return UnreadableAnswerError(f"{resource}: {dead_end_reason(seen)}")
+            return UnfollowableLinkError(resource, type(seen).__name__)
         if isinstance(seen, ValueError) and " in the response in " in str(seen):
-            said = str(seen).partition(" in the response in ")[0]
-            return UnreadableAnswerError(
-                f"{resource}: {said} in the answer of the API: make the paginator's total_path or has_more_path "
-                "fit it, or set them to null"
-            )
+            return RefusedResponseError(resource, str(seen).partition(" in the response in ")[0])
         seen = seen.__cause__ or seen.__context__
     return None
 

@@ -170,8 +170,9 @@ def _refuse_to_retire(name: str, built: DltResource) -> None:
         what = "end the validity of" if strategy == "scd2" else "delete"
         raise UnfitResourceError(
             name,
-            f"`{name}` fetches some of its rows at a time, and `{strategy}` would {what} all others: set a "
-            "`merge_key`, such as the day or the parent's id, of which each load has all rows, or use `upsert`",
+            f"each sync fetches some of the rows, and the strategy `{strategy}` would {what} all others",
+            "Set a `merge_key`, such as the day or the parent's id: each load then has all rows of each of its values. "
+            "Or use `upsert`",
         )
 
 
@@ -180,8 +181,8 @@ def _refuse_to_reach_out(name: str, built: DltResource) -> None:
     if _has_merge_key(built) and _strategy(built.write_disposition) not in _RETIRING:
         raise UnfitResourceError(
             name,
-            f"`{name}` is partitioned, and its `merge_key` would delete rows of other partitions: remove it; each "
-            "partition holds what the API has for it without",
+            "the resource is partitioned, and its `merge_key` would delete rows of other partitions",
+            "Remove it: each partition holds what the API has for its window without it",
         )
 
 
@@ -190,12 +191,12 @@ def _refuse_shared_tables(described: Mapping[str, ResourceInfo]) -> None:
     for name, info in described.items():
         if info.table.endswith(SUFFIX) or info.table.startswith("_dlt"):
             raise UnfitResourceError(
-                name, f"the table `{info.table}` of `{name}` has a reserved name: use another"
+                name, f"the table name `{info.table}` is reserved", "Use another `table_name`"
             )
         other = tables.setdefault(info.table, name) if info.selected else name
         if other != name:
             raise UnfitResourceError(
-                name, f"`{other}` and `{name}` have one table, `{info.table}`: give each its own `table_name`"
+                name, f"`{other}` has the same table, `{info.table}`", "Give each its own `table_name`"
             )
 
 
@@ -229,8 +230,8 @@ def _cursor(
         if contract.column(column_name(around)):
             raise UnfitResourceError(
                 name,
-                f"`{name}` has its cursor `{path}` in `{around}`, which is declared and so one column: declare "
-                f"`{column_name(path)}`, and what else you need of it, instead",
+                f"the cursor `{path}` is inside `{around}`, which is declared and so becomes one column",
+                f"Declare `{column_name(path)}` instead, and the other fields of `{around}` that you need",
             )
     declared = contract.column(column_name(path))
     written = declared.data_type if declared and declared.data_type else ""
@@ -247,21 +248,22 @@ def _cursor(
     if unit and data_type != "bigint":
         raise UnfitCursorError(
             name,
-            f"`{name}` has a cursor_unit, which is of whole numbers, and its cursor `{path}` is a {written}: "
-            "remove cursor_unit, or declare the cursor as bigint",
+            f"cursor_unit is for whole numbers, and the cursor `{path}` is a {written}",
+            "Remove cursor_unit, or declare the cursor as bigint",
         )
     if partitions and data_type is None:
-        raise UnfitCursorError(
-            name,
-            f"`{name}` is partitioned by time, and its cursor `{path}` is a bigint: set cursor_unit to what it "
-            "counts since 1970, seconds, milliseconds or microseconds"
+        kind = "a bigint" if is_whole_number else written
+        fix = (
+            "Set cursor_unit to what it counts since 1970: seconds, milliseconds or microseconds"
             if is_whole_number
-            else f"`{name}` is partitioned by time: declare its cursor column `{path}` as timestamp or date",
+            else "Declare it as timestamp or date"
         )
+        raise UnfitCursorError(name, f"partitions are ranges of time, and the cursor `{path}` is {kind}", fix)
     if partitions and data_type == "date" and partitions.type == "hourly":
         raise UnfitCursorError(
             name,
-            f"`{name}` has hourly partitions and a cursor of whole days: use daily, or a timestamp cursor",
+            f"the partitions are hourly, and the cursor `{path}` is a whole day",
+            "Use daily partitions, or a timestamp cursor",
         )
     for bound in ("initial_value", "end_value"):
         try:

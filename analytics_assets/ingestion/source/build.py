@@ -25,7 +25,7 @@ from analytics_assets.ingestion.contract.columns import column_name
 from analytics_assets.ingestion.contract.pipe_steps import Admission, Stamp
 from analytics_assets.ingestion.contract.quarantine import Limit, Quarantine
 from analytics_assets.ingestion.contract.validator import Validator
-from analytics_assets.ingestion.errors import MissingSettingError
+from analytics_assets.ingestion.errors import MissingBaseUrlError, MissingSecretError, UnsendableSecretError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, SweepPaginator, is_range
 from analytics_assets.ingestion.http.redaction import Secrets, stand_in
 from analytics_assets.ingestion.http.response import Reader
@@ -43,7 +43,7 @@ def read_secrets(config: SyncConfig) -> Secrets:
     """The secrets of a source, through dlt's own providers.
 
     Raises:
-        MissingSettingError: one is not set, or cannot be sent.
+        MissingSecretError: one is not set, or cannot be sent.
     """
     values: dict[str, str] = {}
 
@@ -94,13 +94,11 @@ def build_source(
         full_refresh: whether all there is replaces what is in the table; the resource `can_start_over`.
 
     Raises:
-        MissingSettingError: the base URL is not set, or a secret that dlt itself must have.
+        MissingBaseUrlError: the base URL is not set.
+        MissingSecretError: a secret that dlt itself must have is not set.
     """
     if not config.rest_api["client"].get("base_url"):
-        raise MissingSettingError(
-            f"{config.name}: rest_api.client.base_url is empty: write it in defs.yaml, "
-            "or set the environment variable that is named there"
-        )
+        raise MissingBaseUrlError(resource.name, config.name)
 
     def secret(field: str, auth_type: str) -> str:
         # What computes with the value, such as a signature, needs it.
@@ -191,16 +189,10 @@ def _page_through_session(
 
 def _secret(source: str, field: str) -> str:
     value = provided(field, "sources", source) or ""
-    setting = f"SOURCES__{source.upper()}__{field.upper()}"
     if not value:
-        raise MissingSettingError(
-            f"{source}: the secret {field} is not set: export {setting}, "
-            f"or put {field} under [sources.{source}] in .dlt/secrets.toml"
-        )
+        raise MissingSecretError("", source, field)
     if not (value.isascii() and value.isprintable()):
-        raise MissingSettingError(
-            f"{source}: the secret {field} holds characters that no HTTP header can carry: copy it to {setting} again"
-        )
+        raise UnsendableSecretError("", source, field)
     return value
 
 

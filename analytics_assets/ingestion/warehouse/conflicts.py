@@ -12,7 +12,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.contract.quarantine import Quarantine
-from analytics_assets.ingestion.errors import OvertakenError, TwiceInALoadError
+from analytics_assets.ingestion.errors import DuplicateKeysError, StaleLoadError
 from analytics_assets.ingestion.warehouse.duckdb import rows_of
 
 _BY_KEY_ALONE = ("upsert", "insert-only", "cdc")
@@ -28,7 +28,7 @@ def refuse_overtaken(pipeline: Pipeline, quarantine: Quarantine, restored: str |
         restored: hash of the schema that the run began with; None where there was none.
 
     Raises:
-        OvertakenError: it would.
+        StaleLoadError: it would.
     """
     packages = pipeline.list_normalized_load_packages()
     if not quarantine.windows or not packages:
@@ -40,12 +40,12 @@ def refuse_overtaken(pipeline: Pipeline, quarantine: Quarantine, restored: str |
         if stored is None:
             return
         if ours != restored and stored.version_hash not in (ours, restored):
-            raise OvertakenError("another run has added columns that this one does not know of")
+            raise StaleLoadError(quarantine.resource, "it has added columns that this run does not know")
         for load_id in packages:
             if any(
                 _newer_rows(client, quarantine, load_id, _files(pipeline, quarantine.good_table, load_id))
             ):
-                raise OvertakenError("another run has loaded a newer version of a row")
+                raise StaleLoadError(quarantine.resource, "it has loaded a newer version of a row")
 
 
 def refuse_twice(pipeline: Pipeline, quarantine: Quarantine) -> None:
@@ -58,7 +58,7 @@ def refuse_twice(pipeline: Pipeline, quarantine: Quarantine) -> None:
         quarantine: of the resource it loads.
 
     Raises:
-        TwiceInALoadError: it does.
+        DuplicateKeysError: it does.
     """
     packages, keys = pipeline.list_normalized_load_packages(), quarantine.contract.primary_key
     if not packages or not keys:
@@ -74,12 +74,8 @@ def refuse_twice(pipeline: Pipeline, quarantine: Quarantine) -> None:
             f"SELECT {names} FROM {rows_of(files)} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"  # noqa: S608
         )
     if found:
-        examples = "; ".join(", ".join(map(str, one)) for one in found[:5])
-        raise TwiceInALoadError(
-            f"{quarantine.resource}: {len(found):,} primary keys come more than once in this load ({examples}), and "
-            f"`{strategy}` does not look for the newest version: nothing was loaded. Have the API send each "
-            "once, or use `delete-insert`"
-        )
+        examples = tuple(", ".join(map(str, one)) for one in found[:5])
+        raise DuplicateKeysError(quarantine.resource, len(found), examples, str(strategy))
 
 
 def _files(pipeline: Pipeline, table: str, load_id: str) -> list[str]:

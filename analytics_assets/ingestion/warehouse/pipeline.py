@@ -70,7 +70,7 @@ class WarehousePipeline(Pipeline):
         """Extracts the rows of a source, and what the quarantine has taken of them, into one load package.
 
         Raises:
-            RetypedColumnError: the table has a column that cannot take what is declared.
+            ColumnTypeChangedError: the table has a column that cannot take what is declared.
         """
         quarantine = self._quarantine
         if quarantine is None:
@@ -89,8 +89,8 @@ class WarehousePipeline(Pipeline):
         """A load has the warehouse to itself.
 
         Raises:
-            OvertakenError: what is to be loaded is older than what another run has loaded meanwhile.
-            TwiceInALoadError: a key comes twice, and the strategy would load both rows.
+            StaleLoadError: what is to be loaded is older than what another run has loaded meanwhile.
+            DuplicateKeysError: a key comes twice, and the strategy would load both rows.
             TooManyRemovedError: more rows are gone from the API than the user believes.
         """
         with warehouse(self), self._held_open():
@@ -171,13 +171,10 @@ def warehouse(pipeline: WarehousePipeline) -> Iterator[None]:
             yield
     except (DestinationException, PipelineStepFailed) as error:
         if _LOCKED_BY_OTHERS in str(error):
-            raise WarehouseBusyError(
-                f"{pipeline.database} is open in another program: close it there, or open it read-only and only for "
-                "a moment, then materialize again"
-            ) from error
+            raise WarehouseBusyError("", str(pipeline.database)) from error
         if pipeline.database and isinstance(error, DestinationConnectionError):
             *_, reason = str(error).split("The actual reason given is: ")
-            raise UnreachableWarehouseError(f"{pipeline.database} cannot be opened: {reason}") from error
+            raise UnreachableWarehouseError("", str(pipeline.database), reason.strip()) from error
         raise
 
 
@@ -194,9 +191,8 @@ def _locked(pipeline: WarehousePipeline, names: Iterable[str]) -> Iterator[None]
             if database is not None:
                 held.enter_context(hold(database, names, pipeline.by))
         except OSError as error:
-            raise UnreachableWarehouseError(
-                f"nothing can be written beside {database} ({error.strerror}): check the path, and whose it is"
-            ) from error
+            problem = f"nothing can be written beside it ({error.strerror})"
+            raise UnreachableWarehouseError("", str(database), problem) from error
         yield
 
 

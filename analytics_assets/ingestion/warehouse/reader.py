@@ -15,7 +15,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.contract.quarantine import KEY_PREFIX, SUFFIX
-from analytics_assets.ingestion.errors import NoSqlError
+from analytics_assets.ingestion.errors import NoSqlError, NoWarehouseFileError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Cursor, Window
 from analytics_assets.ingestion.warehouse.pipeline import (
@@ -242,17 +242,18 @@ def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     With DuckDB's own `connect` one of them would fail.
 
     Raises:
-        NoSqlError: the destination is another, or nothing was ever loaded.
+        NoWarehouseFileError: the destination is another, or nothing was ever loaded.
     """
     with open_pipeline("reader", "reader", "a reader") as pipeline:
         database = pipeline.database
         if database is None:
-            raise NoSqlError(
-                f"the warehouse is {pipeline.destination.destination_name} and no DuckDB file: use its own client"
+            destination = pipeline.destination.destination_name
+            raise NoWarehouseFileError(
+                "", f"the warehouse is {destination}, and no DuckDB file", "Use the client of the destination"
             )
         with warehouse(pipeline):
             if not database.exists():
-                raise NoSqlError(f"there is no {database} yet: materialize an asset first")
+                raise NoWarehouseFileError("", f"there is no {database} yet", "Materialize an asset first")
             with duckdb.connect(str(database), read_only=True) as connection:
                 yield connection
 
@@ -264,7 +265,4 @@ def require_sql(pipeline: Pipeline) -> None:
         NoSqlError: the destination has no SQL.
     """
     if not isinstance(pipeline.destination_client(), SqlJobClientBase):
-        raise NoSqlError(
-            f"the destination {pipeline.destination.destination_name} has no SQL, so nothing loaded there could be "
-            "counted or checked: set destination_type to a SQL destination of dlt"
-        )
+        raise NoSqlError("", str(pipeline.destination.destination_name))

@@ -94,11 +94,7 @@ class Settlement:
         for partition, window in quarantine.windows.items() if limit else ():
             gone, rows = statements.gone_and_rows(window)
             if limit and limit.is_exceeded(gone, rows):
-                return TooManyRemovedError(
-                    f"{quarantine.resource}: {gone:,} of the {rows:,} rows of {partition} are gone from what the API "
-                    f"returns, and max_removed is {limit}: none was removed. Have the API mend it; or, if they are "
-                    f"gone for good, raise assets.{quarantine.resource}.max_removed; then materialize again"
-                )
+                return TooManyRemovedError(quarantine.resource, partition, gone, rows, str(limit))
         return None
 
 

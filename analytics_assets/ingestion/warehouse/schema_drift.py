@@ -15,7 +15,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.contract.columns import Contract, data_type_name
-from analytics_assets.ingestion.errors import RetypedColumnError
+from analytics_assets.ingestion.errors import ColumnTypeChangedError
 
 _OF_A_MERGE = ("hard_delete", "dedup_sort", "merge_key")
 
@@ -66,7 +66,7 @@ def refuse_retyped(
         retyped: as `retyped_columns` gives them.
 
     Raises:
-        RetypedColumnError: the table is there.
+        ColumnTypeChangedError: the table is there.
     """
     with pipeline.destination_client() as client:
         assert isinstance(client, SqlJobClientBase)
@@ -74,11 +74,7 @@ def refuse_retyped(
             _drop_staging(client, table)
             return
         name = client.sql_client.make_qualified_table_name(table)
-    told = ", ".join(f"`{column}` is {old} there and {new} here" for column, (old, new) in retyped.items())
-    raise RetypedColumnError(
-        f"{resource}: a column of {name} has another type than declared: {told}. Declare it as it is there; or, to "
-        f"have it as it is here, run `DROP TABLE {name}` and materialize all of the asset anew"
-    )
+    raise ColumnTypeChangedError(resource, name, dict(retyped))
 
 
 def _drop_staging(client: SqlJobClientBase, table: str) -> None:

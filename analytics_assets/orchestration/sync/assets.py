@@ -18,7 +18,7 @@ from requests import Session
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.dry_run import dry_run
 from analytics_assets.ingestion.errors import (
-    ReadAnewError,
+    RestartError,
 )
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.rate_limit import gate_of
@@ -163,7 +163,7 @@ def _door(
 
     Raises:
         CircuitOpenError: nobody asks the API.
-        MissingSettingError: a secret is not set.
+        MissingSecretError: a secret is not set.
     """
     forget_halt_of_parent(context)
     breaker = Breaker(CircuitLog(context.instance, config), info.name, context.run.run_id)
@@ -184,19 +184,19 @@ def _until_rows_stay(info: ResourceInfo, telemetry: Telemetry, load: Callable[[]
     """What `load` returns. Where what was read does not hold nothing is loaded, and all is read anew.
 
     Raises:
-        ReadAnewError: they moved each time.
+        RestartError: they moved each time.
     """
     while True:
         try:
             return load()
-        except (PipelineStepFailed, ReadAnewError) as error:
+        except (PipelineStepFailed, RestartError) as error:
             moved = find_sync_error(error, info.name)
-            if not isinstance(moved, ReadAnewError):
+            if not isinstance(moved, RestartError):
                 raise
             if telemetry.restarts == MAX_RESTARTS:
-                raise moved.for_good(info.name, MAX_RESTARTS + 1) from None
+                raise moved.after(MAX_RESTARTS + 1) from None
             telemetry.restart()
-            log.warning("%s: %s; nothing is loaded, and all is read anew", info.name, moved)
+            log.warning("%s: %s; the sync starts over", info.name, moved.cause)
 
 
 def _load(

@@ -55,14 +55,21 @@ def _is_outage(error: SyncError) -> bool:
 
 
 def _failure(config: SyncConfig, info: ResourceInfo, error: SyncError) -> dg.Failure:
-    metadata: dict[str, Any] = {SOURCE_KEY: config.name, RESOURCE_KEY: info.name, "reason": str(error)}
+    metadata: dict[str, Any] = {
+        **{name: _shown(value) for name, value in error.facts().items() if value is not None},
+        SOURCE_KEY: config.name,
+        RESOURCE_KEY: info.name,
+        "code": error.code,
+        "fault": error.fault.value,
+        "reason": error.reason if isinstance(error, SyncHalted) else str(error),
+    }
     if isinstance(error, SyncHalted):
-        metadata |= {
-            "endpoint": error.endpoint,
-            "attempts": error.attempts,
-            "reason": error.reason,
-            "status": error.answer,
-        }
+        metadata["status"] = error.answer
     if _is_outage(error):
         metadata[CIRCUIT_KEY] = "open"
     return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)
+
+
+def _shown(value: Any) -> Any:
+    """A field of an error as metadata: a person reads a list as one text."""
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else value

@@ -261,20 +261,20 @@ MISTAKES = [
         (*TRANSACTIONS, "columns", "updated_at", "data_type"),
         "text",
         ("assets", "transactions", "partitions"),
-        "declare its cursor column `updated_at` as timestamp or date",
+        "the cursor `updated_at` is text. Declare it as timestamp or date",
     ),
     (
         (*TRANSACTIONS, "columns", "updated_at", "data_type"),
         "bigint",
         ("assets", "transactions", "partitions"),
-        "its cursor `updated_at` is a bigint: set cursor_unit to what it counts since 1970, seconds, milliseconds or "
+        "the cursor `updated_at` is a bigint. Set cursor_unit to what it counts since 1970: seconds, milliseconds or "
         "microseconds",
     ),
     (
         ("assets", "transactions", "partitions", "cursor_unit"),
         "seconds",
         ("assets", "transactions", "partitions"),
-        "its cursor `updated_at` is a timestamp: remove cursor_unit, or declare the cursor as bigint",
+        "the cursor `updated_at` is a timestamp. Remove cursor_unit, or declare the cursor as bigint",
     ),
     (
         ("assets", "transactions", "partitions", "cursor_unit"),
@@ -311,13 +311,13 @@ MISTAKES = [
         (*TRANSACTIONS, "columns", "_dlt_id"),
         {"data_type": "text"},
         TRANSACTIONS,
-        "`transactions` declares `_dlt_id`, a column of dlt's own: remove it",
+        "the declared column `_dlt_id` is one of dlt's own. Remove it",
     ),
     (
         (*TRANSACTIONS, "columns", "updatedAt"),
         {"data_type": "timestamp"},
         TRANSACTIONS,
-        "declares `updated_at` and `updatedAt`, which are one column, `updated_at`: remove one",
+        "the declared columns `updated_at` and `updatedAt` are one column, `updated_at`. Remove one",
     ),
     (
         TRANSACTIONS,
@@ -329,7 +329,7 @@ MISTAKES = [
             "columns": {"meta": {"data_type": "json"}},
         },
         TRANSACTIONS,
-        "its cursor `meta.at` in `meta`, which is declared and so one column: declare `meta__at`",
+        "the cursor `meta.at` is inside `meta`, which is declared and so becomes one column. Declare `meta__at`",
     ),
     (
         (*TRANSACTIONS, "write_disposition"),
@@ -341,13 +341,13 @@ MISTAKES = [
         (*TRANSACTIONS, "write_disposition"),
         {"disposition": "merge", "strategy": "cdc"},
         TRANSACTIONS,
-        "fetches some of its rows at a time, and `cdc` would delete all others: set a `merge_key`",
+        "each sync fetches some of the rows, and the strategy `cdc` would delete all others. Set a `merge_key`",
     ),
     (
         (*TRANSACTIONS, "write_disposition"),
         {"disposition": "merge", "strategy": "scd2"},
         TRANSACTIONS,
-        "`scd2` would end the validity of all others: set a `merge_key`",
+        "`scd2` would end the validity of all others. Set a `merge_key`",
     ),
     (
         (*TRANSACTIONS, "endpoint", "incremental", "range_start"),
@@ -455,19 +455,19 @@ MISTAKES = [
         (*TRANSACTIONS, "merge_key"),
         "customer_id",
         TRANSACTIONS,
-        "`transactions` is partitioned, and its `merge_key` would delete rows of other partitions: remove it",
+        "the resource is partitioned, and its `merge_key` would delete rows of other partitions. Remove it",
     ),
     (
         (*TRANSACTIONS, "table_name"),
         "customers",
         TRANSACTIONS,
-        "`customers` and `transactions` have one table, `customers`: give each its own `table_name`",
+        "`customers` has the same table, `customers`. Give each its own `table_name`",
     ),
     (
         (*TRANSACTIONS, "table_name"),
         "events__quarantine",
         TRANSACTIONS,
-        "the table `events__quarantine` of `transactions` has a reserved name: use another",
+        "the table name `events__quarantine` is reserved. Use another",
     ),
     (
         (*TRANSACTIONS, "primary_key"),

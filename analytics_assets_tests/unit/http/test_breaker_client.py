@@ -14,7 +14,7 @@ from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
 
 from analytics_assets.config.models import RequestsConfig
-from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted, UnreadableAnswerError
+from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted, UnreadableResponseError
 from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
 from analytics_assets.ingestion.http.circuit_breaker import Kind, Phase, Policy
 from analytics_assets.ingestion.http.rate_limit import Gate
@@ -130,7 +130,7 @@ def test_of_many_that_come_when_it_is_due_one_asks() -> None:
             thread.join()
         assert len(world.asked) == before + 1
         assert len(told) == 16
-        assert sum("halted after 1 attempt" in one and "not asked" not in one for one in told) == 1
+        assert sum("halted after 1 attempt" in one and "no request" not in one for one in told) == 1
 
 
 def test_a_probe_that_dies_does_not_wedge_it(world: World) -> None:
@@ -156,7 +156,9 @@ def test_a_sync_in_full_swing_stops_when_another_process_opens_the_circuit(world
         return rows_of(asked, 1000)
 
     world.answer = answer
-    with pytest.raises(CircuitOpenError, match="rows: not asked for, as the circuit of an_api is open"):
+    with pytest.raises(
+        CircuitOpenError, match="rows: no request was sent, because the circuit of an_api is open"
+    ):
         world.sync()
     assert len(world.asked) <= 5 + 4 + 1
 
@@ -255,8 +257,8 @@ def test_a_request_that_waited_for_its_turn_looks_again_before_it_is_sent(world:
     [
         (Reply({}, 404), SyncHalted),
         (Reply({}, 400), SyncHalted),
-        (Reply(b"<html>"), UnreadableAnswerError),
-        (Reply({"rows": None, "total": 3}), UnreadableAnswerError),
+        (Reply(b"<html>"), UnreadableResponseError),
+        (Reply({"rows": None, "total": 3}), UnreadableResponseError),
     ],
 )
 def test_what_is_no_outage_leaves_it_closed_and_ends_one(

@@ -17,8 +17,8 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, PageNumb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted, UnreadableResponseError
 from analytics_assets.ingestion.http import session as session_module
-from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted, UnreadableAnswerError
 from analytics_assets.ingestion.http.dlt_paginators import SweepPaginator
 from analytics_assets.ingestion.http.response import Reader
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -325,19 +325,19 @@ TRUTHS = [
     (
         "data_selector finds null",
         b'{"rows": null, "total": 3}',
-        "data_selector `rows` finds null in the answer",
+        "data_selector `rows` finds null in the response",
     ),
     ("null and a total of none", b'{"rows": null, "total": 0}', None),
-    ("no key", b'{"items": [], "total": 3}', "finds nothing in the answer of GET /0, which has items, total"),
+    ("no key", b'{"items": [], "total": 3}', "finds nothing in the response of GET /0 .it has items, total."),
     ("no key and a total of none", b'{"total": 0}', None),
     ("no list", b'{"rows": {"id": 1}, "total": 1}', "finds an object and no list"),
-    ("no total", b'{"rows": [{"id": 1}]}', "has no `total`, which has rows: set the paginator's total_path"),
-    ("a total of text", b'{"rows": [{"id": 1}], "total": "many"}', "`total` is text in the answer"),
+    ("no total", b'{"rows": [{"id": 1}]}', "has no `total` .it has rows.. Set the paginator's total_path"),
+    ("a total of text", b'{"rows": [{"id": 1}], "total": "many"}', "`total` is text in the response"),
     ("a total as text", b'{"rows": [{"id": 1}], "total": "1"}', None),
     ("a total that is true", b'{"rows": [{"id": 1}], "total": true}', "`total` is true or false"),
-    ("HTML", b"<html>down for maintenance</html>", "answered with something that is no JSON"),
-    ("cut short", b'{"rows": [{"id": 1}', "answered with something that is no JSON"),
-    ("empty", b"", "answered with something that is no JSON"),
+    ("HTML", b"<html>down for maintenance</html>", "is not JSON"),
+    ("cut short", b'{"rows": [{"id": 1}', "is not JSON"),
+    ("empty", b"", "is not JSON"),
     ("too few rows", b'{"rows": [], "total": 3}', "rows end at 0 of 3"),
     ("a number beyond 64 bits", b'{"rows": [{"id": 123456789012345678901234567890}], "total": 1}', None),
     ("NaN", b'{"rows": [{"id": 1, "x": NaN}], "total": 1}', None),
@@ -356,5 +356,5 @@ def test_the_truth_of_a_200(body: bytes, sentence: str | None) -> None:
                 {"id": 123456789012345678901234567890}
             ]
             return
-        with pytest.raises((UnreadableAnswerError, RowsMovedError), match=sentence):
+        with pytest.raises((UnreadableResponseError, RowsMovedError), match=sentence):
             list(pages)

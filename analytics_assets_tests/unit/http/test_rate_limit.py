@@ -60,7 +60,7 @@ def test_an_api_that_goes_down_is_asked_by_one_voice_and_then_left_alone() -> No
         time.sleep(0.05)
         assert len(asked) == before, "another sync asked an API that is down"
         assert str(sibling.value).startswith(
-            "siblings: not asked for, as the circuit of an_api is open since "
+            "siblings: no request was sent, because the circuit of an_api is open since "
         )
         assert "halted after 4 attempts of GET /rows: 503 Service Unavailable; it may be asked again" in str(
             sibling.value
