@@ -116,8 +116,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.ContractExceededError("orders", 3, 120, "2%", ("id is null (3 rows)",)),
         "contract_exceeded",
-        "orders: 3 of 120 rows break the contract (max_quarantined is 2%). Nothing was loaded. id is null (3 rows). Fix "
-        "the rows at the API, correct the declared columns, or raise assets.orders.max_quarantined.",
+        "orders: 3 of 120 rows break the contract (max_quarantined is 2%). Nothing was loaded. id is null (3 rows). "
+        "Fix the rows at the API, correct the declared columns, or raise assets.orders.max_quarantined.",
     ),
     (
         errors.UndeclaredFieldError("orders", "vip"),
@@ -170,8 +170,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.MissingGuaranteesError("orders", "postgres", ("runs do not wait for each other",)),
         "missing_guarantees",
-        "orders: the destination postgres lacks guarantees: runs do not wait for each other. Use DuckDB, or accept this "
-        "with `destination: {accept_missing_guarantees: true}` in defs.yaml.",
+        "orders: the destination postgres lacks guarantees: runs do not wait for each other. Use DuckDB, or accept "
+        "this with `destination: {accept_missing_guarantees: true}` in defs.yaml.",
     ),
 ]
 
@@ -183,13 +183,13 @@ def test_an_error_has_a_code_and_one_text(error: SyncError, code: str, text: str
 
 @pytest.mark.parametrize("error", [error for error, _, _ in TEXTS], ids=[code for _, code, _ in TEXTS])
 def test_an_error_survives_the_way_between_processes(error: SyncError) -> None:
-    copied = pickle.loads(pickle.dumps(error))
+    copied = pickle.loads(pickle.dumps(error))  # noqa: S301  our own
     assert (type(copied), copied.facts()) == (type(error), error.facts())
 
 
 def test_every_error_is_listed_and_drawn() -> None:
     leaves = [kind for kind in _kinds(SyncError) if "code" in vars(kind)]
-    assert {kind for kind in leaves} == {type(error) for error, _, _ in TEXTS}
+    assert set(leaves) == {type(error) for error, _, _ in TEXTS}
     assert len({kind.code for kind in leaves}) == len(leaves)
     for kind in _kinds(SyncError):
         assert kind.__name__ in str(errors.__doc__)

@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.validator import Validator
-from analytics_assets.ingestion.http.response import read_row
+from analytics_assets.ingestion.raw_json import read_row
 
 _ID_LENGTH = 14
 _ID_CHARACTERS = bytes(

@@ -23,7 +23,7 @@ from analytics_assets.ingestion.contract.coercion import Fitter, as_json, is_uni
 from analytics_assets.ingestion.contract.columns import Column, Contract, field_name
 from analytics_assets.ingestion.contract.unstorable import obstacle_in
 from analytics_assets.ingestion.errors import UndeclaredFieldError
-from analytics_assets.ingestion.http.response import read_row
+from analytics_assets.ingestion.raw_json import read_row
 
 Row = dict[str, Any]
 Fault = tuple[str | None, str, Any]

@@ -20,7 +20,8 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, RangePag
 from requests import Request, Response
 
 from analytics_assets.ingestion.errors import RowsMovedError
-from analytics_assets.ingestion.http.response import Content, Reader, read_row
+from analytics_assets.ingestion.http.response import Content, Reader
+from analytics_assets.ingestion.raw_json import read_row
 
 Row = Any
 

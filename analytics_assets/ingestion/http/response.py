@@ -168,14 +168,6 @@ class Reader:
         return said
 
 
-def read_row(row: msgspec.Raw) -> Any:
-    """A row that has stayed JSON."""
-    try:
-        return _decode(row)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return json.loads(bytes(row))  # half a character
-
-
 def _unread_decoder(*paths: TJsonPath | None) -> Callable[[bytes], Any] | None:
     """Decodes an answer but for its rows, which are under the first of `paths`; None where a path is not plain."""
     plain = [str(path) for path in paths if path]
