@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -311,6 +312,46 @@ def test_the_outage_of_another_asset_says_nothing_of_a_partition(
     )
     project.instance.add_run_tags(theirs.run_id, {"analytics_assets/circuit": theirs.run_id})
     assert spans(tick(project, definitions, SCHEDULE, MORNING))[:2] == ["2026-01-01", "2026-01-02"]
+
+
+def test_failures_of_others_hide_no_outage(
+    project: Project, api: DemoApi, clock: Clock, ten_days: str
+) -> None:
+    """300 runs of another asset failed since: the partitions that the outage ended are still one run."""
+    definitions = project.definitions(ten_days)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    assert not project.run(definitions, "transactions", "2026-01-05").success
+    api.set_faults({"path": "/v1/transactions", "status": 503})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
+    for number in range(300):
+        run = dg.DagsterRun(job_name="theirs", run_id=str(uuid4()), status=dg.DagsterRunStatus.FAILURE)
+        project.instance.add_run(run.with_tags({"dagster/partition": f"2026-01-{number % 10 + 1:02}"}))
+    clock.pass_minutes(5.1)
+    api.set_faults()
+    reset = dg.AssetMaterialization(dg.AssetKey(["analytics_api", "circuit"]), description="reset")
+    project.instance.report_runless_asset_event(reset)
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-04",
+        "2026-01-05",
+        "2026-01-06...2026-01-10",
+    ]
+
+
+def test_a_run_of_a_backfill_that_died_before_its_step_began_is_no_outage(
+    project: Project, ten_days: str
+) -> None:
+    """It has no job of ours and no tag of ours: the asset that it was to load tells whose it is."""
+    definitions = project.definitions(ten_days)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    died = project.instance.create_run_for_job(
+        job, tags={"dagster/partition": "2026-01-04"}, asset_selection=frozenset({TRANSACTIONS})
+    )
+    project.instance.report_run_failed(died)
+    assert spans(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-03",
+        "2026-01-04",
+        "2026-01-05...2026-01-10",
+    ]
 
 
 def test_a_tick_asks_for_ten_gaps_at_most_and_the_newest(project: Project, ten_days: str) -> None:

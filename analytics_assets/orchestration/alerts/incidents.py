@@ -14,10 +14,14 @@ from pydantic import BaseModel, Field
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.http.circuit_breaker import Circuit, Event, Kind, policy_of, utc
-from analytics_assets.orchestration.automation.catch_up import run_partitions
 from analytics_assets.orchestration.circuit.event_log import CircuitLog
-from analytics_assets.orchestration.sync.run_config import is_dry_run
-from analytics_assets.orchestration.translator import CIRCUIT_KEY, SOURCE_KEY
+from analytics_assets.orchestration.runs import (
+    CIRCUIT_KEY,
+    SOURCE_KEY,
+    PartitionRange,
+    is_dry_run,
+    run_partitions,
+)
 
 _FIRST_LOOK_BACK = 3600.0  # seconds: what failed longer ago than that, before the first look, is history
 _SETTLED_AFTER = 3.0  # seconds from a run's failure until Dagster has written down whether it will be retried
@@ -180,7 +184,8 @@ class Incidents:
         for record in self._final_failures(memory):
             run = record.dagster_run
             for resource, reason in self._failed_resources(run):
-                span, at = " to ".join(run_partitions(run.tags) or ()), record.end_time or self._clock()
+                partitions = run_partitions(run.tags)
+                span, at = partitions.key if partitions else "", record.end_time or self._clock()
                 known = [one for one in memory.told if (one.resource, one.reason) == (resource, reason)]
                 if known:
                     known[0].failures[span] = at
@@ -278,12 +283,14 @@ class Incidents:
     def _made_good(self, resource: str, span: str, at: float) -> bool:
         """Whether both ends of a span have been loaded since."""
         asset = dg.AssetKey([self._config.name, resource])
+        partitions = PartitionRange.from_key(span) if span else None
+        ends = [[partitions.first], [partitions.last]] if partitions else [None]
         return all(
             self._instance.fetch_materializations(
-                dg.AssetRecordsFilter(asset, asset_partitions=[end] if end else None, after_timestamp=at),
+                dg.AssetRecordsFilter(asset, asset_partitions=end, after_timestamp=at),
                 limit=1,
             ).records
-            for end in span.split(" to ")
+            for end in ends
         )
 
     def _run(self, run_id: str) -> dict[str, str]:
@@ -291,5 +298,5 @@ class Incidents:
             return {}
         run = self._instance.get_run_by_id(run_id)
         partitions = run_partitions(run.tags) if run else None
-        window = {"window": " to ".join(dict.fromkeys(partitions))} if partitions else {}
+        window = {"window": partitions.label(" to ")} if partitions else {}
         return {**window, "run": f"{self._config.alerts.dagster_url.rstrip('/')}/runs/{run_id}"}

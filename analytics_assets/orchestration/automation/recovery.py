@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.http.circuit_breaker import Circuit, Kind, Phase, policy_of
-from analytics_assets.orchestration.automation.catch_up import at_once, was_missed
+from analytics_assets.orchestration.automation.catch_up import Candidates, first_requests, was_missed
 from analytics_assets.orchestration.automation.schedules import ScheduledSync
 from analytics_assets.orchestration.circuit.event_log import CircuitLog
 
@@ -113,10 +113,10 @@ def _missed(
         if not sync.is_on(context.instance):
             continue
         if sync.partitions is not None:
-            spans = sync.due(context, sync.keys(), datetime.now(UTC))
-            keys = {span: f"{name} {span.first} to {span.last} {once}" for span in spans}
-            fresh = [span for span in spans if keys[span] not in before]
-            wanted += [span.request(keys[span], sync.job_name) for span in at_once(fresh)]
+            ranges = sync.missing(context, Candidates(sync.keys(), datetime.now(UTC)))
+            run_keys = {one: f"{name} {one.partitions.key} {once}" for one in ranges}
+            fresh = [one for one in ranges if run_keys[one] not in before]
+            wanted += [one.run_request(run_keys[one], sync.job_name) for one in first_requests(fresh)]
         elif f"{name} {once}" not in before and was_missed(
             context.instance, sync.key, sync.job_name, sync.cron
         ):

@@ -1,9 +1,8 @@
 """A schedule per asset, and the job it starts, from the asset's cron expression."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +11,14 @@ import dagster as dg
 
 from analytics_assets.config.models import AssetConfig, SyncConfig
 from analytics_assets.ingestion.http.circuit_breaker import Phase
-from analytics_assets.orchestration.automation.catch_up import Span, at_once, due_spans, in_runs_of
+from analytics_assets.orchestration.automation.catch_up import (
+    Candidates,
+    EvaluationContext,
+    RangeRequest,
+    first_requests,
+    missing_ranges,
+    split_by_policy,
+)
 from analytics_assets.orchestration.circuit.event_log import CircuitLog
 
 
@@ -89,19 +95,11 @@ class ScheduledSync:
         looked_at = max(self.asset.catch_up, self.asset.lookback)
         return self.partitions.get_partition_keys()[-1 - self.partitions.end_offset - looked_at :]
 
-    def due(
-        self,
-        context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
-        keys: Sequence[str],
-        moment: datetime,
-        always: Collection[str] = (),
-    ) -> list[Span]:
-        """What is to be asked for of the partitions `keys` at `moment`, in runs as the backfill policy has them."""
+    def missing(self, context: EvaluationContext, candidates: Candidates) -> list[RangeRequest]:
+        """The candidates that are missing, in runs of the size that the backfill policy allows."""
         assert self.partitions is not None
-        spans = due_spans(
-            context, self.key, self.job_name, self.partitions, keys, moment=moment, always=always
-        )
-        return in_runs_of(self.asset.backfill_policy.max_partitions_per_run, spans, keys)
+        ranges = missing_ranges(context, self.key, self.partitions, candidates)
+        return split_by_policy(ranges, candidates.keys, self.asset.backfill_policy.max_partitions_per_run)
 
     def _tick(self, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment, now = context.scheduled_execution_time, time.time()
@@ -125,14 +123,14 @@ class ScheduledSync:
             yield dg.SkipReason(f"No partition is complete yet at {here:%Y-%m-%d %H:%M} {self.timezone}.")
             return
         always = keys[-self._newest :]
-        spans = self.due(context, keys, moment, always)
-        if not spans:
+        ranges = self.missing(context, Candidates(keys, moment, always))
+        if not ranges:
             yield dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
         elif phase is Phase.DUE:
-            spans = spans[:1]
-        behind = [span for span in spans if span.last not in always]
-        for span in [*at_once(behind), *spans[len(behind) :]]:
-            yield span.request(f"{span.first}@{moment.isoformat()}")
+            ranges = ranges[:1]
+        behind = [one for one in ranges if one.partitions.last not in always]
+        for one in [*first_requests(behind), *ranges[len(behind) :]]:
+            yield one.run_request(f"{one.partitions.first}@{moment.isoformat()}")
 
     @property
     def _description(self) -> str:

@@ -8,6 +8,7 @@ import dagster as dg
 from analytics_assets.ingestion.dry_run import DryRun
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.orchestration.checks.results import UNDECLARED, UNSENT
+from analytics_assets.orchestration.runs import PartitionRange
 
 
 def observation(
@@ -35,7 +36,7 @@ def observation(
     }
     keys = list(windows)
     if keys:
-        metadata["partitions"] = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
+        metadata["partitions"] = PartitionRange.of_keys(keys).label("...")
     return dg.AssetObservation(
         asset_key=key,
         partition=keys[0] if len(keys) == 1 else None,

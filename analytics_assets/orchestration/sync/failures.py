@@ -14,7 +14,7 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncError, SyncHalted, TooManyPagesError
 from analytics_assets.ingestion.http.session import find_sync_error
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
-from analytics_assets.orchestration.translator import CIRCUIT_KEY, RESOURCE_KEY, SOURCE_KEY
+from analytics_assets.orchestration.runs import CIRCUIT_KEY, RESOURCE_KEY, SOURCE_KEY
 
 _RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
 
