@@ -56,9 +56,9 @@ def loaded(ui: Ui) -> set[str]:
     for run in ui.ask(RUNS)["runsOrError"]["results"]:
         if run["status"] not in ("SUCCESS", "FAILURE", "CANCELED"):
             return set()
-        span = run_partitions({tag["key"]: tag["value"] for tag in run["tags"]})
-        if span and run["status"] == "SUCCESS":
-            day, last = date.fromisoformat(span.first), date.fromisoformat(span.last)
+        partitions = run_partitions({tag["key"]: tag["value"] for tag in run["tags"]})
+        if partitions and run["status"] == "SUCCESS":
+            day, last = date.fromisoformat(partitions.first), date.fromisoformat(partitions.last)
             days |= {f"{day + timedelta(days=more)}" for more in range((last - day).days + 1)}
     return days
 

@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 
 from api import SECRET
+from circuit import breaker
 
 from analytics_assets.config.models import RequestsConfig, SyncConfig
-from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
-from analytics_assets.ingestion.http.circuit_breaker import Policy
 from analytics_assets.ingestion.http.rate_limit import gate_of
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -30,8 +29,7 @@ def sync(url: str, database: Path, in_flight: int) -> None:
     )
     resource = describe(config)[TABLE]
     gate = gate_of(config.name, config.requests)
-    breaker = Breaker(LocalLog(Policy(cooldown=300, max_cooldown=300, lease=100)), TABLE, "")
-    door = ApiSession(TABLE, gate, breaker, read_secrets(config), Telemetry(TABLE), may_repeat=False)
+    door = ApiSession(TABLE, gate, breaker(TABLE), read_secrets(config), Telemetry(TABLE), may_repeat=False)
     with open_pipeline(config.name, TABLE) as pipeline, door as session:
         sync = build_source(config, resource, session, pipeline.destination.capabilities())
         pipeline.settlement = sync.settlement

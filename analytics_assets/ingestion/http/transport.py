@@ -198,7 +198,7 @@ class Transport(HTTPAdapter):
             pass  # while one request of this source is tried again, no other is sent
         with self._turn() as turn:
             with self._gate.trouble:
-                if self._breaker.admit():
+                if self._breaker.acquire_permission():
                     return self._probe(target, turn, judge_status=judge_status, tells=tells)
             outcome = self._exchange(target, turn)
         if isinstance(outcome, Answer):
@@ -210,7 +210,7 @@ class Transport(HTTPAdapter):
                 self._check()
                 self._back_off(target, outcome, attempt, time.monotonic() - failed)
                 with self._turn() as turn:
-                    if self._breaker.admit(fresh=True):
+                    if self._breaker.acquire_permission(fresh=True):
                         return self._probe(target, turn, judge_status=judge_status, tells=tells)
                     outcome = self._exchange(target, turn)
                 if isinstance(outcome, Answer):
@@ -234,7 +234,7 @@ class Transport(HTTPAdapter):
             if judge_status:
                 raise self.halted(target.endpoint, status)
         elif tells and not HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            self._breaker.answered()  # where it leads elsewhere, or to a token, the next answer tells
+            self._breaker.record_success()  # where it leads elsewhere, or to a token, the next answer tells
         return outcome
 
     def stop(self) -> None:
@@ -246,11 +246,11 @@ class Transport(HTTPAdapter):
         outage = status in _KEY_STATUSES or status in self._config.retry_statuses
         reason = status_reason(status)
         halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage)
-        return self._breaker.trip(halted) if outage else halted
+        return self._breaker.record_failure(halted) if outage else halted
 
     def _given_up(self, target: Target, trouble: _Trouble, attempts: int) -> SyncHalted:
         endpoint, status, reason = target.endpoint, trouble.status, trouble.reason
-        return self._breaker.trip(SyncHalted(self._resource, endpoint, status, attempts, reason, outage=True))
+        return self._breaker.record_failure(SyncHalted(self._resource, endpoint, status, attempts, reason, outage=True))
 
     @contextmanager
     def _turn(self) -> Iterator[_Turn]:

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from analytics_assets.config.models import AssetConfig, SyncConfig
-from analytics_assets.ingestion.http.circuit_breaker import Phase
+from analytics_assets.ingestion.http.breaker_client import describe
+from analytics_assets.ingestion.http.circuit_breaker import CircuitState
 from analytics_assets.orchestration.automation.catch_up import (
     Candidates,
     EvaluationContext,
@@ -19,7 +20,7 @@ from analytics_assets.orchestration.automation.catch_up import (
     missing_ranges,
     split_by_policy,
 )
-from analytics_assets.orchestration.circuit.event_log import CircuitLog
+from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,18 @@ class ScheduledSync:
 
     @property
     def asset(self) -> AssetConfig:
-        """What the file says of the asset; its `schedule` is set."""
+        """The asset's part of the file; its `schedule` is set."""
         return self.config.asset(self.resource)
 
     @property
     def cron(self) -> str:
-        """When it ticks, in `timezone`."""
+        """When the schedule ticks, in `timezone`."""
         assert self.asset.schedule is not None
         return self.asset.schedule
 
     @property
     def timezone(self) -> str:
-        """That of the partitions, so that a tick after midnight is one after their midnight; UTC without any."""
+        """The time zone of the partitions, so that both have the same midnight; UTC without partitions."""
         return self.partitions.timezone if self.partitions else "UTC"
 
     @property
@@ -68,10 +69,9 @@ class ScheduledSync:
     def schedule(self) -> dg.ScheduleDefinition:
         """A schedule on the asset's cron, in the time zone of its partitions, off until it is turned on in the UI.
 
-        For a partitioned asset each tick asks for the last partition that is complete at the tick's time, for the
-        `lookback` before it, for those that are not over yet (`end_offset`), and for those of the `catch_up` before it
-        that are missing. While the circuit is open it asks for nothing; when the circuit is due to be probed, for one
-        run.
+        A tick of a partitioned asset requests the last partition that is complete at the tick's time, the `lookback`
+        before it, those that are not over yet (`end_offset`), and those of the `catch_up` before it that are missing.
+        While the circuit is open a tick requests nothing. While the circuit is half-open it requests one run.
         """
         return dg.ScheduleDefinition(
             name=f"{self._name}__schedule",
@@ -83,17 +83,17 @@ class ScheduledSync:
         )
 
     def is_on(self, instance: dg.DagsterInstance) -> bool:
-        """Whether somebody has turned the schedule on."""
+        """Whether the schedule is turned on."""
         return any(
             state.instigator_name == f"{self._name}__schedule" and state.status.value == "RUNNING"
             for state in instance.all_instigator_state()
         )
 
     def keys(self) -> Sequence[str]:
-        """The partitions that a tick looks at, oldest first."""
+        """The partitions that a tick considers, oldest first."""
         assert self.partitions is not None
-        looked_at = max(self.asset.catch_up, self.asset.lookback)
-        return self.partitions.get_partition_keys()[-1 - self.partitions.end_offset - looked_at :]
+        before = max(self.asset.catch_up, self.asset.lookback)
+        return self.partitions.get_partition_keys()[-1 - self.partitions.end_offset - before :]
 
     def missing(self, context: EvaluationContext, candidates: Candidates) -> list[RangeRequest]:
         """The candidates that are missing, in runs of the size that the backfill policy allows."""
@@ -103,16 +103,18 @@ class ScheduledSync:
 
     def _tick(self, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment, now = context.scheduled_execution_time, time.time()
-        circuit = CircuitLog(context.instance, self.config).circuit()
-        if circuit.refuses("", now):
-            yield dg.SkipReason(f"Not asked for, as {circuit.sentence(self.config.name, now)}.")
+        store = EventLogCircuit(context.instance, self.config)
+        circuit = store.circuit()
+        state = circuit.state(now)
+        if state.refuses(by=""):
+            yield dg.SkipReason(f"No run requested: {describe(store, circuit, now)}.")
         elif self.partitions is None:
             yield dg.RunRequest(run_key=moment.isoformat())
         else:
-            yield from self._partitions_due(context, circuit.phase(now))
+            yield from self._partition_requests(context, state)
 
-    def _partitions_due(
-        self, context: dg.ScheduleEvaluationContext, phase: Phase
+    def _partition_requests(
+        self, context: dg.ScheduleEvaluationContext, circuit: CircuitState
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         assert self.partitions is not None
         moment = context.scheduled_execution_time
@@ -126,7 +128,7 @@ class ScheduledSync:
         ranges = self.missing(context, Candidates(keys, moment, always))
         if not ranges:
             yield dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
-        elif phase is Phase.DUE:
+        elif circuit.probe_is_free:
             ranges = ranges[:1]
         behind = [one for one in ranges if one.partitions.last not in always]
         for one in [*first_requests(behind), *ranges[len(behind) :]]:
@@ -135,16 +137,17 @@ class ScheduledSync:
     @property
     def _description(self) -> str:
         if self.partitions is None:
-            return "A full sync at each tick."
-        again = f", the {self.asset.lookback} before it" if self.asset.lookback else ""
-        again += ", what is not over yet" if self.partitions.end_offset else ""
+            return "Requests a full sync at each tick."
+        also = f", the {self.asset.lookback} before it" if self.asset.lookback else ""
+        also += ", those that are not over yet" if self.partitions.end_offset else ""
         return (
-            f"The last complete partition{again}, and what is missing of the {self.asset.catch_up} before it."
+            f"Requests the last complete partition{also}, and those of the {self.asset.catch_up} before it that are "
+            "missing."
         )
 
     @property
     def _newest(self) -> int:
-        """How many partitions a tick asks for in any case: the last complete one, those before and after it."""
+        """How many partitions a tick always requests: the last complete one, `lookback` and `end_offset`."""
         assert self.partitions is not None
         return self.asset.lookback + 1 + self.partitions.end_offset
 

@@ -30,7 +30,7 @@ from analytics_assets.ingestion.warehouse.pipeline import loader_file_format, op
 from analytics_assets.ingestion.warehouse.reader import open_table, require_sql
 from analytics_assets.orchestration.checks.registry import CheckEvent, check, check_specs, evaluations
 from analytics_assets.orchestration.checks.results import UNDECLARED, UNSENT, plain
-from analytics_assets.orchestration.circuit.event_log import CircuitLog
+from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 from analytics_assets.orchestration.partitions import backfill_policy, run_windows
 from analytics_assets.orchestration.sync.dry_run import observation
 from analytics_assets.orchestration.sync.failures import forget_halt_of_parent, told_in_a_sentence
@@ -166,8 +166,8 @@ def _door(
         MissingSecretError: a secret is not set.
     """
     forget_halt_of_parent(context)
-    breaker = Breaker(CircuitLog(context.instance, config), info.name, context.run.run_id)
-    breaker.look()  # an open circuit ends the run before it waits for anything
+    breaker = Breaker(EventLogCircuit(context.instance, config), info.name, context.run.run_id)
+    breaker.refresh()  # an open circuit ends the run before it waits for anything
     gate, secrets = gate_of(config.name, config.requests), read_secrets(config)
 
     def door() -> ApiSession:
