@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, Self
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource
 from dlt.common.exceptions import DltException
 from pydantic import BaseModel, model_validator
 
@@ -22,8 +21,6 @@ from analytics_assets.orchestration.circuit.jobs import circuit_check, circuit_j
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.sync.assets import sync_asset
 from analytics_assets.orchestration.translator import SyncTranslator
-
-_DLT = DagsterDltResource()  # one object: Dagster merges several APIs' resources only if they are the same
 
 
 class RestApiSync(SyncConfig, dg.Component):
@@ -125,5 +122,4 @@ class RestApiSync(SyncConfig, dg.Component):
             jobs=circuit_jobs(self),
             schedules=[one.schedule for one in syncs.values()],
             sensors=[failure_sensor(self), *([recovery_sensor(self, syncs)] if syncs else [])],
-            resources={"dlt": _DLT},
         )

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
-from analytics_assets.ingestion.warehouse.pipeline import duckdb_file, open_pipeline
+from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 
 _SOURCE = "analytics_api"
 _LAST_PARTITIONS = 7
@@ -132,7 +132,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
 
 def _warehouse() -> str:
     with open_pipeline(_SOURCE, "customers") as pipeline:
-        file = duckdb_file(pipeline)
+        file = pipeline.database
     if file is None:
         return "loaded to the configured destination"
     here = Path.cwd()
