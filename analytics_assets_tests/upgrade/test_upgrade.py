@@ -60,6 +60,14 @@ def definitions(api: DemoApi, tmp_path_factory: pytest.TempPathFactory) -> dg.De
         return project.definitions((HERE / "analytics_api.yaml").read_text())
 
 
+class UpgradedProject(Project):
+    """A project whose home and warehouse are there already; its files are loaded once for all tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.instance = dg.DagsterInstance.from_config(str(folder / "home"))
+
+
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unpacked")
@@ -80,9 +88,7 @@ def project(
         monkeypatch.setenv(f"SOURCES__{source.upper()}__API_KEY", DEFAULT_KEY)
     clock.move_to("2026-02-02T02:30")
     api.set_faults()
-    project = Project(tmp_path)
-    project.instance.dispose()
-    project.instance = dg.DagsterInstance.from_config(str(tmp_path / "home"))
+    project = UpgradedProject(tmp_path)
     yield project
     project.instance.dispose()
 
