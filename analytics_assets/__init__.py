@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analytics_assets.component import RestApiSync
-    from analytics_assets.ingestion.warehouse import read_warehouse
+    from analytics_assets.ingestion.warehouse.reader import read_warehouse
 
 __all__ = ["RestApiSync", "read_warehouse"]
 
-_HOME = {"RestApiSync": "component", "read_warehouse": "ingestion.warehouse"}
+_HOME = {"RestApiSync": "component", "read_warehouse": "ingestion.warehouse.reader"}
 
 
 def __getattr__(name: str) -> Any:

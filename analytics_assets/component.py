@@ -11,17 +11,17 @@ from dagster_dlt import DagsterDltResource
 from dlt.common.exceptions import DltException
 from pydantic import BaseModel, model_validator
 
-from analytics_assets.config import AssetConfig, SyncConfig
+from analytics_assets.config.models import AssetConfig, SyncConfig
+from analytics_assets.config.rest_api import error_at, has_template, is_template, unbuildable
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
-from analytics_assets.ingestion.resource import ResourceInfo, describe
-from analytics_assets.orchestration.assets import sync_asset
-from analytics_assets.orchestration.circuit_jobs import circuit_check, circuit_jobs
+from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
+from analytics_assets.orchestration.alerts.sensor import failure_sensor
+from analytics_assets.orchestration.automation.recovery import recovery_sensor
+from analytics_assets.orchestration.automation.schedules import ScheduledSync
+from analytics_assets.orchestration.circuit.jobs import circuit_check, circuit_jobs
 from analytics_assets.orchestration.partitions import partitions_def
-from analytics_assets.orchestration.recovery import recovery_sensor
-from analytics_assets.orchestration.schedules import ScheduledSync
-from analytics_assets.orchestration.sensors import failure_sensor
+from analytics_assets.orchestration.sync.assets import sync_asset
 from analytics_assets.orchestration.translator import SyncTranslator
-from analytics_assets.rest_api import error_at, has_template, is_template, unbuildable
 
 _DLT = DagsterDltResource()  # one object: Dagster merges several APIs' resources only if they are the same
 

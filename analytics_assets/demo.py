@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
-from analytics_assets.ingestion.pipeline import duckdb_file, open_pipeline
+from analytics_assets.ingestion.warehouse.pipeline import duckdb_file, open_pipeline
 
 _SOURCE = "analytics_api"
 _LAST_PARTITIONS = 7

@@ -11,13 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from analytics_assets.config import RequestsConfig
-from analytics_assets.ingestion.breaker import Breaker, CircuitLog, LocalLog
-from analytics_assets.ingestion.circuit import Policy
-from analytics_assets.ingestion.gate import Gate
-from analytics_assets.ingestion.redaction import Secrets
-from analytics_assets.ingestion.session import ApiSession
-from analytics_assets.ingestion.telemetry import Telemetry
+from analytics_assets.config.models import RequestsConfig
+from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitLog, LocalLog
+from analytics_assets.ingestion.http.circuit_breaker import Policy
+from analytics_assets.ingestion.http.rate_limit import Gate
+from analytics_assets.ingestion.http.redaction import Secrets
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.http.telemetry import Telemetry
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,11 @@ def failure_of(result: dg.ExecuteInProcessResult) -> dg.Failure:
     return dg.Failure(description=failure.description, metadata=dict(failure.metadata))
 
 
+def metadata_of(failure: dg.Failure) -> set[tuple[str, Any]]:
+    """The metadata of a failed sync: its code, and its fields."""
+    return {(name, value.value) for name, value in failure.metadata.items()}
+
+
 def check_of(
     result: dg.ExecuteInProcessResult, name: str = "schema_nullability", partition: str | None = None
 ) -> dg.AssetCheckEvaluation:

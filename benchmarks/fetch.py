@@ -21,15 +21,15 @@ from api import PAGE, PATH, SECRET, Rows, serving
 from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 
-from analytics_assets.config import RequestsConfig
-from analytics_assets.ingestion.answers import Reader
-from analytics_assets.ingestion.breaker import Breaker, LocalLog
-from analytics_assets.ingestion.circuit import Policy
-from analytics_assets.ingestion.gate import Gate
-from analytics_assets.ingestion.paginators import SweepPaginator
-from analytics_assets.ingestion.redaction import Secrets
-from analytics_assets.ingestion.session import ApiSession
-from analytics_assets.ingestion.telemetry import Telemetry
+from analytics_assets.config.models import RequestsConfig
+from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
+from analytics_assets.ingestion.http.circuit_breaker import Policy
+from analytics_assets.ingestion.http.dlt_paginators import SweepPaginator
+from analytics_assets.ingestion.http.rate_limit import Gate
+from analytics_assets.ingestion.http.redaction import Secrets
+from analytics_assets.ingestion.http.response import Reader
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.http.telemetry import Telemetry
 
 ROWS, IN_FLIGHT, ROUNDS = 100_000, 16, 5
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from dlt.common.destination import DestinationCapabilitiesContext
 from requests import Session
 
-from analytics_assets.ingestion.pipeline import open_pipeline
-from analytics_assets.ingestion.quarantine import Limit
-from analytics_assets.ingestion.session import ApiSession
-from analytics_assets.ingestion.source import Sync
-from analytics_assets.ingestion.warehouse import require_sql
+from analytics_assets.ingestion.contract.quarantine import Limit
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.source.build import Sync
+from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
+from analytics_assets.ingestion.warehouse.reader import require_sql
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from datetime import UTC
 
 import dagster as dg
 
-from analytics_assets.config import BackfillPolicyConfig, PartitionsConfig
-from analytics_assets.ingestion.window import Window
+from analytics_assets.config.models import BackfillPolicyConfig, PartitionsConfig
+from analytics_assets.ingestion.time_window import Window
 
 _PARTITIONS: dict[str, Callable[..., dg.TimeWindowPartitionsDefinition]] = {
     "hourly": dg.HourlyPartitionsDefinition,

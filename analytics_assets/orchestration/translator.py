@@ -8,11 +8,11 @@ import dagster as dg
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
-from analytics_assets.config import AssetConfig, FreshnessConfig, SyncConfig
-from analytics_assets.ingestion.contract import Contract, data_type_name
-from analytics_assets.ingestion.pipeline import destination_name
-from analytics_assets.ingestion.resource import ResourceInfo
-from analytics_assets.orchestration.circuit_log import circuit_key
+from analytics_assets.config.models import AssetConfig, FreshnessConfig, SyncConfig
+from analytics_assets.ingestion.contract.columns import Contract, data_type_name
+from analytics_assets.ingestion.plan.resource_info import ResourceInfo
+from analytics_assets.ingestion.warehouse.pipeline import destination_name
+from analytics_assets.orchestration.circuit.event_log import circuit_key
 from analytics_assets.orchestration.partitions import partitions_def
 
 SOURCE_KEY = "analytics_assets/source"

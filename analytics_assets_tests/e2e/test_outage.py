@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from analytics_assets.demo_api.server import serve
-from analytics_assets.orchestration.catch_up import run_partitions
+from analytics_assets.orchestration.automation.catch_up import run_partitions
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import SHIPPED_DEFS, DemoApi
 from analytics_assets_tests.processes import Home, Ui, dagster_dev

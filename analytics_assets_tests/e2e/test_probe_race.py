@@ -11,15 +11,15 @@ from multiprocessing.synchronize import Barrier
 import dagster as dg
 import yaml
 
-from analytics_assets.config import SyncConfig
-from analytics_assets.ingestion.breaker import Breaker
-from analytics_assets.ingestion.circuit import Kind, Phase
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted
-from analytics_assets.ingestion.gate import Gate
-from analytics_assets.ingestion.redaction import Secrets
-from analytics_assets.ingestion.session import ApiSession
-from analytics_assets.ingestion.telemetry import Telemetry
-from analytics_assets.orchestration.circuit_log import CircuitLog
+from analytics_assets.ingestion.http.breaker_client import Breaker
+from analytics_assets.ingestion.http.circuit_breaker import Kind, Phase
+from analytics_assets.ingestion.http.rate_limit import Gate
+from analytics_assets.ingestion.http.redaction import Secrets
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets.orchestration.circuit.event_log import CircuitLog
 from analytics_assets_tests.conftest import SHIPPED_DEFS, DemoApi
 from analytics_assets_tests.processes import Home
 

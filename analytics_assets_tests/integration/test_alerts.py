@@ -13,10 +13,10 @@ import dagster as dg
 import pytest
 import yaml
 
-from analytics_assets.config import SyncConfig
-from analytics_assets.orchestration.circuit_jobs import circuit_check
-from analytics_assets.orchestration.incidents import Incidents, Memory
-from analytics_assets.orchestration.sensors import failure_sensor
+from analytics_assets.config.models import SyncConfig
+from analytics_assets.orchestration.alerts.incidents import Incidents, Memory
+from analytics_assets.orchestration.alerts.sensor import failure_sensor
+from analytics_assets.orchestration.circuit.jobs import circuit_check
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 
@@ -87,7 +87,7 @@ def text(impatient_yaml: str) -> str:
 def project(project: Project, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> Project:
     project.keep_on_disk()
     monkeypatch.setenv("SOURCES__ALERTS", webhook.url)
-    monkeypatch.setattr("analytics_assets.orchestration.incidents._SETTLED_AFTER", 0.0)
+    monkeypatch.setattr("analytics_assets.orchestration.alerts.incidents._SETTLED_AFTER", 0.0)
     return project
 
 
@@ -354,7 +354,7 @@ def test_a_failure_that_is_no_outage_is_told_once_until_it_is_made_good(
             sensor.look()
         [told] = webhook.got
         assert told["title"] == "analytics_api: the sync of products failed"
-        assert "reason: products: GET /v1/products answered with something that is no JSON" in told["message"]
+        assert "reason: products: the response of GET /v1/products is not JSON" in told["message"]
         assert f"run: https://dagster.example.com/runs/{runs[0].run_id}" in told["message"]
         api.set_faults()
         assert project.run(definitions, "products").success
@@ -428,13 +428,15 @@ def test_a_slow_channel_does_not_keep_the_tick_from_being_written_down(
     for name in ("one", "two", "three"):
         event = dg.AssetMaterialization(CIRCUIT, description=f"note {name}")
         project.instance.report_runless_asset_event(event)
-    monkeypatch.setattr("analytics_assets.orchestration.sensors._SECONDS", 0.0)
+    monkeypatch.setattr("analytics_assets.orchestration.alerts.sensor._SECONDS", 0.0)
     moments = iter(range(1000))
     with monkeypatch.context() as slow:
-        slow.setattr("analytics_assets.orchestration.sensors.time.monotonic", lambda: next(moments) // 2)
+        slow.setattr(
+            "analytics_assets.orchestration.alerts.sensor.time.monotonic", lambda: next(moments) // 2
+        )
         sensor.look()
     assert len(webhook.got) == 1
-    monkeypatch.setattr("analytics_assets.orchestration.sensors._SECONDS", 20.0)
+    monkeypatch.setattr("analytics_assets.orchestration.alerts.sensor._SECONDS", 20.0)
     sensor.look()
     assert [one["message"].splitlines()[0] for one in webhook.got] == [
         f"reported: note {name}" for name in ("one", "two", "three")
@@ -444,7 +446,7 @@ def test_a_slow_channel_does_not_keep_the_tick_from_being_written_down(
 def test_a_bug_is_told_without_its_text_which_may_hold_rows(
     project: Project, text: str, sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_assets.orchestration.assets.build_source", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("analytics_assets.orchestration.sync.assets.build_source", lambda *_, **__: 1 / 0)
     project.run(project.definitions(text), "products")
     sensor.look()
     [told] = webhook.got
@@ -523,7 +525,7 @@ def test_a_retry_that_comes_to_nothing_is_waited_for_no_more(
 def test_a_failure_is_read_when_dagster_has_said_whether_it_will_be_retried(
     project: Project, api: DemoApi, text: str, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_assets.orchestration.incidents._SETTLED_AFTER", 3.0)
+    monkeypatch.setattr("analytics_assets.orchestration.alerts.incidents._SETTLED_AFTER", 3.0)
     memory, now = Memory(), [time.time()]
     incidents = Incidents(project.instance, sensor.config, clock=lambda: now[0])
     wrong_answer(api)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from dagster._core.execution.backfill import PartitionBackfill
 
-from analytics_assets.orchestration.schedules import ScheduledSync
+from analytics_assets.orchestration.automation.schedules import ScheduledSync
 from analytics_assets_tests.conftest import Clock, DemoApi, Project
 from analytics_assets_tests.ticking import spans, tick
 

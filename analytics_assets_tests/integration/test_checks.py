@@ -243,7 +243,7 @@ def test_a_not_null_column_declared_later_is_a_load_that_halts(project: Project,
     assert "origin declared but not in the table: materialize the asset" in str(check.description)
     failure = failure_of(project.run(definitions, "products"))
     assert str(failure.description).startswith(
-        "products: 40 of 40 rows break the contract, and max_quarantined is 50%: nothing was loaded. "
+        "products: 40 of 40 rows break the contract (max_quarantined is 50%). Nothing was loaded. "
         "origin is absent (40 rows, primary key "
     )
     assert project.query("SELECT count(*) AS n FROM analytics_api.products") == [{"n": 40}]

@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 import yaml
 
-from analytics_assets.config import SyncConfig
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.demo_api.server import DEFAULT_KEY
-from analytics_assets.ingestion.circuit import Phase
-from analytics_assets.orchestration.circuit_log import CircuitLog
+from analytics_assets.ingestion.http.circuit_breaker import Phase
+from analytics_assets.orchestration.circuit.event_log import CircuitLog
 from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 
 EVENT = "analytics_assets/event"
@@ -57,7 +57,7 @@ def test_an_outage_from_end_to_end(project: Project, api: DemoApi, clock: Clock,
     # Every run of the source ends at once, without a request, and says why.
     refused = project.run(definitions, "transactions", "2026-01-05")
     said = str(failure_of(refused).description)
-    assert "transactions: not asked for, as the circuit of analytics_api is open since " in said
+    assert "transactions: no request was sent, because the circuit of analytics_api is open since " in said
     assert (
         "halted after 4 attempts of GET /v1/customers: 503 Service Unavailable; it may be asked again after "
         in said
@@ -122,7 +122,7 @@ def test_a_run_that_finds_it_open_ends_before_anything_else(
     by_hand(project, definitions, "open")
     monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY")
     said = str(failure_of(project.run(definitions, "products")).description)
-    assert "not asked for, as the circuit of analytics_api is held open by hand" in said
+    assert "no request was sent, because the circuit of analytics_api is held open by hand" in said
     assert not project.database.exists()
 
 
@@ -177,7 +177,7 @@ def test_what_is_no_outage_never_opens_it(
     api.set_faults({"path": "/v1/products", **fault})
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", secret or "")
     if patched:
-        monkeypatch.setattr(f"analytics_assets.orchestration.assets.{patched}", lambda *_: 1 / 0)
+        monkeypatch.setattr(f"analytics_assets.orchestration.sync.assets.{patched}", lambda *_: 1 / 0)
     assert not project.run(project.definitions(impatient_yaml), "products").success
     assert records(project) == []
 

@@ -106,11 +106,11 @@ def test_a_wrong_key_is_told_as_such(
     [
         (
             "<html>maintenance</html>",
-            "products: GET /v1/products answered with something that is no JSON: check base_url and path",
+            "products: the response of GET /v1/products is not JSON. Check base_url and path",
         ),
         (
             '{"data": [{"id": 1, "name": "secret row"}]}',
-            "products: the answer of GET /v1/products has no `total`, which has data: set the paginator's total_path",
+            "products: the response of GET /v1/products has no `total` (it has data). Set the paginator's total_path",
         ),
     ],
 )
@@ -131,8 +131,8 @@ def test_a_data_selector_that_finds_nothing_leaves_the_table_as_it_was(
     wrong = shipped_yaml.replace("data_selector: data", "data_selector: rows")
     failure = failure_of(project.run(project.definitions(wrong), "products"))
     assert str(failure.description) == (
-        "products: data_selector `rows` finds nothing in the answer of GET /v1/products, which has data, total: "
-        "correct it, or, if the API means no rows by it, write `data_selector: rows[*]`"
+        "products: data_selector `rows` finds nothing in the response of GET /v1/products (it has data, total). "
+        "Correct it. If the API means no rows by it, write `data_selector: rows[*]`."
     )
     assert project.query("SELECT count(*) AS n FROM analytics_api.products") == [
         {"n": len(api.rows("products"))}
@@ -200,7 +200,7 @@ def test_a_database_that_is_open_elsewhere_is_told_in_a_sentence(project: Projec
         assert shell.stdout.readline() == b"open\n"
         failure = failure_of(project.run(definitions, "products"))
         shell.terminate()
-    assert f"{project.database} is open in another program: close it there" in str(failure.description)
+    assert f"{project.database} is open in another program. Close it there" in str(failure.description)
     assert project.run(definitions, "products").success
 
 

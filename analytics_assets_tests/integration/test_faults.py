@@ -23,7 +23,7 @@ EVENTS = "/v1/events"  # 775 rows, eight pages
 ROW = {"id": 1, "sku": KEY, "name": f"https://example.com/?key={quote(KEY, safe='')}", "category": "a"}
 ROW |= {"unit_price": "1.00", "discontinued_at": None, "updated_at": "2026-01-01T00:00:00Z"}
 MANY = list(range(2, 99))
-UNREADABLE = "products: GET /v1/products answered with something that is no JSON: check base_url and path"
+UNREADABLE = "products: the response of GET /v1/products is not JSON. Check base_url and path"
 HALTED = "products: halted after 4 attempts of GET /v1/products: "
 
 # name, endpoint, fault, requests on the server, the sentence or None for a green run

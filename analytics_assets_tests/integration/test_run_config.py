@@ -16,11 +16,11 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from analytics_assets.ingestion.locks import WAREHOUSE
-from analytics_assets.orchestration.catch_up import was_missed
-from analytics_assets.orchestration.verdicts import plain
+from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
+from analytics_assets.orchestration.automation.catch_up import was_missed
+from analytics_assets.orchestration.checks.results import plain
 from analytics_assets_tests.answering import Asked, Reply, answering
-from analytics_assets_tests.conftest import DemoApi, Project, failure_of
+from analytics_assets_tests.conftest import DemoApi, Project, failure_of, metadata_of
 
 A = "/v1/products"
 
@@ -285,11 +285,11 @@ def test_a_sync_within_its_pages_has_them_all_and_one_beyond_loads_nothing(
         before = project.database.read_bytes()
         for pages in range(1, needed):
             result = project.run(definitions, "a", source="docs", asked={"max_pages": pages})
-            counted = f"{pages} page{'s' if pages > 1 else ''}"
-            assert failure_of(result).description == (
-                f"a: there is more to read at GET /rows after {counted}, and max_pages of this run allows no more: "
-                "nothing was loaded. Raise max_pages, or leave it out to fetch all"
-            )
+            assert metadata_of(failure_of(result)) >= {
+                ("code", "max_pages_exceeded"),
+                ("endpoint", "GET /rows"),
+                ("max_pages", pages),
+            }
             assert len(asked) == pages
             asked.clear()
             run = project.instance.get_run_by_id(result.run_id)
@@ -426,7 +426,7 @@ _KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
 import dagster as dg
-from analytics_assets.ingestion.settlement import Settlement
+from analytics_assets.ingestion.warehouse.reconcile import Settlement
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 

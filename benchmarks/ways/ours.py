@@ -7,20 +7,20 @@ from pathlib import Path
 
 from api import SECRET
 
-from analytics_assets.config import RequestsConfig, SyncConfig
-from analytics_assets.ingestion.breaker import Breaker, LocalLog
-from analytics_assets.ingestion.circuit import Policy
-from analytics_assets.ingestion.gate import gate_of
-from analytics_assets.ingestion.pipeline import loader_file_format, open_pipeline
-from analytics_assets.ingestion.resource import describe
-from analytics_assets.ingestion.session import ApiSession
-from analytics_assets.ingestion.source import build_source, read_secrets
-from analytics_assets.ingestion.telemetry import Telemetry
+from analytics_assets.config.models import RequestsConfig, SyncConfig
+from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
+from analytics_assets.ingestion.http.circuit_breaker import Policy
+from analytics_assets.ingestion.http.rate_limit import gate_of
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets.ingestion.plan.resource_info import describe
+from analytics_assets.ingestion.source.build import build_source, read_secrets
+from analytics_assets.ingestion.warehouse.pipeline import loader_file_format, open_pipeline
 from ways.config import DECLARED, SOURCE, TABLE, rest_api
 
 
 def sync(url: str, database: Path, in_flight: int) -> None:
-    """What `_load` of orchestration/assets.py does, from the config on."""
+    """What `_load` of orchestration/sync/assets.py does, from the config on."""
     os.environ[f"SOURCES__{SOURCE.upper()}__API_KEY"] = SECRET
     os.environ["DESTINATION__DUCKDB__CREDENTIALS"] = str(database)
     config = SyncConfig(

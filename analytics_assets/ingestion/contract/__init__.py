@@ -1,0 +1,1 @@
+"""The declared columns, and each row against them: in, or out with a reason."""

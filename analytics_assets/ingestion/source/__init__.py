@@ -1,0 +1,1 @@
+"""From the config and the plan to a dlt source."""

@@ -1,0 +1,74 @@
+"""Where alerts go beside the log: the channels that one setting names, by Apprise.
+
+What belongs here: reading the setting and sending one message. What is said, and when again, is not its concern.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analytics_assets.ingestion.source.settings import provided
+
+if TYPE_CHECKING:
+    from apprise import Apprise
+
+_SETTING = "alerts"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One service that takes messages.
+
+    Attributes:
+        id: tells it from others, without its URL, which may hold a password.
+        name: of the service, such as `Slack`.
+    """
+
+    id: str
+    name: str
+    _sender: "Apprise"
+
+    def send(self, title: str, body: str, *, good: bool) -> bool:
+        """Sends one message; False where the service did not take it."""
+        from apprise import NotifyFormat, NotifyType  # noqa: PLC0415  an extra
+
+        kind = NotifyType.SUCCESS if good else NotifyType.FAILURE
+        return bool(
+            self._sender.notify(title=title, body=body, notify_type=kind, body_format=NotifyFormat.TEXT)
+        )
+
+
+def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
+    """The channels for a source: of `sources.<source>.alerts` or, where that is not set, `sources.alerts`.
+
+    Returns:
+        The channels, and a sentence for each that cannot be one.
+    """
+    own = provided(_SETTING, "sources", source)
+    written = own if own is not None else provided(_SETTING, "sources")
+    setting = f"SOURCES__{source.upper()}__ALERTS" if own is not None else "SOURCES__ALERTS"
+    if not written:
+        return (), ()
+    try:
+        from apprise import Apprise  # noqa: PLC0415  an extra
+    except ImportError:
+        return (), (
+            f"{setting} names a channel, and Apprise, which sends to it, is not installed: "
+            "pip install 'analytics_assets[alerts]'.",
+        )
+    channels, troubles = [], []
+    for number, url in enumerate(written.split(), 1):
+        service = Apprise.instantiate(url)
+        if service is None:
+            # Not repeated: it may hold a password.
+            troubles.append(
+                f"{setting}: channel {number} is no URL that Apprise knows: write it as in Apprise's list of services, "
+                "such as slack://… or mailto://…, with spaces between several."
+            )
+            continue
+        identity = hashlib.sha256(url.encode()).hexdigest()[:16]
+        sender = Apprise()
+        sender.add(service)
+        channels.append(Channel(identity, str(service.service_name), sender))
+    return channels, troubles

@@ -1,0 +1,1 @@
+"""The asset checks: which there are, and what each finds."""

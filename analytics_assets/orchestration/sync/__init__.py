@@ -1,0 +1,1 @@
+"""One resource as one asset: plan, run, record."""

@@ -1,0 +1,64 @@
+"""What Dagster records of a dry run: an observation of the asset, and a line in the run's log."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from analytics_assets.ingestion.dry_run import DryRun
+from analytics_assets.ingestion.time_window import Window
+from analytics_assets.orchestration.checks.results import UNDECLARED, UNSENT
+
+
+def observation(
+    key: dg.AssetKey, found: DryRun, windows: Mapping[str, Window], requests: Mapping[str, Any]
+) -> dg.AssetObservation:
+    """What a dry run found.
+
+    Args:
+        key: the asset.
+        found: in the rows that it read.
+        windows: of the run, by partition key.
+        requests: what was asked of the API, as metadata.
+    """
+    metadata: dict[str, Any] = {
+        "dry_run": True,
+        "rows_read": found.read,
+        "rows_to_load": found.loading,
+        "rows_to_quarantine": found.quarantined,
+        "reasons": list(found.reasons),
+        "max_quarantined": str(found.limit),
+        "max_quarantined_exceeded": found.too_many,
+        UNDECLARED: found.undeclared,
+        UNSENT: list(found.unsent),
+        **requests,
+    }
+    keys = list(windows)
+    if keys:
+        metadata["partitions"] = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
+    return dg.AssetObservation(
+        asset_key=key,
+        partition=keys[0] if len(keys) == 1 else None,
+        description=sentence(found),
+        metadata=metadata,
+    )
+
+
+def sentence(found: DryRun) -> str:
+    """What a person reads first."""
+    parts = [f"{found.loading:,} would load", f"{found.quarantined:,} would go to quarantine"]
+    others = found.read - found.loading - found.quarantined
+    if others > 0:
+        parts.append(f"{others:,} are of another window")
+    told = [f"Dry run, nothing was written: of {found.read:,} rows read {', '.join(parts)}."]
+    if found.reasons:
+        told.append(f"In quarantine: {'; '.join(found.reasons)}.")
+    if found.too_many:
+        told.append(
+            f"That is more than max_quarantined ({found.limit}) allows: a sync of these rows would fail."
+        )
+    if found.undeclared:
+        told.append(f"Not declared: {', '.join(sorted(found.undeclared))}.")
+    if found.unsent:
+        told.append(f"Declared but not sent: {', '.join(found.unsent)}.")
+    return " ".join(told)

@@ -1,0 +1,204 @@
+"""Where each value ends: in the column or in quarantine, for every type and every oddity an API has shown."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
+from dlt.destinations import duckdb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytics_assets.ingestion.contract.coercion import Fitter
+
+CAPABILITIES = duckdb("unused.duckdb").capabilities()
+HUGE = "x" * 100_000
+
+TYPES: dict[str, dict[str, Any]] = {
+    "text": {},
+    "text(3)": {"precision": 3},
+    "bigint": {},
+    "bigint(32)": {"precision": 32},
+    "double": {},
+    "bool": {},
+    "decimal(18, 2)": {"precision": 18, "scale": 2},
+    "wei": {},
+    "timestamp": {},
+    "timestamp(3)": {"precision": 3},
+    "timestamp(9)": {"precision": 9},
+    "timestamp, no zone": {"timezone": False},
+    "date": {},
+    "time": {},
+    "binary": {},
+    "json": {},
+}
+
+
+def fitter(kind: str) -> Fitter:
+    data_type = kind.partition("(")[0].partition(",")[0]
+    hints: Any = {"name": "c", "data_type": data_type, **TYPES[kind]}
+    return Fitter(hints, dlt_column_to_arrow_field(hints, CAPABILITIES, "UTC").type)
+
+
+def moment(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+
+
+FITS = [
+    ("text", "naïve café ☕ 𝄞", "naïve café ☕ 𝄞"),
+    ("text", "", ""),
+    ("text", "a\x00b", "a\x00b"),
+    ("text", HUGE, HUGE),
+    ("text", 17, "17"),
+    ("text", 2**70, str(2**70)),
+    ("text(3)", "abc", "abc"),
+    ("bigint", 2**63 - 1, 2**63 - 1),
+    ("bigint", -(2**63), -(2**63)),
+    ("bigint", 5.0, 5),
+    ("bigint", " 5 ", 5),
+    ("bigint(32)", 2**31 - 1, 2**31 - 1),
+    ("double", 1.5, 1.5),
+    ("double", 3, 3.0),
+    ("double", 2**60, float(2**60)),
+    ("double", "1e3", 1000.0),
+    ("bool", True, True),
+    ("bool", "False", False),
+    ("bool", 0, False),
+    ("decimal(18, 2)", "19.99", Decimal("19.99")),
+    ("decimal(18, 2)", "1.500", Decimal("1.50")),
+    ("decimal(18, 2)", 19.99, Decimal("19.99")),
+    ("decimal(18, 2)", 7, Decimal("7.00")),
+    ("decimal(18, 2)", "1e2", Decimal("100.00")),
+    ("decimal(18, 2)", "9999999999999999.99", Decimal("9999999999999999.99")),
+    ("decimal(18, 2)", "-0", Decimal("0.00")),
+    ("wei", str(10**37), Decimal(10**37)),
+    ("timestamp", "2026-01-05T00:00:00Z", moment(2026, 1, 5)),
+    ("timestamp", "2026-01-05T01:30:00+02:00", moment(2026, 1, 4, 23, 30)),
+    ("timestamp", "2026-01-05T00:00:00", moment(2026, 1, 5)),
+    ("timestamp", "2026-01-05 00:00:00.5", moment(2026, 1, 5, 0, 0, 0, 500_000)),
+    ("timestamp", "2026-01-05", moment(2026, 1, 5)),
+    ("timestamp", "20260105T000000Z", moment(2026, 1, 5)),
+    ("timestamp", "2026-01-05T00:00:00.1234567Z", moment(2026, 1, 5, 0, 0, 0, 123_456)),
+    ("timestamp", 1767225600, moment(2026, 1, 1)),
+    ("timestamp", 1767225600.25, moment(2026, 1, 1, 0, 0, 0, 250_000)),
+    ("timestamp", "0001-01-01T00:00:00Z", moment(1, 1, 1)),
+    ("timestamp(3)", "1969-12-31T23:59:59.9999Z", moment(1969, 12, 31, 23, 59, 59, 999_000)),
+    ("timestamp(9)", "2026-01-05T00:00:00.123456Z", moment(2026, 1, 5, 0, 0, 0, 123_456)),
+    ("timestamp, no zone", "2026-01-05T01:00:00+01:00", datetime(2026, 1, 5)),  # noqa: DTZ001
+    ("date", "2026-01-05", date(2026, 1, 5)),
+    ("date", "2026-01-05T00:00:00Z", date(2026, 1, 5)),
+    ("time", "12:34:56.5", time(12, 34, 56, 500_000)),
+    ("time", "12:34:56Z", time(12, 34, 56)),
+    ("binary", "aGVsbG8=", b"hello"),
+    ("binary", "0x68656c6c6f", b"hello"),
+    ("json", {"a": [1, {"b": None}]}, '{"a":[1,{"b":null}]}'),
+    ("json", '{"a": 1}', '{"a":1}'),
+    ("json", "plain", '"plain"'),
+    ("json", [], "[]"),
+]
+
+DOES_NOT_FIT = [
+    ("text", 1.5, "is a number and no text"),
+    ("text", True, "is true or false and no text"),
+    ("text", {"a": 1}, "is an object and no text"),
+    ("text", ["a"], "is a list and no text"),
+    ("text", "\ud800", "is no valid Unicode"),
+    ("text(3)", "abcd", "has 4 characters, and text(3) has room for 3"),
+    ("bigint", 2**63, "is too large for bigint"),
+    ("bigint", "9" * 5000, "is too large for bigint"),
+    ("bigint", 1.5, "has a fraction, and bigint has none"),
+    ("bigint", "five", "is text and no bigint"),
+    ("bigint", "\u0665", "is text and no bigint"),
+    ("bigint", True, "is true or false and no bigint"),
+    ("bigint", math.inf, "is a number and no bigint"),
+    ("bigint(32)", 2**31, "is too large for bigint(32)"),
+    ("double", 2**53 + 1, "would be rounded: double keeps 15 digits"),
+    ("double", 10**400, "is too large for double"),
+    ("double", math.inf, "is too large for double"),
+    ("double", math.nan, "is a number and no double"),
+    ("double", "abc", "is text and no double"),
+    ("double", True, "is true or false and no double"),
+    ("bool", "yes", "is text and no bool"),
+    ("bool", 2, "is a whole number and no bool"),
+    ("bool", 1.0, "is a number and no bool"),
+    ("decimal(18, 2)", "1.239", "would be rounded: decimal(18, 2) keeps 2 digits after the point"),
+    ("decimal(18, 2)", 1.239, "would be rounded: decimal(18, 2) keeps 2 digits after the point"),
+    (
+        "decimal(18, 2)",
+        0.1 + 0.2,
+        "may have been rounded: it came as a JSON number of more than 15 digits, not as text",
+    ),
+    ("decimal(18, 2)", "10000000000000000", "is too large for decimal(18, 2)"),
+    ("decimal(18, 2)", "1e999999999", "is too large for decimal(18, 2)"),
+    ("decimal(18, 2)", "1e99999999999999999999", "is too large for decimal(18, 2)"),
+    ("decimal(18, 2)", "twelve", "is text and no decimal(18, 2)"),
+    ("decimal(18, 2)", "NaN", "is text and no decimal(18, 2)"),
+    ("decimal(18, 2)", True, "is true or false and no decimal(18, 2)"),
+    ("wei", "1.5", "would be rounded: wei keeps 0 digits after the point"),
+    ("timestamp", "05/01/2026", "is text and no timestamp"),
+    ("timestamp", "2026-02-30T00:00:00Z", "is text and no timestamp"),
+    ("timestamp", "", "is text and no timestamp"),
+    ("timestamp", 1767225600000, "is a whole number and no timestamp"),
+    ("timestamp", "0001-01-01T00:00:00+02:00", "is text and no timestamp"),
+    ("timestamp", True, "is true or false and no timestamp"),
+    ("timestamp(9)", "3000-01-01T00:00:00Z", "is too large for timestamp(9)"),
+    ("date", "2026-01-05T12:00:00Z", "has a time of day, and date has none"),
+    ("date", 20260105, "is a whole number and no date"),
+    ("date", "0000-01-01", "is text and no date"),
+    ("time", "12:34:56+02:00", "has a zone, and time has none"),
+    ("time", "25:00", "is text and no time"),
+    ("binary", "no base64!", "is text and no binary"),
+    ("json", 2**70, "cannot be kept as JSON: a number of more than 64 bits, no valid Unicode, or too deep"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "stored"), FITS)
+def test_what_fits(kind: str, value: Any, stored: Any) -> None:
+    column, misfits = fitter(kind).fit([value, None])
+    assert misfits == {}
+    assert column.to_pylist() == [stored, None]
+    assert type(column[0].as_py()) is not float or not math.isnan(stored)
+
+
+@pytest.mark.parametrize(("kind", "value", "why"), DOES_NOT_FIT)
+def test_what_does_not(kind: str, value: Any, why: str) -> None:
+    column, misfits = fitter(kind).fit([None, value])
+    assert misfits == {1: why}
+    assert column.null_count == 2
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_null_is_null(kind: str) -> None:
+    column, misfits = fitter(kind).fit([None, None])
+    assert (column.null_count, misfits) == (2, {})
+    assert column.type == fitter(kind).arrow_type
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.text(alphabet="0123456789.-+eE:TZ "),
+    st.sampled_from([value for _, value, _ in [*FITS, *DOES_NOT_FIT] if value != HUGE]),
+    st.datetimes(timezones=st.timezones()).map(str), st.datetimes().map(str),
+    st.decimals().map(str), st.dates().map(str),
+)  # fmt: skip
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(TYPES)), st.lists(JSON, min_size=1, max_size=6))
+def test_a_value_is_judged_for_itself_whatever_its_neighbours(kind: str, values: list[Any]) -> None:
+    """A whole column at once, or one by one: the same, and nothing raises."""
+    column, misfits = fitter(kind).fit(values)
+    assert len(column) == len(values)
+    for position, value in enumerate(values):
+        alone, misfit = fitter(kind).fit([value])
+        assert misfit.get(0) == misfits.get(position)
+        assert alone[0] == column[position] or (alone[0].as_py() is None and column[position].as_py() is None)
+        one = fitter(kind)._one_by_one([value])
+        assert one[1].get(0) == misfits.get(position)
+        assert one[0].to_pylist() == [column[position].as_py()]

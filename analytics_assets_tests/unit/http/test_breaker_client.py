@@ -1,0 +1,335 @@
+"""The breaker between a sync and its next request: how many requests leave, when, and what becomes of the circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
+from dlt.sources.helpers.rest_client.client import RESTClient
+from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
+
+from analytics_assets.config.models import RequestsConfig
+from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted, UnreadableResponseError
+from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
+from analytics_assets.ingestion.http.circuit_breaker import Kind, Phase, Policy
+from analytics_assets.ingestion.http.rate_limit import Gate
+from analytics_assets.ingestion.http.redaction import Secrets
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.unit.http.test_rate_limit import rows_of, sweep
+
+POLICY = Policy(cooldown=300, max_cooldown=1000, lease=100)
+DOWN = Reply({"error": "down"}, 503)
+
+
+class World:
+    """An API, a clock, and the log that all processes share; each sync has a breaker and a gate of its own."""
+
+    def __init__(self, url: str, asked: list[Asked]) -> None:
+        self.now = 1_000_000.0
+        self.url = url
+        self.asked = asked
+        self.answer: Callable[[Asked], Any] = lambda asked: rows_of(asked, 30)
+        self.log = LocalLog(POLICY, "an_api", clock=lambda: self.now)
+
+    def session(self, resource: str = "rows", sleep: Callable[[float], None] | None = None) -> ApiSession:
+        def pass_by(seconds: float) -> None:
+            self.now += seconds
+
+        breaker = Breaker(self.log, resource, f"run of {resource}", lambda: self.now, sleep=lambda _: None)
+        breaker.look()  # as the asset's step does
+        gate = Gate(RequestsConfig(max_in_flight=4), clock=lambda: self.now)
+        telemetry = Telemetry(resource)
+        return ApiSession(resource, gate, breaker, Secrets(), telemetry, sleep=sleep or pass_by)
+
+    def sync(self, resource: str = "rows") -> int:
+        """A whole sync, in a process of its own as far as it can tell; the rows."""
+        with self.session(resource) as session:
+            return len(sweep(self.url, session))
+
+    def fail(self) -> int:
+        """A sync that halts; the requests it took."""
+        before = len(self.asked)
+        with pytest.raises((SyncHalted, CircuitOpenError)):
+            self.sync()
+        return len(self.asked) - before
+
+    @property
+    def phase(self) -> Phase:
+        return self.log.circuit().phase(self.now)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind.value for event in self.log.events]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with _world() as made:
+        yield made
+
+
+@contextmanager
+def _world() -> Iterator[World]:
+    asked: list[Asked] = []
+    made: list[World] = []
+
+    def reply(request: Asked) -> Any:
+        asked.append(request)
+        return made[0].answer(request)
+
+    with answering(reply) as url:
+        made.append(World(url, asked))
+        yield made[0]
+
+
+def test_it_trips_cools_down_probes_doubles_probes_and_closes(world: World) -> None:
+    world.answer = lambda _: DOWN
+    assert world.fail() == 4
+    assert world.fail() == 0, "nobody asks while it is open"
+    world.now += 299
+    assert world.fail() == 0
+    world.now += 1
+    assert world.fail() == 1, "a probe is one request, and is not tried again"
+    assert world.log.circuit().failures == 2
+    world.now += 599
+    assert world.fail() == 0, "the cool-down has doubled"
+    world.answer = lambda asked: rows_of(asked, 30)
+    world.now += 1
+    assert world.sync() == 30, "the sync whose request is the probe goes on"
+    assert world.phase is Phase.CLOSED
+    assert world.kinds == ["opened", "probe", "opened", "probe", "closed"]
+    assert world.sync("others") == 30
+
+
+def test_of_many_that_come_when_it_is_due_one_asks() -> None:
+    with _world() as world:
+        world.answer = lambda _: DOWN
+        world.fail()
+        world.now += 300
+        before, together = len(world.asked), Barrier(16)
+        told: list[str] = []
+
+        def sync(number: int) -> None:
+            together.wait()
+            try:
+                world.sync(f"resource {number}")
+            except (SyncHalted, CircuitOpenError) as error:
+                told.append(str(error))
+
+        threads = [Thread(target=sync, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(world.asked) == before + 1
+        assert len(told) == 16
+        assert sum("halted after 1 attempt" in one and "no request" not in one for one in told) == 1
+
+
+def test_a_probe_that_dies_does_not_wedge_it(world: World) -> None:
+    world.answer = lambda _: DOWN
+    world.fail()
+    world.now += 300
+    dead = Breaker(world.log, "rows", "a run that is killed", lambda: world.now, sleep=lambda _: None)
+    assert dead.admit()
+    assert world.fail() == 0, "its answer is waited for"
+    world.now += 100
+    assert world.fail() == 1
+
+
+def test_a_sync_in_full_swing_stops_when_another_process_opens_the_circuit(world: World) -> None:
+    """100 pages, and the others give up after the fifth: what this one has in flight is the last."""
+
+    def answer(asked: Asked) -> Any:
+        if len(world.asked) == 5:
+            halted = SyncHalted("others", "GET /others", 500, 4, "500", outage=True)
+            world.log.append(Kind.OPENED, by="others", run_id="another run", cause=halted)
+        if len(world.asked) >= 5:
+            world.now += 0.5
+        return rows_of(asked, 1000)
+
+    world.answer = answer
+    with pytest.raises(
+        CircuitOpenError, match="rows: no request was sent, because the circuit of an_api is open"
+    ):
+        world.sync()
+    assert len(world.asked) <= 5 + 4 + 1
+
+
+def test_a_retry_is_not_sent_when_another_process_has_opened_it_meanwhile(world: World) -> None:
+    world.answer = lambda _: DOWN
+
+    def sleep(_: float) -> None:
+        if not world.log.events:
+            halted = SyncHalted("others", "GET /others", 500, 4, "500", outage=True)
+            world.log.append(Kind.OPENED, by="others", run_id="another run", cause=halted)
+
+    with world.session(sleep=sleep) as session, pytest.raises(CircuitOpenError):
+        sweep(world.url, session)
+    assert len(world.asked) == 1
+    assert world.kinds == ["opened"], "one outage is opened once"
+
+
+def test_an_expired_key_opens_it_and_a_probe_with_it_fails(world: World) -> None:
+    world.answer = lambda _: Reply({}, 401)
+    assert world.fail() == 1
+    assert "the API does not accept the key: check the secret" in world.log.circuit().sentence(
+        "an_api", world.now
+    )
+    world.now += 300
+    assert world.fail() == 1
+    assert world.kinds == ["opened", "probe", "opened"]
+
+
+def test_an_expired_client_secret_opens_it_too(world: World) -> None:
+    """The token of OAuth2 is asked for through the same door."""
+    world.answer = lambda _: Reply({}, 401)
+    with world.session() as session:
+        auth = OAuth2ClientCredentials(
+            access_token_url=f"{world.url}/token", client_id="me", client_secret="expired", session=session
+        )
+        client = RESTClient(world.url, auth=auth, session=session, paginator=SinglePagePaginator())
+        with pytest.raises(SyncHalted, match="POST /token: 401"):
+            list(client.paginate("/rows"))
+    assert world.phase is Phase.OPEN
+
+
+def test_a_token_is_no_sign_that_the_api_is_back(world: World) -> None:
+    """With OAuth2 the first request is for a token: the claim is its own, and the next answer tells."""
+    up = Reply({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"})
+    world.answer = lambda asked: up if asked.path == "/token" else DOWN
+
+    def sync() -> None:
+        with world.session() as session:
+            auth = OAuth2ClientCredentials(
+                access_token_url=f"{world.url}/token", client_id="me", client_secret="s", session=session
+            )
+            client = RESTClient(world.url, auth=auth, session=session, paginator=SinglePagePaginator())
+            with pytest.raises(SyncHalted):
+                list(client.paginate("/rows"))
+
+    sync()
+    for cooldown in (300, 600, 1000):
+        world.now += cooldown
+        before = len(world.asked)
+        sync()
+        assert [asked.path for asked in world.asked[before:]] == ["/token", "/rows"]
+    assert world.kinds == ["opened", *["probe", "opened"] * 3]
+    assert world.log.circuit().failures == 4
+
+
+def test_an_answer_that_leads_elsewhere_is_no_sign_either(world: World) -> None:
+    world.answer = lambda _: DOWN
+    world.fail()
+    world.now += 300
+    world.answer = lambda asked: (
+        Reply({}, 302, {"Location": "/maintenance"}) if asked.path == "/rows" else DOWN
+    )
+    assert world.fail() == 3, "twice, for requests knows how to follow, and where it leads"
+    assert world.kinds == ["opened", "probe", "opened"]
+
+
+def test_a_request_that_waited_for_its_turn_looks_again_before_it_is_sent(world: World) -> None:
+    """The rate limit made it wait for minutes, and meanwhile the circuit was opened."""
+    limits = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "200"}
+    world.answer = lambda asked: Reply(rows_of(asked, 1000), 200, limits)
+
+    def wait(seconds: float) -> None:
+        world.now += seconds
+        if not world.log.events:
+            halted = SyncHalted("others", "GET /others", 500, 4, "500", outage=True)
+            world.log.append(Kind.OPENED, by="others", run_id="another run", cause=halted)
+
+    with world.session(sleep=wait) as session, pytest.raises(CircuitOpenError):
+        sweep(world.url, session)
+    assert len(world.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Reply({}, 404), SyncHalted),
+        (Reply({}, 400), SyncHalted),
+        (Reply(b"<html>"), UnreadableResponseError),
+        (Reply({"rows": None, "total": 3}), UnreadableResponseError),
+    ],
+)
+def test_what_is_no_outage_leaves_it_closed_and_ends_one(
+    world: World, answer: Reply, error: type[Exception]
+) -> None:
+    world.answer = lambda _: answer
+    with pytest.raises(error):
+        world.sync()
+    assert world.log.events == []
+    world.answer = lambda _: DOWN
+    world.fail()
+    world.now += 300
+    world.answer = lambda _: answer
+    with pytest.raises(error):
+        world.sync()
+    assert world.phase is Phase.CLOSED, "the API answers; what it says is another matter"
+
+
+def test_a_status_that_the_users_hooks_judge_is_theirs_in_a_probe_too(world: World) -> None:
+    """`response_actions` may take a 503 as no rows: then the next answer tells, and a refusal doubles."""
+    world.answer = lambda _: DOWN
+    world.fail()
+    world.now += 300
+
+    def refuse(response: Any, **_: Any) -> Any:
+        response.raise_for_status()
+
+    def also(response: Any, **_: Any) -> Any:
+        return response
+
+    with world.session() as session, pytest.raises(SyncHalted):
+        session.get(f"{world.url}/rows", hooks={"response": [also, refuse]})
+    assert world.kinds == ["opened", "probe", "opened"]
+
+
+def test_an_open_circuit_costs_a_healthy_sync_two_looks_a_second(world: World) -> None:
+    looks = [0]
+    circuit = world.log.circuit
+
+    def counted() -> Any:
+        looks[0] += 1
+        return circuit()
+
+    world.log.circuit = counted  # type: ignore[method-assign]
+    world.answer = lambda asked: rows_of(asked, 1000)
+    assert world.sync() == 1000
+    assert looks[0] == 1
+
+
+def test_a_claim_that_shows_up_late_and_lower_wins(world: World) -> None:
+    """As on PostgreSQL, which gives out ids before it commits: hence the wait, and the look after it."""
+    world.answer = lambda _: DOWN
+    world.fail()
+    world.now += 300
+    waits: list[float] = []
+
+    def settle(seconds: float) -> None:
+        waits.append(seconds)
+        earlier = replace(world.log.events[-1], by="who was first", run_id="1234567890")
+        world.log.events.insert(1, earlier)
+
+    breaker = Breaker(world.log, "rows", "a run", lambda: world.now, sleep=settle)
+    with pytest.raises(CircuitOpenError, match="run 12345678 is finding out whether it is over, and another"):
+        breaker.admit()
+    assert waits == [0.5]
+
+
+def test_an_outage_that_two_find_out_at_once_is_opened_by_one(world: World) -> None:
+    breakers = [Breaker(world.log, "rows", "a run", lambda: world.now) for _ in range(2)]
+    for breaker in breakers:
+        assert not breaker.admit()
+    for breaker in breakers:
+        breaker.trip(SyncHalted("rows", "GET /rows", 503, 4, "503", outage=True))
+    assert world.kinds == ["opened"]

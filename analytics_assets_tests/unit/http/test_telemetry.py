@@ -1,0 +1,30 @@
+"""The count of a sync, and its progress at a human pace."""
+
+from __future__ import annotations
+
+import pytest
+
+from analytics_assets.ingestion.http.telemetry import Telemetry
+
+
+def test_progress_is_told_every_ten_seconds_with_the_time_left(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    telemetry = Telemetry("events", clock=lambda: now[0])
+    telemetry.request()
+    for _ in range(100):  # of 400 pages, four a second
+        now[0] += 0.25
+        telemetry.page(250, 100_000)
+    assert [record.getMessage() for record in caplog.records] == [
+        "events: 10,000 of 100,000 rows, 1,000 rows/s, about 2 min left",
+        "events: 20,000 of 100,000 rows, 1,000 rows/s, about 80 s left",
+    ]
+    assert (telemetry.rows_fetched, telemetry.pages, telemetry.rows_per_second) == (25_000, 100, 1000)
+
+
+def test_rows_of_a_sync_that_began_anew_do_not_count() -> None:
+    telemetry = Telemetry("events")
+    telemetry.request()
+    telemetry.page(10)
+    telemetry.restart()
+    telemetry.page(3)
+    assert (telemetry.rows_fetched, telemetry.restarts, telemetry.requests) == (3, 1, 1)

@@ -1,0 +1,203 @@
+"""Every error has a code of its own, fields, and one text; the texts are here, once."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+
+import pytest
+
+from analytics_assets.ingestion import errors
+from analytics_assets.ingestion.errors import SyncError
+
+TEXTS: list[tuple[SyncError, str, str]] = [
+    (
+        errors.MissingSecretError("", "api", "token"),
+        "missing_secret",
+        "the secret `token` of api is not set. Export SOURCES__API__TOKEN, or put token under [sources.api] in "
+        ".dlt/secrets.toml.",
+    ),
+    (
+        errors.UnsendableSecretError("", "api", "token"),
+        "unsendable_secret",
+        "the secret `token` of api holds characters that no HTTP header can carry. Copy it to SOURCES__API__TOKEN "
+        "again.",
+    ),
+    (
+        errors.MissingBaseUrlError("orders", "api"),
+        "missing_base_url",
+        "orders: rest_api.client.base_url of api is empty. Write it in defs.yaml, or set the environment variable "
+        "that defs.yaml names there.",
+    ),
+    (
+        errors.UnfitResourceError("orders", "a and b differ", "Drop b"),
+        "unfit_resource",
+        "orders: a and b differ. Drop b.",
+    ),
+    (
+        errors.UnfitCursorError("orders", "a and b differ", "Drop b"),
+        "unfit_cursor",
+        "orders: a and b differ. Drop b.",
+    ),
+    (
+        errors.TooManyPagesError("orders", "GET /orders", 1),
+        "max_pages_exceeded",
+        "orders: GET /orders has more than the 1 page that max_pages allows. Nothing was loaded. Raise max_pages, or "
+        "leave it out to fetch all pages.",
+    ),
+    (
+        errors.SyncHalted("orders", "GET /orders", 503, 4, "503 Service Unavailable", outage=True),
+        "halted",
+        "orders: halted after 4 attempts of GET /orders: 503 Service Unavailable",
+    ),
+    (
+        errors.CircuitOpenError("orders", "api", "the circuit of api is open"),
+        "circuit_open",
+        "orders: no request was sent, because the circuit of api is open",
+    ),
+    (
+        errors.UnfollowableLinkError("orders", "InvalidURL"),
+        "unfollowable_link",
+        "orders: a request could not be sent (InvalidURL). Check base_url, its certificate, and where the API's links "
+        "lead.",
+    ),
+    (
+        errors.NotJsonError("orders", "GET /orders"),
+        "not_json",
+        "orders: the response of GET /orders is not JSON. Check base_url and path, or ask the API's owner.",
+    ),
+    (
+        errors.MissingRowsError("orders", "GET /orders", "data", "null", " (it has data, total)"),
+        "missing_rows",
+        "orders: data_selector `data` finds null in the response of GET /orders (it has data, total). Correct it. If "
+        "the API means no rows by it, write `data_selector: data[*]`.",
+    ),
+    (
+        errors.RowsNotAListError("orders", "GET /orders", "data", "an object"),
+        "rows_not_a_list",
+        "orders: data_selector `data` finds an object and no list in the response of GET /orders. Set data_selector to "
+        "the list of rows.",
+    ),
+    (
+        errors.NoListError("orders", "GET /orders", " (it is text)"),
+        "no_list",
+        "orders: there is no list in the response of GET /orders (it is text). Set data_selector to the list of rows.",
+    ),
+    (
+        errors.PagingFieldError("orders", "GET /orders", "total", "total_path", "", " (it has data)"),
+        "paging_field",
+        "orders: the response of GET /orders has no `total` (it has data). Set the paginator's total_path to the field "
+        "that holds it, or to null.",
+    ),
+    (
+        errors.PagingFieldError("orders", "GET /orders", "total", "total_path", "text", " (it has data)"),
+        "paging_field",
+        "orders: `total` is text in the response of GET /orders. Set the paginator's total_path to the field that "
+        "holds it, or to null.",
+    ),
+    (
+        errors.RefusedResponseError("orders", "no total"),
+        "refused_response",
+        "orders: dlt's paginator cannot read a response: no total. Make the paginator's total_path or has_more_path "
+        "fit it, or set them to null.",
+    ),
+    (
+        errors.RowsMovedError("orders", "the total shrank", "GET /orders").after(4),
+        "rows_moved",
+        "orders: rows of GET /orders moved while they were read in 4 attempts: the total shrank. Nothing was loaded. "
+        "Have the API sort them by a field that does not change (endpoint.params), or sync when it is quiet.",
+    ),
+    (
+        errors.StaleLoadError("orders", "it has loaded a newer version of a row"),
+        "stale_load",
+        "orders: another run was faster: it has loaded a newer version of a row. Nothing was loaded. Materialize again "
+        "when fewer runs of the asset are under way.",
+    ),
+    (
+        errors.ContractExceededError("orders", 3, 120, "2%", ("id is null (3 rows)",)),
+        "contract_exceeded",
+        "orders: 3 of 120 rows break the contract (max_quarantined is 2%). Nothing was loaded. id is null (3 rows). "
+        "Fix the rows at the API, correct the declared columns, or raise assets.orders.max_quarantined.",
+    ),
+    (
+        errors.UndeclaredFieldError("orders", "vip"),
+        "undeclared_field",
+        "orders: the API sends the field `vip`, which is not declared, and schema_contract is freeze. Nothing was "
+        "loaded. Declare it under columns, or set schema_contract to evolve (load it) or discard_value (leave it out).",
+    ),
+    (
+        errors.ColumnTypeChangedError("orders", "api.orders", {"n": ("text", "bigint")}),
+        "column_type_changed",
+        "orders: columns of api.orders have another type than declared: `n` is text, declared as bigint. Nothing was "
+        "loaded. Declare the type that the table has. To have the declared type instead, run `DROP TABLE api.orders` "
+        "and materialize all of the asset again.",
+    ),
+    (
+        errors.DuplicateKeysError("orders", 2, ("1", "3"), "upsert"),
+        "duplicate_keys",
+        "orders: 2 primary keys came more than once in this load (1; 3), and `upsert` does not keep the newest "
+        "version. Nothing was loaded. Have the API send each key once, or use `delete-insert`.",
+    ),
+    (
+        errors.TooManyRemovedError("orders", "2026-01-05", 3, 10, "20%"),
+        "max_removed_exceeded",
+        "orders: 3 of the 10 rows of 2026-01-05 are gone from the API (max_removed is 20%). None was removed. Have the "
+        "API restore them. If they are gone for good, raise assets.orders.max_removed. Then materialize again.",
+    ),
+    (
+        errors.NoSqlError("orders", "filesystem"),
+        "no_sql",
+        "orders: the destination filesystem has no SQL, so that no row there can be counted or checked. Set "
+        "destination_type to a SQL destination of dlt.",
+    ),
+    (
+        errors.NoWarehouseFileError("", "there is no a.duckdb yet", "Materialize an asset first"),
+        "no_warehouse_file",
+        "there is no a.duckdb yet. Materialize an asset first.",
+    ),
+    (
+        errors.WarehouseBusyError("orders", "a.duckdb"),
+        "warehouse_busy",
+        "orders: a.duckdb is open in another program. Close it there, or open it read-only and only for a moment. Then "
+        "materialize again.",
+    ),
+    (
+        errors.UnreachableWarehouseError("orders", "a.duckdb", "it is a folder"),
+        "unreachable_warehouse",
+        "orders: the warehouse a.duckdb cannot be opened: it is a folder. Check the path or the credentials, and who "
+        "may write there.",
+    ),
+    (
+        errors.MissingGuaranteesError("orders", "postgres", ("runs do not wait for each other",)),
+        "missing_guarantees",
+        "orders: the destination postgres lacks guarantees: runs do not wait for each other. Use DuckDB, or accept "
+        "this with `destination: {accept_missing_guarantees: true}` in defs.yaml.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "text"), TEXTS, ids=[code for _, code, _ in TEXTS])
+def test_an_error_has_a_code_and_one_text(error: SyncError, code: str, text: str) -> None:
+    assert (error.code, str(error)) == (code, text)
+
+
+@pytest.mark.parametrize("error", [error for error, _, _ in TEXTS], ids=[code for _, code, _ in TEXTS])
+def test_an_error_survives_the_way_between_processes(error: SyncError) -> None:
+    copied = pickle.loads(pickle.dumps(error))  # noqa: S301  our own
+    assert (type(copied), copied.facts()) == (type(error), error.facts())
+
+
+def test_every_error_is_listed_and_drawn() -> None:
+    leaves = [kind for kind in _kinds(SyncError) if "code" in vars(kind)]
+    assert set(leaves) == {type(error) for error, _, _ in TEXTS}
+    assert len({kind.code for kind in leaves}) == len(leaves)
+    for kind in _kinds(SyncError):
+        assert kind.__name__ in str(errors.__doc__)
+    for kind in leaves:
+        assert kind.code in str(errors.__doc__)
+
+
+def _kinds(base: type[SyncError]) -> Iterator[type[SyncError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
