@@ -6,6 +6,7 @@ Runs with the code of 0.1.0, which is commit 798ee7e:
     PYTHONPATH=/tmp/v0_1_0 .venv/bin/python analytics_assets_tests/upgrade/make_fixture_0_1_0.py
 
 The clock stands at 2026-02-01, the day whose data the demo API serves. Paths of this machine are replaced.
+It is longer than 300 lines because it imports nothing of the tests, which change: it runs with the code of 0.1.0 alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The code of today on the warehouse and the DAGSTER_HOME of a user of 0.1.0, a day later.
 
 `make_fixture_0_1_0.py` made them, and `v0_1_0.json` says what they hold. Only public surfaces are used.
+It is longer than 300 lines because all its tests share one fixture, which is unpacked and loaded once.
 """
 
 from __future__ import annotations
