@@ -151,7 +151,7 @@ VALUES: list[tuple[str, Any]] = [
 VALID = [{**WHOLE, "id": number, column: value} for number, (column, value) in enumerate(VALUES)]
 
 
-def test_both_lanes_give_the_same_table(project: Project, lists: tuple[Api, str]) -> None:
+def test_both_paths_give_the_same_table(project: Project, lists: tuple[Api, str]) -> None:
     """One more field, which nobody declared, sends the same rows through dlt's normalizer."""
     api, url = lists
     tables = []
@@ -171,7 +171,7 @@ def test_both_lanes_give_the_same_table(project: Project, lists: tuple[Api, str]
     )
 
 
-def test_both_lanes_meet_on_one_table(project: Project, lists: tuple[Api, str]) -> None:
+def test_both_paths_meet_on_one_table(project: Project, lists: tuple[Api, str]) -> None:
     """Loaded first without a declaration, then with one, then with more to it than is declared."""
     api, url = lists
     api.rows = [{"id": 1, "name": "Ada", "ratio": 0.5}, {"id": 2, "name": "Bo", "ratio": 1.5}]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from analytics_assets.ingestion.contract.coercion import Fitter
+from analytics_assets.ingestion.contract.coercion import Coercer
 from analytics_assets.ingestion.contract.columns import Contract
 
 _AS_JSON = {
@@ -30,7 +30,7 @@ _EXACT = 2**53  # whole numbers beyond are rounded in a double, without a word
 _PATIENCE = 3
 _OBJECT = ord("{")  # how one begins
 
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 
 
 def reads_json(contract: Contract) -> bool:
@@ -44,12 +44,12 @@ class JsonReader:
     """Reads rows whose fields are known.
 
     Args:
-        fitters: of the declared columns, by name.
+        coercers: of the declared columns, by name.
     """
 
-    def __init__(self, fitters: Mapping[str, Fitter]) -> None:
-        self._fitters = fitters
-        self._paths: dict[str, Path] = {}
+    def __init__(self, coercers: Mapping[str, Coercer]) -> None:
+        self._coercers = coercers
+        self._paths: dict[str, FieldPath] = {}
         self._options: pyarrow.json.ParseOptions | None = None
         self._failures = 0
 
@@ -58,7 +58,7 @@ class JsonReader:
         """Whether too many pages in a row could not be read here: it would be work for nothing."""
         return self._failures >= _PATIENCE
 
-    def learn(self, paths: Mapping[str, Path]) -> None:
+    def learn(self, paths: Mapping[str, FieldPath]) -> None:
         """Takes in under which fields of a row the columns have been found, by name of the column."""
         if not paths.keys() <= self._paths.keys():
             self._paths |= paths
@@ -83,7 +83,9 @@ class JsonReader:
     def _columns(self, lines: bytes, count: int) -> dict[str, pa.Array] | None:
         if self._options is None:
             schema = pa.schema(
-                _fields({path: _AS_JSON[self._fitters[name].data_type] for name, path in self._paths.items()})
+                _fields(
+                    {path: _AS_JSON[self._coercers[name].data_type] for name, path in self._paths.items()}
+                )
             )
             self._options = pyarrow.json.ParseOptions(
                 explicit_schema=schema, newlines_in_values=False, unexpected_field_behavior="error"
@@ -93,27 +95,27 @@ class JsonReader:
             table = pyarrow.json.read_json(
                 pa.BufferReader(lines), read_options=whole, parse_options=self._options
             )
-            found = {name: self._fit(name, _at(table, path)) for name, path in self._paths.items()}
+            found = {name: self._coerce(name, _at(table, path)) for name, path in self._paths.items()}
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return None
         missing = {
-            name: pa.nulls(count, one.arrow_type) for name, one in self._fitters.items() if name not in found
+            name: pa.nulls(count, one.arrow_type) for name, one in self._coercers.items() if name not in found
         }
         if len(table) != count or any(column is None for column in found.values()):
             return None
-        return {name: (found | missing)[name] for name in self._fitters}
+        return {name: (found | missing)[name] for name in self._coercers}
 
-    def _fit(self, name: str, values: pa.Array) -> pa.Array | None:
-        fitter = self._fitters[name]
-        if fitter.data_type == "double":
+    def _coerce(self, name: str, values: pa.Array) -> pa.Array | None:
+        coercer = self._coercers[name]
+        if coercer.data_type == "double":
             bounds = pc.min_max(values).as_py()
             safe = bounds["min"] is None or (-_EXACT < bounds["min"] <= bounds["max"] < _EXACT)
             return values if safe and not pc.any(pc.is_nan(values)).as_py() else None
-        return fitter.fit_texts(values) if values.type == pa.string() else values.cast(fitter.arrow_type)
+        return coercer.coerce_texts(values) if values.type == pa.string() else values.cast(coercer.arrow_type)
 
 
-def _fields(types: Mapping[Path, pa.DataType]) -> list[pa.Field]:
-    inner: dict[str, dict[Path, pa.DataType]] = {}
+def _fields(types: Mapping[FieldPath, pa.DataType]) -> list[pa.Field]:
+    inner: dict[str, dict[FieldPath, pa.DataType]] = {}
     for (first, *rest), kind in types.items():
         inner.setdefault(first, {})[tuple(rest)] = kind
     return [
@@ -122,7 +124,7 @@ def _fields(types: Mapping[Path, pa.DataType]) -> list[pa.Field]:
     ]
 
 
-def _at(table: pa.Table, path: Path) -> Any:
+def _at(table: pa.Table, path: FieldPath) -> Any:
     column = table[path[0]].combine_chunks()
     for field in path[1:]:
         column = pc.struct_field(column, field)

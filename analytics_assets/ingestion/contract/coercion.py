@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from dlt.common.json import json
 
 from analytics_assets.ingestion.contract.columns import data_type_name
+from analytics_assets.ingestion.json_kind import kind_of
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
@@ -42,11 +43,11 @@ _LONGEST_WHOLE, _LONGEST_NUMBER = 40, 400
 """Characters of a number that is worth reading: Python refuses to read the longest ones at all."""
 
 
-class Misfit(ValueError):  # noqa: N818  a value, and no mistake of the program
+class CoercionError(ValueError):
     """A value does not fit. The text says why, after the name of the column, and never holds the value."""
 
 
-class Fitter:
+class Coercer:
     """Fits values into one declared column.
 
     Args:
@@ -78,14 +79,14 @@ class Fitter:
         }
         self._one = one[self.data_type]
 
-    def fit(self, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
+    def coerce(self, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
         """The values in the column's type, and what is wrong with those that do not fit, by position.
 
         Args:
             values: of JSON, or of Python where a step of the user's has made them; None for NULL.
 
         Returns:
-            An array of the same length, NULL where a value does not fit; and the misfits.
+            An array of the same length, NULL where a value does not fit; and the errors.
         """
         kinds = set(map(type, values)) - {type(None)}
         if not kinds:
@@ -96,7 +97,7 @@ class Fitter:
             column = None  # at least one does not fit, or not as simply
         return (column, {}) if column is not None else self._one_by_one(values)
 
-    def fit_texts(self, texts: pa.Array) -> pa.Array | None:
+    def coerce_texts(self, texts: pa.Array) -> pa.Array | None:
         """Texts in the column's type, all at once; None where that needs a closer look.
 
         Raises:
@@ -118,7 +119,7 @@ class Fitter:
     def _column(self, values: Sequence[Any], kinds: set[type]) -> pa.Array | None:
         """All of them at once; None where that needs a closer look."""
         if kinds == {str}:
-            return self.fit_texts(pa.array(values, pa.string()))
+            return self.coerce_texts(pa.array(values, pa.string()))
         if (kinds == {int} and self.data_type == "bigint") or (kinds == {bool} and self.data_type == "bool"):
             return pa.array(values, self.arrow_type)
         if kinds <= {int, float} and self.data_type == "double":
@@ -141,21 +142,21 @@ class Fitter:
         return moments.cast(self.arrow_type)
 
     def _one_by_one(self, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
-        fitted: list[Any] = []
-        misfits: dict[int, str] = {}
+        coerced: list[Any] = []
+        errors: dict[int, str] = {}
         for position, value in enumerate(values):
             try:
-                fitted.append(None if value is None else self._one(value))
-            except Misfit as misfit:
-                misfits[position] = str(misfit)
-                fitted.append(None)
-        return pa.array(fitted, self.arrow_type), misfits
+                coerced.append(None if value is None else self._one(value))
+            except CoercionError as error:
+                errors[position] = str(error)
+                coerced.append(None)
+        return pa.array(coerced, self.arrow_type), errors
 
-    def _no(self, value: Any) -> Misfit:
-        return Misfit(f"is {kind_of(value)} and no {self._name}")
+    def _no(self, value: Any) -> CoercionError:
+        return CoercionError(f"is {kind_of(value)} and no {self._name}")
 
-    def _too_large(self) -> Misfit:
-        return Misfit(f"is too large for {self._name}")
+    def _too_large(self) -> CoercionError:
+        return CoercionError(f"is too large for {self._name}")
 
     def _text(self, value: Any) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -165,9 +166,11 @@ class Fitter:
         if not isinstance(value, str):
             raise self._no(value)
         if not is_unicode(value):
-            raise Misfit("is no valid Unicode")
+            raise CoercionError("is no valid Unicode")
         if self._length and len(value) > self._length:
-            raise Misfit(f"has {len(value):,} characters, and {self._name} has room for {self._length:,}")
+            raise CoercionError(
+                f"has {len(value):,} characters, and {self._name} has room for {self._length:,}"
+            )
         return value
 
     def _digits(self, value: str, pattern: re.Pattern[str], longest: int) -> str:
@@ -185,7 +188,7 @@ class Fitter:
             if not math.isfinite(value):
                 raise self._no(value)
             if value != int(value):
-                raise Misfit(f"has a fraction, and {self._name} has none")
+                raise CoercionError(f"has a fraction, and {self._name} has none")
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self._no(value)
@@ -207,7 +210,7 @@ class Fitter:
             except OverflowError:
                 raise self._too_large() from None
             if int(number) != value:
-                raise Misfit(f"would be rounded: {self._name} keeps {_FLOAT_DIGITS} digits")
+                raise CoercionError(f"would be rounded: {self._name} keeps {_FLOAT_DIGITS} digits")
             return number
         if not isinstance(value, float):
             raise self._no(value)
@@ -231,7 +234,7 @@ class Fitter:
         elif isinstance(value, float):
             number = Decimal(repr(value))
             if math.isfinite(value) and len(number.normalize().as_tuple().digits) > _FLOAT_DIGITS:
-                raise Misfit(
+                raise CoercionError(
                     f"may have been rounded: it came as a JSON number of more than {_FLOAT_DIGITS} digits, not as text"
                 )
         elif isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -255,7 +258,7 @@ class Fitter:
         if significant + exponent > precision - scale:
             raise self._too_large()
         if -exponent > scale:
-            raise Misfit(f"would be rounded: {self._name} keeps {scale} digits after the point")
+            raise CoercionError(f"would be rounded: {self._name} keeps {scale} digits after the point")
         return number
 
     def _timestamp(self, value: Any) -> datetime:
@@ -288,7 +291,7 @@ class Fitter:
                 raise self._no(value) from None
         if isinstance(value, datetime):
             if value.time() != time():
-                raise Misfit(f"has a time of day, and {self._name} has none")
+                raise CoercionError(f"has a time of day, and {self._name} has none")
             return value.date()
         if not isinstance(value, date):
             raise self._no(value)
@@ -303,7 +306,7 @@ class Fitter:
         if not isinstance(value, time):
             raise self._no(value)
         if value.tzinfo not in (None, UTC):
-            raise Misfit(f"has a zone, and {self._name} has none")
+            raise CoercionError(f"has a zone, and {self._name} has none")
         return value.replace(microsecond=self._cut_off(value.microsecond), tzinfo=None)
 
     def _cut_off(self, microseconds: int) -> int:
@@ -321,7 +324,7 @@ class Fitter:
         if not isinstance(value, bytes):
             raise self._no(value)
         if self._length and len(value) > self._length:
-            raise Misfit(f"has {len(value):,} bytes, and {self._name} has room for {self._length:,}")
+            raise CoercionError(f"has {len(value):,} bytes, and {self._name} has room for {self._length:,}")
         return value
 
     def _json(self, value: Any) -> str:
@@ -335,12 +338,12 @@ def as_json(value: Any) -> str:
     """JSON as dlt writes it.
 
     Raises:
-        Misfit: it cannot be written: a whole number of more than 64 bits, or no valid Unicode.
+        CoercionError: it cannot be written: a whole number of more than 64 bits, or no valid Unicode.
     """
     try:
         return str(json.dumps(value))
     except (TypeError, ValueError, RecursionError):
-        raise Misfit(
+        raise CoercionError(
             "cannot be kept as JSON: a number of more than 64 bits, no valid Unicode, or too deep"
         ) from None
 
@@ -348,9 +351,3 @@ def as_json(value: Any) -> str:
 def is_unicode(text: str) -> bool:
     """Whether it can be stored: JSON allows halves of characters, such as D800."""
     return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
-
-
-def kind_of(value: Any) -> str:
-    """What a value of JSON is, for a person."""
-    kinds = {bool: "true or false", str: "text", int: "a whole number", float: "a number", dict: "an object"}
-    return {**kinds, list: "a list", type(None): "null"}.get(type(value), type(value).__name__)

@@ -27,7 +27,7 @@ _ID_CHARACTERS = bytes(
 )
 
 
-class Admission(ValidateItem):
+class ValidateStep(ValidateItem):
     """The step that lets good rows in, before dlt looks at their cursor.
 
     Args:
@@ -46,14 +46,16 @@ class Admission(ValidateItem):
         if not rows:
             return item
         if set(map(type, rows)) == {Raw}:
-            batch = self._validator.read(rows)
+            result = self._validator.read(rows)
         else:  # an answer that is not quite JSON has been read already
-            batch = self._validator.validate([read_row(one) if isinstance(one, Raw) else one for one in rows])
-        self._quarantine.add(batch.rejected, len(rows))
-        return batch.items
+            result = self._validator.validate(
+                [read_row(one) if isinstance(one, Raw) else one for one in rows]
+            )
+        self._quarantine.add(result.rejected, len(rows))
+        return result.items
 
 
-class Stamp(ItemTransform[Any, Any]):
+class AddDltIdsStep(ItemTransform[Any, Any]):
     """The step that adds to Arrow what dlt's normalizer adds to rows: `_dlt_load_id` and `_dlt_id`.
 
     dlt could do it while it normalizes, by writing each file once more: 3 s per million rows.

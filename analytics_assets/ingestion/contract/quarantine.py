@@ -141,8 +141,8 @@ class Quarantine:
 
     def reasons(self) -> list[str]:
         """Why rows are rejected, the most frequent first: column, reason, rows, a value's shape, primary keys."""
-        faults = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.faults)
-        return [self._example(column, why, count) for (column, why), count in faults.most_common()]
+        violations = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.violations)
+        return [self._example(column, why, count) for (column, why), count in violations.most_common()]
 
     def source(self, schema: str) -> DltSource:
         """The dlt source of the quarantine table, to be extracted after the good rows.
@@ -181,8 +181,8 @@ class Quarantine:
             yield [
                 {
                     "reason": one.reason,
-                    "column_name": one.faults[0][0],
-                    "value": _as_text(one.faults[0][2]),
+                    "column_name": one.violations[0][0],
+                    "value": _as_text(one.violations[0][2]),
                     "row": one.row,
                     "partition": partition,
                     "window_start": window.start if window else None,
@@ -209,7 +209,7 @@ class Quarantine:
         alike = [
             (one, value)
             for one, *_ in self._rejected
-            for c, w, value in one.faults
+            for c, w, value in one.violations
             if (c, w) == (column, why)
         ]
         keys = [

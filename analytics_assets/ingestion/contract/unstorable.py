@@ -14,7 +14,7 @@ _DEEPEST = 100
 """Levels of nesting; dlt's own ways with a row end at some 250."""
 
 
-def obstacle_in(value: Any, depth: int = 0) -> str:
+def unstorable_in(value: Any, depth: int = 0) -> str:
     """What in fields that are not declared dlt cannot store; empty where it can."""
     if depth > _DEEPEST:
         return f"more than {_DEEPEST} lists and objects in one another"
@@ -33,11 +33,11 @@ def obstacle_in(value: Any, depth: int = 0) -> str:
     elif isinstance(value, list):
         parts = value
     else:
-        return _obstacle_of_scalar(value)
-    return next((found for part in parts if (found := obstacle_in(part, depth + 1))), "")
+        return _unstorable_scalar(value)
+    return next((found for part in parts if (found := unstorable_in(part, depth + 1))), "")
 
 
-def _obstacle_of_scalar(value: Any) -> str:
+def _unstorable_scalar(value: Any) -> str:
     if isinstance(value, str):
         if not is_unicode(value):
             return "text that is no valid Unicode"

@@ -19,16 +19,17 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 
 from analytics_assets.ingestion.contract.arrow_json import JsonReader
-from analytics_assets.ingestion.contract.coercion import Fitter, as_json, is_unicode, kind_of
+from analytics_assets.ingestion.contract.coercion import Coercer, as_json, is_unicode
 from analytics_assets.ingestion.contract.columns import Column, Contract, field_name
-from analytics_assets.ingestion.contract.unstorable import obstacle_in
+from analytics_assets.ingestion.contract.unstorable import unstorable_in
 from analytics_assets.ingestion.errors import UndeclaredFieldError
+from analytics_assets.ingestion.json_kind import kind_of
 from analytics_assets.ingestion.raw_json import read_row
 
 Row = dict[str, Any]
-Fault = tuple[str | None, str, Any]
+Violation = tuple[str | None, str, Any]
 """What is wrong with a row: the column (None for the row as a whole), the reason and the value."""
-Faults = dict[int, list[Fault]]
+Violations = dict[int, list[Violation]]
 """By position of the row."""
 
 _NANOSECONDS = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
@@ -39,23 +40,23 @@ class Rejected:
     """A row that breaks the contract.
 
     Attributes:
-        faults: what is wrong.
+        violations: what is wrong.
         row: as the API gave it, as JSON.
         values: of its columns that do fit, by name.
     """
 
-    faults: tuple[Fault, ...]
+    violations: tuple[Violation, ...]
     row: str
     values: Mapping[str, Any]
 
     @property
     def reason(self) -> str:
         """All that is wrong, in one sentence."""
-        return "; ".join(f"{column} {why}" if column else why for column, why, _ in self.faults)
+        return "; ".join(f"{column} {why}" if column else why for column, why, _ in self.violations)
 
 
 @dataclass(frozen=True)
-class Batch:
+class ValidationResult:
     """What became of some rows.
 
     Attributes:
@@ -103,12 +104,12 @@ class Validator:
             name: dlt_column_to_arrow_field(one.hints, capabilities, "UTC") for name, one in typed.items()
         }
         self._schema = pa.schema(list(fields.values()))
-        self._fitters = {name: Fitter(one.hints, fields[name].type) for name, one in typed.items()}
-        self._json_reader = JsonReader(self._fitters)
+        self._coercers = {name: Coercer(one.hints, fields[name].type) for name, one in typed.items()}
+        self._json_reader = JsonReader(self._coercers)
         self._loose = {column.name for column in contract.columns if column.name not in typed} | set(kept)
         self._required = dict.fromkeys(contract.not_null, "") | dict(required or {})
         self._kinds: dict[str, str] = {}
-        names = [*self._fitters, *self._loose]
+        names = [*self._coercers, *self._loose]
         self._groups = {
             "__".join(parts[:depth])
             for parts in (n.split("__") for n in names)
@@ -122,9 +123,9 @@ class Validator:
     @property
     def unsent(self) -> set[str]:
         """Declared columns that no row so far had a field for; none where there was no row."""
-        return self._fitters.keys() - self._sent if self._sent else set()
+        return self._coercers.keys() - self._sent if self._sent else set()
 
-    def read(self, rows: list[msgspec.Raw]) -> Batch:
+    def read(self, rows: list[msgspec.Raw]) -> ValidationResult:
         """Tells good rows from bad ones, given as JSON: at once where all are good, else as `validate` does."""
         if not self._sent:
             self._learn([read_row(rows[0])])
@@ -132,7 +133,7 @@ class Validator:
         if columns is not None and all(
             name in columns and not columns[name].null_count for name in self._required
         ):
-            return Batch(pa.Table.from_arrays(list(columns.values()), schema=self._schema), [])
+            return ValidationResult(pa.Table.from_arrays(list(columns.values()), schema=self._schema), [])
         read = [read_row(row) for row in rows]
         if not self._json_reader.gave_up:
             self._learn(read)
@@ -143,82 +144,86 @@ class Validator:
         for row in rows:
             if isinstance(row, dict):
                 paths = {
-                    name: path for name, path, _ in _leaves(row, "", self._groups) if name in self._fitters
+                    name: path for name, path, _ in _leaves(row, "", self._groups) if name in self._coercers
                 }
                 self._json_reader.learn(paths)
                 self._sent |= paths.keys()
 
-    def validate(self, rows: list[Any]) -> Batch:
+    def validate(self, rows: list[Any]) -> ValidationResult:
         """Tells good rows from bad ones.
 
         Raises:
             UndeclaredFieldError: a field is not declared, and the contract is frozen.
         """
-        faults: Faults = {}
+        violations: Violations = {}
         for position in [position for position, row in enumerate(rows) if not isinstance(row, dict)]:
-            faults[position] = [
+            violations[position] = [
                 (None, f"the row is {kind_of(rows[position])} and no object (is data_selector right?)", None)
             ]
-        objects = [row if isinstance(row, dict) else {} for row in rows] if faults else rows
+        objects = [row if isinstance(row, dict) else {} for row in rows] if violations else rows
         found: dict[str, Sequence[Any]] = {}
-        more = self._spread(objects, "", found, faults)
+        more = self._spread(objects, "", found, violations)
         self._sent |= found.keys()
         columns = []
-        for name, fitter in self._fitters.items():
+        for name, coercer in self._coercers.items():
             values = found.get(name)
-            column, misfits = fitter.fit(values) if values else (pa.nulls(len(rows), fitter.arrow_type), {})
+            column, errors = (
+                coercer.coerce(values) if values else (pa.nulls(len(rows), coercer.arrow_type), {})
+            )
             columns.append(column)
-            for position, why in misfits.items():
-                faults.setdefault(position, []).append((name, why, values[position] if values else None))
+            for position, why in errors.items():
+                violations.setdefault(position, []).append((name, why, values[position] if values else None))
             if name in self._required and column.null_count:
-                self._missing(name, column.is_null().to_pylist(), objects, faults)
+                self._missing(name, column.is_null().to_pylist(), objects, violations)
         for name in self._loose & self._required.keys():
             values = found.get(name) or [None] * len(rows)
-            self._missing(name, [type(one) in (type(None), dict, list) for one in values], objects, faults)
-            self._mixed(name, values, faults)
+            self._missing(
+                name, [type(one) in (type(None), dict, list) for one in values], objects, violations
+            )
+            self._mixed(name, values, violations)
         table = pa.Table.from_arrays(columns, schema=self._nullable()) if columns else None
         as_rows = self._as_rows or more
         if as_rows:
-            self._unstorable(objects, faults)
-        return self._batch(rows, objects, table, faults, as_rows=as_rows)
+            self._unstorable(objects, violations)
+        return self._result(rows, objects, table, violations, as_rows=as_rows)
 
-    def _batch(
+    def _result(
         self,
         rows: list[Any],
         objects: list[Row],
         table: pa.Table | None,
-        faults: Mapping[int, list[Fault]],
+        violations: Mapping[int, list[Violation]],
         *,
         as_rows: bool,
-    ) -> Batch:
+    ) -> ValidationResult:
         rejected = [
             Rejected(
-                tuple(faults[position]),
+                tuple(violations[position]),
                 _as_it_came(rows[position]),
                 _to_python(table.slice(position, 1))[0] if table else {},
             )
-            for position in sorted(faults)
+            for position in sorted(violations)
         ]
         if rejected:
-            good = [position not in faults for position in range(len(rows))]
+            good = [position not in violations for position in range(len(rows))]
             objects = [row for row, kept in zip(objects, good, strict=True) if kept]
             table = table.filter(pa.array(good)) if table else None
         if table is None:
-            return Batch(objects, rejected)
+            return ValidationResult(objects, rejected)
         if not objects:
-            return Batch([], rejected)
+            return ValidationResult([], rejected)
         table = table.cast(self._schema) if table.schema != self._schema else table
         if not as_rows:
-            return Batch(table, rejected)
+            return ValidationResult(table, rejected)
         declared = self._for_normalizer(table)
-        return Batch(
+        return ValidationResult(
             [{**self._rest(row, ""), **own} for row, own in zip(objects, declared, strict=True)], rejected
         )
 
     def _for_normalizer(self, table: pa.Table) -> list[Row]:
         """The declared columns as rows, which dlt's normalizer makes the same of."""
         rows = _to_python(table)
-        for name in (name for name, fitter in self._fitters.items() if fitter.data_type == "json"):
+        for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
                 # It reads JSON columns given as text, and writes text that it has read as it is.
                 if row[name] is not None and row[name][0] not in "[{":
@@ -230,7 +235,7 @@ class Validator:
         return pa.schema([field.with_nullable(True) for field in self._schema])
 
     def _spread(
-        self, rows: Sequence[Row], prefix: str, found: dict[str, Sequence[Any]], faults: Faults
+        self, rows: Sequence[Row], prefix: str, found: dict[str, Sequence[Any]], violations: Violations
     ) -> bool:
         """Finds the values of each declared column; whether there is more to the rows, for dlt to have."""
         shapes = Counter(map(tuple, rows))
@@ -243,12 +248,12 @@ class Validator:
         more = False
         for key, values in columns.items():
             name = field_name(prefix, key)
-            if name in self._fitters or name in self._loose:
+            if name in self._coercers or name in self._loose:
                 more = more or name in self._loose
-                found[name] = _either(name, found.get(name), values, faults)
+                found[name] = _either(name, found.get(name), values, violations)
             elif name in self._groups:
                 inner = [value if isinstance(value, dict) else {} for value in values]
-                more = self._spread(inner, name, found, faults) or more
+                more = self._spread(inner, name, found, violations) or more
                 more = self._odd(name, [one for one in values if not isinstance(one, dict)]) or more
             else:
                 more = self._odd(name or key, values) or more
@@ -262,7 +267,7 @@ class Validator:
         return more
 
     def _is_own(self, name: str) -> bool:
-        return name in self._fitters or name in self._loose or name in self._groups
+        return name in self._coercers or name in self._loose or name in self._groups
 
     def _odd(self, name: str, values: Sequence[Any]) -> bool:
         """Whether a field that is not declared has anything that dlt is to have."""
@@ -281,38 +286,38 @@ class Validator:
         name: str,
         missing: Sequence[bool],
         rows: Sequence[Row],
-        faults: Faults,
+        violations: Violations,
     ) -> None:
         for position, is_missing in enumerate(missing):
-            known = faults.get(position, [])
+            known = violations.get(position, [])
             if is_missing and not any(column in (name, None) for column, _, _ in known):
                 here = [value for one, _, value in _leaves(rows[position], "", self._groups) if one == name]
                 what = "absent" if not here else "null" if here[0] is None else kind_of(here[0])
                 why = f"is {what}{self._required[name]}"
-                faults.setdefault(position, []).append((name, why, here[0] if here else None))
+                violations.setdefault(position, []).append((name, why, here[0] if here else None))
 
-    def _mixed(self, name: str, values: Sequence[Any], faults: Faults) -> None:
+    def _mixed(self, name: str, values: Sequence[Any], violations: Violations) -> None:
         """Of a key without a declared type, what is of another kind than the first one was: dlt cannot load both."""
         for position, value in enumerate(values):
-            if value is not None and position not in faults:
+            if value is not None and position not in violations:
                 kind = kind_of(value)
                 first = self._kinds.setdefault(name, kind)
                 if kind != first:
-                    faults[position] = [
+                    violations[position] = [
                         (name, f"is {kind}, and {first} before: declare its data_type", value)
                     ]
 
-    def _unstorable(self, rows: Sequence[Row], faults: Faults) -> None:
+    def _unstorable(self, rows: Sequence[Row], violations: Violations) -> None:
         """Finds what dlt's normalizer would stumble over in fields that are not declared, or not wanted."""
         for position, row in enumerate(rows):
-            if position in faults:
+            if position in violations:
                 continue
             rest = self._rest(row, "")
-            obstacle = obstacle_in(rest)
+            unstorable = unstorable_in(rest)
             if any(field_name("", key) == "quarantine" for key, one in rest.items() if isinstance(one, list)):
-                obstacle = "a list `quarantine`: the name of the table for rows that break the contract"
-            if obstacle:
-                faults[position] = [(None, f"the row has {obstacle}", None)]
+                unstorable = "a list `quarantine`: the name of the table for rows that break the contract"
+            if unstorable:
+                violations[position] = [(None, f"the row has {unstorable}", None)]
             elif self._mode == "discard_row":
                 leaves = _leaves(rest, "", self._groups)
                 strays = [
@@ -320,14 +325,14 @@ class Validator:
                 ]
                 why = "is not declared, and schema_contract is discard_row"
                 if strays:
-                    faults[position] = [(name, why, one) for name, one in strays]
+                    violations[position] = [(name, why, one) for name, one in strays]
 
     def _rest(self, row: Row, prefix: str) -> Row:
         """What of a row is in no declared column of a known type."""
         rest: Row = {}
         for key, value in row.items():
             name = field_name(prefix, key)
-            if name in self._fitters:
+            if name in self._coercers:
                 continue
             if name in self._groups and isinstance(value, dict):
                 inner = self._rest(value, name)
@@ -338,13 +343,15 @@ class Validator:
         return rest
 
 
-def _either(name: str, one: Sequence[Any] | None, other: Sequence[Any], faults: Faults) -> Sequence[Any]:
+def _either(
+    name: str, one: Sequence[Any] | None, other: Sequence[Any], violations: Violations
+) -> Sequence[Any]:
     """Values of two fields that are one column: `orderId` and `order_id`. dlt drops one of them without a word."""
     if one is None:
         return other
     for position, (a, b) in enumerate(zip(one, other, strict=True)):
         if a is not None and b is not None and a != b:
-            faults.setdefault(position, []).append((name, "is two fields, with two values", b))
+            violations.setdefault(position, []).append((name, "is two fields, with two values", b))
     return [b if b is not None else a for a, b in zip(one, other, strict=True)]
 
 

@@ -22,7 +22,7 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import disposition_of, expand, with_secrets
 from analytics_assets.ingestion.contract.arrow_json import reads_json
 from analytics_assets.ingestion.contract.columns import column_name
-from analytics_assets.ingestion.contract.pipe_steps import Admission, Stamp
+from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.contract.quarantine import Limit, Quarantine
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.errors import MissingBaseUrlError, MissingSecretError, UnsendableSecretError
@@ -137,7 +137,9 @@ def build_source(
     name = f"{config.name}__{resource.name}"
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
     if isinstance(own, dict):  # what a Python object yields need not be rows
-        source.resources[resource.name].add_step(Admission(validator, quarantine)).add_step(Stamp())
+        source.resources[resource.name].add_step(ValidateStep(validator, quarantine)).add_step(
+            AddDltIdsStep()
+        )
     removable = config.asset(resource.name).max_removed
     settlement = Settlement(quarantine, None if removable is None else _limit(removable))
     return Sync(source, validator, settlement)
@@ -275,7 +277,7 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
         # dlt leaves out what it had at the last cursor value, for appends; a merge takes what has changed since.
         incremental.setdefault("primary_key", [])
     if column:
-        incremental["cursor_path"] = column.name  # as the row is once it has been admitted
+        incremental["cursor_path"] = column.name  # as the row is once it is validated
     if cursor.data_type is None:
         return
     incremental.setdefault("convert", as_filter)

@@ -13,7 +13,7 @@ from dlt.destinations import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics_assets.ingestion.contract.coercion import Fitter
+from analytics_assets.ingestion.contract.coercion import Coercer
 
 CAPABILITIES = duckdb("unused.duckdb").capabilities()
 HUGE = "x" * 100_000
@@ -38,10 +38,10 @@ TYPES: dict[str, dict[str, Any]] = {
 }
 
 
-def fitter(kind: str) -> Fitter:
+def coercer(kind: str) -> Coercer:
     data_type = kind.partition("(")[0].partition(",")[0]
     hints: Any = {"name": "c", "data_type": data_type, **TYPES[kind]}
-    return Fitter(hints, dlt_column_to_arrow_field(hints, CAPABILITIES, "UTC").type)
+    return Coercer(hints, dlt_column_to_arrow_field(hints, CAPABILITIES, "UTC").type)
 
 
 def moment(*parts: int) -> datetime:
@@ -158,24 +158,24 @@ DOES_NOT_FIT = [
 
 @pytest.mark.parametrize(("kind", "value", "stored"), FITS)
 def test_what_fits(kind: str, value: Any, stored: Any) -> None:
-    column, misfits = fitter(kind).fit([value, None])
-    assert misfits == {}
+    column, errors = coercer(kind).coerce([value, None])
+    assert errors == {}
     assert column.to_pylist() == [stored, None]
     assert type(column[0].as_py()) is not float or not math.isnan(stored)
 
 
 @pytest.mark.parametrize(("kind", "value", "why"), DOES_NOT_FIT)
 def test_what_does_not(kind: str, value: Any, why: str) -> None:
-    column, misfits = fitter(kind).fit([None, value])
-    assert misfits == {1: why}
+    column, errors = coercer(kind).coerce([None, value])
+    assert errors == {1: why}
     assert column.null_count == 2
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_null_is_null(kind: str) -> None:
-    column, misfits = fitter(kind).fit([None, None])
-    assert (column.null_count, misfits) == (2, {})
-    assert column.type == fitter(kind).arrow_type
+    column, errors = coercer(kind).coerce([None, None])
+    assert (column.null_count, errors) == (2, {})
+    assert column.type == coercer(kind).arrow_type
 
 
 SCALARS = st.one_of(
@@ -193,12 +193,12 @@ JSON = st.recursive(
 @given(st.sampled_from(sorted(TYPES)), st.lists(JSON, min_size=1, max_size=6))
 def test_a_value_is_judged_for_itself_whatever_its_neighbours(kind: str, values: list[Any]) -> None:
     """A whole column at once, or one by one: the same, and nothing raises."""
-    column, misfits = fitter(kind).fit(values)
+    column, errors = coercer(kind).coerce(values)
     assert len(column) == len(values)
     for position, value in enumerate(values):
-        alone, misfit = fitter(kind).fit([value])
-        assert misfit.get(0) == misfits.get(position)
+        alone, error = coercer(kind).coerce([value])
+        assert error.get(0) == errors.get(position)
         assert alone[0] == column[position] or (alone[0].as_py() is None and column[position].as_py() is None)
-        one = fitter(kind)._one_by_one([value])
-        assert one[1].get(0) == misfits.get(position)
+        one = coercer(kind)._one_by_one([value])
+        assert one[1].get(0) == errors.get(position)
         assert one[0].to_pylist() == [column[position].as_py()]

@@ -15,7 +15,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from requests import Session
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.contract.pipe_steps import Admission, Stamp
+from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.errors import MissingBaseUrlError, MissingSecretError, UnsendableSecretError
 from analytics_assets.ingestion.http.redaction import stand_in
 from analytics_assets.ingestion.plan.resource_info import describe
@@ -148,11 +148,15 @@ def loaded(
         windows = {"2026-01-05": window} if window else None
         sync = build_source(here, describe(here)[resource], session, CAPABILITIES, windows)
         rejected: list[str] = []
-        admission = next(
-            one for one in sync.source.resources[resource]._pipe.steps if isinstance(one, Admission)
+        validate_step = next(
+            one for one in sync.source.resources[resource]._pipe.steps if isinstance(one, ValidateStep)
         )
-        admission._quarantine = SimpleNamespace(add=lambda bad, _: rejected.extend(one.reason for one in bad))  # type: ignore[assignment]
-        sync.source.resources[resource]._pipe.remove_by_type(Stamp)  # outside a load there is no load id
+        validate_step._quarantine = SimpleNamespace(
+            add=lambda bad, _: rejected.extend(one.reason for one in bad)
+        )  # type: ignore[assignment]
+        sync.source.resources[resource]._pipe.remove_by_type(
+            AddDltIdsStep
+        )  # outside a load there is no load id
         got = [
             row
             for page in sync.source
