@@ -23,7 +23,7 @@ Undeclared = Literal["evolve", "discard_value", "discard_row", "freeze"]
 """What becomes of a field that is not declared: dlt's modes of `schema_contract.columns`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Column:
     """One declared column.
 

@@ -84,7 +84,15 @@ class ResourceInfo:
             "data_type": self.cursor.data_type,
             "nullable": True,
         }
-        return Column(self.cursor.column, self.cursor.data_type, True, False, False, None, hints)
+        return Column(
+            name=self.cursor.column,
+            data_type=self.cursor.data_type,
+            nullable=True,
+            primary_key=False,
+            unique=False,
+            description=None,
+            hints=hints,
+        )
 
 
 def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
