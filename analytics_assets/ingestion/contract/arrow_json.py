@@ -17,6 +17,7 @@ import pyarrow.json
 
 from analytics_assets.ingestion.contract.coercion import Coercer
 from analytics_assets.ingestion.contract.columns import Contract
+from analytics_assets.ingestion.contract.field_mapping import FieldPath
 
 _AS_JSON = {
     "bigint": pa.int64(),
@@ -29,8 +30,6 @@ _AS_JSON = {
 _EXACT = 2**53  # whole numbers beyond are rounded in a double, without a word
 _PATIENCE = 3
 _OBJECT = ord("{")  # how one begins
-
-FieldPath = tuple[str, ...]
 
 
 def reads_json(contract: Contract) -> bool:

@@ -20,7 +20,7 @@ from dlt.common.schema import Schema
 from dlt.extract.source import DltSource
 
 from analytics_assets.ingestion.contract.columns import Contract
-from analytics_assets.ingestion.contract.validator import Rejected
+from analytics_assets.ingestion.contract.rejected import Rejected
 from analytics_assets.ingestion.errors import ContractExceededError
 from analytics_assets.ingestion.time_window import Cursor, Window, whole_window
 

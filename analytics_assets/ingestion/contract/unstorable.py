@@ -1,23 +1,30 @@
-"""What dlt's normalizer stumbles over in fields that are not declared, so that such a row must not get there."""
+"""What dlt's normalizer cannot store in fields without a declared type. A row that has it must not get there."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from analytics_assets.ingestion.contract.coercion import is_unicode
+from analytics_assets.ingestion.contract.coercion_rules import is_unicode
 from analytics_assets.ingestion.contract.columns import field_name
 
-_DEEPEST = 100
-"""Levels of nesting; dlt's own ways with a row end at some 250."""
+_MAX_DEPTH = 100
+"""Levels of nesting. dlt fails at some 250."""
 
 
-def unstorable_in(value: Any, depth: int = 0) -> str:
-    """What in fields that are not declared dlt cannot store; empty where it can."""
-    if depth > _DEEPEST:
-        return f"more than {_DEEPEST} lists and objects in one another"
+def unstorable_in(row: Mapping[str, Any]) -> str:
+    """What dlt cannot store in a row without its typed columns; empty if it can store all of it."""
+    if any(isinstance(value, list) and field_name("", key) == "quarantine" for key, value in row.items()):
+        return "a list `quarantine`: the name of the table for rows that break the contract"
+    return _in_value(row, 0)
+
+
+def _in_value(value: Any, depth: int) -> str:
+    if depth > _MAX_DEPTH:
+        return f"more than {_MAX_DEPTH} lists and objects in one another"
     if isinstance(value, dict):
         names: dict[str, Any] = {}
         for key, one in value.items():
@@ -33,15 +40,15 @@ def unstorable_in(value: Any, depth: int = 0) -> str:
     elif isinstance(value, list):
         parts = value
     else:
-        return _unstorable_scalar(value)
-    return next((found for part in parts if (found := unstorable_in(part, depth + 1))), "")
+        return _in_scalar(value)
+    return next((found for part in parts if (found := _in_value(part, depth + 1))), "")
 
 
-def _unstorable_scalar(value: Any) -> str:
+def _in_scalar(value: Any) -> str:
     if isinstance(value, str):
         if not is_unicode(value):
             return "text that is no valid Unicode"
-        if value[:4] in ("0001", "9999"):  # dlt takes it for a timestamp, and moves it to UTC
+        if value[:4] in ("0001", "9999"):  # dlt reads it as a timestamp and converts it to UTC
             with suppress(ValueError):
                 moment = datetime.fromisoformat(value)
                 try:
