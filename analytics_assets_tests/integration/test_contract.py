@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of, metadata_of
-from analytics_assets_tests.unit.contract.test_coercion import DOES_NOT_FIT, FITS, HUGE, JSON
+from analytics_assets_tests.unit.contract.test_coercion import UNFIT, FITS, HUGE, JSON
 
 COLUMNS: dict[str, Any] = {
     "id": {"data_type": "bigint", "nullable": False},
@@ -94,7 +94,7 @@ def test_each_oddity_of_each_type_ends_in_the_table_or_in_quarantine(
     numbers = itertools.count(1000)
     good: list[Any] = []
     bad: list[Any] = []
-    for values, rows in ((FITS, good), (DOES_NOT_FIT, bad)):
+    for values, rows in ((FITS, good), (UNFIT, bad)):
         for kind, value, _ in values:
             if kind in names and value not in (math.inf, -math.inf) and value == value:  # noqa: PLR0124  NaN
                 rows.append({**WHOLE, "id": next(numbers), names[kind]: value})

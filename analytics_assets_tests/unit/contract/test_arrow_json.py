@@ -1,4 +1,4 @@
-"""Rows read from JSON by Arrow: the same as one by one, or not at all; and nothing ends the process."""
+"""Arrow reads a page of JSON as the rules read row by row, or not at all. No input ends the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from analytics_assets.ingestion.contract.columns import Column, Contract
 from analytics_assets.ingestion.contract.validator import ValidationResult, Validator
-from analytics_assets_tests.unit.contract.test_coercion import DOES_NOT_FIT, FITS, HUGE, JSON
+from analytics_assets_tests.unit.contract.test_coercion import UNFIT, FITS, HUGE, JSON
 
 CAPABILITIES = duckdb("unused.duckdb").capabilities()
 COLUMNS: dict[str, TColumnSchema] = {
@@ -76,7 +76,7 @@ def test_rows_of_any_shape(row: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [(k, v) for k, v, _ in [*FITS, *DOES_NOT_FIT] if k in WHERE and v != HUGE]
+    ("kind", "value"), [(k, v) for k, v, _ in [*FITS, *UNFIT] if k in WHERE and v != HUGE]
 )
 def test_values_of_any_kind(kind: str, value: Any) -> None:
     same([WHOLE, {**WHOLE, WHERE[kind]: value}])

@@ -1,4 +1,4 @@
-"""Where each value ends: in the column or in quarantine, for every type and every oddity an API has shown."""
+"""For every type and every odd value seen from an API: the column holds it, or the reason why not."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ FITS = [
     ("json", [], "[]"),
 ]
 
-DOES_NOT_FIT = [
+UNFIT = [
     ("text", 1.5, "is a number and no text"),
     ("text", True, "is true or false and no text"),
     ("text", {"a": 1}, "is an object and no text"),
@@ -157,15 +157,15 @@ DOES_NOT_FIT = [
 
 
 @pytest.mark.parametrize(("kind", "value", "stored"), FITS)
-def test_what_fits(kind: str, value: Any, stored: Any) -> None:
+def test_a_value_that_the_type_can_hold(kind: str, value: Any, stored: Any) -> None:
     column, errors = coercer(kind).coerce([value, None])
     assert errors == {}
     assert column.to_pylist() == [stored, None]
     assert type(column[0].as_py()) is not float or not math.isnan(stored)
 
 
-@pytest.mark.parametrize(("kind", "value", "why"), DOES_NOT_FIT)
-def test_what_does_not(kind: str, value: Any, why: str) -> None:
+@pytest.mark.parametrize(("kind", "value", "why"), UNFIT)
+def test_a_value_that_the_type_cannot_hold(kind: str, value: Any, why: str) -> None:
     column, errors = coercer(kind).coerce([None, value])
     assert errors == {1: why}
     assert column.null_count == 2
@@ -180,7 +180,7 @@ def test_null_is_null(kind: str) -> None:
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.text(alphabet="0123456789.-+eE:TZ "),
-    st.sampled_from([value for _, value, _ in [*FITS, *DOES_NOT_FIT] if value != HUGE]),
+    st.sampled_from([value for _, value, _ in [*FITS, *UNFIT] if value != HUGE]),
     st.datetimes(timezones=st.timezones()).map(str), st.datetimes().map(str),
     st.decimals().map(str), st.dates().map(str),
 )  # fmt: skip
@@ -191,8 +191,8 @@ JSON = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(TYPES)), st.lists(JSON, min_size=1, max_size=6))
-def test_a_value_is_judged_for_itself_whatever_its_neighbours(kind: str, values: list[Any]) -> None:
-    """A whole column at once, or one by one: the same, and nothing raises."""
+def test_a_value_is_coerced_alike_whatever_its_neighbours(kind: str, values: list[Any]) -> None:
+    """A whole column at once and one by one give the same result, and neither raises."""
     column, errors = coercer(kind).coerce(values)
     assert len(column) == len(values)
     for position, value in enumerate(values):
