@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of, metadata_of
-from analytics_assets_tests.unit.contract.test_coercion import UNFIT, FITS, HUGE, JSON
+from analytics_assets_tests.unit.contract.test_coercion import FITS, HUGE, JSON, UNFIT
 
 COLUMNS: dict[str, Any] = {
     "id": {"data_type": "bigint", "nullable": False},
@@ -139,7 +139,8 @@ def test_a_page_that_is_not_quite_json_among_others(project: Project, lists: tup
     result = sync(project, defs(url, columns=columns))
     assert result.success
     assert (count(project, "things"), count(project, "things__quarantine")) == (349, 1)
-    assert "ratio is a number and no double in 1 row (primary key 250)" in str(check_of(result).description)
+    description = str(check_of(result).description)
+    assert "ratio is NaN or infinite, not a valid double in 1 row (primary key 250)" in description
 
 
 VALUES: list[tuple[str, Any]] = [
@@ -226,7 +227,7 @@ def test_re_materialising_a_window_replaces_its_quarantine(
         )
         assert project.run(definitions, "transactions", day).success
     query = "SELECT partition, reason FROM analytics_api.transactions__quarantine ORDER BY 1"
-    why = "quantity is text and no bigint"
+    why = "quantity is text, not a valid bigint"
     assert project.query(query) == [{"partition": day, "reason": why} for day in days]
     api.set_faults()
     assert project.run(definitions, "transactions", days[0]).success
@@ -248,8 +249,8 @@ def test_too_many_bad_rows_halt_the_load_before_anything_is_written(
     failure = failure_of(sync(project, text))
     assert failure.description == (
         f"things: 4 of 100 rows break the contract (max_quarantined is {limit}). Nothing was loaded. "
-        "amount is text and no decimal(18, 2) (4 rows, such as `99,99 $`, primary key 3; 5; 7). Fix the rows at the "
-        "API, correct the declared columns, or raise assets.things.max_quarantined."
+        "amount is text, not a valid decimal(18, 2) (4 rows, such as `99,99 $`, primary key 3; 5; 7). Fix the rows at "
+        "the API, correct the declared columns, or raise assets.things.max_quarantined."
     )
     assert project.query("SELECT count(*) AS n FROM api.things WHERE name = 'Ada'") == [{"n": 100}]
     assert count(project, "things__quarantine") == 0
@@ -371,7 +372,7 @@ def test_two_fields_that_are_one_column_and_say_the_same(project: Project, lists
     api, url = lists
     api.rows = [{**WHOLE, "Ratio": 0.1}, {**WHOLE, "id": 2, "Ratio": None}, {**WHOLE, "id": 3, "Ratio": 0.3}]
     result = sync(project, defs(url))
-    assert "ratio is two fields, with two values" in str(check_of(result).description)
+    assert "ratio comes in two fields with different values" in str(check_of(result).description)
     assert project.query("SELECT id, ratio FROM api.things ORDER BY id") == [
         {"id": 1, "ratio": 0.1},
         {"id": 2, "ratio": 0.1},
@@ -394,7 +395,8 @@ def test_a_key_without_a_type_is_of_one_kind(project: Project, lists: tuple[Api,
     api.rows = [{"id": 1}, {"id": "abc"}]
     result = sync(project, defs(url, columns={}))
     assert result.success
-    assert "id is text, and a whole number before: declare its data_type" in str(check_of(result).description)
+    description = str(check_of(result).description)
+    assert "id is text, but was a whole number in an earlier row: declare its data_type" in description
 
 
 def test_history_keeps_what_it_had_of_a_row_that_has_become_bad(

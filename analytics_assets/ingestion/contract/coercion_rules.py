@@ -70,7 +70,9 @@ class CoercionRules:
         self.coerce = rules[self.data_type]
 
     def _wrong_type(self, value: Any) -> CoercionError:
-        return CoercionError(f"is {kind_of(value)} and no {self._name}")
+        is_no_number = isinstance(value, float) and not math.isfinite(value)
+        kind = "NaN or infinite" if is_no_number else kind_of(value)
+        return CoercionError(f"is {kind}, not a valid {self._name}")
 
     def _too_large(self) -> CoercionError:
         return CoercionError(f"is too large for {self._name}")
@@ -83,11 +85,9 @@ class CoercionRules:
         if not isinstance(value, str):
             raise self._wrong_type(value)
         if not is_unicode(value):
-            raise CoercionError("is no valid Unicode")
+            raise CoercionError("is not valid Unicode")
         if self.max_length and len(value) > self.max_length:
-            raise CoercionError(
-                f"has {len(value):,} characters, and {self._name} has room for {self.max_length:,}"
-            )
+            raise CoercionError(f"has {len(value):,} characters, more than {self._name} can hold")
         return value
 
     def _digits(self, value: str, pattern: re.Pattern[str], longest: int) -> str:
@@ -105,7 +105,7 @@ class CoercionRules:
             if not math.isfinite(value):
                 raise self._wrong_type(value)
             if value != int(value):
-                raise CoercionError(f"has a fraction, and {self._name} has none")
+                raise CoercionError(f"has a fraction, which {self._name} cannot hold")
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self._wrong_type(value)
@@ -209,7 +209,7 @@ class CoercionRules:
                 raise self._wrong_type(value) from None
         if isinstance(value, datetime):
             if value.time() != time():
-                raise CoercionError(f"has a time of day, and {self._name} has none")
+                raise CoercionError(f"has a time of day, which {self._name} cannot hold")
             return value.date()
         if not isinstance(value, date):
             raise self._wrong_type(value)
@@ -224,7 +224,7 @@ class CoercionRules:
         if not isinstance(value, time):
             raise self._wrong_type(value)
         if value.tzinfo not in (None, UTC):
-            raise CoercionError(f"has a zone, and {self._name} has none")
+            raise CoercionError(f"has a time zone, which {self._name} cannot hold")
         return value.replace(microsecond=self._cut_off(value.microsecond), tzinfo=None)
 
     def _cut_off(self, microseconds: int) -> int:
@@ -242,9 +242,7 @@ class CoercionRules:
         if not isinstance(value, bytes):
             raise self._wrong_type(value)
         if self.max_length and len(value) > self.max_length:
-            raise CoercionError(
-                f"has {len(value):,} bytes, and {self._name} has room for {self.max_length:,}"
-            )
+            raise CoercionError(f"has {len(value):,} bytes, more than {self._name} can hold")
         return value
 
     def _json(self, value: Any) -> str:
@@ -264,7 +262,7 @@ def as_json(value: Any) -> str:
         return str(json.dumps(value))
     except (TypeError, ValueError, RecursionError):
         raise CoercionError(
-            "cannot be kept as JSON: a number of more than 64 bits, no valid Unicode, or too deep"
+            "cannot be stored as JSON: it has a number of more than 64 bits, invalid Unicode, or too many levels"
         ) from None
 
 

@@ -121,13 +121,13 @@ class Validator:
         """
         violations: _Violations = defaultdict(list)
         for position in [position for position, row in enumerate(rows) if not isinstance(row, dict)]:
-            reason = f"the row is {kind_of(rows[position])} and no object (is data_selector right?)"
+            reason = f"the row is {kind_of(rows[position])}, not an object (check data_selector)"
             violations[position].append(Violation(None, reason, None))
         objects = [row if isinstance(row, dict) else {} for row in rows] if violations else rows
         fields = self._mapping.collect(objects)
         self._seen |= fields.columns.keys()
         for position, name, value in fields.conflicts:
-            violations[position].append(Violation(name, "is two fields, with two values", value))
+            violations[position].append(Violation(name, "comes in two fields with different values", value))
         loads_undeclared = self._count_undeclared(fields)
         columns = self._coerce(objects, fields, violations)
         self._check_untyped(objects, fields, violations)
@@ -236,7 +236,7 @@ class Validator:
                 kind = kind_of(value)
                 first = self._first_kinds.setdefault(name, kind)
                 if kind != first:
-                    reason = f"is {kind}, and {first} before: declare its data_type"
+                    reason = f"is {kind}, but was {first} in an earlier row: declare its data_type"
                     violations[position].append(Violation(name, reason, value))
 
     def _check_rest(self, rows: Sequence[Row], violations: _Violations) -> None:

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from analytics_assets.ingestion.contract.columns import Column, Contract
 from analytics_assets.ingestion.contract.validator import ValidationResult, Validator
-from analytics_assets_tests.unit.contract.test_coercion import UNFIT, FITS, HUGE, JSON
+from analytics_assets_tests.unit.contract.test_coercion import FITS, HUGE, JSON, UNFIT
 
 CAPABILITIES = duckdb("unused.duckdb").capabilities()
 COLUMNS: dict[str, TColumnSchema] = {

@@ -191,10 +191,10 @@ def test_cursors_are_compared_as_time_and_not_as_text(config: SyncConfig) -> Non
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        ({"id": 7, "updated_at": "yesterday"}, "is text and no timestamp"),
+        ({"id": 7, "updated_at": "yesterday"}, "is text, not a valid timestamp"),
         ({"id": 7, "updated_at": None}, "is null, so its window is unknown"),
         ({"id": 7}, "is absent, so its window is unknown"),
-        ({"id": 7, "updated_at": True}, "is true or false and no timestamp"),
+        ({"id": 7, "updated_at": True}, "is true or false, not a valid timestamp"),
     ],
 )
 def test_a_row_whose_window_is_unknown_is_rejected(
