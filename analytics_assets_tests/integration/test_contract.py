@@ -1,4 +1,4 @@
-"""Rows in are rows in the table and rows in quarantine, whatever an API sends."""
+"""Every row that an API sends ends in the table or in quarantine, whatever it holds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WHOLE = {
 
 
 class Api:
-    """An API of one list, which a test changes."""
+    """An API with one list of rows, which a test can change."""
 
     def __init__(self) -> None:
         self.rows: list[Any] = []
@@ -84,10 +84,10 @@ def count(project: Project, table: str) -> int:
     return int(project.query(f"SELECT count(*) AS n FROM api.{table}")[0]["n"]) if table in tables else 0
 
 
-def test_each_oddity_of_each_type_ends_in_the_table_or_in_quarantine(
+def test_each_odd_value_of_each_type_ends_in_the_table_or_in_quarantine(
     project: Project, lists: tuple[Api, str]
 ) -> None:
-    """All in one load: the good rows of a page are not held up by the bad ones."""
+    """All values are in one load: bad rows of a page do not stop its good ones."""
     api, url = lists
     names = {"text": "name", "bigint": "id", "double": "ratio", "bool": "is_new", "decimal(18, 2)": "amount",
              "timestamp": "at", "date": "day", "time": "hour", "binary": "blob", "json": "more"}  # fmt: skip
@@ -130,8 +130,8 @@ def test_nothing_an_api_sends_kills_a_load(
     assert count(project, "things") + count(project, "things__quarantine") == len(api.rows)
 
 
-def test_a_page_that_is_not_quite_json_among_others(project: Project, lists: tuple[Api, str]) -> None:
-    """Pages are read at once; one with a NaN, which is sent and is no JSON, is read by itself."""
+def test_a_page_that_is_not_strict_json_among_others(project: Project, lists: tuple[Api, str]) -> None:
+    """A page with NaN, which some APIs send although it is not JSON, is read row by row. Others are read whole."""
     api, url = lists
     columns = {name: COLUMNS[name] for name in ("id", "name", "ratio")}
     api.rows = [{"id": number, "name": "x", "ratio": 0.5} for number in range(350)]
@@ -153,7 +153,7 @@ VALID = [{**WHOLE, "id": number, column: value} for number, (column, value) in e
 
 
 def test_both_paths_give_the_same_table(project: Project, lists: tuple[Api, str]) -> None:
-    """One more field, which nobody declared, sends the same rows through dlt's normalizer."""
+    """One more field, which is not declared, sends the same rows down the row path."""
     api, url = lists
     tables = []
     for extra in ({}, {"extra": "x"}):
@@ -172,8 +172,8 @@ def test_both_paths_give_the_same_table(project: Project, lists: tuple[Api, str]
     )
 
 
-def test_both_paths_meet_on_one_table(project: Project, lists: tuple[Api, str]) -> None:
-    """Loaded first without a declaration, then with one, then with more to it than is declared."""
+def test_both_paths_can_load_one_table(project: Project, lists: tuple[Api, str]) -> None:
+    """The first load has no declared columns, the second has, the third has fields beyond them."""
     api, url = lists
     api.rows = [{"id": 1, "name": "Ada", "ratio": 0.5}, {"id": 2, "name": "Bo", "ratio": 1.5}]
     assert sync(project, defs(url, columns={})).success
@@ -191,7 +191,7 @@ def test_both_paths_meet_on_one_table(project: Project, lists: tuple[Api, str]) 
     assert count(project, "things__tags") == 1
 
 
-def test_a_row_is_in_the_table_or_in_quarantine_and_follows_what_it_becomes(
+def test_a_row_that_becomes_bad_or_good_moves_between_table_and_quarantine(
     project: Project, lists: tuple[Api, str]
 ) -> None:
     api, url = lists
@@ -207,9 +207,7 @@ def test_a_row_is_in_the_table_or_in_quarantine_and_follows_what_it_becomes(
     assert sync(project, text).success
     assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1)
     assert sync(project, text).success
-    assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1), (
-        "the same row once more"
-    )
+    assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1), "the same row, once"
     api.rows = [{**WHOLE, "id": 1, "name": None}, {**WHOLE, "id": 2}]
     assert sync(project, text).success
     assert [row["id"] for row in project.query("SELECT id FROM api.things")] == [2]
@@ -280,24 +278,28 @@ def test_a_field_that_is_not_declared(project: Project, lists: tuple[Api, str], 
     assert "address__zip" in str(check.description)
     ids = [row["id"] for row in project.query("SELECT id FROM api.things ORDER BY id")]
     assert ids == ([1] if mode == "discard_row" else [1, 2])
-    assert check_of(sync(project, text), "schema_drift").passed, "told once"
+    assert check_of(sync(project, text), "schema_drift").passed, "reported once"
 
 
-def test_a_changed_type_is_told_with_the_way_out(project: Project, lists: tuple[Api, str]) -> None:
+def test_the_error_about_a_changed_type_names_the_statement_that_helps(
+    project: Project, lists: tuple[Api, str]
+) -> None:
     api, url = lists
     api.rows = [WHOLE]
     assert sync(project, defs(url)).success
     finer = defs(url, columns={**COLUMNS, "amount": {"data_type": "decimal", "precision": 18, "scale": 4}})
     failure = failure_of(sync(project, finer))
     assert "`amount` is decimal(18, 2) there and decimal(18, 4) here" in str(failure.description)
-    way_out = str(failure.description).partition("run `")[2].partition("`")[0]
-    project.execute(way_out)
+    statement = str(failure.description).partition("run `")[2].partition("`")[0]
+    project.execute(statement)
     assert sync(project, finer).success
     types = {row["column_name"]: row["column_type"] for row in project.query("DESCRIBE api.things")}
     assert types["amount"] == "DECIMAL(18,4)"
 
 
-def test_the_way_out_works_with_a_quarantine_as_well(project: Project, lists: tuple[Api, str]) -> None:
+def test_a_dropped_table_is_created_again_beside_its_quarantine(
+    project: Project, lists: tuple[Api, str]
+) -> None:
     api, url = lists
     api.rows = [WHOLE, {**WHOLE, "id": 2, "ratio": "high"}]
     assert sync(project, defs(url)).success
@@ -337,7 +339,7 @@ ODD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("declared", [COLUMNS, {}], ids=["declared", "nothing declared"])
-def test_what_dlt_stumbles_over_is_quarantined(
+def test_what_dlt_cannot_store_is_quarantined(
     project: Project, lists: tuple[Api, str], declared: dict[str, Any]
 ) -> None:
     api, url = lists
@@ -353,10 +355,10 @@ def test_what_dlt_stumbles_over_is_quarantined(
 
 
 @pytest.mark.parametrize("key", ["id", ["id", "name"]])
-def test_a_key_that_gets_a_type_or_a_second_part_where_there_is_a_quarantine(
+def test_a_key_gets_a_type_or_a_second_column_while_there_is_a_quarantine(
     project: Project, lists: tuple[Api, str], key: str | list[str]
 ) -> None:
-    """The quarantine has no column of that key before the next bad row."""
+    """The quarantine gets a column for the key only with the next bad row."""
     api, url = lists
     columns = {name: hints for name, hints in COLUMNS.items() if name != "id" or key != "id"}
     api.rows = [WHOLE, {**WHOLE, "id": 2, "ratio": "high"}]
@@ -368,7 +370,7 @@ def test_a_key_that_gets_a_type_or_a_second_part_where_there_is_a_quarantine(
     assert (count(project, "things"), count(project, "things__quarantine")) == (2, 0)
 
 
-def test_two_fields_that_are_one_column_and_say_the_same(project: Project, lists: tuple[Api, str]) -> None:
+def test_two_fields_that_are_one_column(project: Project, lists: tuple[Api, str]) -> None:
     api, url = lists
     api.rows = [{**WHOLE, "Ratio": 0.1}, {**WHOLE, "id": 2, "Ratio": None}, {**WHOLE, "id": 3, "Ratio": 0.3}]
     result = sync(project, defs(url))
@@ -379,8 +381,8 @@ def test_two_fields_that_are_one_column_and_say_the_same(project: Project, lists
     ]
 
 
-def test_a_key_that_is_not_declared_and_not_there(project: Project, lists: tuple[Api, str]) -> None:
-    """All that is there is as declared, and still none of it can be a row."""
+def test_a_key_without_a_declaration_that_no_row_has(project: Project, lists: tuple[Api, str]) -> None:
+    """All fields are declared and good, but without the key no row can be loaded."""
     api, url = lists
     api.rows = [WHOLE, {**WHOLE, "code": "a"}]
     assert "code is absent" in str(check_of(sync(project, defs(url, primary_key="code"))).description)
@@ -399,7 +401,7 @@ def test_a_key_without_a_type_is_of_one_kind(project: Project, lists: tuple[Api,
     assert "id is text, but was a whole number in an earlier row: declare its data_type" in description
 
 
-def test_history_keeps_what_it_had_of_a_row_that_has_become_bad(
+def test_history_keeps_the_earlier_version_of_a_row_that_became_bad(
     project: Project, lists: tuple[Api, str]
 ) -> None:
     api, url = lists
