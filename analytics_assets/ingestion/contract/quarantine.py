@@ -21,7 +21,7 @@ from dlt.common.schema import Schema
 from dlt.extract.source import DltSource
 
 from analytics_assets.ingestion.contract.columns import Contract
-from analytics_assets.ingestion.contract.validator import Rejected
+from analytics_assets.ingestion.contract.rejected import Rejected
 from analytics_assets.ingestion.errors import ContractExceededError
 from analytics_assets.ingestion.time_window import Cursor, Window, whole_window
 
@@ -134,8 +134,8 @@ class Quarantine:
 
     def reasons(self) -> list[str]:
         """Why rows are rejected, the most frequent first: column, reason, rows, a value's shape, primary keys."""
-        faults = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.faults)
-        return [self._example(column, why, count) for (column, why), count in faults.most_common()]
+        violations = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.violations)
+        return [self._example(column, why, count) for (column, why), count in violations.most_common()]
 
     def keys_table(self) -> pa.Table:
         """The primary keys of the rows in this quarantine, as the columns of its table; empty where none is known."""
@@ -182,8 +182,8 @@ class Quarantine:
             yield [
                 {
                     "reason": one.reason,
-                    "column_name": one.faults[0][0],
-                    "value": _as_text(one.faults[0][2]),
+                    "column_name": one.violations[0][0],
+                    "value": _as_text(one.violations[0][2]),
                     "row": one.row,
                     "partition": partition,
                     "window_start": window.start if window else None,
@@ -210,7 +210,7 @@ class Quarantine:
         alike = [
             (one, value)
             for one, *_ in self._rejected
-            for c, w, value in one.faults
+            for c, w, value in one.violations
             if (c, w) == (column, why)
         ]
         keys = [

@@ -22,7 +22,7 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import disposition_of, expand, with_secrets
 from analytics_assets.ingestion.contract.arrow_json import reads_json
 from analytics_assets.ingestion.contract.columns import column_name
-from analytics_assets.ingestion.contract.pipe_steps import Admission, Stamp
+from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.errors import MissingBaseUrlError
@@ -106,7 +106,9 @@ def build_source(
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
     validator = _validator(resource, capabilities, windowed=plan.window is not None)
     if isinstance(own, dict):  # what a Python object yields need not be rows
-        source.resources[resource.name].add_step(Admission(validator, quarantine)).add_step(Stamp())
+        source.resources[resource.name].add_step(ValidateStep(validator, quarantine)).add_step(
+            AddDltIdsStep()
+        )
     return BuiltSource(source, validator)
 
 

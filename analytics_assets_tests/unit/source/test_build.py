@@ -15,7 +15,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from requests import Session
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.contract.pipe_steps import Admission, Stamp
+from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.errors import MissingBaseUrlError, MissingSecretError, UnsendableSecretError
 from analytics_assets.ingestion.http.redaction import stand_in
 from analytics_assets.ingestion.plan.load_plan import plan_load
@@ -157,11 +157,15 @@ def loaded(
         windows = {"2026-01-05": window} if window else None
         sync = built(here, resource, session, windows)
         rejected: list[str] = []
-        admission = next(
-            one for one in sync.source.resources[resource]._pipe.steps if isinstance(one, Admission)
+        validate_step = next(
+            one for one in sync.source.resources[resource]._pipe.steps if isinstance(one, ValidateStep)
         )
-        admission._quarantine = SimpleNamespace(add=lambda bad, _: rejected.extend(one.reason for one in bad))  # type: ignore[assignment]
-        sync.source.resources[resource]._pipe.remove_by_type(Stamp)  # outside a load there is no load id
+        validate_step._quarantine = SimpleNamespace(
+            add=lambda bad, _: rejected.extend(one.reason for one in bad)
+        )  # type: ignore[assignment]
+        sync.source.resources[resource]._pipe.remove_by_type(
+            AddDltIdsStep
+        )  # outside a load there is no load id
         got = [
             row
             for page in sync.source
@@ -196,10 +200,10 @@ def test_cursors_are_compared_as_time_and_not_as_text(config: SyncConfig) -> Non
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        ({"id": 7, "updated_at": "yesterday"}, "is text and no timestamp"),
+        ({"id": 7, "updated_at": "yesterday"}, "is text, not a valid timestamp"),
         ({"id": 7, "updated_at": None}, "is null, so its window is unknown"),
         ({"id": 7}, "is absent, so its window is unknown"),
-        ({"id": 7, "updated_at": True}, "is true or false and no timestamp"),
+        ({"id": 7, "updated_at": True}, "is true or false, not a valid timestamp"),
     ],
 )
 def test_a_row_whose_window_is_unknown_is_rejected(
