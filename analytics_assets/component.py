@@ -11,8 +11,10 @@ from dagster_dlt import DagsterDltResource
 from dlt.common.exceptions import DltException
 from pydantic import BaseModel, model_validator
 
-from analytics_assets.config.models import AssetConfig, SyncConfig
-from analytics_assets.config.rest_api import error_at, has_template, is_template, unbuildable
+from analytics_assets.config.assets import AssetConfig
+from analytics_assets.config.models import SyncConfig
+from analytics_assets.config.rest_api import has_template, is_template
+from analytics_assets.config.validation_errors import error_at, unbuildable
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
 from analytics_assets.orchestration.alerts.sensor import failure_sensor

@@ -1,14 +1,14 @@
 """dlt's REST API config as it is written: its mistakes, its secrets, and its defaults worked in.
 
-What belongs here: everything about `rest_api` that can be said from the document alone, and how to say what
-is wrong with it at the place where it is wrong. What does not: what Dagster adds (`models.py`), and dlt sources.
+What belongs here: everything about `rest_api` that can be said from the document alone.
+What does not: how an error names its place (`validation_errors.py`), what Dagster adds (`assets.py`, `models.py`),
+and dlt sources.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, cast, get_args, get_type_hints
 
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
@@ -17,14 +17,12 @@ from dlt.common.exceptions import DictValidationException
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.validation import validate_dict
 from dlt.extract.resource import DltResource
-from dlt.sources.rest_api import typing as rest_api_typing
 from dlt.sources.rest_api.config_setup import AUTH_MAP, expand_and_index_resources
 from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
 from pydantic import ValidationError
-from pydantic_core import InitErrorDetails
 from requests import Session
 
-Location = tuple[str | int, ...]
+from analytics_assets.config.validation_errors import Location, error_at, from_dlt, suggestion, value_at
 
 PLACEHOLDER = "resolved-when-a-run-starts"
 """Stands for a secret wherever a config is only looked at."""
@@ -38,12 +36,6 @@ _SECRET_HEADERS = frozenset(
 _OAUTH2 = "oauth2_client_credentials"
 _COLUMN_KEYS = frozenset(get_type_hints(TColumnSchema))
 _DATA_TYPES = get_args(TDataType)
-_REST_API_KEYS = frozenset(
-    key
-    for name, typed_dict in vars(rest_api_typing).items()
-    if hasattr(typed_dict, "__required_keys__") and not name.startswith("_")
-    for key in typed_dict.__annotations__
-)
 
 
 def is_template(value: object) -> bool:
@@ -58,31 +50,9 @@ def has_template(value: object) -> bool:
     return any(has_template(item) for item in value) if isinstance(value, list) else is_template(value)
 
 
-def error_at(location: Location, message: str) -> ValidationError:
-    """A validation error of one plain sentence at `location`. Raised in a validator, it keeps its place.
-
-    Of pydantic's own type `value_error`: to add file and line, Dagster builds errors anew, and can do so for
-    no custom type.
-    """
-    error = InitErrorDetails(type="value_error", loc=location, input=None, ctx={"error": ValueError(message)})
-    return ValidationError.from_exception_data("defs.yaml", [error])
-
-
-def unbuildable(error: Exception) -> ValidationError:
-    """What dlt says when it cannot make a source of a config, as an error of `rest_api`."""
-    sentence = " ".join(str(error).split())
-    return error_at(("rest_api",), f"dlt cannot build this source: {sentence}")
-
-
 def disposition_of(hint: Any) -> str:
     """A write disposition, written short or as a mapping with a strategy: `merge`; dlt's default is `append`."""
     return str((hint.get("disposition") if isinstance(hint, dict) else hint) or "append")
-
-
-def suggestion(word: str, known: frozenset[str] | list[str]) -> str:
-    """`; did you mean …?` for the nearest of `known`, or nothing where none is near."""
-    matches = get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean `{matches[0]}`?" if matches else ""
 
 
 def check_rest_api(rest_api: dict[str, Any]) -> None:
@@ -100,7 +70,7 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
             _check_names(resource, ("resources", index))
         _check_names(rest_api.get("resource_defaults") or {}, ("resource_defaults",))
     except ValidationError as error:
-        if not is_template(_at(rest_api, error.errors()[0]["loc"])):
+        if not is_template(value_at(rest_api, error.errors()[0]["loc"])):
             raise
 
 
@@ -284,63 +254,4 @@ def _check_against_dlt(rest_api: dict[str, Any]) -> None:
     try:
         validate_dict(RESTAPIConfig, with_secrets(rest_api, lambda *_: PLACEHOLDER), path=".")
     except DictValidationException as error:
-        raise _located(error, rest_api) from None
-
-
-def _located(error: DictValidationException, rest_api: Mapping[str, Any]) -> ValidationError:
-    """What dlt complains of, as one sentence at its place.
-
-    For a union dlt lists a complaint per alternative; the one deepest in the document, and among those the
-    one of the alternative that the document's own `type` names, is what the user meant.
-    """
-    leaves = list(_leaves(error))
-    depth = max(leaf.path.count("/") for leaf in leaves)
-    deepest = [leaf for leaf in leaves if leaf.path.count("/") == depth]
-    location = _location(deepest[0].path)
-    meant = str(_at(rest_api, (*location, "type"))).replace("_", "")
-    named = [one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower()]
-    no_such_type = [one for one in deepest if one.field == "type"]
-    # A key that another alternative knows, and complains of its value, is no unknown one.
-    foreign = set(_unexpected(deepest[0]))
-    bad_value = [one for one in deepest if one.field in foreign]
-    leaf = min(named or no_such_type or bad_value[:1] or deepest[:1], key=lambda one: len(_unexpected(one)))
-    location = _location(leaf.path)
-    unexpected = _unexpected(leaf)
-    if unexpected:
-        key = next((one for one in unexpected if one not in _REST_API_KEYS), unexpected[0])
-        return error_at((*location, key), f"unknown key `{key}`{suggestion(key, _REST_API_KEYS)}")
-    missing = re.match(r"missing required fields `\{(.+)\}`", leaf.msg)
-    if missing:
-        return error_at(location, f"missing {missing[1]}")
-    if leaf.field:
-        location = (*location, *_location(leaf.field))
-    return error_at(location, leaf.msg.partition("\n")[0])
-
-
-def _unexpected(error: DictValidationException) -> list[str]:
-    """The keys dlt does not know; it lists them in no particular order."""
-    listed = re.match(r"received unexpected fields `\{(.+)\}`", error.msg)
-    return sorted(re.findall(r"'([^']+)'", listed[1])) if listed else []
-
-
-def _leaves(error: DictValidationException) -> Iterator[DictValidationException]:
-    if not error.nested_exceptions:
-        yield error
-    for nested in error.nested_exceptions or ():
-        yield from _leaves(nested)
-
-
-def _location(path: str) -> Location:
-    """`./resources[0]/endpoint` as `("resources", 0, "endpoint")`."""
-    parts = re.findall(r"[^./\[\]]+|\[\d+\]", path)
-    return tuple(int(part[1:-1]) if part.startswith("[") else part for part in parts)
-
-
-def _at(document: Any, location: Location) -> Any:
-    """The value at `location`; None where there is none."""
-    for part in location:
-        try:
-            document = document[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return document
+        raise from_dlt(error, rest_api) from None

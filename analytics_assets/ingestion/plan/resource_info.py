@@ -16,7 +16,8 @@ from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
-from analytics_assets.config.models import PartitionsConfig, SyncConfig
+from analytics_assets.config.assets import PartitionsConfig
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
 from analytics_assets.ingestion.contract.columns import Column, Contract, column_name, contract_of, table_name
 from analytics_assets.ingestion.contract.quarantine import SUFFIX
