@@ -21,19 +21,26 @@ from analytics_assets.config.validation_errors import error_at, suggestion
 class PartitionsConfig(StrictModel):
     """Time partitions: each is one half-open window of the resource's cursor."""
 
-    type: Literal["hourly", "daily", "weekly", "monthly"]
-    timezone: str = Field(
-        "UTC", description="IANA name of the zone whose hours, days, weeks or months they are."
+    type: Literal["hourly", "daily", "weekly", "monthly"] = Field(
+        description="The length of a partition. Weeks start on Sunday."
     )
-    start_date: datetime = Field(description="The first moment of the first partition, in that zone.")
+    timezone: str = Field(
+        "UTC",
+        description="The IANA time zone in which partitions start and end, and in which the schedule ticks.",
+    )
+    start_date: datetime = Field(
+        description="The start of the first partition, in `timezone`: the start of a whole hour, day, week or month."
+    )
     end_offset: int = Field(
         0,
         ge=0,
         le=1000,
-        description="Partitions after the last complete one: 1 is the one that is not over yet.",
+        description="How many partitions to add after the last complete one. 1 adds the current partition.",
     )
     cursor_unit: Literal["seconds", "milliseconds", "microseconds"] | None = Field(
-        None, description="What a cursor that is a whole number counts since 1970."
+        None,
+        description="The unit of a cursor that is a whole number: what it counts since 1970. Required for a `bigint` "
+        "cursor. Absent: the cursor is a timestamp or a date.",
     )
 
     @field_validator("timezone")
@@ -95,27 +102,50 @@ class CheckConfig(StrictModel):
     """How much a check that fails matters; what is not said is as the check has it."""
 
     severity: Literal["warn", "error"] | None = Field(
-        None, description="How the UI shows a check that fails."
+        None,
+        description="The severity of a failure of this check. Absent: `warn` for schema_drift, `error` for the others.",
     )
     blocking: bool | None = Field(
-        None, description="Whether a failure keeps downstream assets of the same run from starting."
+        None,
+        description="Whether a failure of this check keeps downstream assets of the same run from starting. "
+        "Absent: true for primary_key_unique and complete, false for the others.",
     )
 
 
 class ChecksConfig(StrictModel):
     """The checks of an asset, by name."""
 
-    schema_nullability: CheckConfig = CheckConfig()
-    schema_drift: CheckConfig = CheckConfig()
-    primary_key_unique: CheckConfig = CheckConfig()
-    complete: CheckConfig = CheckConfig()
+    schema_nullability: CheckConfig = Field(
+        CheckConfig(),
+        description="Finds nulls in columns declared `nullable: false`, and rows in quarantine.",
+    )
+    schema_drift: CheckConfig = Field(
+        CheckConfig(),
+        description="Finds columns that changed since the last sync, and fields that are not declared.",
+    )
+    primary_key_unique: CheckConfig = Field(
+        CheckConfig(), description="Finds a primary key that is in the table more than once."
+    )
+    complete: CheckConfig = Field(
+        CheckConfig(),
+        description="Finds rows that the API reports but that were not fetched, or that are neither in the table nor "
+        "in quarantine.",
+    )
 
 
 class FreshnessConfig(StrictModel):
     """How old the latest materialization may be."""
 
-    fail_after_hours: float = Field(gt=0, le=8760)
-    warn_after_hours: float | None = Field(None, gt=0, le=8760)
+    fail_after_hours: float = Field(
+        gt=0, le=8760, description="Hours since the latest materialization after which the asset is overdue."
+    )
+    warn_after_hours: float | None = Field(
+        None,
+        gt=0,
+        le=8760,
+        description="Hours since the latest materialization after which Dagster warns. It must be less than "
+        "fail_after_hours. Absent: no warning.",
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> FreshnessConfig:
@@ -132,49 +162,71 @@ class BackfillPolicyConfig(StrictModel):
     """How many partitions of a backfill, or of what is caught up, are one run."""
 
     max_partitions_per_run: int | None = Field(
-        None, ge=1, description="Any number of neighbours if absent: Dagster's `single_run`."
+        None,
+        ge=1,
+        description="The most consecutive partitions in one run. Absent: no limit, as Dagster's `single_run`.",
     )
 
 
 class AssetConfig(StrictModel):
     """What Dagster adds to one dlt resource."""
 
-    description: str | None = None
-    owners: list[str] = Field(default_factory=list, description="E-mail addresses, or `team:name`.")
-    tags: dict[str, str] = Field(default_factory=dict)
-    partitions: PartitionsConfig | None = None
+    description: str | None = Field(
+        None,
+        description="What the Dagster UI shows about the asset. Absent: the endpoint and how it is read.",
+    )
+    owners: list[str] = Field(
+        default_factory=list,
+        description="Owners of the asset: e-mail addresses, or `team:name`. Absent: none.",
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="Dagster tags of the asset. Absent: none.")
+    partitions: PartitionsConfig | None = Field(
+        None,
+        description="Time partitions. The resource needs a cursor, a primary key and `write_disposition: merge`. "
+        "Absent: the asset has none.",
+    )
     schedule: str | None = Field(
-        None, description="A cron expression, in the time zone of the partitions; in UTC without any."
+        None,
+        description="A cron expression, in the time zone of the partitions, or in UTC without partitions. "
+        "The schedule is off until it is turned on in the UI. Absent: no schedule.",
     )
     catch_up: int = Field(
         30,
         ge=0,
         le=1000,
-        description="Partitions before the last one that a tick asks for if they are missing.",
+        description="How many partitions before the last one a tick of the schedule checks. "
+        "It requests those that are missing or failed.",
     )
-
-    checks: ChecksConfig = ChecksConfig()
-    freshness: FreshnessConfig | None = None
+    checks: ChecksConfig = Field(
+        ChecksConfig(), description="Severity and blocking of each check. Absent: the defaults of each check."
+    )
+    freshness: FreshnessConfig | None = Field(
+        None, description="How old the latest materialization may be. Absent: any age."
+    )
     child_tables: list[str] = Field(
         default_factory=list,
-        description="Lists in a row that dlt makes tables of, by field: each is an asset downstream.",
+        description="Fields that hold a list in each row. dlt loads each list into a table of its own, and that table "
+        "becomes an asset downstream. Absent: dlt loads the tables, but Dagster shows no asset.",
     )
     max_quarantined: int | str = Field(
         "50%",
-        description="Rows of one sync that may break the contract, as a number or a share (`5%`); more fail it.",
+        description="The most rows of one sync that may break the contract: a number, or a share such as `5%`. "
+        "With more, the sync fails and loads nothing.",
     )
-
     max_removed: int | str | None = Field(
         None,
-        description="Rows of a partition that may be gone from the API, as a number or a share; more fail the sync, "
-        "and none is removed. Any number if absent.",
+        description="The most rows of a partition that a sync may remove because the API no longer returns them: a "
+        "number, or a share such as `5%`. With more, the sync fails and removes none. Absent: no limit.",
     )
-    backfill_policy: BackfillPolicyConfig = BackfillPolicyConfig()
+    backfill_policy: BackfillPolicyConfig = Field(
+        BackfillPolicyConfig(),
+        description="How Dagster splits a backfill into runs. Absent: consecutive partitions share one run.",
+    )
     lookback: int = Field(
         0,
         ge=0,
         le=1000,
-        description="Partitions before the last one that each tick asks for again, for rows that come late.",
+        description="How many partitions before the last one each tick loads again, to get rows that arrive late.",
     )
 
     @field_validator("max_quarantined", "max_removed", mode="before")

@@ -42,26 +42,39 @@ _OF_WINDOWS: dict[str, tuple[Any, ...]] = {
 class RequestsConfig(StrictModel):
     """How the one door to the network behaves: its pace, its patience, and when it gives up."""
 
-    max_retries: int = Field(3, ge=0, le=10, description="Retries after the first attempt.")
+    max_retries: int = Field(
+        3,
+        ge=0,
+        le=10,
+        description="Retries of a request after its first attempt. If the last one fails, the sync halts.",
+    )
     backoff_factor: float = Field(
-        2, gt=0, le=60, description="Seconds before the first retry; doubles at each further one."
+        2, gt=0, le=60, description="Seconds before the first retry. Each further retry waits twice as long."
     )
     retry_statuses: frozenset[Annotated[int, Field(ge=400, le=599)]] = Field(
         frozenset({429, 500, 502, 503, 504}),
-        description="HTTP statuses worth another try; any other error status fails at once.",
+        description="HTTP statuses that are retried. Any other error status fails the sync at once.",
     )
     max_retry_delay: float = Field(
-        300, gt=0, le=3600, description="Seconds; the most that a Retry-After or a rate limit is waited for."
+        300,
+        gt=0,
+        le=3600,
+        description="Seconds: the longest wait before a retry, even if Retry-After or a rate limit asks for more.",
     )
     connect_timeout: float = Field(10, gt=0, le=600, description="Seconds to wait for a connection.")
-    read_timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for the next bytes.")
-    max_in_flight: int = Field(8, ge=1, le=128, description="Requests of this API at the same time.")
+    read_timeout: float = Field(
+        60, gt=0, le=3600, description="Seconds to wait for the next bytes of a response."
+    )
+    max_in_flight: int = Field(
+        8, ge=1, le=128, description="The most requests to this API at the same time, per process."
+    )
     requests_per_second: float | None = Field(
-        None, gt=0, description="At most so many requests of this API; no limit if absent."
+        None, gt=0, description="The most requests to this API in a second, per process. Absent: no limit."
     )
     page_overlap: bool = Field(
         True,
-        description="Ask for one row of the page before with each page of offset paging: proof that none moved.",
+        description="With offset pagination, each page repeats the last row of the page before. "
+        "The repeated row proves that no row moved between the two requests.",
     )
 
 
@@ -69,9 +82,14 @@ class CircuitBreakerConfig(StrictModel):
     """How long an API that was given up on is left alone, by every run and process."""
 
     cooldown_minutes: float = Field(
-        5, gt=0, le=1440, description="After a sync has halted; doubles with each probe that fails."
+        5,
+        gt=0,
+        le=1440,
+        description="Minutes without requests after a sync has halted. Each probe that fails doubles them.",
     )
-    max_cooldown_minutes: float = Field(360, gt=0, le=10080, description="The most it grows to.")
+    max_cooldown_minutes: float = Field(
+        360, gt=0, le=10080, description="Minutes: the longest cool-down, however many probes fail."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> CircuitBreakerConfig:
@@ -89,7 +107,8 @@ class AlertsConfig(StrictModel):
     """What alerts say. Where they go is a secret: `sources.alerts`."""
 
     dagster_url: str = Field(
-        "http://127.0.0.1:3000", description="Where people open Dagster; alerts link to runs there."
+        "http://127.0.0.1:3000",
+        description="The address of the Dagster UI, as in a browser. Alerts link to runs there.",
     )
 
     @field_validator("dagster_url")
@@ -103,12 +122,30 @@ class AlertsConfig(StrictModel):
 class SyncConfig(StrictModel):
     """One API: the `attributes` of a `defs.yaml`."""
 
-    name: str = Field(description="Dataset; prefix of asset keys; Dagster group; section of the secret.")
-    rest_api: dict[str, Any] = Field(description="dlt's RESTAPIConfig, verbatim; the secret stays outside.")
-    requests: RequestsConfig = RequestsConfig()
-    circuit_breaker: CircuitBreakerConfig = CircuitBreakerConfig()
-    alerts: AlertsConfig = AlertsConfig()
-    assets: dict[str, AssetConfig] = Field(default_factory=dict, description="By dlt resource name.")
+    name: str = Field(
+        description="The name of the source: its dataset, the prefix of its asset keys, its asset group, "
+        "and the section of its secrets."
+    )
+    rest_api: dict[str, Any] = Field(
+        description="dlt's RESTAPIConfig, as in dlt's documentation. Secrets stay outside this file."
+    )
+    requests: RequestsConfig = Field(
+        RequestsConfig(),
+        description="Pace, timeouts and retries of requests. Absent: the defaults of each key.",
+    )
+    circuit_breaker: CircuitBreakerConfig = Field(
+        CircuitBreakerConfig(),
+        description="How long no run sends a request after a sync has halted. Absent: the defaults of each key.",
+    )
+    alerts: AlertsConfig = Field(
+        AlertsConfig(),
+        description="What alerts contain. Their channels are the secret `sources.alerts`. Absent: the defaults.",
+    )
+    assets: dict[str, AssetConfig] = Field(
+        default_factory=dict,
+        description="What Dagster adds to each resource, by the name of the resource. "
+        "Absent: an asset without partitions or a schedule.",
+    )
 
     @field_validator("name")
     @classmethod
