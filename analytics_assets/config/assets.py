@@ -1,7 +1,7 @@
-"""What Dagster adds to one dlt resource: the block of it under `assets`.
+"""What Dagster adds to one dlt resource: the keys under `assets.<resource>`.
 
-What belongs here: the models of that block, and the rules within it.
-What does not: rules that need `rest_api` as well (`models.py`), and anything that happens in a run.
+What belongs here: the models of these keys, and the rules that need no other key.
+Rules that also need `rest_api` are in `models.py`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from analytics_assets.config.rest_api import is_template
 from analytics_assets.config.strict_model import StrictModel
 from analytics_assets.config.validation_errors import error_at, suggestion
 
+_PERIODS = {"hourly": "an hour", "daily": "a day", "weekly": "a week", "monthly": "a month"}
+
 
 class PartitionsConfig(StrictModel):
-    """Time partitions: each is one half-open window of the resource's cursor."""
+    """Time partitions. Each is one half-open window of the resource's cursor."""
 
     type: Literal["hourly", "daily", "weekly", "monthly"] = Field(
         description="The length of a partition. Weeks start on Sunday."
@@ -47,39 +49,39 @@ class PartitionsConfig(StrictModel):
     @classmethod
     def _known_timezone(cls, value: str) -> str:
         if not is_template(value) and value not in available_timezones():
-            # Not the likes of EST, which have no summer.
+            # Names without a place, such as EST, have no daylight saving time: do not suggest them.
             places = [name for name in available_timezones() if "/" in name]
-            near = suggestion(value, places) or ": use an IANA name, such as Europe/Berlin"
-            raise ValueError(f"there is no time zone `{value}`{near}")
+            near = suggestion(value, places) or " Use an IANA name, such as Europe/Berlin."
+            raise ValueError(f"there is no time zone `{value}`.{near}")
         return value
 
     @field_validator("start_date", mode="before")
     @classmethod
     def _no_number(cls, value: Any) -> Any:
         if isinstance(value, (int, float)):
-            # Else it counts seconds since 1970.
-            raise ValueError('write a date, such as "2026-01-01"')  # noqa: TRY004  pydantic's way
+            # Otherwise pydantic reads it as seconds since 1970.
+            raise ValueError('a number is not a date. Write a date, such as "2026-01-01".')  # noqa: TRY004  for pydantic
         return value
 
     @field_validator("start_date")
     @classmethod
     def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
-        timezone = info.data.get("timezone")  # None where it is wrong
+        timezone = info.data.get("timezone")  # None if it is invalid
         if is_template(value) or timezone is None or is_template(timezone):
             return value
         zone = ZoneInfo(timezone)
         value = value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
         if value > datetime.now(UTC):
             raise ValueError(
-                "start_date is in the future: there is no partition to load yet; use a past date"
+                "start_date is in the future, so there is no partition to load. Use a past date."
             )
         if value.year < 1970:
-            raise ValueError("start_date is before 1970: use a date from 1970 on")
+            raise ValueError("start_date is before 1970. Use a date from 1970 on.")
         return value
 
     @model_validator(mode="after")
     def _whole_first_partition(self) -> PartitionsConfig:
-        """Dagster would start with the next whole period, and never load the rows before it."""
+        """Dagster would start with the next whole period, and would never load the rows before it."""
         if any(is_template(one) for one in (self.type, self.timezone, self.start_date)):
             return self
         start = self.start_date.replace(minute=0, second=0, microsecond=0)
@@ -90,16 +92,17 @@ class PartitionsConfig(StrictModel):
         if self.type == "monthly":
             start = start.replace(day=1)
         if start != self.start_date:
+            form = "%Y-%m-%dT%H:%M" if self.type == "hourly" else "%Y-%m-%d"
             raise error_at(
                 ("start_date",),
-                f"{self.type} partitions start at whole periods, and rows before the first would never be "
-                f"loaded: use {start:%Y-%m-%d}" + (f"T{start:%H:%M}" if self.type == "hourly" else ""),
+                f"start_date is not the start of {_PERIODS[self.type]} in {self.timezone}, so the rows until the next "
+                f"one would never be loaded. Use {start:{form}}.",
             )
         return self
 
 
 class CheckConfig(StrictModel):
-    """How much a check that fails matters; what is not said is as the check has it."""
+    """How much a failure of one check matters. A key that is absent has the default of the check."""
 
     severity: Literal["warn", "error"] | None = Field(
         None,
@@ -154,12 +157,12 @@ class FreshnessConfig(StrictModel):
             return self
         raise error_at(
             ("warn_after_hours",),
-            f"it is not less than fail_after_hours ({fail:g}): lower it, or raise the other",
+            f"warn_after_hours is not less than fail_after_hours ({fail:g}). Lower it, or raise fail_after_hours.",
         )
 
 
 class BackfillPolicyConfig(StrictModel):
-    """How many partitions of a backfill, or of what is caught up, are one run."""
+    """How many partitions of a backfill, or of a catch-up, share one run."""
 
     max_partitions_per_run: int | None = Field(
         None,
@@ -235,40 +238,44 @@ class AssetConfig(StrictModel):
         share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
         fits = value >= 0 if isinstance(value, int) else share and float(share[1]) <= 100
         if value is not None and not fits and not is_template(value):
-            raise ValueError("write a number of rows, such as 100, or a share of them, such as 5%")
+            raise ValueError(
+                "this is neither a number of rows nor a share of them. Write 100, or 5%, for example."
+            )
         return value
 
     @model_validator(mode="after")
-    def _about_partitions(self) -> AssetConfig:
+    def _needs_partitions(self) -> AssetConfig:
         for name in ("catch_up", "lookback", "max_removed", "backfill_policy"):
             if name in self.model_fields_set and self.partitions is None:
                 raise error_at(
-                    (name,), "it is about partitions, and there are none: remove it, or set `partitions`"
+                    (name,),
+                    f"`{name}` needs partitions, and this asset has none. Remove it, or set `partitions`.",
                 )
         return self
 
     @field_validator("child_tables")
     @classmethod
-    def _tables_there_can_be(cls, value: list[str]) -> list[str]:
+    def _possible_table_names(cls, value: list[str]) -> list[str]:
         for index, name in enumerate(value if isinstance(value, list) else ()):
             if is_template(name):
                 continue
             if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or name == "quarantine":
                 raise error_at(
                     (index,),
-                    f"there is no child table `{name}`: name the list as in the warehouse, in lower "
-                    "case with underscores",
+                    f"`{name}` cannot be the name of a child table. Write the name of the list as in the warehouse: "
+                    "in lower case, with underscores.",
                 )
             if name in value[:index]:
-                raise error_at((index,), f"`{name}` is there twice: remove one")
+                raise error_at((index,), f"`{name}` is listed twice. Remove one.")
         return value
 
     @field_validator("owners")
     @classmethod
-    def _owners_dagster_takes(cls, value: list[str]) -> list[str]:
+    def _owners_that_dagster_accepts(cls, value: list[str]) -> list[str]:
         for index, owner in enumerate(value if isinstance(value, list) else ()):
             if not is_template(owner) and not re.fullmatch(r"team:.+|[^@\s]+@[^@\s]+\.[^@\s]+", owner):
                 raise error_at(
-                    (index,), f"Dagster takes no owner `{owner}`: write an e-mail address, or `team:{owner}`"
+                    (index,),
+                    f"Dagster does not accept the owner `{owner}`. Write an e-mail address, or `team:{owner}`.",
                 )
         return value

@@ -1,9 +1,8 @@
-"""The grammar of a `defs.yaml`: what may be written in `attributes`, and what a mistake is told.
+"""The grammar of a `defs.yaml`: which keys `attributes` may have, and the rules between them.
 
-What belongs here: the models of the whole file, and every rule that needs no network, secret or database.
-Rules of `rest_api` alone are in `rest_api.py`, those of one block under `assets` in `assets.py`.
-A broken rule is a pydantic error located at the key it is about, so that Dagster can add the file and line.
-What does not: Dagster, and anything that happens in a run.
+What belongs here: the models of one API, and every rule that needs no network, secret or database.
+Rules about `rest_api` alone are in `rest_api.py`. Rules about one asset alone are in `assets.py`.
+A broken rule is a pydantic error at its key, so that Dagster can add file and line.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from analytics_assets.config.strict_model import StrictModel
 from analytics_assets.config.validation_errors import Location, error_at, suggestion, unbuildable
 
 CIRCUIT = "circuit"
-"""The last part of the key of the asset that is the circuit's history."""
+"""The last part of the key of the asset that shows the history of the circuit."""
 
 
-_OF_WINDOWS: dict[str, tuple[Any, ...]] = {
+_FIXED_BY_WINDOWS: dict[str, tuple[Any, ...]] = {
     "last_value_func": ("max", max),
     "range_start": ("closed",),
     "range_end": ("open",),
     "lag": (None, 0),
 }
-"""Options of dlt's incremental that a window leaves no choice of, and what they may be."""
+"""Options of dlt's incremental that a window fixes, each with the values that it allows."""
 
 
 class RequestsConfig(StrictModel):
-    """How the one door to the network behaves: its pace, its patience, and when it gives up."""
+    """How requests to the API behave: their pace, their timeouts, and their retries."""
 
     max_retries: int = Field(
         3,
@@ -79,7 +78,7 @@ class RequestsConfig(StrictModel):
 
 
 class CircuitBreakerConfig(StrictModel):
-    """How long an API that was given up on is left alone, by every run and process."""
+    """How long every run and process leaves an API alone after a sync has halted."""
 
     cooldown_minutes: float = Field(
         5,
@@ -98,13 +97,14 @@ class CircuitBreakerConfig(StrictModel):
         if self.max_cooldown_minutes < self.cooldown_minutes:
             raise error_at(
                 ("max_cooldown_minutes",),
-                f"it is less than cooldown_minutes ({self.cooldown_minutes:g}): raise it, or lower the other",
+                f"max_cooldown_minutes is less than cooldown_minutes ({self.cooldown_minutes:g}). Raise it, or lower "
+                "cooldown_minutes.",
             )
         return self
 
 
 class AlertsConfig(StrictModel):
-    """What alerts say. Where they go is a secret: `sources.alerts`."""
+    """What alerts contain. Their channels are a secret, `sources.alerts`."""
 
     dagster_url: str = Field(
         "http://127.0.0.1:3000",
@@ -115,7 +115,7 @@ class AlertsConfig(StrictModel):
     @classmethod
     def _whole_url(cls, value: str) -> str:
         if not is_template(value) and not re.match(r"https?://[^/]", value):
-            raise ValueError("write it as it is in the browser, with http:// or https://")
+            raise ValueError("this is not a whole URL. Copy it from the browser, with http:// or https://.")
         return value
 
 
@@ -151,7 +151,10 @@ class SyncConfig(StrictModel):
     @classmethod
     def _plain_name(cls, value: str) -> str:
         if not is_template(value) and not NAME.fullmatch(value):
-            raise ValueError("use lower-case letters, digits and single underscores, starting with a letter")
+            raise ValueError(
+                f"`{value}` cannot be the name of a dataset and of assets. Use lower-case letters, digits and single "
+                "underscores, starting with a letter."
+            )
         return value
 
     @field_validator("rest_api")
@@ -170,12 +173,14 @@ class SyncConfig(StrictModel):
             if name in names:
                 raise error_at(
                     ("rest_api", "resources", names.index(name), "name"),
-                    f"`{name}` is a name of the circuit breaker's: name the resource otherwise",
+                    f"the name `{name}` is reserved for the circuit breaker. Rename the resource.",
                 )
         for name, asset in self.assets.items():
             if name not in names:
-                near = suggestion(name, names) or f"; the resources are {', '.join(names)}"
-                raise error_at(("assets", name), f"there is no resource `{name}` in rest_api.resources{near}")
+                near = suggestion(name, names) or f" The resources are {', '.join(names)}."
+                raise error_at(
+                    ("assets", name), f"there is no resource `{name}` in rest_api.resources.{near}"
+                )
             if (
                 isinstance(asset, AssetConfig)
                 and asset.partitions
@@ -186,7 +191,7 @@ class SyncConfig(StrictModel):
 
     @property
     def resource_names(self) -> Iterator[str]:
-        """Names of the dlt resources, in the order of the file."""
+        """The names of the dlt resources, in the order of the file."""
         for resource in self.rest_api["resources"]:
             if isinstance(resource, dict):
                 yield resource["name"]
@@ -194,7 +199,7 @@ class SyncConfig(StrictModel):
                 yield resource if isinstance(resource, str) else resource.name
 
     def asset(self, resource: str) -> AssetConfig:
-        """What the file says of `resource` for Dagster; the defaults where it says nothing."""
+        """What Dagster adds to `resource`: the keys of the file, and defaults for the absent ones."""
         return self.assets.get(resource, AssetConfig())
 
     def _check_partitioned(self, name: str) -> None:
@@ -207,29 +212,31 @@ class SyncConfig(StrictModel):
         if not isinstance(resource, dict) or not incremental:
             raise error_at(
                 here,
-                f"`{name}` is partitioned but has no cursor: give the resource "
-                "`endpoint.incremental` with a `cursor_path`, or drop `partitions` for a full refresh",
+                f"`{name}` has partitions but no cursor. Give the resource `endpoint.incremental` with a "
+                "`cursor_path`, or remove `partitions` for a full refresh.",
             )
         if not re.fullmatch(r"(\$\.)?[^.\[\]$*]+(\.[^.\[\]$*]+)*", str(incremental.get("cursor_path"))):
             raise error_at(
-                here, f"`{name}` is partitioned: its cursor_path must be a field, or fields joined by dots"
+                here,
+                f"`{name}` has partitions, but its cursor_path is not the name of a field. "
+                "Use a field, or fields joined by dots.",
             )
         for bound in ("initial_value", "end_value"):
             if bound in incremental:
                 raise error_at(
                     here,
-                    f"`{name}` is partitioned, so each partition sets {bound}: remove it from incremental",
+                    f"`{name}` has partitions, and each partition sets {bound}. Remove {bound} from incremental.",
                 )
-        for option, fitting in _OF_WINDOWS.items():
+        for option, fitting in _FIXED_BY_WINDOWS.items():
             if incremental.get(option, fitting[0]) not in fitting:
                 raise error_at(
                     here,
-                    f"`{name}` is partitioned, and each partition is a window of its own, its start in it and its end "
-                    f"not: remove {option} from incremental; `lookback` is for rows that come late",
+                    f"`{name}` has partitions. Each is a window that includes its start and excludes its end, and "
+                    f"{option} contradicts that. Remove {option} from incremental. For late rows, set `lookback`.",
                 )
         if disposition_of(resource.get("write_disposition")) != "merge" or not resource.get("primary_key"):
             raise error_at(
                 here,
-                f"`{name}` is partitioned, so loading a partition again must replace its rows: "
-                "set `write_disposition: merge` and a `primary_key`",
+                f"`{name}` has partitions, but to load one again would not replace its rows. "
+                "Set `write_disposition: merge` and a `primary_key`.",
             )

@@ -1,8 +1,7 @@
-"""dlt's REST API config as it is written: its mistakes, its secrets, and its defaults worked in.
+"""dlt's REST API config: finds its mistakes, fills in its secrets, and applies its defaults.
 
-What belongs here: everything about `rest_api` that can be said from the document alone.
-What does not: how an error names its place (`validation_errors.py`), what Dagster adds (`assets.py`, `models.py`),
-and dlt sources.
+What belongs here: everything about `rest_api` that needs only the document.
+How an error names its key is in `validation_errors.py`. What Dagster adds is in `assets.py` and `models.py`.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from requests import Session
 from analytics_assets.config.validation_errors import Location, error_at, from_dlt, suggestion, value_at
 
 PLACEHOLDER = "resolved-when-a-run-starts"
-"""Stands for a secret wherever a config is only looked at."""
+"""The value of a secret where a config is only checked, never used."""
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-"""What a source or a resource may be called: its name is that of a dataset or a table, and of an asset."""
+"""The form of a source's or a resource's name: it also names a dataset or a table, and an asset."""
 
 _SECRET_HEADERS = frozenset(
     {"authorization", "x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token"}
@@ -39,7 +38,7 @@ _DATA_TYPES = get_args(TDataType)
 
 
 def is_template(value: object) -> bool:
-    """Whether `value` is a Jinja template, which Dagster renders after the first look at the file."""
+    """Whether `value` is a Jinja template. Dagster first validates the file, then renders templates."""
     return isinstance(value, str) and "{{" in value
 
 
@@ -51,17 +50,17 @@ def has_template(value: object) -> bool:
 
 
 def disposition_of(hint: Any) -> str:
-    """A write disposition, written short or as a mapping with a strategy: `merge`; dlt's default is `append`."""
+    """The write disposition of `hint`: a name, or a mapping with a strategy. dlt's default is `append`."""
     return str((hint.get("disposition") if isinstance(hint, dict) else hint) or "append")
 
 
 def check_rest_api(rest_api: dict[str, Any]) -> None:
-    """Looks for every mistake that the document alone shows. What a template stands for is looked at later.
+    """Finds the mistakes that the document alone shows. A rendered template is checked later.
 
     Raises:
-        ValidationError: the first mistake, at its place.
+        ValidationError: the first mistake, at its key.
     """
-    _check_secrets_stay_out(rest_api)  # not as a template either: it would be read with the definitions
+    _check_secrets_stay_out(rest_api)  # templates too: Dagster renders them when it loads the definitions
     try:
         _check_against_dlt(rest_api)
         _check_base_url(rest_api["client"].get("base_url"))
@@ -75,12 +74,12 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
 
 
 def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
-    """The resources by name, each with `resource_defaults` worked in by dlt's own rules and an `endpoint` mapping.
+    """Returns the resources by name, with `resource_defaults` applied by dlt's own rules and an `endpoint` mapping.
 
     A resource that is a Python object stays as it is.
 
     Raises:
-        ValueError: dlt cannot make sense of a resource.
+        ValueError: dlt cannot read a resource.
     """
     copied = _copy(rest_api)
     defaults = cast(EndpointResource, copied.get("resource_defaults") or {})
@@ -92,12 +91,12 @@ def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
 def with_secrets(
     rest_api: dict[str, Any], secret: Callable[[str, str], str], token_session: Session | None = None
 ) -> dict[str, Any]:
-    """A copy of a REST API config in which `secret` has given a value to every secret field left open.
+    """Returns a copy of a REST API config in which `secret` fills in each secret field that is empty.
 
     Args:
         rest_api: the config as written.
-        secret: gives the value of a field, such as `api_key`, of an auth type.
-        token_session: what an OAuth2 token is asked for with; dlt's own session if None.
+        secret: returns the value of a field, such as `api_key`, for an auth type.
+        token_session: the session that requests an OAuth2 token; dlt's own if None.
     """
     copied: dict[str, Any] = _copy(rest_api)
     for place, auth in _auths(rest_api):
@@ -112,7 +111,7 @@ def with_secrets(
 
 
 def _copy(value: Any) -> Any:
-    """Copies dicts and lists. Python objects in a config are shared, dlt's specs, which are mappings, too."""
+    """Copies dicts and lists. Other Python objects are shared, even dlt's specs, which are mappings."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value
@@ -125,7 +124,7 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Everything that may have an `auth` and `headers`, with its place: the client, and every endpoint."""
+    """Yields each part that may have `auth` and `headers`, with its location: the client, and each endpoint."""
     yield ("client",), rest_api.get("client") or {}
     holders: list[tuple[Location, Any]] = [(("resource_defaults",), rest_api.get("resource_defaults") or {})]
     holders += [(("resources", index), one) for index, one in _dicts(rest_api.get("resources"))]
@@ -136,7 +135,7 @@ def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any
 
 
 def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Every `auth` written as text or mapping, with its place."""
+    """Yields each `auth` that is a text or a mapping, with its location."""
     for place, client in _clients(rest_api):
         auth = client.get("auth")
         if isinstance(auth, str):
@@ -146,10 +145,10 @@ def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]
 
 
 def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
-    """The fields of an auth mapping that hold secrets, such as `api_key` or `token`."""
+    """The names of the secret fields of an auth mapping, such as `api_key` or `token`."""
     spec = AUTH_MAP.get(auth.get("type", "bearer"))
     fields = spec.get_resolvable_fields() if spec else {}
-    # A field that dlt never resolves (`NotResolved`, such as an OAuth2 access token) is made at run time.
+    # dlt makes a field marked `NotResolved`, such as an OAuth2 access token, at run time.
     return [
         field for field, hint in fields.items() if is_secret_hint(hint) and "NotResolved" not in str(hint)
     ]
@@ -163,39 +162,39 @@ def _check_secrets_stay_out(rest_api: dict[str, Any]) -> None:
             if auth.get(field) is not None:
                 raise error_at(
                     (*place, field),
-                    f"a secret does not belong in this file: remove `{field}` and give it to dlt when the run "
-                    f"starts, as SOURCES__<NAME>__{field.upper()} or in .dlt/secrets.toml",
+                    f"`{field}` is a secret, and secrets do not belong in this file. Remove it here, and set "
+                    f"SOURCES__<NAME>__{field.upper()} or add it to .dlt/secrets.toml.",
                 )
 
 
 def _check_base_url(base_url: Any) -> None:
     if base_url and not is_template(base_url) and not re.match(r"https?://[^/]", str(base_url)):
         raise error_at(
-            ("client", "base_url"), f"`{base_url}` is no URL: write https:// or http://, and the host"
+            ("client", "base_url"), f"`{base_url}` is not a URL. Write https:// or http://, then the host."
         )
 
 
 def _check_resource_names(rest_api: Mapping[str, Any]) -> None:
     if not rest_api["resources"]:
-        raise error_at(("resources",), "there is no resource: name at least one endpoint to load")
+        raise error_at(("resources",), "the list of resources is empty. Add at least one resource to load.")
     seen: set[str] = set()
     for index, resource in enumerate(rest_api["resources"]):
         name = resource if isinstance(resource, str) else None
         if isinstance(resource, dict):
             name = resource.get("name")
             if not isinstance(name, str):
-                raise error_at(("resources", index), "the resource has no `name`")
+                raise error_at(("resources", index), "the resource has no `name`. Add one.")
         if name is None:
             continue
         if not NAME.fullmatch(name):
             raise error_at(
                 ("resources", index, "name"),
-                f"`{name}` names a table and an asset: use lower-case letters, digits and single underscores, "
-                "starting with a letter, and put the URL in endpoint.path",
+                f"`{name}` cannot be the name of a table and an asset. Use lower-case letters, digits and single "
+                "underscores, starting with a letter. Put the URL in endpoint.path.",
             )
         if name in seen:
             raise error_at(
-                ("resources", index, "name"), f"there are two resources named `{name}`: rename one of them"
+                ("resources", index, "name"), f"there are two resources named `{name}`. Rename one of them."
             )
         seen.add(name)
 
@@ -212,16 +211,16 @@ def _check_columns(columns: Any, place: Location) -> None:
     elif isinstance(columns, list):
         named = [((*place, i), str(one.get("name")), one) for i, one in enumerate(columns)]
     else:
-        return  # absent, or a pydantic model in the Python form
+        return  # absent, or a pydantic model from Python
     for here, name, column in named:
         _check_column_name(name, here)
         for key in column or {}:
             if key not in _COLUMN_KEYS and not key.startswith("x-"):
-                raise error_at((*here, key), f"unknown key `{key}`{suggestion(key, _COLUMN_KEYS)}")
+                raise error_at((*here, key), f"unknown key `{key}`.{suggestion(key, _COLUMN_KEYS)}")
         data_type = (column or {}).get("data_type")
         if data_type is not None and data_type not in _DATA_TYPES:
-            near = suggestion(str(data_type), list(_DATA_TYPES)) or f"; dlt has {', '.join(_DATA_TYPES)}"
-            raise error_at((*here, "data_type"), f"unknown data_type `{data_type}`{near}")
+            near = suggestion(str(data_type), list(_DATA_TYPES)) or f" dlt has {', '.join(_DATA_TYPES)}."
+            raise error_at((*here, "data_type"), f"unknown data_type `{data_type}`.{near}")
 
 
 def _check_key(written: Any, place: Location) -> None:
@@ -235,8 +234,8 @@ def _check_column_name(name: str, place: Location) -> None:
         path = re.sub(r"[^\w]+", "__", name.removeprefix("$.")).strip("_")
         raise error_at(
             place,
-            f"no column of the table is reached by `{name}`: name the column as it is in the warehouse, "
-            f"nested fields joined by two underscores, such as `{path}`",
+            f"`{name}` is not the name of a column. Use its name in the warehouse, where two underscores join nested "
+            f"fields: `{path}`.",
         )
 
 
@@ -245,8 +244,8 @@ def _check_headers(place: Location, headers: Any) -> None:
         if str(name).lower() in _SECRET_HEADERS:
             raise error_at(
                 (*place, name),
-                f"`{name}` carries a secret, which does not belong in this file: remove it, and write "
-                f"`auth: {{type: api_key, name: {name}, location: header}}`, or `auth: bearer`",
+                f"the header `{name}` is a secret, and secrets do not belong in this file. Remove it, and write "
+                f"`auth: {{type: api_key, name: {name}, location: header}}` or `auth: bearer`.",
             )
 
 

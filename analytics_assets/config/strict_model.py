@@ -1,6 +1,6 @@
-"""The base of every model of a `defs.yaml`: it names an unknown key, and lets a template stand for a value.
+"""The base of every model of a `defs.yaml`: it rejects unknown keys and accepts a template as any value.
 
-What belongs here: what holds for every key. What does not: any key.
+What belongs here: the rules for every key. The keys are in `assets.py` and `models.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from analytics_assets.config.validation_errors import error_at, suggestion
 
 
 class StrictModel(BaseModel):
-    """A model that names the unknown key, and that lets a Jinja template stand for any value."""
+    """A model that rejects unknown keys by name, and accepts a Jinja template as any value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -33,15 +33,15 @@ class StrictModel(BaseModel):
             known = list(cls.model_fields)
             for key in values:
                 if key not in known:
-                    near = suggestion(str(key), known) or f"; the keys here are {', '.join(known)}"
-                    raise error_at((str(key),), f"unknown key `{key}`{near}")
+                    near = suggestion(str(key), known) or f" The keys here are {', '.join(known)}."
+                    raise error_at((str(key),), f"unknown key `{key}`.{near}")
         return values
 
     @field_validator("*", mode="wrap")
     @classmethod
     def _template(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
         if isinstance(value, bool) and not {int, float}.isdisjoint(_alternatives(cls, info.field_name)):
-            raise ValueError("write a number; `yes` and `true` are none")
+            raise ValueError("`yes`, `no`, `true` and `false` are not numbers. Write a number.")
         return value if is_template(value) else handler(value)
 
 

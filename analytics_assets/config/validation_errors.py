@@ -1,6 +1,6 @@
-"""What is wrong in a `defs.yaml`, as one sentence at the place where it is wrong.
+"""Reports a mistake in a `defs.yaml` at its key: what is wrong, and what to write instead.
 
-What belongs here: how an error is made, and the translation of dlt's own. What does not: the rules themselves.
+What belongs here: how to make such an error, and the translation of dlt's errors. The rules are in the other modules.
 """
 
 from __future__ import annotations
@@ -26,32 +26,31 @@ _REST_API_KEYS = frozenset(
 
 
 def error_at(location: Location, message: str) -> ValidationError:
-    """A validation error of one plain sentence at `location`. Raised in a validator, it keeps its place.
+    """Makes a validation error with `message` at `location`. A validator that raises it keeps the location.
 
-    Of pydantic's own type `value_error`: to add file and line, Dagster builds errors anew, and can do so for
-    no custom type.
+    Its type is pydantic's `value_error`. Dagster rebuilds errors to add file and line, and only for pydantic's types.
     """
     error = InitErrorDetails(type="value_error", loc=location, input=None, ctx={"error": ValueError(message)})
     return ValidationError.from_exception_data("defs.yaml", [error])
 
 
 def unbuildable(error: Exception) -> ValidationError:
-    """What dlt says when it cannot make a source of a config, as an error of `rest_api`."""
+    """Turns dlt's error about a source that it cannot build into an error at `rest_api`."""
     sentence = " ".join(str(error).split())
     return error_at(("rest_api",), f"dlt cannot build this source: {sentence}")
 
 
 def suggestion(word: str, known: frozenset[str] | list[str]) -> str:
-    """`; did you mean …?` for the nearest of `known`, or nothing where none is near."""
+    """Returns ` Did you mean …?` with the closest of `known`, or an empty text if none is close."""
     matches = get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean `{matches[0]}`?" if matches else ""
+    return f" Did you mean `{matches[0]}`?" if matches else ""
 
 
 def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> ValidationError:
-    """What dlt complains of, as one sentence at its place.
+    """Turns dlt's error about `rest_api` into one error at the key that is wrong.
 
-    For a union dlt lists a complaint per alternative; the one deepest in the document, and among those the
-    one of the alternative that the document's own `type` names, is what the user meant.
+    For a union, dlt lists an error per alternative. The user meant the alternative whose error is deepest in the
+    document. Of several, the user meant the alternative that the document's own `type` names.
     """
     leaves = list(_leaves(error))
     depth = max(leaf.path.count("/") for leaf in leaves)
@@ -60,7 +59,7 @@ def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
     meant = str(value_at(rest_api, (*location, "type"))).replace("_", "")
     named = [one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower()]
     no_such_type = [one for one in deepest if one.field == "type"]
-    # A key that another alternative knows, and complains of its value, is no unknown one.
+    # A key is not unknown if another alternative has it and rejects its value.
     foreign = set(_unexpected(deepest[0]))
     bad_value = [one for one in deepest if one.field in foreign]
     leaf = min(named or no_such_type or bad_value[:1] or deepest[:1], key=lambda one: len(_unexpected(one)))
@@ -68,17 +67,17 @@ def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
     unexpected = _unexpected(leaf)
     if unexpected:
         key = next((one for one in unexpected if one not in _REST_API_KEYS), unexpected[0])
-        return error_at((*location, key), f"unknown key `{key}`{suggestion(key, _REST_API_KEYS)}")
+        return error_at((*location, key), f"unknown key `{key}`.{suggestion(key, _REST_API_KEYS)}")
     missing = re.match(r"missing required fields `\{(.+)\}`", leaf.msg)
     if missing:
-        return error_at(location, f"missing {missing[1]}")
+        return error_at(location, f"required keys are missing: {missing[1]}. Add them.")
     if leaf.field:
         location = (*location, *_location(leaf.field))
     return error_at(location, leaf.msg.partition("\n")[0])
 
 
 def _unexpected(error: DictValidationException) -> list[str]:
-    """The keys dlt does not know; it lists them in no particular order."""
+    """The keys that dlt does not know, sorted: dlt lists them in random order."""
     listed = re.match(r"received unexpected fields `\{(.+)\}`", error.msg)
     return sorted(re.findall(r"'([^']+)'", listed[1])) if listed else []
 
@@ -91,13 +90,13 @@ def _leaves(error: DictValidationException) -> Iterator[DictValidationException]
 
 
 def _location(path: str) -> Location:
-    """`./resources[0]/endpoint` as `("resources", 0, "endpoint")`."""
+    """Turns `./resources[0]/endpoint` into `("resources", 0, "endpoint")`."""
     parts = re.findall(r"[^./\[\]]+|\[\d+\]", path)
     return tuple(int(part[1:-1]) if part.startswith("[") else part for part in parts)
 
 
 def value_at(document: Any, location: Location) -> Any:
-    """The value at `location`; None where there is none."""
+    """The value at `location`, or None if there is none."""
     for part in location:
         try:
             document = document[part]
