@@ -119,6 +119,16 @@ class AlertsConfig(StrictModel):
         return value
 
 
+class DestinationConfig(StrictModel):
+    """What this API requires of the destination. dlt's own settings choose the destination."""
+
+    accept_missing_guarantees: bool = Field(
+        False,
+        description="Load into a destination that lacks guarantees of this product. Each run and asset lists what is "
+        "missing.",
+    )
+
+
 class SyncConfig(StrictModel):
     """One API: the `attributes` of a `defs.yaml`."""
 
@@ -140,6 +150,10 @@ class SyncConfig(StrictModel):
     alerts: AlertsConfig = Field(
         AlertsConfig(),
         description="What alerts contain. Their channels are the secret `sources.alerts`. Absent: the defaults.",
+    )
+    destination: DestinationConfig = Field(
+        DestinationConfig(),
+        description="Which limits of the destination this API accepts. Absent: the defaults of each key.",
     )
     assets: dict[str, AssetConfig] = Field(
         default_factory=dict,

@@ -109,6 +109,20 @@ MISTAKES = [
         ("assets", "transactions", "backfill_policy", "max_partitions_per_run"),
         "greater than or equal to 1",
     ),
+    # The destination.
+    (
+        ("destination",),
+        {"accept_missing_guarantee": True},
+        ("destination", "accept_missing_guarantee"),
+        "Did you mean `accept_missing_guarantees`?",
+    ),
+    (
+        ("destination",),
+        {"accept_missing_guarantees": "maybe"},
+        ("destination", "accept_missing_guarantees"),
+        "Input should be a valid boolean",
+    ),
+    (("destination",), "duckdb", ("destination",), "Input should be a valid dictionary"),
     # A typo, an unknown key.
     (("requsts",), {}, ("requsts",), "unknown key `requsts`. Did you mean `requests`?"),
     (("requests", "max_retris"), 3, ("requests", "max_retris"), "Did you mean `max_retries`?"),
@@ -595,6 +609,7 @@ def test_the_shipped_file_is_valid_and_the_config_stays_as_written() -> None:
         (("assets",), "{{ assets }}"),
         (("rest_api",), "{{ rest_api }}"),
         (("requests", "max_retries"), "{{ env.RETRIES }}"),
+        (("destination",), {"accept_missing_guarantees": "{{ env.ACCEPT }}"}),
         (("assets", "events", "schedule"), "{{ env.CRON }}"),
         (("assets", "transactions", "partitions", "start_date"), "{{ env.START }}"),
         (("assets", "transactions", "partitions", "timezone"), "{{ env.ZONE }}"),
@@ -604,7 +619,7 @@ def test_the_shipped_file_is_valid_and_the_config_stays_as_written() -> None:
         ((*TRANSACTIONS, "write_disposition"), "{{ env.DISPOSITION }}"),
     ],
 )
-def test_a_template_may_stand_for_any_value(place: tuple[str | int, ...], template: str) -> None:
+def test_a_template_may_stand_for_any_value(place: tuple[str | int, ...], template: Any) -> None:
     """Dagster validates the file before it renders templates."""
     RestApiSync(**changed(place, template))
 
@@ -650,6 +665,12 @@ def test_a_start_date_is_in_its_time_zone(kind: str, written: str, start: str) -
 @pytest.mark.parametrize("disposition", ["merge", {"disposition": "merge", "strategy": "delete-insert"}])
 def test_merge_may_be_written_short_or_long(disposition: Any) -> None:
     SyncConfig(**changed((*TRANSACTIONS, "write_disposition"), disposition))
+
+
+def test_missing_guarantees_are_accepted_only_where_the_file_says_so() -> None:
+    assert not SyncConfig(**shipped()).destination.accept_missing_guarantees
+    accepting = changed(("destination",), {"accept_missing_guarantees": True})
+    assert SyncConfig(**accepting).destination.accept_missing_guarantees
 
 
 def test_the_python_form_is_the_same_object() -> None:
