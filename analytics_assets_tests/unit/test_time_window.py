@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analytics_assets.config.models import PartitionsConfig
+from analytics_assets.config.assets import PartitionsConfig
 from analytics_assets.ingestion.time_window import Cursor, Window
 from analytics_assets.orchestration.partitions import partitions_def
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from analytics_assets.config.models import PartitionsConfig
+from analytics_assets.config.assets import PartitionsConfig
 from analytics_assets.ingestion.contract.columns import Column, Contract, column_name
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.time_window import Cursor

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from analytics_assets.config.models import AssetConfig, SyncConfig
+from analytics_assets.config.assets import AssetConfig
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.quarantine import Limit, Quarantine
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.plan.write_mode import WriteMode
