@@ -5,7 +5,7 @@ from datetime import UTC
 
 import dagster as dg
 
-from analytics_assets.config.models import BackfillPolicyConfig, PartitionsConfig
+from analytics_assets.config.assets import BackfillPolicyConfig, PartitionsConfig
 from analytics_assets.ingestion.time_window import Window
 
 _PARTITIONS: dict[str, Callable[..., dg.TimeWindowPartitionsDefinition]] = {

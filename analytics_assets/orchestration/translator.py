@@ -8,7 +8,8 @@ import dagster as dg
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
-from analytics_assets.config.models import AssetConfig, FreshnessConfig, SyncConfig
+from analytics_assets.config.assets import AssetConfig, FreshnessConfig
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.columns import Contract, data_type_name
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.warehouse.pipeline import destination_name

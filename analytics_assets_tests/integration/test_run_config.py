@@ -159,7 +159,7 @@ def test_a_dry_run_looks_at_one_page_and_writes_nothing(
     first = api.rows("customers")[0]
     assert sentence.startswith(
         "Dry run, nothing was written: of 100 rows read 99 would load, 1 would go to quarantine. "
-        "In quarantine: credit_limit is text and no decimal(18, 2) (1 row, such as"
+        "In quarantine: credit_limit is text, not a valid decimal(18, 2) (1 row, such as"
     )
     assert "secret" not in sentence
     assert f"`xxxxxx xxxxx`, primary key {first['id']}" in sentence

@@ -25,6 +25,7 @@ from analytics_assets.ingestion.errors import (
     RowsNotAListError,
     UnreadableResponseError,
 )
+from analytics_assets.ingestion.json_kind import kind_of
 
 _ABSENT = object()
 _decode = msgspec.json.Decoder().decode
@@ -142,7 +143,7 @@ class Reader:
             return rows
         if isinstance(rows, dict) and not self._paged:
             return [rows]
-        raise RowsNotAListError(self.resource, endpoint, str(self._selector), _kind(rows))
+        raise RowsNotAListError(self.resource, endpoint, str(self._selector), kind_of(rows))
 
     def _say(
         self,
@@ -164,7 +165,7 @@ class Reader:
             raise PagingFieldError(self.resource, endpoint, path, setting, "", _keys(answer))
         said = read(value)
         if said is None:
-            raise PagingFieldError(self.resource, endpoint, path, setting, _kind(value), _keys(answer))
+            raise PagingFieldError(self.resource, endpoint, path, setting, kind_of(value), _keys(answer))
         return said
 
 
@@ -224,21 +225,9 @@ def _as_flag(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _kind(value: Any) -> str:
-    kinds = {
-        dict: "an object",
-        list: "a list",
-        str: "text",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-    }
-    return kinds.get(type(value), "null")
-
-
 def _keys(answer: Any) -> str:
     """The fields of an answer, for a person to find the right one among them; never a value."""
     if not isinstance(answer, dict):
-        return f" (it is {_kind(answer)})"
+        return f" (it is {kind_of(answer)})"
     names = [key for key in answer if re.fullmatch(r"[A-Za-z_$][\w.-]{0,40}", str(key))]  # no e-mail address
     return f" (it has {', '.join(sorted(names))[:200]})" if names else " (it is empty)"

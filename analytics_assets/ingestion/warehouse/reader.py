@@ -12,17 +12,12 @@ from typing import Any
 
 import duckdb
 from dlt.destinations.job_client_impl import SqlJobClientBase
-from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.contract.quarantine import KEY_PREFIX, SUFFIX
-from analytics_assets.ingestion.errors import NoSqlError, NoWarehouseFileError
+from analytics_assets.ingestion.errors import NoWarehouseFileError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Cursor, Window
-from analytics_assets.ingestion.warehouse.pipeline import (
-    WarehousePipeline,
-    open_pipeline,
-    warehouse,
-)
+from analytics_assets.ingestion.warehouse.pipeline import WarehousePipeline, open_pipeline
 
 _EXAMPLES = 5
 
@@ -224,20 +219,18 @@ def _literally(condition: str, values: Sequence[Any]) -> str:
 
 @contextmanager
 def open_table(pipeline: WarehousePipeline, info: ResourceInfo) -> Iterator[Table]:
-    """The resource's table, with the warehouse kept from writers while it is open.
+    """The resource's table, open for reading. The caller keeps writers away, by `pipeline.exclusive()`.
 
     Raises:
         NoSqlError: the destination has no SQL.
     """
-    require_sql(pipeline)
-    with warehouse(pipeline), pipeline.destination_client() as client:
-        assert isinstance(client, SqlJobClientBase)
+    with pipeline.sql() as client:
         yield Table(client, info)
 
 
 @contextmanager
 def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
-    """The embedded warehouse, open for reading. Waits for the load that is under way, and keeps the next one waiting.
+    """The embedded warehouse, open for reading. Waits for the load that is under way; the next load waits for it.
 
     With DuckDB's own `connect` one of them would fail.
 
@@ -247,22 +240,13 @@ def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     with open_pipeline("reader", "reader", "a reader") as pipeline:
         database = pipeline.database
         if database is None:
-            destination = pipeline.destination.destination_name
             raise NoWarehouseFileError(
-                "", f"the warehouse is {destination}, and no DuckDB file", "Use the client of the destination"
+                "",
+                f"the warehouse is {pipeline.backend.name}, and no DuckDB file",
+                "Use the client of the destination",
             )
-        with warehouse(pipeline):
+        with pipeline.exclusive():
             if not database.exists():
                 raise NoWarehouseFileError("", f"there is no {database} yet", "Materialize an asset first")
             with duckdb.connect(str(database), read_only=True) as connection:
                 yield connection
-
-
-def require_sql(pipeline: Pipeline) -> None:
-    """Makes sure that what is loaded can be read again, before anything is loaded.
-
-    Raises:
-        NoSqlError: the destination has no SQL.
-    """
-    if not isinstance(pipeline.destination_client(), SqlJobClientBase):
-        raise NoSqlError("", str(pipeline.destination.destination_name))

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from analytics_assets.config.models import AssetConfig, SyncConfig
+from analytics_assets.config.assets import AssetConfig
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.http.breaker_client import describe
 from analytics_assets.ingestion.http.circuit_breaker import CircuitState
 from analytics_assets.orchestration.automation.catch_up import (

@@ -15,7 +15,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 
-from analytics_assets.config.models import AssetConfig
+from analytics_assets.config.assets import AssetConfig
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Window, whole_window
 from analytics_assets.ingestion.warehouse.reader import Table

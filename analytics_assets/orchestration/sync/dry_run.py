@@ -5,22 +5,19 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_assets.ingestion.dry_run import DryRun
+from analytics_assets.ingestion.dry_run import DryRunResult
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.orchestration.checks.results import UNDECLARED, UNSENT
 from analytics_assets.orchestration.runs import PartitionRange
 
 
-def observation(
-    key: dg.AssetKey, found: DryRun, windows: Mapping[str, Window], requests: Mapping[str, Any]
-) -> dg.AssetObservation:
+def observation(key: dg.AssetKey, found: DryRunResult, windows: Mapping[str, Window]) -> dg.AssetObservation:
     """What a dry run found.
 
     Args:
         key: the asset.
         found: in the rows that it read.
         windows: of the run, by partition key.
-        requests: what was asked of the API, as metadata.
     """
     metadata: dict[str, Any] = {
         "dry_run": True,
@@ -30,9 +27,9 @@ def observation(
         "reasons": list(found.reasons),
         "max_quarantined": str(found.limit),
         "max_quarantined_exceeded": found.too_many,
-        UNDECLARED: found.undeclared,
+        UNDECLARED: dict(found.undeclared),
         UNSENT: list(found.unsent),
-        **requests,
+        **found.requests.to_metadata(),
     }
     keys = list(windows)
     if keys:
@@ -45,7 +42,7 @@ def observation(
     )
 
 
-def sentence(found: DryRun) -> str:
+def sentence(found: DryRunResult) -> str:
     """What a person reads first."""
     parts = [f"{found.loading:,} would load", f"{found.quarantined:,} would go to quarantine"]
     others = found.read - found.loading - found.quarantined
