@@ -14,7 +14,7 @@ import yaml
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted
 from analytics_assets.ingestion.http.breaker_client import Breaker
-from analytics_assets.ingestion.http.circuit_breaker import CircuitEventKind
+from analytics_assets.ingestion.http.circuit_breaker import Circuit, CircuitEvent, CircuitEventKind, policy_of
 from analytics_assets.ingestion.http.rate_limit import Gate
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
@@ -61,7 +61,7 @@ def run(race: Race, start: Barrier, done: Barrier) -> None:
 
 
 def test_sixteen_processes_race_for_one_probe(home: Home, api: DemoApi) -> None:
-    """Twenty rounds: in each the circuit is half-open, all ask at once, and the server sees one request."""
+    """Twenty rounds: in each all ask at once, and the server sees one request per claim that counts."""
     api.set_faults({"path": PATH, "status": 503})
     race = Race(home.environment["DAGSTER_HOME"], api.url)
     store = race.store()
@@ -72,7 +72,6 @@ def test_sixteen_processes_race_for_one_probe(home: Home, api: DemoApi) -> None:
     racers = [context.Process(target=run, args=(race, start, done), daemon=True) for _ in range(PROCESSES)]
     for racer in racers:
         racer.start()
-    counts = []
     for _ in range(ROUNDS):
         give_up = time.monotonic() + 60
         while not store.circuit().state(time.time()).probe_is_free:
@@ -80,9 +79,25 @@ def test_sixteen_processes_race_for_one_probe(home: Home, api: DemoApi) -> None:
             time.sleep(0.02)
         start.wait(120)
         done.wait(120)
-        counts.append(api.request_counts().get(PATH, 0))
     for racer in racers:
-        racer.join(60)
+        racer.join(120)
     assert [racer.exitcode for racer in racers] == [0] * PROCESSES
-    assert counts == list(range(1, ROUNDS + 1))
-    assert store.circuit().failures == ROUNDS + 1
+    probes = probes_of(race, store)
+    assert len(probes) >= ROUNDS
+    assert api.request_counts() == {PATH: len(probes)}
+    assert store.circuit().failures == len(probes) + 1
+
+
+def probes_of(race: Race, store: EventLogCircuit) -> list[CircuitEvent]:
+    """The claims that count, by the history: the first one after each cool-down.
+
+    Usually one a round. On a busy machine a process may be so late in a round that the next cool-down is over.
+    """
+    circuit, probes = Circuit(policy_of(race.config)), []
+    for event in store.events():
+        before, circuit = circuit, circuit.after([event])
+        if circuit.claim is not None and circuit.claim is not before.claim:
+            assert before.half_open_at is not None
+            assert event.at >= before.half_open_at
+            probes.append(event)
+    return probes

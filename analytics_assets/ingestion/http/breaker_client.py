@@ -130,7 +130,7 @@ class Breaker:
             if not fresh and self._clock() < self._next_read:
                 return False
             state = self.refresh()
-            if state.probe_is_free:
+            while state.probe_is_free:  # again, if this process was so slow that its claim no longer counts
                 self._store.append(CircuitEventKind.PROBE, by=self._by, run_id=self._run_id)
                 self._sleep(_COMMIT_DELAY)
                 state = self.refresh()  # raises if another run was first

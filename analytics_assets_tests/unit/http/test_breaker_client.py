@@ -326,6 +326,26 @@ def test_a_claim_that_shows_up_late_and_lower_wins(world: World) -> None:
     assert waits == [0.5]
 
 
+def test_a_process_that_was_too_slow_after_its_claim_claims_again(world: World) -> None:
+    """Another run was first, its probe failed, and the next cool-down is over: the old claim allows no request."""
+    world.answer = lambda _: DOWN
+    world.fail()
+    world.now += 300
+    waits: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            world.log.events.insert(1, replace(world.log.events[-1], by="who was first"))
+            halted = SyncHalted("others", "GET /others", 503, 1, "503", outage=True)
+            world.log.append(CircuitEventKind.OPENED, by="who was first", run_id="another run", cause=halted)
+            world.now += 601
+
+    breaker = Breaker(world.log, "rows", "a run", lambda: world.now, sleep=pause)
+    assert breaker.acquire_permission(), "an ordinary request would be sent, and sent again"
+    assert world.kinds == ["opened", "probe", "probe", "opened", "probe"]
+
+
 def test_an_outage_that_two_find_out_at_once_is_opened_by_one(world: World) -> None:
     breakers = [Breaker(world.log, "rows", "a run", lambda: world.now) for _ in range(2)]
     for breaker in breakers:
