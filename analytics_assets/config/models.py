@@ -20,6 +20,8 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -213,8 +215,12 @@ class PartitionsConfig(_Strict):
         return self
 
 
+def _or_template(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return value if is_template(value) else handler(value)
+
+
 class CheckConfig(_Strict):
-    """How much a check that fails matters; what is not said is as the check has it."""
+    """How much a failure of a check matters. An absent key leaves it as the check defines it."""
 
     severity: Literal["warn", "error"] | None = Field(
         None, description="How the UI shows a check that fails."
@@ -222,15 +228,6 @@ class CheckConfig(_Strict):
     blocking: bool | None = Field(
         None, description="Whether a failure keeps downstream assets of the same run from starting."
     )
-
-
-class ChecksConfig(_Strict):
-    """The checks of an asset, by name."""
-
-    schema_nullability: CheckConfig = CheckConfig()
-    schema_drift: CheckConfig = CheckConfig()
-    primary_key_unique: CheckConfig = CheckConfig()
-    complete: CheckConfig = CheckConfig()
 
 
 class FreshnessConfig(_Strict):
@@ -275,7 +272,9 @@ class AssetConfig(_Strict):
         description="Partitions before the last one that a tick asks for if they are missing.",
     )
 
-    checks: ChecksConfig = ChecksConfig()
+    checks: dict[str, Annotated[CheckConfig, WrapValidator(_or_template)]] = Field(
+        default_factory=dict, description="Severity and blocking of the checks, by name of the check."
+    )
     freshness: FreshnessConfig | None = None
     child_tables: list[str] = Field(
         default_factory=list,

@@ -28,9 +28,16 @@ from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.source.build import Sync, build_source, cursor_range, read_secrets
 from analytics_assets.ingestion.warehouse.pipeline import loader_file_format, open_pipeline
 from analytics_assets.ingestion.warehouse.reader import open_table, require_sql
-from analytics_assets.orchestration.checks.registry import CheckEvent, check, check_specs, evaluations
-from analytics_assets.orchestration.checks.results import UNDECLARED, UNSENT, plain
+from analytics_assets.orchestration.checks.context import CheckContext
+from analytics_assets.orchestration.checks.evaluations import CheckEvent, check_specs, evaluations
+from analytics_assets.orchestration.checks.registry import run_checks
 from analytics_assets.orchestration.circuit.event_log import CircuitLog
+from analytics_assets.orchestration.metadata import (
+    DECLARED_BUT_NOT_SENT,
+    ROWS_REPORTED_BY_API,
+    UNDECLARED_FIELDS,
+    plain,
+)
 from analytics_assets.orchestration.partitions import backfill_policy, run_windows
 from analytics_assets.orchestration.sync.dry_run import observation
 from analytics_assets.orchestration.sync.failures import forget_halt_of_parent, told_in_a_sentence
@@ -123,7 +130,7 @@ def sync_asset(
                 load = partial(_load, context, dlt, config, info, translator, build, door)
                 metadata = _until_rows_stay(info, telemetry, load) | request_metadata(telemetry)
                 if telemetry.total is not None and info.parent is None:
-                    metadata["rows_promised"] = telemetry.total
+                    metadata[ROWS_REPORTED_BY_API] = telemetry.total
             # All that is to be read is read before anything is yielded: no event is written under the lock.
             with (
                 open_pipeline(config.name, info.name, _run_name(context, info)) as pipeline,
@@ -139,7 +146,10 @@ def sync_asset(
                     metadata |= whole
                     children = {name: table.child(f"{info.table}__{name}") for name in asset.child_tables}
                 names = [one.name for one in context.selected_asset_check_keys]
-                results = check(names, table, info, windows, before, metadata and plain(metadata))
+                checked = CheckContext(
+                    table=table, resource=info, window=None, previous=before, current=metadata
+                )
+                outcomes = run_checks(names, checked, windows)
         if metadata is not None:
             yield from materializations(context, spec.key, metadata, counts, windows)
             for name, (rows, columns) in children.items():
@@ -147,7 +157,7 @@ def sync_asset(
                     translator.child_key(info, name), rows, columns, windows
                 ):
                     context.log_event(materialization)
-        yield from evaluations(context, spec.key, asset, results)
+        yield from evaluations(context, spec.key, asset, outcomes)
 
     return sync
 
@@ -229,8 +239,10 @@ def _load(
             "rows_quarantined": sync.settlement.quarantine.count,
             "rows_removed": sync.settlement.removed,
             **({"full_refresh": True} if sync.settlement.quarantine.full_refresh else {}),
-            UNDECLARED: dict(sync.validator.undeclared),
-            UNSENT: sorted(sync.validator.unsent) if info.cursor is None else [],  # of all rows there are
+            UNDECLARED_FIELDS: dict(sync.validator.undeclared),
+            DECLARED_BUT_NOT_SENT: sorted(sync.validator.unsent)
+            if info.cursor is None
+            else [],  # of all rows there are
         }
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from analytics_assets.ingestion.dry_run import DryRun
 from analytics_assets.ingestion.time_window import Window
-from analytics_assets.orchestration.checks.results import UNDECLARED, UNSENT
+from analytics_assets.orchestration.metadata import DECLARED_BUT_NOT_SENT, UNDECLARED_FIELDS
 
 
 def observation(
@@ -29,8 +29,8 @@ def observation(
         "reasons": list(found.reasons),
         "max_quarantined": str(found.limit),
         "max_quarantined_exceeded": found.too_many,
-        UNDECLARED: found.undeclared,
-        UNSENT: list(found.unsent),
+        UNDECLARED_FIELDS: found.undeclared,
+        DECLARED_BUT_NOT_SENT: list(found.unsent),
         **requests,
     }
     keys = list(windows)

@@ -17,7 +17,7 @@ from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.ingestion.warehouse.pipeline import duckdb_file
 from analytics_assets.ingestion.warehouse.reader import Table
-from analytics_assets.orchestration.checks.results import COLUMN_SCHEMA
+from analytics_assets.orchestration.metadata import COLUMN_SCHEMA, RESPONSES_429
 from analytics_assets.orchestration.translator import loaded_schema
 
 _KEPT_DLT_METADATA = ("destination_name", "first_run", "started_at", "finished_at")
@@ -47,7 +47,7 @@ def request_metadata(telemetry: Telemetry) -> dict[str, Any]:
         "requests": telemetry.requests,
         "pages": telemetry.pages,
         "retries": telemetry.retries,
-        "too_many_requests": telemetry.too_many_requests,
+        RESPONSES_429: telemetry.too_many_requests,
         "restarts": telemetry.restarts,
         "seconds_waited": round(telemetry.seconds_waited, 3),
         "bytes_received": telemetry.bytes_received,
