@@ -77,6 +77,34 @@ _NAMES_IN_0_1_0: Mapping[str, str] = {
 }
 """The old name of each key that has a new one. Materializations that are stored keep it."""
 
+_PAGE_ORDER = (
+    PARTITION_ROW_COUNT,
+    ROW_COUNT,
+    ROWS_LOADED,
+    ROWS_FETCHED,
+    ROWS_REPORTED_BY_API,
+    PARTITIONS_IN_RUN,
+    FULL_REFRESH,
+    CURSOR_FROM,
+    CURSOR_TO,
+    TABLE_NAME,
+    QUERY,
+    COLUMN_SCHEMA,
+    ROWS_QUARANTINED,
+    ROWS_REMOVED,
+    UNDECLARED_FIELDS,
+    DECLARED_BUT_NOT_SENT,
+    REQUESTS,
+    PAGES,
+    RETRIES,
+    RESPONSES_429,
+    RESTARTS,
+    SECONDS_WAITED,
+    BYTES_RECEIVED,
+    ROWS_PER_SECOND,
+)
+"""The order on an asset's page: rows, table, what was rejected, requests. Dagster's UI keeps the order of an event."""
+
 Metadata = Mapping[str, Any]
 """Metadata of a materialization, as it is recorded or as it was read back."""
 
@@ -88,6 +116,13 @@ def read(metadata: Metadata, key: str, default: Any = None) -> Any:
             value = metadata[name]
             return value.value if isinstance(value, dg.MetadataValue) else value
     return default
+
+
+def for_page(metadata: Metadata) -> dict[str, Any]:
+    """Metadata in the order of an asset's page, without empty values. A count of zero stays: the UI plots it."""
+    first = [key for key in _PAGE_ORDER if key in metadata]
+    others = [key for key in metadata if key not in _PAGE_ORDER]
+    return {key: metadata[key] for key in (*first, *others) if metadata[key] not in (None, "", (), [], {})}
 
 
 def plain(metadata: Metadata) -> dict[str, Any]:
