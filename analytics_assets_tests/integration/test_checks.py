@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from analytics_assets import RestApiSync
 from analytics_assets.orchestration.checks.registry import CHECKS
-from analytics_assets.orchestration.metadata import RESPONSES_429, ROWS_REPORTED_BY_API, read
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of
 
 PATH = "/v1/transactions"
@@ -290,7 +289,7 @@ def test_the_json_schema_names_and_describes_each_check() -> None:
 
 
 def test_metadata_that_version_0_1_0_stored_is_still_read(project: Project, shipped_yaml: str) -> None:
-    old = {"rows_promised": 41, "too_many_requests": 2, "rows_fetched": 40, "rows_loaded": 40}
+    old = {"rows_promised": 41, "rows_fetched": 40, "rows_loaded": 40}
     project.instance.report_runless_asset_event(
         dg.AssetMaterialization(dg.AssetKey(["analytics_api", "customers"]), metadata=old)
     )
@@ -300,8 +299,6 @@ def test_metadata_that_version_0_1_0_stored_is_still_read(project: Project, ship
     assert check.description == (
         "40 of the 41 rows that the API has were fetched; 40 loaded, 0 in quarantine."
     )
-    assert (read(old, ROWS_REPORTED_BY_API), read(old, RESPONSES_429)) == (41, 2)
-    assert read({RESPONSES_429: 0, **old}, RESPONSES_429) == 0, "the new name comes first"
 
 
 def test_a_not_null_column_declared_later_is_a_load_that_halts(project: Project, shipped_yaml: str) -> None:

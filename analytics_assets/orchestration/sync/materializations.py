@@ -17,7 +17,7 @@ from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.ingestion.warehouse.pipeline import duckdb_file
 from analytics_assets.ingestion.warehouse.reader import Table
-from analytics_assets.orchestration.metadata import COLUMN_SCHEMA, RESPONSES_429
+from analytics_assets.orchestration.metadata import COLUMN_SCHEMA, RESPONSES_429, for_page
 from analytics_assets.orchestration.translator import loaded_schema
 
 _KEPT_DLT_METADATA = ("destination_name", "first_run", "started_at", "finished_at")
@@ -80,12 +80,13 @@ def materializations(
     """
     asked = set(context.partition_keys) if windows else set()
     for partition in windows:
-        own = counts.get(partition, {})
+        page = for_page({**metadata, **counts.get(partition, {})})
         if partition in asked:
-            context.add_asset_metadata(own, asset_key=key, partition_key=partition)
+            context.add_asset_metadata(page, asset_key=key, partition_key=partition)
         else:
-            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata={**metadata, **own}))
-    yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=page))
+    # Dagster puts a partition's metadata after the result's, which would undo the order of the page.
+    yield dg.MaterializeResult(asset_key=key, metadata={} if windows else for_page(metadata))
 
 
 def child_materializations(
