@@ -21,6 +21,7 @@ COLUMN_SCHEMA: Final = "dagster/column_schema"
 ROWS_LOADED: Final = "rows_loaded"
 DATASET_NAME: Final = "dataset_name"
 DESTINATION_NAME: Final = "destination_name"
+FIRST_RUN: Final = "first_run"
 STARTED_AT: Final = "started_at"
 FINISHED_AT: Final = "finished_at"
 
