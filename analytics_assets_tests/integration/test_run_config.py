@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
 from analytics_assets.orchestration.automation.catch_up import was_missed
-from analytics_assets.orchestration.checks.results import plain
+from analytics_assets.orchestration.metadata import plain
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import DemoApi, Project, failure_of, metadata_of
 
