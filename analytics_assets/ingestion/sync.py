@@ -201,4 +201,5 @@ def _result(
         children={
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables
         },
+        missing_guarantees=tuple(pipeline.backend.missing_guarantees),
     )

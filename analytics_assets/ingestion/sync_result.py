@@ -102,6 +102,7 @@ class SyncResult:
         undeclared: fields that are not declared, with the number of rows that have them.
         unsent: declared columns that no row has; empty where only new rows were read.
         children: the child tables that are assets, by field.
+        missing_guarantees: what the destination cannot promise, and the file accepts.
     """
 
     destination_name: str
@@ -124,6 +125,7 @@ class SyncResult:
     undeclared: Mapping[str, int] = field(default_factory=dict)
     unsent: Sequence[str] = ()
     children: Mapping[str, ChildTable] = field(default_factory=dict)
+    missing_guarantees: Sequence[str] = ()
 
     def to_metadata(self) -> dict[str, Any]:
         """The facts of the sync as a whole, in plain values; facts of one partition are `rows_by_partition`."""
@@ -140,6 +142,7 @@ class SyncResult:
             "full_refresh": self.full_refresh or None,
             "undeclared_fields": dict(self.undeclared),
             "declared_but_not_sent": list(self.unsent),
+            "missing_guarantees": list(self.missing_guarantees) or None,
             "destination_name": self.destination_name,
             "dataset_name": self.dataset_name,
             "first_run": self.first_run,

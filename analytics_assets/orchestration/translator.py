@@ -12,7 +12,7 @@ from analytics_assets.config.assets import AssetConfig, FreshnessConfig
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.columns import Contract, data_type_name
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
-from analytics_assets.ingestion.warehouse.pipeline import destination_name
+from analytics_assets.ingestion.warehouse.pipeline import destination_name, missing_guarantees
 from analytics_assets.orchestration.circuit.event_log import circuit_key
 from analytics_assets.orchestration.metadata import COLUMN_SCHEMA, TABLE_NAME
 from analytics_assets.orchestration.partitions import partitions_def
@@ -49,8 +49,7 @@ class SyncTranslator(DagsterDltTranslator):
             key=self.key(info),
             deps=upstream,
             group_name=self._config.name,
-            description=asset.description
-            or f"`{info.method} {info.path}`, loaded by dlt ({_mode(info, asset)}).",
+            description="\n\n".join([asset.description or _description(info, asset), *self._warning()]),
             owners=asset.owners,
             tags=asset.tags,
             kinds={"dlt", destination_name()},
@@ -62,6 +61,15 @@ class SyncTranslator(DagsterDltTranslator):
                 COLUMN_SCHEMA: declared_schema(info.contract),
             },
         )
+
+    def _warning(self) -> list[str]:
+        """What the configured destination cannot promise, and whether the file accepts that."""
+        missing = missing_guarantees()
+        if not missing:
+            return []
+        accepted = self._config.destination.accept_missing_guarantees
+        consequence = "The file accepts this." if accepted else "Runs fail until the file accepts this."
+        return [f"**Missing guarantees** of {destination_name()}: {'; '.join(missing)}. {consequence}"]
 
     def api_spec(self, info: ResourceInfo) -> dg.AssetSpec:
         """The spec of the external asset upstream: the endpoint that the resource reads."""
@@ -169,6 +177,10 @@ def _freshness(config: FreshnessConfig | None) -> dg.FreshnessPolicy | None:
         fail_window=timedelta(hours=config.fail_after_hours),
         warn_window=timedelta(hours=warn) if warn else None,
     )
+
+
+def _description(info: ResourceInfo, asset: AssetConfig) -> str:
+    return f"`{info.method} {info.path}`, loaded by dlt ({_mode(info, asset)})."
 
 
 def _mode(info: ResourceInfo, asset: AssetConfig) -> str:

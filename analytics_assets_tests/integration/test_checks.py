@@ -238,10 +238,10 @@ def test_severity_and_blocking_are_the_users(project: Project, api: DemoApi, shi
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
-        ("schema_drif", "unknown check `schema_drif`; did you mean `schema_drift`?"),
+        ("schema_drif", "unknown check `schema_drif`. Did you mean `schema_drift`?"),
         (
             "freshness",
-            "unknown check `freshness`; the keys here are schema_nullability, primary_key_unique, ",
+            "unknown check `freshness`. The keys here are schema_nullability, primary_key_unique, ",
         ),
     ],
 )

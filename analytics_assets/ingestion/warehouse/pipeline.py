@@ -238,6 +238,8 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
         backend = _backend_of(pipeline)
         if not isinstance(pipeline.destination_client(), SqlJobClientBase):
             raise NoSqlError(resource, str(pipeline.destination.destination_name))
+        if backend.missing_guarantees and not plan.config.destination.accept_missing_guarantees:
+            raise MissingGuaranteesError(resource, backend.name, tuple(backend.missing_guarantees))
         yield LoadPipeline(pipeline, backend, resource, by, plan, quarantine, reconcile)
 
 
