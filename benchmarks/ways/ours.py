@@ -10,7 +10,7 @@ from api import SECRET
 from analytics_assets.config.models import RequestsConfig, SyncConfig
 from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
 from analytics_assets.ingestion.http.circuit_breaker import Policy
-from analytics_assets.ingestion.http.rate_limit import gate_of
+from analytics_assets.ingestion.http.rate_limit import rate_limiter_of
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.plan.resource_info import describe
@@ -29,10 +29,10 @@ def sync(url: str, database: Path, in_flight: int) -> None:
         requests=RequestsConfig(max_in_flight=in_flight),
     )
     resource = describe(config)[TABLE]
-    gate = gate_of(config.name, config.requests)
+    limiter = rate_limiter_of(config.name, config.requests)
     breaker = Breaker(LocalLog(Policy(cooldown=300, max_cooldown=300, lease=100)), TABLE, "")
-    door = ApiSession(TABLE, gate, breaker, read_secrets(config), Telemetry(TABLE), may_repeat=False)
-    with open_pipeline(config.name, TABLE) as pipeline, door as session:
+    api = ApiSession(TABLE, limiter, breaker, read_secrets(config), Telemetry(TABLE), may_repeat=False)
+    with open_pipeline(config.name, TABLE) as pipeline, api as session:
         sync = build_source(config, resource, session, pipeline.destination.capabilities())
         pipeline.settlement = sync.settlement
         pipeline.run(sync.source, loader_file_format=loader_file_format(pipeline))

@@ -21,9 +21,10 @@ from analytics_assets.ingestion.errors import (
     RestartError,
 )
 from analytics_assets.ingestion.http.breaker_client import Breaker
-from analytics_assets.ingestion.http.rate_limit import gate_of
-from analytics_assets.ingestion.http.session import ApiSession, find_sync_error
-from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets.ingestion.http.dlt_errors import find_sync_error
+from analytics_assets.ingestion.http.rate_limit import rate_limiter_of
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.http.telemetry import Telemetry, run_logging
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.source.build import Sync, build_source, cursor_range, read_secrets
 from analytics_assets.ingestion.warehouse.pipeline import loader_file_format, open_pipeline
@@ -99,7 +100,7 @@ def sync_asset(
         build = partial(build_source, config, info, windows=windows, full_refresh=full_refresh)
         if run.dry_run:
             if spec.key in context.selected_asset_keys:
-                with told_in_a_sentence(context, config, info):
+                with run_logging(), told_in_a_sentence(context, config, info):
                     telemetry = Telemetry(info.name)
                     door = _door(context, config, info, run, telemetry)
                     found = _until_rows_stay(
@@ -116,7 +117,7 @@ def sync_asset(
         metadata: dict[str, Any] | None = None
         counts: dict[str, dict[str, Any]] = {}
         children: dict[str, tuple[int, dict[str, Any]]] = {}
-        with told_in_a_sentence(context, config, info):
+        with run_logging(), told_in_a_sentence(context, config, info):
             if spec.key in context.selected_asset_keys:
                 telemetry = Telemetry(info.name)
                 door = _door(context, config, info, run, telemetry)
@@ -168,14 +169,14 @@ def _door(
     forget_halt_of_parent(context)
     breaker = Breaker(CircuitLog(context.instance, config), info.name, context.run.run_id)
     breaker.look()  # an open circuit ends the run before it waits for anything
-    gate, secrets = gate_of(config.name, config.requests), read_secrets(config)
+    limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
 
     def door() -> ApiSession:
         # Through its parent's rows a resource asks other endpoints, and a page for two equal parents twice.
-        may_repeat = info.parent is not None
-        session = ApiSession(info.name, gate, breaker, secrets, telemetry, may_repeat=may_repeat)
-        session.limit = run.page_limit()
-        return session
+        may_repeat, page_limit = info.parent is not None, run.page_limit()
+        return ApiSession(
+            info.name, limiter, breaker, secrets, telemetry, page_limit=page_limit, may_repeat=may_repeat
+        )
 
     return door
 

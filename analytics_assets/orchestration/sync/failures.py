@@ -12,7 +12,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncError, SyncHalted, TooManyPagesError
-from analytics_assets.ingestion.http.session import find_sync_error
+from analytics_assets.ingestion.http.dlt_errors import find_sync_error
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.orchestration.translator import CIRCUIT_KEY, RESOURCE_KEY, SOURCE_KEY
 
