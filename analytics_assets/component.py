@@ -1,49 +1,72 @@
-"""`RestApiSync`: one config in, Dagster definitions out. Assembly, and the checks only dlt and Dagster can make.
+"""`RestApiSync`: turns the config of one API into Dagster definitions.
 
-The Python form is the same object as the YAML: `RestApiSync(name=…, rest_api={…}).build_defs(context)`.
+What belongs here: the assembly, and the config checks that need dlt or Dagster.
+From Python, the same object is `RestApiSync(name=…, rest_api={…}).build_defs(context)`.
 """
 
 from functools import cached_property
 from typing import Any, Self
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource
 from dlt.common.exceptions import DltException
 from pydantic import BaseModel, model_validator
 
-from analytics_assets.config.models import AssetConfig, SyncConfig
-from analytics_assets.config.rest_api import error_at, has_template, is_template, unbuildable
+from analytics_assets.config.assets import AssetConfig
+from analytics_assets.config.models import SyncConfig
+from analytics_assets.config.rest_api import has_template, is_template
+from analytics_assets.config.validation_errors import error_at, suggestion, unbuildable
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
 from analytics_assets.orchestration.alerts.sensor import failure_sensor
 from analytics_assets.orchestration.automation.recovery import recovery_sensor
 from analytics_assets.orchestration.automation.schedules import ScheduledSync
+from analytics_assets.orchestration.checks.registry import CHECKS
 from analytics_assets.orchestration.circuit.jobs import circuit_check, circuit_jobs
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.sync.assets import sync_asset
 from analytics_assets.orchestration.translator import SyncTranslator
 
-_DLT = DagsterDltResource()  # one object: Dagster merges several APIs' resources only if they are the same
-
 
 class RestApiSync(SyncConfig, dg.Component):
-    """A REST API, synced by dlt: every resource an asset, with checks, schedules and a failure sensor."""
+    """A REST API that dlt syncs. Each resource is an asset with checks and a schedule."""
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """The model that Dagster checks a `defs.yaml` against, file and line at hand."""
+        """The model that validates a `defs.yaml`. Dagster adds file and line to its errors."""
         return cls
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """The component with the Jinja templates of its `defs.yaml` rendered, checked once more."""
+        """Renders the Jinja templates of a `defs.yaml` and validates the result again."""
         written = attributes.model_dump(mode="python", exclude_unset=True) if attributes else {}
         return cls(**context.resolution_context.resolve_value(written))
 
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The JSON schema for editors and for `dg`: pydantic's, with the name and description of each check."""
+        schema = super().model_json_schema(*args, **kwargs)
+        checks = schema["$defs"]["AssetConfig"]["properties"]["checks"]
+        config = checks["additionalProperties"]
+        checks["properties"] = {
+            name: {**config, "description": check.description} for name, check in CHECKS.items()
+        }
+        checks["additionalProperties"] = False
+        return schema
+
     @cached_property
     def resources(self) -> dict[str, ResourceInfo]:
-        """What is known of each dlt resource before any run, by name."""
+        """What is known about each dlt resource before any run, by name."""
         return describe(self)
+
+    @model_validator(mode="after")
+    def _checks_are_known(self) -> Self:
+        for resource, asset in () if is_template(self.assets) else self.assets.items():
+            checks = asset.checks if isinstance(asset, AssetConfig) else {}
+            for name in () if is_template(checks) else checks:
+                if name not in CHECKS:
+                    near = suggestion(name, list(CHECKS)) or f" The keys here are {', '.join(CHECKS)}."
+                    raise error_at(("assets", resource, "checks", name), f"unknown check `{name}`.{near}")
+        return self
 
     @model_validator(mode="after")
     def _dlt_can_build_it(self) -> Self:
@@ -51,7 +74,7 @@ class RestApiSync(SyncConfig, dg.Component):
             return self
         client = {**self.rest_api["client"], "base_url": None}
         if has_template({**self.rest_api, "client": client}):
-            return self  # looked at again once it is rendered
+            return self  # `load` validates again after it renders templates
         try:
             infos = self.resources
         except UnfitCursorError as error:
@@ -69,24 +92,27 @@ class RestApiSync(SyncConfig, dg.Component):
     def _check_asset(self, here: tuple[str, str], asset: AssetConfig, info: ResourceInfo) -> None:
         if not info.selected:
             raise error_at(
-                here, f"`{info.name}` has `selected: false`, so it is no asset: remove this, or `selected`"
+                here,
+                f"`{info.name}` has `selected: false`, so it is not an asset. Remove this block, or `selected`.",
             )
         if not has_template(asset.tags):
             try:
                 dg.AssetSpec("probe", tags=asset.tags)
             except dg.DagsterInvalidDefinitionError as error:
                 raise error_at((*here, "tags"), " ".join(str(error).split())) from None
-        if "primary_key_unique" in asset.checks.model_fields_set and not info.has_unique_key:
-            raise error_at(
-                (*here, "checks", "primary_key_unique"),
-                f"no primary key of `{info.name}` is there only once: give it a `primary_key`, or remove the check",
-            )
+        for name in () if is_template(asset.checks) else asset.checks:
+            if not CHECKS[name].applies(info):
+                raise error_at(
+                    (*here, "checks", name),
+                    f"`{info.name}` cannot have this check: it needs {CHECKS[name].needs}. Remove the check, or change "
+                    "the resource.",
+                )
         for index, child in enumerate(asset.child_tables):
             column = info.contract.column(child)
             if column is not None and column.data_type:
                 raise error_at(
                     (*here, "child_tables", index),
-                    f"`{child}` is declared, and so a column: remove it from `columns`, or here",
+                    f"`{child}` is a declared column, so dlt makes no table of it. Remove it from `columns`, or here.",
                 )
 
     @model_validator(mode="after")
@@ -100,12 +126,12 @@ class RestApiSync(SyncConfig, dg.Component):
             except dg.DagsterInvalidDefinitionError:
                 raise error_at(
                     ("assets", name, "schedule"),
-                    f"`{cron}` is no cron expression; daily at 02:00 is `0 2 * * *`",
+                    f"`{cron}` is not a cron expression. Write one such as `0 2 * * *`, which is daily at 02:00.",
                 ) from None
         return self
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster's shape
-        """Assets, endpoints, jobs, schedules and the failure sensor of this API."""
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster's signature
+        """Builds the assets, checks, jobs, schedules and sensors of this API."""
         translator = SyncTranslator(self, self.resources)
         assets: list[Any] = [translator.circuit_spec()]
         syncs: dict[str, ScheduledSync] = {}
@@ -125,5 +151,4 @@ class RestApiSync(SyncConfig, dg.Component):
             jobs=circuit_jobs(self),
             schedules=[one.schedule for one in syncs.values()],
             sensors=[failure_sensor(self), *([recovery_sensor(self, syncs)] if syncs else [])],
-            resources={"dlt": _DLT},
         )

@@ -1,4 +1,4 @@
-"""The code location: every `defs/**/defs.yaml`."""
+"""The code location: loads every `defs/**/defs.yaml`."""
 
 from pathlib import Path
 
@@ -7,6 +7,6 @@ import dagster as dg
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """All definitions, each run in one process: a process per step costs more than a sync that waits gains."""
+    """All definitions. Each run is one process: a sync mostly waits, and a process per step costs seconds."""
     loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
     return dg.Definitions.merge(loaded, dg.Definitions(executor=dg.in_process_executor))

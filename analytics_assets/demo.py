@@ -1,6 +1,6 @@
-"""`make demo`: the demo API synced through Dagster into DuckDB, and a table of what arrived.
+"""`make demo`: syncs the demo API through Dagster into DuckDB, and prints what arrived.
 
-Runs are stored in DAGSTER_HOME, where `make dev` shows them.
+Runs are stored in DAGSTER_HOME, and `make dev` shows them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
-from analytics_assets.ingestion.warehouse.pipeline import duckdb_file, open_pipeline
+from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 
 _SOURCE = "analytics_api"
 _LAST_PARTITIONS = 7
@@ -35,12 +35,12 @@ class _Synced:
 
 
 def main() -> int:
-    """Syncs every asset of the demo source; 0 if all runs and checks are green."""
+    """Syncs every asset of the demo source. Returns 0 if all runs and checks are green."""
     console = Console(highlight=False)
     with ExitStack() as stack:
         os.environ["ANALYTICS_API_BASE_URL"] = stack.enter_context(serve())
         os.environ[f"SOURCES__{_SOURCE.upper()}__API_KEY"] = DEFAULT_KEY
-        from analytics_assets.definitions import defs  # noqa: PLC0415  reads the two settings above
+        from analytics_assets.definitions import defs  # noqa: PLC0415  it reads the two settings above
 
         definitions = defs()
         instance = stack.enter_context(dg.DagsterInstance.get())
@@ -73,7 +73,9 @@ def _sync(definitions: dg.Definitions, asset: dg.AssetsDefinition, instance: dg.
         instance=instance,
         tags=tags,
         resources=definitions.resources,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # the table says it
+        run_config={
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
+        },  # the table shows failures
         raise_on_error=False,
     )
     return _Synced(asset.key, partitions, result, time.monotonic() - started)
@@ -103,7 +105,7 @@ def _rows(one: _Synced) -> int:
     for event in one.result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
         if materialization.asset_key != one.key:
-            continue  # of a child table
+            continue  # this one belongs to a child table
         metadata = materialization.metadata
         count = metadata.get("dagster/partition_row_count") or metadata.get("dagster/row_count")
         rows += int(str(count.value)) if count else 0
@@ -112,7 +114,9 @@ def _rows(one: _Synced) -> int:
 
 def _checks(result: dg.ExecuteInProcessResult) -> str:
     passed: dict[dg.AssetCheckKey, bool] = {}
-    for one in result.get_asset_check_evaluations():  # one per partition, and more
+    for (
+        one
+    ) in result.get_asset_check_evaluations():  # a check has one result per partition, and one for the run
         passed[one.asset_check_key] = passed.get(one.asset_check_key, True) and one.passed
     style = "green" if passed and all(passed.values()) else "red"
     return f"[{style}]{sum(passed.values())} of {len(passed)}[/]"
@@ -132,7 +136,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
 
 def _warehouse() -> str:
     with open_pipeline(_SOURCE, "customers") as pipeline:
-        file = duckdb_file(pipeline)
+        file = pipeline.database
     if file is None:
         return "loaded to the configured destination"
     here = Path.cwd()

@@ -1,1 +1,1 @@
-"""What may be written in a `defs.yaml`: the models, and what dlt makes of `rest_api`. No network, no Dagster."""
+"""What a `defs.yaml` may contain: the models, and the rules of `rest_api`. No network, no Dagster."""

@@ -1,14 +1,13 @@
-"""dlt's REST API config as it is written: its mistakes, its secrets, and its defaults worked in.
+"""dlt's REST API config: finds its mistakes, fills in its secrets, and applies its defaults.
 
-What belongs here: everything about `rest_api` that can be said from the document alone, and how to say what
-is wrong with it at the place where it is wrong. What does not: what Dagster adds (`models.py`), and dlt sources.
+What belongs here: everything about `rest_api` that needs only the document.
+How an error names its key is in `validation_errors.py`. What Dagster adds is in `assets.py` and `models.py`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, cast, get_args, get_type_hints
 
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
@@ -17,20 +16,18 @@ from dlt.common.exceptions import DictValidationException
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.validation import validate_dict
 from dlt.extract.resource import DltResource
-from dlt.sources.rest_api import typing as rest_api_typing
 from dlt.sources.rest_api.config_setup import AUTH_MAP, expand_and_index_resources
 from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
 from pydantic import ValidationError
-from pydantic_core import InitErrorDetails
 from requests import Session
 
-Location = tuple[str | int, ...]
+from analytics_assets.config.validation_errors import Location, error_at, from_dlt, suggestion, value_at
 
 PLACEHOLDER = "resolved-when-a-run-starts"
-"""Stands for a secret wherever a config is only looked at."""
+"""The value of a secret where a config is only checked, never used."""
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-"""What a source or a resource may be called: its name is that of a dataset or a table, and of an asset."""
+"""The form of a source's or a resource's name: it also names a dataset or a table, and an asset."""
 
 _SECRET_HEADERS = frozenset(
     {"authorization", "x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token"}
@@ -38,16 +35,10 @@ _SECRET_HEADERS = frozenset(
 _OAUTH2 = "oauth2_client_credentials"
 _COLUMN_KEYS = frozenset(get_type_hints(TColumnSchema))
 _DATA_TYPES = get_args(TDataType)
-_REST_API_KEYS = frozenset(
-    key
-    for name, typed_dict in vars(rest_api_typing).items()
-    if hasattr(typed_dict, "__required_keys__") and not name.startswith("_")
-    for key in typed_dict.__annotations__
-)
 
 
 def is_template(value: object) -> bool:
-    """Whether `value` is a Jinja template, which Dagster renders after the first look at the file."""
+    """Whether `value` is a Jinja template. Dagster first validates the file, then renders templates."""
     return isinstance(value, str) and "{{" in value
 
 
@@ -58,40 +49,18 @@ def has_template(value: object) -> bool:
     return any(has_template(item) for item in value) if isinstance(value, list) else is_template(value)
 
 
-def error_at(location: Location, message: str) -> ValidationError:
-    """A validation error of one plain sentence at `location`. Raised in a validator, it keeps its place.
-
-    Of pydantic's own type `value_error`: to add file and line, Dagster builds errors anew, and can do so for
-    no custom type.
-    """
-    error = InitErrorDetails(type="value_error", loc=location, input=None, ctx={"error": ValueError(message)})
-    return ValidationError.from_exception_data("defs.yaml", [error])
-
-
-def unbuildable(error: Exception) -> ValidationError:
-    """What dlt says when it cannot make a source of a config, as an error of `rest_api`."""
-    sentence = " ".join(str(error).split())
-    return error_at(("rest_api",), f"dlt cannot build this source: {sentence}")
-
-
 def disposition_of(hint: Any) -> str:
-    """A write disposition, written short or as a mapping with a strategy: `merge`; dlt's default is `append`."""
+    """The write disposition of `hint`: a name, or a mapping with a strategy. dlt's default is `append`."""
     return str((hint.get("disposition") if isinstance(hint, dict) else hint) or "append")
 
 
-def suggestion(word: str, known: frozenset[str] | list[str]) -> str:
-    """`; did you mean …?` for the nearest of `known`, or nothing where none is near."""
-    matches = get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean `{matches[0]}`?" if matches else ""
-
-
 def check_rest_api(rest_api: dict[str, Any]) -> None:
-    """Looks for every mistake that the document alone shows. What a template stands for is looked at later.
+    """Finds the mistakes that the document alone shows. A rendered template is checked later.
 
     Raises:
-        ValidationError: the first mistake, at its place.
+        ValidationError: the first mistake, at its key.
     """
-    _check_secrets_stay_out(rest_api)  # not as a template either: it would be read with the definitions
+    _check_secrets_stay_out(rest_api)  # templates too: Dagster renders them when it loads the definitions
     try:
         _check_against_dlt(rest_api)
         _check_base_url(rest_api["client"].get("base_url"))
@@ -100,17 +69,17 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
             _check_names(resource, ("resources", index))
         _check_names(rest_api.get("resource_defaults") or {}, ("resource_defaults",))
     except ValidationError as error:
-        if not is_template(_at(rest_api, error.errors()[0]["loc"])):
+        if not is_template(value_at(rest_api, error.errors()[0]["loc"])):
             raise
 
 
 def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
-    """The resources by name, each with `resource_defaults` worked in by dlt's own rules and an `endpoint` mapping.
+    """Returns the resources by name, with `resource_defaults` applied by dlt's own rules and an `endpoint` mapping.
 
     A resource that is a Python object stays as it is.
 
     Raises:
-        ValueError: dlt cannot make sense of a resource.
+        ValueError: dlt cannot read a resource.
     """
     copied = _copy(rest_api)
     defaults = cast(EndpointResource, copied.get("resource_defaults") or {})
@@ -122,12 +91,12 @@ def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
 def with_secrets(
     rest_api: dict[str, Any], secret: Callable[[str, str], str], token_session: Session | None = None
 ) -> dict[str, Any]:
-    """A copy of a REST API config in which `secret` has given a value to every secret field left open.
+    """Returns a copy of a REST API config in which `secret` fills in each secret field that is empty.
 
     Args:
         rest_api: the config as written.
-        secret: gives the value of a field, such as `api_key`, of an auth type.
-        token_session: what an OAuth2 token is asked for with; dlt's own session if None.
+        secret: returns the value of a field, such as `api_key`, for an auth type.
+        token_session: the session that requests an OAuth2 token; dlt's own if None.
     """
     copied: dict[str, Any] = _copy(rest_api)
     for place, auth in _auths(rest_api):
@@ -142,7 +111,7 @@ def with_secrets(
 
 
 def _copy(value: Any) -> Any:
-    """Copies dicts and lists. Python objects in a config are shared, dlt's specs, which are mappings, too."""
+    """Copies dicts and lists. Other Python objects are shared, even dlt's specs, which are mappings."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value
@@ -155,7 +124,7 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Everything that may have an `auth` and `headers`, with its place: the client, and every endpoint."""
+    """Yields each part that may have `auth` and `headers`, with its location: the client, and each endpoint."""
     yield ("client",), rest_api.get("client") or {}
     holders: list[tuple[Location, Any]] = [(("resource_defaults",), rest_api.get("resource_defaults") or {})]
     holders += [(("resources", index), one) for index, one in _dicts(rest_api.get("resources"))]
@@ -166,7 +135,7 @@ def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any
 
 
 def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Every `auth` written as text or mapping, with its place."""
+    """Yields each `auth` that is a text or a mapping, with its location."""
     for place, client in _clients(rest_api):
         auth = client.get("auth")
         if isinstance(auth, str):
@@ -176,10 +145,10 @@ def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]
 
 
 def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
-    """The fields of an auth mapping that hold secrets, such as `api_key` or `token`."""
+    """The names of the secret fields of an auth mapping, such as `api_key` or `token`."""
     spec = AUTH_MAP.get(auth.get("type", "bearer"))
     fields = spec.get_resolvable_fields() if spec else {}
-    # A field that dlt never resolves (`NotResolved`, such as an OAuth2 access token) is made at run time.
+    # dlt makes a field marked `NotResolved`, such as an OAuth2 access token, at run time.
     return [
         field for field, hint in fields.items() if is_secret_hint(hint) and "NotResolved" not in str(hint)
     ]
@@ -193,39 +162,39 @@ def _check_secrets_stay_out(rest_api: dict[str, Any]) -> None:
             if auth.get(field) is not None:
                 raise error_at(
                     (*place, field),
-                    f"a secret does not belong in this file: remove `{field}` and give it to dlt when the run "
-                    f"starts, as SOURCES__<NAME>__{field.upper()} or in .dlt/secrets.toml",
+                    f"`{field}` is a secret, and secrets do not belong in this file. Remove it here, and set "
+                    f"SOURCES__<NAME>__{field.upper()} or add it to .dlt/secrets.toml.",
                 )
 
 
 def _check_base_url(base_url: Any) -> None:
     if base_url and not is_template(base_url) and not re.match(r"https?://[^/]", str(base_url)):
         raise error_at(
-            ("client", "base_url"), f"`{base_url}` is no URL: write https:// or http://, and the host"
+            ("client", "base_url"), f"`{base_url}` is not a URL. Write https:// or http://, then the host."
         )
 
 
 def _check_resource_names(rest_api: Mapping[str, Any]) -> None:
     if not rest_api["resources"]:
-        raise error_at(("resources",), "there is no resource: name at least one endpoint to load")
+        raise error_at(("resources",), "the list of resources is empty. Add at least one resource to load.")
     seen: set[str] = set()
     for index, resource in enumerate(rest_api["resources"]):
         name = resource if isinstance(resource, str) else None
         if isinstance(resource, dict):
             name = resource.get("name")
             if not isinstance(name, str):
-                raise error_at(("resources", index), "the resource has no `name`")
+                raise error_at(("resources", index), "the resource has no `name`. Add one.")
         if name is None:
             continue
         if not NAME.fullmatch(name):
             raise error_at(
                 ("resources", index, "name"),
-                f"`{name}` names a table and an asset: use lower-case letters, digits and single underscores, "
-                "starting with a letter, and put the URL in endpoint.path",
+                f"`{name}` cannot be the name of a table and an asset. Use lower-case letters, digits and single "
+                "underscores, starting with a letter. Put the URL in endpoint.path.",
             )
         if name in seen:
             raise error_at(
-                ("resources", index, "name"), f"there are two resources named `{name}`: rename one of them"
+                ("resources", index, "name"), f"there are two resources named `{name}`. Rename one of them."
             )
         seen.add(name)
 
@@ -242,16 +211,16 @@ def _check_columns(columns: Any, place: Location) -> None:
     elif isinstance(columns, list):
         named = [((*place, i), str(one.get("name")), one) for i, one in enumerate(columns)]
     else:
-        return  # absent, or a pydantic model in the Python form
+        return  # absent, or a pydantic model from Python
     for here, name, column in named:
         _check_column_name(name, here)
         for key in column or {}:
             if key not in _COLUMN_KEYS and not key.startswith("x-"):
-                raise error_at((*here, key), f"unknown key `{key}`{suggestion(key, _COLUMN_KEYS)}")
+                raise error_at((*here, key), f"unknown key `{key}`.{suggestion(key, _COLUMN_KEYS)}")
         data_type = (column or {}).get("data_type")
         if data_type is not None and data_type not in _DATA_TYPES:
-            near = suggestion(str(data_type), list(_DATA_TYPES)) or f"; dlt has {', '.join(_DATA_TYPES)}"
-            raise error_at((*here, "data_type"), f"unknown data_type `{data_type}`{near}")
+            near = suggestion(str(data_type), list(_DATA_TYPES)) or f" dlt has {', '.join(_DATA_TYPES)}."
+            raise error_at((*here, "data_type"), f"unknown data_type `{data_type}`.{near}")
 
 
 def _check_key(written: Any, place: Location) -> None:
@@ -265,8 +234,8 @@ def _check_column_name(name: str, place: Location) -> None:
         path = re.sub(r"[^\w]+", "__", name.removeprefix("$.")).strip("_")
         raise error_at(
             place,
-            f"no column of the table is reached by `{name}`: name the column as it is in the warehouse, "
-            f"nested fields joined by two underscores, such as `{path}`",
+            f"`{name}` is not the name of a column. Use its name in the warehouse, where two underscores join nested "
+            f"fields: `{path}`.",
         )
 
 
@@ -275,8 +244,8 @@ def _check_headers(place: Location, headers: Any) -> None:
         if str(name).lower() in _SECRET_HEADERS:
             raise error_at(
                 (*place, name),
-                f"`{name}` carries a secret, which does not belong in this file: remove it, and write "
-                f"`auth: {{type: api_key, name: {name}, location: header}}`, or `auth: bearer`",
+                f"the header `{name}` is a secret, and secrets do not belong in this file. Remove it, and write "
+                f"`auth: {{type: api_key, name: {name}, location: header}}` or `auth: bearer`.",
             )
 
 
@@ -284,63 +253,4 @@ def _check_against_dlt(rest_api: dict[str, Any]) -> None:
     try:
         validate_dict(RESTAPIConfig, with_secrets(rest_api, lambda *_: PLACEHOLDER), path=".")
     except DictValidationException as error:
-        raise _located(error, rest_api) from None
-
-
-def _located(error: DictValidationException, rest_api: Mapping[str, Any]) -> ValidationError:
-    """What dlt complains of, as one sentence at its place.
-
-    For a union dlt lists a complaint per alternative; the one deepest in the document, and among those the
-    one of the alternative that the document's own `type` names, is what the user meant.
-    """
-    leaves = list(_leaves(error))
-    depth = max(leaf.path.count("/") for leaf in leaves)
-    deepest = [leaf for leaf in leaves if leaf.path.count("/") == depth]
-    location = _location(deepest[0].path)
-    meant = str(_at(rest_api, (*location, "type"))).replace("_", "")
-    named = [one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower()]
-    no_such_type = [one for one in deepest if one.field == "type"]
-    # A key that another alternative knows, and complains of its value, is no unknown one.
-    foreign = set(_unexpected(deepest[0]))
-    bad_value = [one for one in deepest if one.field in foreign]
-    leaf = min(named or no_such_type or bad_value[:1] or deepest[:1], key=lambda one: len(_unexpected(one)))
-    location = _location(leaf.path)
-    unexpected = _unexpected(leaf)
-    if unexpected:
-        key = next((one for one in unexpected if one not in _REST_API_KEYS), unexpected[0])
-        return error_at((*location, key), f"unknown key `{key}`{suggestion(key, _REST_API_KEYS)}")
-    missing = re.match(r"missing required fields `\{(.+)\}`", leaf.msg)
-    if missing:
-        return error_at(location, f"missing {missing[1]}")
-    if leaf.field:
-        location = (*location, *_location(leaf.field))
-    return error_at(location, leaf.msg.partition("\n")[0])
-
-
-def _unexpected(error: DictValidationException) -> list[str]:
-    """The keys dlt does not know; it lists them in no particular order."""
-    listed = re.match(r"received unexpected fields `\{(.+)\}`", error.msg)
-    return sorted(re.findall(r"'([^']+)'", listed[1])) if listed else []
-
-
-def _leaves(error: DictValidationException) -> Iterator[DictValidationException]:
-    if not error.nested_exceptions:
-        yield error
-    for nested in error.nested_exceptions or ():
-        yield from _leaves(nested)
-
-
-def _location(path: str) -> Location:
-    """`./resources[0]/endpoint` as `("resources", 0, "endpoint")`."""
-    parts = re.findall(r"[^./\[\]]+|\[\d+\]", path)
-    return tuple(int(part[1:-1]) if part.startswith("[") else part for part in parts)
-
-
-def _at(document: Any, location: Location) -> Any:
-    """The value at `location`; None where there is none."""
-    for part in location:
-        try:
-            document = document[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return document
+        raise from_dlt(error, rest_api) from None

@@ -1,5 +1,5 @@
-"""A real HTTP server to sync from: a small shop's analytics API, deterministic, with faults on demand.
+"""A real HTTP server to sync from: the analytics API of a small shop, with faults on demand.
 
-What belongs here: the demo data, its endpoints, and the faults a test can inject. It knows nothing of dlt,
-Dagster or the rest of this package, and keeps no files.
+What belongs here: the demo data, its endpoints, and the faults that a test can inject.
+The package stores no files, and imports neither dlt, Dagster nor the rest of the product.
 """

@@ -1,4 +1,4 @@
-"""`python -m analytics_assets.demo_api`: the demo API on loopback until Ctrl-C."""
+"""`python -m analytics_assets.demo_api`: serves the demo API on loopback until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from analytics_assets.demo_api.server import DEFAULT_KEY, DEFAULT_PORT, create_a
 
 
 def main() -> None:
-    """Reads the command line and serves."""
+    """Reads the command line and serves the API."""
     parser = argparse.ArgumentParser(prog="python -m analytics_assets.demo_api", description=__doc__)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     parser.add_argument("--api-key", default=DEFAULT_KEY)
@@ -20,9 +20,9 @@ def main() -> None:
         listener = listen(options.port)
     except OSError as error:
         sys.exit(
-            f"Port {options.port} is taken ({error.strerror}): end what listens there, or choose another with --port"
+            f"Port {options.port} is taken ({error.strerror}). Stop what listens there, or choose another with --port."
         )
-    sys.stdout.write(f"Demo API on http://127.0.0.1:{options.port} (Ctrl-C ends it)\n")
+    sys.stdout.write(f"Demo API on http://127.0.0.1:{options.port} (Ctrl-C stops it)\n")
     sys.stdout.flush()
     make_server(create_app(api_key=options.api_key, today=options.today)).run(sockets=[listener])
 

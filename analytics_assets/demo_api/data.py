@@ -1,8 +1,7 @@
-"""The demo data: every row is a pure function of its number and of the day it is looked at.
+"""The demo data: each row is a pure function of its number and of the current day.
 
-A `Snapshot` is what the API knows at the start of one UTC day. Between days rows are added, updated late
-(up to three days after they were made) and deleted, as in a real shop. Nothing is stored: the same day gives
-the same rows on every machine.
+A `Snapshot` holds the rows at the start of one UTC day. From day to day, rows are added, updated late (up to three
+days after their creation) and deleted, as in a real shop. Nothing is stored: a day has the same rows on every machine.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _PRODUCTS = 40
 _TRANSACTIONS_PER_DAY = 60
 _EVENTS_PER_DAY = 25
 _DAY = timedelta(days=1)
-_SUMMER_OFFICE = timezone(timedelta(hours=2))  # events carry a zone of their own
+_SUMMER_OFFICE = timezone(timedelta(hours=2))  # events have a time zone other than UTC
 _FIRST_NAMES = ("Ada", "Björn", "Chiara", "Dmitri", "Elif", "Fatou", "Grace", "Hiro", "Inés", "Jürgen")
 _LAST_NAMES = ("Okafor", "Müller", "Tanaka", "O'Brien", "Silva", "Kowalski", "Haddad", "Nguyễn")
 _CITIES = (("Lisboa", "PT"), ("Zürich", "CH"), ("Ōsaka", "JP"), ("Nairobi", "KE"), ("Québec", "CA"))
@@ -32,9 +31,9 @@ _NOTES = ("gift", "call before delivery", 'says "hello"', "50% off, line one\nli
 
 
 class Snapshot:
-    """All rows of all collections as the API knows them at 00:00 UTC of `day`.
+    """All rows of all collections at 00:00 UTC of `day`.
 
-    Each collection is a list of rows in order of `updated_at`, then `id`.
+    Each collection is a list of rows, sorted by `updated_at`, then by `id`.
     """
 
     def __init__(self, day: date) -> None:
@@ -56,7 +55,7 @@ class Snapshot:
     def rows(
         self, collection: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[Row]:
-        """Rows of `collection` with `since <= updated_at < until`; a bound left out does not bind."""
+        """Rows of `collection` with `since <= updated_at < until`. An absent bound is no bound."""
         cursors = self._cursors[collection]
         first = bisect_left(cursors, since) if since else 0
         last = bisect_left(cursors, until) if until else len(cursors)
@@ -65,7 +64,7 @@ class Snapshot:
 
 @lru_cache(maxsize=4)
 def snapshot(day: date) -> Snapshot:
-    """The `Snapshot` of `day`, built once and kept while it is in use."""
+    """The `Snapshot` of `day`. The latest four are cached."""
     return Snapshot(day)
 
 
@@ -86,7 +85,7 @@ def _money(cents: int) -> str:
 
 
 def _rng(kind: str, number: int) -> random.Random:
-    return random.Random(f"{kind}/{number}")  # a str seed is hashed the same way on every machine
+    return random.Random(f"{kind}/{number}")  # a text seed gives the same numbers on every machine
 
 
 def _days(until: date) -> range:
@@ -101,7 +100,7 @@ def _customers(day: date) -> list[Row]:
         joined += timedelta(seconds=rng.randrange(86_400))
         moved = joined + _DAY * rng.randint(5, 60)
         if rng.random() < 0.03 and moved + _DAY * 3 <= _midnight(day):
-            continue  # asked to be forgotten
+            continue  # the customer was deleted
         city, country = rng.choice(_CITIES)
         if moved <= _midnight(day) and rng.random() < 0.2:
             city, country = rng.choice(_CITIES)
@@ -155,7 +154,7 @@ def _transactions(day: date) -> list[Row]:
 
 
 def _transaction(number: int, day: datetime, index: int, now: datetime) -> Row | None:
-    """One sale as seen at `now`; None once it is deleted. The first two of a day sit on its edges and stay."""
+    """One sale at `now`, or None after its deletion. The first two are at the edges of the day and never change."""
     rng = _rng("transaction", number)
     edges = (timedelta(), _DAY - timedelta(microseconds=1))
     within = timedelta(microseconds=rng.randrange(86_400_000_000))

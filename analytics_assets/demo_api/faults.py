@@ -1,7 +1,7 @@
-"""Faults on demand: which requests of which endpoint go wrong, and how.
+"""Faults on demand: which requests to which endpoint fail, and how.
 
-A test (or a curious person, with curl) posts a list of faults to `/_faults`; each names an endpoint and the
-numbers of the requests it spoils, counted from 1 since the faults were set.
+A test, or a person with curl, posts a list of faults to `/_faults`. Each fault names an endpoint and the numbers of
+the requests that it affects. The count starts at 1 when the faults are set.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Fault(BaseModel):
-    """One way for an endpoint to misbehave. Everything left out stays as it should be."""
+    """One way for an endpoint to fail. An absent key changes nothing."""
 
     model_config = ConfigDict(extra="forbid")
 
     path: str = Field(description="The endpoint, such as /v1/transactions.")
-    requests: list[int] | None = Field(None, description="Request numbers, from 1; every request if absent.")
+    requests: list[int] | None = Field(None, description="Request numbers, from 1. Absent: every request.")
     status: int | None = Field(None, description="Answer with this status and a small error body.")
     retry_after: str | None = Field(None, description="Send this Retry-After header along with `status`.")
     delay: float = Field(0, ge=0, description="Seconds to wait before answering.")
@@ -27,14 +27,17 @@ class Fault(BaseModel):
     truncate: bool = Field(False, description="Send half of the promised body, then close.")
     body: str | None = Field(None, description="Send this text as the body of a 200.")
     row: int | None = Field(
-        0, description="The row of the page that `set_fields` and `drop_fields` change; null for every row."
+        0,
+        description="The row of the page, from 0, that `set_fields` and `drop_fields` change. null: every row.",
     )
-    set_fields: dict[str, Any] = Field(default_factory=dict, description="A wrong type, a null, …")
+    set_fields: dict[str, Any] = Field(
+        default_factory=dict, description="Fields to overwrite, for example with a wrong type or null."
+    )
     drop_fields: list[str] = Field(default_factory=list, description="Fields to leave out.")
-    shift: int = Field(0, ge=0, description="Rows gone from the front of the list, as if just deleted.")
+    shift: int = Field(0, ge=0, description="Rows missing from the start of the list, as if just deleted.")
 
-    def spoil(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The page with the changes to its rows made."""
+    def applied_to(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The page after this fault has changed its rows."""
         if not (self.set_fields or self.drop_fields):
             return page
         return [self._changed(row) if self.row in (None, index) else row for index, row in enumerate(page)]
@@ -45,7 +48,7 @@ class Fault(BaseModel):
 
 
 class FaultPlan:
-    """The faults in force and the count of requests per endpoint. Safe across threads."""
+    """The current faults, and the number of requests per endpoint. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -53,13 +56,13 @@ class FaultPlan:
         self._counts: Counter[str] = Counter()
 
     def set(self, faults: list[Fault]) -> None:
-        """Replaces all faults and starts counting requests from zero."""
+        """Replaces all faults and sets the request counts to zero."""
         with self._lock:
             self._faults = faults
             self._counts.clear()
 
     def next(self, path: str) -> list[Fault]:
-        """Counts one request of `path`; the faults that spoil it."""
+        """Counts one request to `path` and returns the faults that affect it."""
         with self._lock:
             self._counts[path] += 1
             number = self._counts[path]
@@ -70,6 +73,6 @@ class FaultPlan:
             ]
 
     def counts(self) -> dict[str, int]:
-        """Requests seen per endpoint since the faults were last set."""
+        """The number of requests per endpoint since the faults were last set."""
         with self._lock:
             return dict(self._counts)

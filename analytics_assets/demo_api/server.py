@@ -1,7 +1,7 @@
 """The endpoints of the demo API, and how to run it on loopback.
 
-`/v1` is offset/limit paging with the key in the query; `/v2` is cursor paging with the key in a header.
-`POST /_faults` sets faults, `GET /_requests` counts requests, `GET /_health` answers once it is up.
+`/v1` has offset pagination and the key in the query. `/v2` has cursor pagination and the key in a header.
+`POST /_faults` sets faults, `GET /_requests` returns request counts, `GET /_health` answers when the server is up.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
     """The ASGI application.
 
     Args:
-        api_key: the key that every data endpoint asks for.
-        today: the day whose data is served; the current UTC day if absent, so that data changes overnight.
+        api_key: the key that every data endpoint requires.
+        today: the day whose data the API serves. Absent: the current UTC day, so that data changes overnight.
     """
     api = _Api(api_key, today)
     app = Starlette(
@@ -61,7 +61,7 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
 
 
 class _BadRequestError(Exception):
-    """The request is wrong; the message says why."""
+    """The request is wrong, and the message says why."""
 
 
 async def _bad_request(_: Request, error: Exception) -> Response:
@@ -89,7 +89,7 @@ class _Api:
         rows = rows[sum(fault.shift for fault in faults) :]
         page = rows[offset : offset + limit]
         for fault in faults:
-            page = fault.spoil(page)
+            page = fault.applied_to(page)
         return await _answer(request, {"data": page, "total": len(rows)}, faults)
 
     async def by_cursor(self, request: Request) -> Response:
@@ -109,7 +109,7 @@ class _Api:
             for row in rows[start:stop]
         ]
         for fault in faults:
-            page = fault.spoil(page)
+            page = fault.applied_to(page)
         body = {"items": page, "next": str(stop) if stop < len(rows) else None}
         return await _answer(request, body, faults)
 
@@ -166,9 +166,9 @@ async def _answer(request: Request, content: Any, faults: list[Fault]) -> Respon
 
 
 class _Truncated(Response):
-    """Promises the whole body, sends half, and closes the connection."""
+    """Announces the whole body, sends half of it, and closes the connection."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's shape
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
         body = bytes(self.body)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
@@ -176,20 +176,20 @@ class _Truncated(Response):
 
 
 class _Reset(Response):
-    """Resets the connection (RST) without an answer."""
+    """Resets the connection (RST) without a response."""
 
     def __init__(self, request: Request) -> None:
         super().__init__()
         self._transport = request.app.state.connections[tuple(request.scope["client"])]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's shape
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
         linger_none = struct.pack("ii", 1, 0)
         self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_none)
         self._transport.abort()
 
 
 def _protocol(app: Starlette) -> type[H11Protocol]:
-    """The protocol of uvicorn, which tells the app its transports: ASGI itself has no way to break a connection."""
+    """A uvicorn protocol that gives the app its transports: ASGI alone cannot break a connection."""
     connections: dict[tuple[str, int], asyncio.Transport] = app.state.connections
 
     class _Protocol(H11Protocol):
@@ -206,7 +206,7 @@ def _protocol(app: Starlette) -> type[H11Protocol]:
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on 127.0.0.1; port 0 takes a free one.
+    """Opens a socket on 127.0.0.1. Port 0 takes a free port.
 
     Raises:
         OSError: the port is taken.
@@ -218,21 +218,21 @@ def listen(port: int) -> socket.socket:
 
 
 def make_server(app: Starlette) -> uvicorn.Server:
-    """A uvicorn server for `app`, to be run on a socket of `listen`."""
+    """A uvicorn server for `app`. Run it on a socket from `listen`."""
     return uvicorn.Server(uvicorn.Config(app, http=_protocol(app), lifespan="off", log_level="warning"))
 
 
 @contextmanager
 def serve(*, api_key: str = DEFAULT_KEY, today: date | None = None, patience: float = 10) -> Iterator[str]:
-    """Runs the demo API on a free port, in a thread, for the length of a `with` block; gives its base URL.
+    """Runs the demo API on a free port, in a thread, for the length of a `with` block. Yields its base URL.
 
     Args:
-        api_key: the key it asks for.
-        today: the day whose data it serves; the current UTC day if absent.
-        patience: seconds to wait for it to start.
+        api_key: the key that the API requires.
+        today: the day whose data the API serves. Absent: the current UTC day.
+        patience: seconds to wait for the API to start, and later to stop.
 
     Raises:
-        RuntimeError: it did not start in time.
+        RuntimeError: the API did not start in time.
     """
     listener = listen(0)
     server = make_server(create_app(api_key=api_key, today=today))

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dlt.common.destination import DestinationCapabilitiesContext
-from requests import Session
-
 from analytics_assets.ingestion.contract.quarantine import Limit
-from analytics_assets.ingestion.http.session import ApiSession
-from analytics_assets.ingestion.source.build import Sync
-from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
-from analytics_assets.ingestion.warehouse.reader import require_sql
+from analytics_assets.ingestion.http.breaker_client import CircuitLog
+from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.source.build import build_source
+from analytics_assets.ingestion.sync import open_api, start_over_where_rows_moved
+from analytics_assets.ingestion.sync_result import RequestCounts
+from analytics_assets.ingestion.warehouse.pipeline import open_load_pipeline
 
 
-@dataclass(frozen=True)
-class DryRun:
+@dataclass(frozen=True, kw_only=True)
+class DryRunResult:
     """What a sync would have done with the rows that were read.
 
     Attributes:
         read: rows held against the contract.
-        loading: of them, those that would load.
-        quarantined: of them, those that would go to quarantine. The others are of another window.
+        loading: rows that would load.
+        quarantined: rows that would go to quarantine. The others are of another window.
         reasons: why, with the primary keys of examples; values are masked.
         limit: `max_quarantined`.
         too_many: whether these rows alone exceed it, so that the sync would fail.
         undeclared: fields that are not declared, with the number of rows that have them.
         unsent: declared columns that no row has.
+        requests: what was asked of the API.
     """
 
     read: int
@@ -36,48 +36,46 @@ class DryRun:
     reasons: tuple[str, ...]
     limit: Limit
     too_many: bool
-    undeclared: dict[str, int]
+    undeclared: Mapping[str, int]
     unsent: tuple[str, ...]
+    requests: RequestCounts
 
 
-def dry_run(
-    source: str,
-    resource: str,
-    door: Callable[[], ApiSession],
-    build: Callable[[Session, DestinationCapabilitiesContext], Sync],
-) -> DryRun:
+def run_dry(plan: LoadPlan, circuit: CircuitLog, run_id: str = "") -> DryRunResult:
     """Extracts into a working directory that is thrown away; opens no destination, and takes no lock.
 
     The cursor of an unpartitioned resource is in the destination, so it begins where a first sync would.
 
     Args:
-        source: dlt source name.
-        resource: dlt resource name.
-        door: the network; its page limit ends the run.
-        build: the source, as `build_source`.
+        plan: of the sync; `dry_run` is set.
+        circuit: of the API, shared by all its syncs.
+        run_id: of the Dagster run, for people.
 
     Raises:
-        PipelineStepFailed: around a `SyncError`, as in a sync.
-        NoSqlError: the destination has no SQL.
+        SyncError: a failure that a user can act on; see `errors.py`.
     """
-    with open_pipeline(source, resource, "a dry run") as pipeline, door() as session:
-        require_sql(pipeline)
-        sync = build(session, pipeline.destination.capabilities())
-        quarantine = sync.settlement.quarantine
-        quarantine.halts = False
-        extracted = pipeline.extract(sync.source)
-        return DryRun(
-            read=quarantine.rows_seen,
-            loading=sum(
-                metrics["resource_metrics"][resource].items_count
-                for steps in extracted.metrics.values()
-                for metrics in steps
-                if resource in metrics["resource_metrics"]
-            ),
-            quarantined=quarantine.count,
-            reasons=tuple(quarantine.reasons()),
-            limit=quarantine.limit,
-            too_many=quarantine.too_many,
-            undeclared=dict(sync.validator.undeclared),
-            unsent=tuple(sorted(sync.validator.unsent)),
-        )
+    api, name = open_api(plan, circuit, run_id), plan.resource.name
+
+    def attempt() -> DryRunResult:
+        quarantine = plan.new_quarantine()
+        with open_load_pipeline(plan, quarantine, api.caller) as pipeline, api.session() as session:
+            built = build_source(plan, quarantine, session, pipeline.capabilities)
+            extracted = pipeline.dlt.extract(built.source)
+            return DryRunResult(
+                read=quarantine.rows_seen,
+                loading=sum(
+                    metrics["resource_metrics"][name].items_count
+                    for steps in extracted.metrics.values()
+                    for metrics in steps
+                    if name in metrics["resource_metrics"]
+                ),
+                quarantined=quarantine.count,
+                reasons=tuple(quarantine.reasons()),
+                limit=quarantine.limit,
+                too_many=quarantine.too_many,
+                undeclared=dict(built.validator.undeclared),
+                unsent=tuple(sorted(built.validator.unsent)),
+                requests=RequestCounts.of(api.telemetry),
+            )
+
+    return start_over_where_rows_moved(plan, api.telemetry, attempt)

@@ -1,4 +1,4 @@
-"""A row that is still JSON text, as `msgspec.Raw`: it is parsed only by who needs its fields."""
+"""Parses a row that is still JSON text, as `msgspec.Raw`. Only code that needs its fields calls this."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def read_row(row: msgspec.Raw) -> Any:
-    """The parsed row. Text that msgspec refuses, such as half a surrogate pair, goes through Python's own parser."""
+    """The parsed row. Python's own parser reads text that msgspec refuses, such as half a surrogate pair."""
     try:
         return _decode(row)
     except (msgspec.DecodeError, UnicodeDecodeError):

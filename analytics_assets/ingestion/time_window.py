@@ -1,4 +1,4 @@
-"""Windows of time, and the cursor whose values fall into them: compared as time, and not as text."""
+"""Windows of time, and the incremental cursor whose values are in them. Values are compared as time, not as text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Window:
-    """A half-open range of time in UTC: `start <= moment < end`. What of a cursor is in it, the cursor knows."""
+    """A half-open range of time in UTC: `start <= moment < end`. `Cursor.is_in` tests a value."""
 
     start: datetime
     end: datetime
 
 
 def whole_window(windows: Mapping[str, Window]) -> Window | None:
-    """One window over all of `windows`, which are contiguous; None where there are none."""
+    """One window from the first start to the last end of `windows`, which are contiguous; None if there are none."""
     if not windows:
         return None
     return Window(min(one.start for one in windows.values()), max(one.end for one in windows.values()))
@@ -31,11 +31,11 @@ class Cursor:
     """The incremental cursor of a resource.
 
     Attributes:
-        path: where the value is in a row of the API, fields joined by dots.
-        column: where it is in the warehouse.
-        data_type: `timestamp`, `date`, or `bigint` (of `unit` since 1970) where it is known to be time, so that its
-            values are compared as time and not as text; None where dlt's own comparison applies.
-        timezone: IANA name of the zone whose days a `date` is one of.
+        path: its path in a row of the API, fields joined by dots.
+        column: its column in the warehouse.
+        data_type: its type, if it is known to be a time: `timestamp`, `date`, or `bigint` (counts `unit` since 1970).
+            None if dlt compares the values as they are.
+        timezone: IANA name of the time zone of a `date`.
         unit: what a `bigint` counts: `seconds`, `milliseconds` or `microseconds`.
     """
 
@@ -46,7 +46,7 @@ class Cursor:
     unit: str | None = None
 
     def bound(self, moment: datetime) -> datetime | date | int:
-        """A bound of a window, in the type of the cursor."""
+        """A start or end of a window, in the type of the cursor."""
         if self.data_type == "date":
             return moment.astimezone(ZoneInfo(self.timezone)).date()
         if self.unit:
@@ -54,15 +54,15 @@ class Cursor:
         return moment
 
     def is_in(self, window: Window, value: Any) -> bool:
-        """Whether a value, in the type of the cursor, falls into `window`."""
+        """Whether a value, in the type of the cursor, is in `window`."""
         start, end = self.bound(window.start), self.bound(window.end)
         return bool(start <= value < end)
 
     def as_time(self, value: Any) -> Any:
-        """A value as time: ISO 8601 text, or what YAML made of it. Anything else goes as it is.
+        """A value as time, from ISO 8601 text or from what YAML made of it. Any other value is returned unchanged.
 
         Raises:
-            ValueError: the text is no ISO 8601.
+            ValueError: the text is not ISO 8601.
         """
         if self.data_type in (None, "bigint"):
             return value
@@ -77,5 +77,5 @@ class Cursor:
 
 
 def as_filter(value: Any) -> Any:
-    """A cursor value as the API's filter reads it: ISO 8601, UTC as `Z`. What is no time goes as it is."""
+    """A cursor value for the API's filter: a time as ISO 8601, with `Z` for UTC; any other value unchanged."""
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, (datetime, date)) else value

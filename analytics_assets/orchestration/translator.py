@@ -1,4 +1,4 @@
-"""How a dlt resource looks in Dagster: key, group, kinds, owners, and its schema before the first run."""
+"""What Dagster shows for a dlt resource: key, group, kinds, owners, and the schema before the first run."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,11 +8,13 @@ import dagster as dg
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
-from analytics_assets.config.models import AssetConfig, FreshnessConfig, SyncConfig
+from analytics_assets.config.assets import AssetConfig, FreshnessConfig
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.columns import Contract, data_type_name
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.warehouse.pipeline import destination_name
 from analytics_assets.orchestration.circuit.event_log import circuit_key
+from analytics_assets.orchestration.metadata import COLUMN_SCHEMA, TABLE_NAME
 from analytics_assets.orchestration.partitions import partitions_def
 
 SOURCE_KEY = "analytics_assets/source"
@@ -24,9 +26,9 @@ value: who runs one again copies the tag."""
 
 
 class SyncTranslator(DagsterDltTranslator):
-    """dagster-dlt's translator, for resources known from their config alone.
+    """dagster-dlt's translator, for resources that are known from their config alone.
 
-    Its own defaults give `dlt_<source>_<resource>` keys, stub upstream assets and a wrong table name.
+    The defaults of dagster-dlt give `dlt_<source>_<resource>` keys, stub upstream assets and a wrong table name.
     """
 
     def __init__(self, config: SyncConfig, infos: Mapping[str, ResourceInfo]) -> None:
@@ -34,7 +36,7 @@ class SyncTranslator(DagsterDltTranslator):
         self._infos = infos
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        """The spec of the asset for dagster-dlt, which asks with a resource built for a run."""
+        """The spec of the asset that dagster-dlt asks about, with a resource that was built for a run."""
         return self.spec(self._infos[data.resource.name])
 
     def spec(self, info: ResourceInfo) -> dg.AssetSpec:
@@ -56,13 +58,13 @@ class SyncTranslator(DagsterDltTranslator):
             metadata={
                 SOURCE_KEY: self._config.name,
                 RESOURCE_KEY: info.name,
-                "dagster/table_name": f"{self._config.name}.{info.table}",
-                "dagster/column_schema": declared_schema(info.contract),
+                TABLE_NAME: f"{self._config.name}.{info.table}",
+                COLUMN_SCHEMA: declared_schema(info.contract),
             },
         )
 
     def api_spec(self, info: ResourceInfo) -> dg.AssetSpec:
-        """The spec of the external asset upstream: the endpoint the resource is read from."""
+        """The spec of the external asset upstream: the endpoint that the resource reads."""
         return dg.AssetSpec(
             key=self.api_key(info),
             group_name=self._config.name,
@@ -79,14 +81,14 @@ class SyncTranslator(DagsterDltTranslator):
             description=f"`{name}` of each row of `{info.table}`: join `_dlt_parent_id` to its `_dlt_id`.",
             kinds={"dlt", destination_name()},
             partitions_def=partitions_def(self._config.asset(info.name).partitions),
-            metadata={"dagster/table_name": f"{self._config.name}.{info.table}__{name}"},
+            metadata={TABLE_NAME: f"{self._config.name}.{info.table}__{name}"},
         )
 
     def circuit_spec(self) -> dg.AssetSpec:
         """The spec of the external asset whose materializations are the history of the circuit.
 
-        It is downstream of the endpoints and upstream of nothing: an event of it must not make a table look
-        stale, nor start anything.
+        It is downstream of the endpoints and upstream of nothing. So its events make no table look stale, and start no
+        run.
         """
         name = self._config.name
         return dg.AssetSpec(
@@ -94,11 +96,11 @@ class SyncTranslator(DagsterDltTranslator):
             deps=[self.api_key(info) for info in self._infos.values()],
             group_name=name,
             description=(
-                f"Whether {name} may be asked. After a sync has given up on the API the circuit is open, and every run "
-                "ends at once without a request; when the cool-down is over, one request finds out whether the API is "
+                f"Whether runs may send requests to {name}. When a sync gives up on the API, the circuit opens: every "
+                "run then ends at once, without a request. After the cool-down, one request tests whether the API is "
                 "back. Each event is a materialization.\n\n"
                 f"**By hand**: launch the job `{name}__circuit_reset` or `{name}__circuit_open`, or report a "
-                "materialization here, with `reset` or `open: why` as its description. An empty one is a reset."
+                "materialization here. Its description is `reset`, or `open:` and a reason; an empty one is a reset."
             ),
             kinds={"api"},
         )
@@ -117,7 +119,7 @@ class SyncTranslator(DagsterDltTranslator):
 
 
 def declared_schema(contract: Contract) -> dg.TableSchema:
-    """The declared columns as the UI shows them."""
+    """The declared columns, for the UI."""
     return dg.TableSchema(
         columns=[
             _column(column.name, column.data_type or "text", contract, column.description)
@@ -127,11 +129,11 @@ def declared_schema(contract: Contract) -> dg.TableSchema:
 
 
 def loaded_schema(contract: Contract, columns: Mapping[str, Mapping[str, Any]]) -> dg.TableSchema:
-    """The columns of the table after a load: those declared, and what else there is.
+    """The columns of the table after a load: the declared ones, then the others.
 
     Args:
-        contract: what was declared.
-        columns: dlt's column schemas, by warehouse name.
+        contract: the declared columns.
+        columns: dlt's column schemas, by name in the warehouse.
     """
     types = {column.name: column.data_type for column in contract.columns}
     for name, hints in columns.items():

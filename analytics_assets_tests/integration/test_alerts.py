@@ -446,7 +446,7 @@ def test_a_slow_channel_does_not_keep_the_tick_from_being_written_down(
 def test_a_bug_is_told_without_its_text_which_may_hold_rows(
     project: Project, text: str, sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_assets.orchestration.sync.assets.build_source", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("analytics_assets.ingestion.sync.build_source", lambda *_, **__: 1 / 0)
     project.run(project.definitions(text), "products")
     sensor.look()
     [told] = webhook.got

@@ -177,7 +177,7 @@ def test_what_is_no_outage_never_opens_it(
     api.set_faults({"path": "/v1/products", **fault})
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", secret or "")
     if patched:
-        monkeypatch.setattr(f"analytics_assets.orchestration.sync.assets.{patched}", lambda *_: 1 / 0)
+        monkeypatch.setattr(f"analytics_assets.ingestion.sync.{patched}", lambda *_: 1 / 0)
     assert not project.run(project.definitions(impatient_yaml), "products").success
     assert records(project) == []
 

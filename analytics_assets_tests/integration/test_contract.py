@@ -1,4 +1,4 @@
-"""Rows in are rows in the table and rows in quarantine, whatever an API sends."""
+"""Every row that an API sends ends in the table or in quarantine, whatever it holds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of, metadata_of
-from analytics_assets_tests.unit.contract.test_coercion import DOES_NOT_FIT, FITS, HUGE, JSON
+from analytics_assets_tests.unit.contract.test_coercion import FITS, HUGE, JSON, UNFIT
 
 COLUMNS: dict[str, Any] = {
     "id": {"data_type": "bigint", "nullable": False},
@@ -37,7 +37,7 @@ WHOLE = {
 
 
 class Api:
-    """An API of one list, which a test changes."""
+    """An API with one list of rows, which a test can change."""
 
     def __init__(self) -> None:
         self.rows: list[Any] = []
@@ -84,17 +84,17 @@ def count(project: Project, table: str) -> int:
     return int(project.query(f"SELECT count(*) AS n FROM api.{table}")[0]["n"]) if table in tables else 0
 
 
-def test_each_oddity_of_each_type_ends_in_the_table_or_in_quarantine(
+def test_each_odd_value_of_each_type_ends_in_the_table_or_in_quarantine(
     project: Project, lists: tuple[Api, str]
 ) -> None:
-    """All in one load: the good rows of a page are not held up by the bad ones."""
+    """All values are in one load: bad rows of a page do not stop its good ones."""
     api, url = lists
     names = {"text": "name", "bigint": "id", "double": "ratio", "bool": "is_new", "decimal(18, 2)": "amount",
              "timestamp": "at", "date": "day", "time": "hour", "binary": "blob", "json": "more"}  # fmt: skip
     numbers = itertools.count(1000)
     good: list[Any] = []
     bad: list[Any] = []
-    for values, rows in ((FITS, good), (DOES_NOT_FIT, bad)):
+    for values, rows in ((FITS, good), (UNFIT, bad)):
         for kind, value, _ in values:
             if kind in names and value not in (math.inf, -math.inf) and value == value:  # noqa: PLR0124  NaN
                 rows.append({**WHOLE, "id": next(numbers), names[kind]: value})
@@ -130,8 +130,8 @@ def test_nothing_an_api_sends_kills_a_load(
     assert count(project, "things") + count(project, "things__quarantine") == len(api.rows)
 
 
-def test_a_page_that_is_not_quite_json_among_others(project: Project, lists: tuple[Api, str]) -> None:
-    """Pages are read at once; one with a NaN, which is sent and is no JSON, is read by itself."""
+def test_a_page_that_is_not_strict_json_among_others(project: Project, lists: tuple[Api, str]) -> None:
+    """A page with NaN, which some APIs send although it is not JSON, is read row by row. Others are read whole."""
     api, url = lists
     columns = {name: COLUMNS[name] for name in ("id", "name", "ratio")}
     api.rows = [{"id": number, "name": "x", "ratio": 0.5} for number in range(350)]
@@ -139,7 +139,8 @@ def test_a_page_that_is_not_quite_json_among_others(project: Project, lists: tup
     result = sync(project, defs(url, columns=columns))
     assert result.success
     assert (count(project, "things"), count(project, "things__quarantine")) == (349, 1)
-    assert "ratio is a number and no double in 1 row (primary key 250)" in str(check_of(result).description)
+    description = str(check_of(result).description)
+    assert "ratio is NaN or infinite, not a valid double in 1 row (primary key 250)" in description
 
 
 VALUES: list[tuple[str, Any]] = [
@@ -151,8 +152,8 @@ VALUES: list[tuple[str, Any]] = [
 VALID = [{**WHOLE, "id": number, column: value} for number, (column, value) in enumerate(VALUES)]
 
 
-def test_both_lanes_give_the_same_table(project: Project, lists: tuple[Api, str]) -> None:
-    """One more field, which nobody declared, sends the same rows through dlt's normalizer."""
+def test_both_paths_give_the_same_table(project: Project, lists: tuple[Api, str]) -> None:
+    """One more field, which is not declared, sends the same rows down the row path."""
     api, url = lists
     tables = []
     for extra in ({}, {"extra": "x"}):
@@ -171,8 +172,8 @@ def test_both_lanes_give_the_same_table(project: Project, lists: tuple[Api, str]
     )
 
 
-def test_both_lanes_meet_on_one_table(project: Project, lists: tuple[Api, str]) -> None:
-    """Loaded first without a declaration, then with one, then with more to it than is declared."""
+def test_both_paths_can_load_one_table(project: Project, lists: tuple[Api, str]) -> None:
+    """The first load has no declared columns, the second has, the third has fields beyond them."""
     api, url = lists
     api.rows = [{"id": 1, "name": "Ada", "ratio": 0.5}, {"id": 2, "name": "Bo", "ratio": 1.5}]
     assert sync(project, defs(url, columns={})).success
@@ -190,7 +191,7 @@ def test_both_lanes_meet_on_one_table(project: Project, lists: tuple[Api, str]) 
     assert count(project, "things__tags") == 1
 
 
-def test_a_row_is_in_the_table_or_in_quarantine_and_follows_what_it_becomes(
+def test_a_row_that_becomes_bad_or_good_moves_between_table_and_quarantine(
     project: Project, lists: tuple[Api, str]
 ) -> None:
     api, url = lists
@@ -206,9 +207,7 @@ def test_a_row_is_in_the_table_or_in_quarantine_and_follows_what_it_becomes(
     assert sync(project, text).success
     assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1)
     assert sync(project, text).success
-    assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1), (
-        "the same row once more"
-    )
+    assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1), "the same row, once"
     api.rows = [{**WHOLE, "id": 1, "name": None}, {**WHOLE, "id": 2}]
     assert sync(project, text).success
     assert [row["id"] for row in project.query("SELECT id FROM api.things")] == [2]
@@ -226,7 +225,7 @@ def test_re_materialising_a_window_replaces_its_quarantine(
         )
         assert project.run(definitions, "transactions", day).success
     query = "SELECT partition, reason FROM analytics_api.transactions__quarantine ORDER BY 1"
-    why = "quantity is text and no bigint"
+    why = "quantity is text, not a valid bigint"
     assert project.query(query) == [{"partition": day, "reason": why} for day in days]
     api.set_faults()
     assert project.run(definitions, "transactions", days[0]).success
@@ -248,8 +247,8 @@ def test_too_many_bad_rows_halt_the_load_before_anything_is_written(
     failure = failure_of(sync(project, text))
     assert failure.description == (
         f"things: 4 of 100 rows break the contract (max_quarantined is {limit}). Nothing was loaded. "
-        "amount is text and no decimal(18, 2) (4 rows, such as `99,99 $`, primary key 3; 5; 7). Fix the rows at the "
-        "API, correct the declared columns, or raise assets.things.max_quarantined."
+        "amount is text, not a valid decimal(18, 2) (4 rows, such as `99,99 $`, primary key 3; 5; 7). Fix the rows at "
+        "the API, correct the declared columns, or raise assets.things.max_quarantined."
     )
     assert project.query("SELECT count(*) AS n FROM api.things WHERE name = 'Ada'") == [{"n": 100}]
     assert count(project, "things__quarantine") == 0
@@ -279,24 +278,28 @@ def test_a_field_that_is_not_declared(project: Project, lists: tuple[Api, str], 
     assert "address__zip" in str(check.description)
     ids = [row["id"] for row in project.query("SELECT id FROM api.things ORDER BY id")]
     assert ids == ([1] if mode == "discard_row" else [1, 2])
-    assert check_of(sync(project, text), "schema_drift").passed, "told once"
+    assert check_of(sync(project, text), "schema_drift").passed, "reported once"
 
 
-def test_a_changed_type_is_told_with_the_way_out(project: Project, lists: tuple[Api, str]) -> None:
+def test_the_error_about_a_changed_type_names_the_statement_that_helps(
+    project: Project, lists: tuple[Api, str]
+) -> None:
     api, url = lists
     api.rows = [WHOLE]
     assert sync(project, defs(url)).success
     finer = defs(url, columns={**COLUMNS, "amount": {"data_type": "decimal", "precision": 18, "scale": 4}})
     failure = failure_of(sync(project, finer))
     assert "`amount` is decimal(18, 2) there and decimal(18, 4) here" in str(failure.description)
-    way_out = str(failure.description).partition("run `")[2].partition("`")[0]
-    project.execute(way_out)
+    statement = str(failure.description).partition("run `")[2].partition("`")[0]
+    project.execute(statement)
     assert sync(project, finer).success
     types = {row["column_name"]: row["column_type"] for row in project.query("DESCRIBE api.things")}
     assert types["amount"] == "DECIMAL(18,4)"
 
 
-def test_the_way_out_works_with_a_quarantine_as_well(project: Project, lists: tuple[Api, str]) -> None:
+def test_a_dropped_table_is_created_again_beside_its_quarantine(
+    project: Project, lists: tuple[Api, str]
+) -> None:
     api, url = lists
     api.rows = [WHOLE, {**WHOLE, "id": 2, "ratio": "high"}]
     assert sync(project, defs(url)).success
@@ -336,7 +339,7 @@ ODD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("declared", [COLUMNS, {}], ids=["declared", "nothing declared"])
-def test_what_dlt_stumbles_over_is_quarantined(
+def test_what_dlt_cannot_store_is_quarantined(
     project: Project, lists: tuple[Api, str], declared: dict[str, Any]
 ) -> None:
     api, url = lists
@@ -352,10 +355,10 @@ def test_what_dlt_stumbles_over_is_quarantined(
 
 
 @pytest.mark.parametrize("key", ["id", ["id", "name"]])
-def test_a_key_that_gets_a_type_or_a_second_part_where_there_is_a_quarantine(
+def test_a_key_gets_a_type_or_a_second_column_while_there_is_a_quarantine(
     project: Project, lists: tuple[Api, str], key: str | list[str]
 ) -> None:
-    """The quarantine has no column of that key before the next bad row."""
+    """The quarantine gets a column for the key only with the next bad row."""
     api, url = lists
     columns = {name: hints for name, hints in COLUMNS.items() if name != "id" or key != "id"}
     api.rows = [WHOLE, {**WHOLE, "id": 2, "ratio": "high"}]
@@ -367,19 +370,19 @@ def test_a_key_that_gets_a_type_or_a_second_part_where_there_is_a_quarantine(
     assert (count(project, "things"), count(project, "things__quarantine")) == (2, 0)
 
 
-def test_two_fields_that_are_one_column_and_say_the_same(project: Project, lists: tuple[Api, str]) -> None:
+def test_two_fields_that_are_one_column(project: Project, lists: tuple[Api, str]) -> None:
     api, url = lists
     api.rows = [{**WHOLE, "Ratio": 0.1}, {**WHOLE, "id": 2, "Ratio": None}, {**WHOLE, "id": 3, "Ratio": 0.3}]
     result = sync(project, defs(url))
-    assert "ratio is two fields, with two values" in str(check_of(result).description)
+    assert "ratio comes in two fields with different values" in str(check_of(result).description)
     assert project.query("SELECT id, ratio FROM api.things ORDER BY id") == [
         {"id": 1, "ratio": 0.1},
         {"id": 2, "ratio": 0.1},
     ]
 
 
-def test_a_key_that_is_not_declared_and_not_there(project: Project, lists: tuple[Api, str]) -> None:
-    """All that is there is as declared, and still none of it can be a row."""
+def test_a_key_without_a_declaration_that_no_row_has(project: Project, lists: tuple[Api, str]) -> None:
+    """All fields are declared and good, but without the key no row can be loaded."""
     api, url = lists
     api.rows = [WHOLE, {**WHOLE, "code": "a"}]
     assert "code is absent" in str(check_of(sync(project, defs(url, primary_key="code"))).description)
@@ -394,10 +397,11 @@ def test_a_key_without_a_type_is_of_one_kind(project: Project, lists: tuple[Api,
     api.rows = [{"id": 1}, {"id": "abc"}]
     result = sync(project, defs(url, columns={}))
     assert result.success
-    assert "id is text, and a whole number before: declare its data_type" in str(check_of(result).description)
+    description = str(check_of(result).description)
+    assert "id is text, but was a whole number in an earlier row: declare its data_type" in description
 
 
-def test_history_keeps_what_it_had_of_a_row_that_has_become_bad(
+def test_history_keeps_the_earlier_version_of_a_row_that_became_bad(
     project: Project, lists: tuple[Api, str]
 ) -> None:
     api, url = lists

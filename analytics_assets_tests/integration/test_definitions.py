@@ -1,4 +1,4 @@
-"""The code location: what it offers, where it is found, and what it does not need to load."""
+"""The code location: its public names, where Dagster finds it, and what it needs to load."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ def test_the_public_surface() -> None:
 
 
 def test_the_circuit_is_downstream_of_the_endpoints_and_upstream_of_nothing() -> None:
-    """An event of it makes no table look stale, and starts no automation."""
+    """So an event of the circuit makes no table look stale, and starts no automation."""
     node = defs().resolve_asset_graph().get(dg.AssetKey(["analytics_api", "circuit"]))
     assert sorted(key.path[1] for key in node.parent_keys) == ["api"] * 4
     assert node.child_keys == set()
 
 
-def test_before_any_run_an_asset_shows_its_schema_and_who_owns_it() -> None:
+def test_before_any_run_an_asset_shows_its_schema_and_owners() -> None:
     graph = defs().resolve_asset_graph()
     node = graph.get(dg.AssetKey(["analytics_api", "transactions"]))
     assert node.group_name == "analytics_api"
@@ -160,7 +160,7 @@ def test_policies_and_pools_are_dagsters_own(project: Project, shipped_yaml: str
 
 
 def test_loading_needs_no_network_no_secret_and_no_database(tmp_path: Path) -> None:
-    """In a process that cannot open a socket, without the secret: nothing is asked and nothing is made."""
+    """The process cannot open a socket and has no secret. It creates no database."""
     program = (
         "import socket; socket.socket.connect = None\n"
         "from analytics_assets.definitions import defs\n"
@@ -181,7 +181,7 @@ def test_workspace_and_pyproject_name_the_same_module() -> None:
     assert importlib.import_module(module).defs is defs
 
 
-def test_the_readmes_first_example_is_right(project: Project) -> None:
+def test_the_readmes_first_example_loads(project: Project) -> None:
     readme = (PROJECT / "README.md").read_text()
     example = readme.split("```yaml\n")[1].split("```")[0]
     graph = project.definitions(example).resolve_asset_graph()
@@ -191,21 +191,21 @@ def test_the_readmes_first_example_is_right(project: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key", "sentence"),
     [
-        ("max_retries: 3", "max_retris: 3", "attributes.requests.max_retris", "did you mean `max_retries`?"),
+        ("max_retries: 3", "max_retris: 3", "attributes.requests.max_retris", "Did you mean `max_retries`?"),
         ("cursor_path: updated_at, start_param: updated_since, end", "cursor_pat: x, end",
-         "attributes.rest_api.resources.2.endpoint.incremental.cursor_pat", "did you mean `cursor_path`?"),
+         "attributes.rest_api.resources.2.endpoint.incremental.cursor_pat", "Did you mean `cursor_path`?"),
         ('start_date: "2026-01-01"', 'start_date: "2126-01-01"', "attributes.assets.transactions.partitions.start_date",
          "start_date is in the future"),
         ('start_date: "2026-01-01"', 'start_date: "2026-01-01", timezone: Berlin',
-         "attributes.assets.transactions.partitions.timezone", "did you mean `Europe/Berlin`?"),
+         "attributes.assets.transactions.partitions.timezone", "Did you mean `Europe/Berlin`?"),
         ('start_date: "2026-01-01"', 'start_date: "2026-01-01", cursor_unit: seconds',
-         "attributes.assets.transactions.partitions", "remove cursor_unit, or declare the cursor as bigint"),
+         "attributes.assets.transactions.partitions", "Remove cursor_unit, or declare the cursor as bigint"),
         ("name: customers", "name: products", "attributes.rest_api.resources.1.name",
          "there are two resources named `products`"),
-        ('"*/15 * * * *"', '"often"', "attributes.assets.events.schedule", "`often` is no cron expression"),
+        ('"*/15 * * * *"', '"often"', "attributes.assets.events.schedule", "`often` is not a cron expression"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_the_file_is_told_with_file_and_line(
+def test_a_mistake_in_the_file_is_reported_with_file_and_line(
     project: Project, shipped_yaml: str, old: str, new: str, key: str, sentence: str
 ) -> None:
     assert old in shipped_yaml

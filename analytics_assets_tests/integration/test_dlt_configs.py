@@ -1,4 +1,4 @@
-"""What dlt takes, we take: shapes of dlt's REST config and of its answers that once went wrong."""
+"""Forms of dlt's REST config, and of API responses, that once failed. A sync accepts what dlt accepts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import copy
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -54,10 +53,10 @@ def run(project: Project, definitions: dg.Definitions, resource: str, *partition
 
 
 @pytest.mark.parametrize("disposition", ["merge", "replace"])
-def test_resources_of_one_api_leave_each_others_schema_alone(
+def test_a_run_of_one_resource_keeps_the_schema_of_another(
     project: Project, api: DemoApi, disposition: str
 ) -> None:
-    """dlt keeps one document per schema name: shared, the run of `b` would forget what `a` had found."""
+    """dlt stores one document per schema name. If it were shared, the run of `b` would drop the columns of `a`."""
     a = {"name": "a", "endpoint": {"path": A}, "write_disposition": disposition}
     b = {"name": "b", "endpoint": {"path": B}, "write_disposition": disposition}
     definitions = project.definitions(defs(a, b))
@@ -71,8 +70,8 @@ def test_resources_of_one_api_leave_each_others_schema_alone(
     assert project.query("SELECT * FROM docs.a__items") == []
 
 
-def test_runs_of_one_resource_take_turns(project: Project, api: DemoApi) -> None:
-    """Side by side they would start from the same cursor, and append the same rows twice."""
+def test_runs_of_one_resource_wait_for_each_other(project: Project, api: DemoApi) -> None:
+    """Two runs at once would start from the same cursor and append the same rows twice."""
     incremental = {"cursor_path": "u", "start_param": "since"}
     columns = {"u": {"data_type": "timestamp"}}
     resource = {"name": "a", "write_disposition": "append", "columns": columns}
@@ -124,7 +123,7 @@ def test_the_newest_version_wins_however_it_is_written(
 def test_a_row_that_changes_at_the_last_cursor_value_is_merged(
     project: Project, api: DemoApi, declared: dict[str, Any]
 ) -> None:
-    """dlt takes it for one that it has already."""
+    """dlt alone would skip the row, because it has seen its key and cursor value."""
     endpoint = {"path": A, "incremental": {"cursor_path": "u", "start_param": "since"}}
     resource = {"name": "a", "write_disposition": "merge", "endpoint": endpoint, "columns": declared}
     definitions = project.definitions(defs(resource))
@@ -134,7 +133,7 @@ def test_a_row_that_changes_at_the_last_cursor_value_is_merged(
         assert project.query("SELECT v FROM docs.a WHERE id = 1") == [{"v": text}]
 
 
-def test_a_dedup_sort_of_the_user_is_left_alone(project: Project, api: DemoApi) -> None:
+def test_a_dedup_sort_from_the_user_is_kept(project: Project, api: DemoApi) -> None:
     endpoint = {"path": A, "incremental": {"cursor_path": "u"}}
     columns = {"version": {"data_type": "bigint", "dedup_sort": "desc"}}
     definitions = project.definitions(
@@ -145,7 +144,7 @@ def test_a_dedup_sort_of_the_user_is_left_alone(project: Project, api: DemoApi) 
     assert project.query("SELECT version FROM docs.a") == [{"version": 2}]
 
 
-def test_nullable_false_counts_without_a_type(project: Project, api: DemoApi) -> None:
+def test_nullable_false_applies_without_a_data_type(project: Project, api: DemoApi) -> None:
     definitions = project.definitions(
         defs({"name": "a", "endpoint": {"path": A}, "columns": {"v": {"nullable": False}}})
     )
@@ -155,7 +154,7 @@ def test_nullable_false_counts_without_a_type(project: Project, api: DemoApi) ->
     assert project.query("SELECT id, v FROM docs.a") == [{"id": 2, "v": 5}]
 
 
-def test_columns_may_be_a_list_and_an_epoch_a_cursor(project: Project, api: DemoApi) -> None:
+def test_columns_may_be_a_list_and_a_cursor_may_be_an_epoch(project: Project, api: DemoApi) -> None:
     endpoint = {"path": A, "incremental": {"cursor_path": "u", "start_param": "since"}}
     columns = [{"name": "u", "data_type": "timestamp"}, {"name": "v", "data_type": "text", "nullable": False}]
     definitions = project.definitions(defs({"name": "a", "endpoint": endpoint, "columns": columns}))
@@ -165,7 +164,7 @@ def test_columns_may_be_a_list_and_an_epoch_a_cursor(project: Project, api: Demo
     assert row["u"] == datetime.fromisoformat("2026-01-01T00:00:00Z")
 
 
-def test_what_only_serves_others_is_no_asset(project: Project) -> None:
+def test_a_resource_that_is_not_selected_is_not_an_asset(project: Project) -> None:
     posts = {"name": "posts", "selected": False, "endpoint": {"path": A}}
     comments = {"name": "comments", "endpoint": {"path": "/v1/{resources.posts.id}"}}
     graph = project.definitions(defs(posts, comments)).resolve_asset_graph()
@@ -174,9 +173,8 @@ def test_what_only_serves_others_is_no_asset(project: Project) -> None:
     assert {key.to_user_string() for key in node.parent_keys} == {"docs/api/posts", "docs/api/comments"}
 
 
-def test_the_python_form_takes_python_objects(project: Project, api: DemoApi, tmp_path: Path) -> None:
-    """A dlt resource and an auth object stay what they are, the user's map may make the cursor."""
-    del tmp_path
+def test_the_python_form_accepts_python_objects(project: Project, api: DemoApi) -> None:
+    """A dlt resource and an auth object are used as they are. The user's map may create the cursor."""
 
     @dlt.resource(name="constants")
     def constants() -> Any:

@@ -9,12 +9,11 @@ import dlt
 import duckdb
 import pyarrow as pa
 import pytest
-from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import UnreachableWarehouseError
-from analytics_assets.ingestion.warehouse.duckdb import duckdb as merging_from_files
-from analytics_assets.ingestion.warehouse.pipeline import open_pipeline, warehouse
+from analytics_assets.ingestion.warehouse.duckdb_merge import duckdb as merging_from_files
+from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 
 Load = Any
 
@@ -98,7 +97,7 @@ def test_a_merge_that_fails_leaves_the_table(tmp_path: Path) -> None:
 
 ASK = """
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
-with open_pipeline("s", "r") as pipeline, pipeline.sql_client() as sql:
+with open_pipeline("s", "r") as pipeline, pipeline.dlt.sql_client() as sql:
     settings = "current_setting('memory_limit'), current_setting('preserve_insertion_order')"
     print(*sql.execute_sql(f"SELECT {settings}")[0], pipeline.database, sep="|")
 """
@@ -137,6 +136,5 @@ def test_a_file_that_cannot_be_opened_is_told_in_a_sentence(
 
 
 def ask() -> None:
-    with open_pipeline("s", "r") as pipeline, warehouse(pipeline), pipeline.destination_client() as client:
-        assert isinstance(client, SqlJobClientBase)
+    with open_pipeline("s", "r") as pipeline, pipeline.exclusive(), pipeline.sql() as client:
         client.sql_client.execute_sql("SELECT 1")

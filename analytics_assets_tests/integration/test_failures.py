@@ -160,7 +160,7 @@ def test_paging_that_goes_round_in_circles_is_stopped(
 def test_rows_that_are_no_objects_are_told(project: Project, api: DemoApi, shipped_yaml: str) -> None:
     api.set_faults({"path": "/v1/events", "body": '{"data": [7], "total": 1}'})
     failure = failure_of(project.run(project.definitions(shipped_yaml), "events"))
-    assert "the row is a whole number and no object (is data_selector right?)" in str(failure.description)
+    assert "the row is a whole number, not an object (check data_selector)" in str(failure.description)
 
 
 def test_the_door_is_also_that_of_oauth2(
@@ -209,6 +209,6 @@ def test_rows_without_a_cursor_fail_the_run_and_are_named(
 ) -> None:
     api.set_faults({"path": PATH, "row": None, "set_fields": {"updated_at": "soon"}})
     failure = failure_of(project.run(project.definitions(shipped_yaml), "transactions", DAY))
-    assert "updated_at is text and no timestamp" in str(failure.description)
+    assert "updated_at is text, not a valid timestamp" in str(failure.description)
     assert "nothing was loaded" in str(failure.description)
     assert "such as `xxxx`" in str(failure.description), "the value is masked"

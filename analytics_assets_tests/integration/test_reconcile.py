@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from analytics_assets import read_warehouse
-from analytics_assets.ingestion.errors import NoSqlError
+from analytics_assets.ingestion.errors import NoWarehouseFileError
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project, check_of, failure_of, metadata_of
 
@@ -248,7 +248,7 @@ def test_a_reader_waits_for_a_load_and_a_load_for_a_reader(
 ) -> None:
     monkeypatch.setattr("analytics_assets.ingestion.warehouse.locks._NOTICE_AFTER", 0.1)
     with (
-        pytest.raises(NoSqlError, match=r"there is no .*analytics\.duckdb yet: materialize an asset first"),
+        pytest.raises(NoWarehouseFileError, match=r"there is no .*analytics\.duckdb yet"),
         read_warehouse(),
     ):
         pass

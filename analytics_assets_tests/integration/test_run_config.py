@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
 from analytics_assets.orchestration.automation.catch_up import was_missed
-from analytics_assets.orchestration.checks.results import plain
+from analytics_assets.orchestration.metadata import plain
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import DemoApi, Project, failure_of, metadata_of
 
@@ -159,7 +159,7 @@ def test_a_dry_run_looks_at_one_page_and_writes_nothing(
     first = api.rows("customers")[0]
     assert sentence.startswith(
         "Dry run, nothing was written: of 100 rows read 99 would load, 1 would go to quarantine. "
-        "In quarantine: credit_limit is text and no decimal(18, 2) (1 row, such as"
+        "In quarantine: credit_limit is text, not a valid decimal(18, 2) (1 row, such as"
     )
     assert "secret" not in sentence
     assert f"`xxxxxx xxxxx`, primary key {first['id']}" in sentence

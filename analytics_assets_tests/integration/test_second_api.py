@@ -1,4 +1,4 @@
-"""Another API shape, written only as another `defs.yaml`: cursor paging, the key in a header, camel case."""
+"""An API of another form, from another `defs.yaml` alone: cursor pagination, a key in a header, camel case."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_weeks_of_orders(project: Project, api: DemoApi) -> None:
     assert all(check.passed for check in result.get_asset_check_evaluations())
 
 
-def test_its_nulls_are_named_by_column_and_primary_key(project: Project, api: DemoApi) -> None:
+def test_a_null_is_reported_with_column_and_primary_key(project: Project, api: DemoApi) -> None:
     row = api.rows("transactions", "2026-01-11")[3]
     api.set_faults({"path": "/v2/orders", "requests": [1], "row": 3, "set_fields": {"buyer": {}}})
     result = project.run(project.definitions(ORDERS), "orders", "2026-01-11", source="shop")
@@ -79,7 +79,7 @@ def test_its_nulls_are_named_by_column_and_primary_key(project: Project, api: De
 
 
 def test_a_whole_table_without_columns_or_cursor(project: Project, api: DemoApi) -> None:
-    """The least a user can write: no columns, no keys, no assets."""
+    """The shortest possible config: no columns, no keys, no assets."""
     document = yaml.safe_load(ORDERS)
     document["attributes"]["rest_api"]["resources"] = [
         {"name": "orders", "endpoint": {"path": "/v2/orders"}, "write_disposition": "replace"}
@@ -92,7 +92,7 @@ def test_a_whole_table_without_columns_or_cursor(project: Project, api: DemoApi)
 
 
 def test_two_apis_in_one_project(project: Project, api: DemoApi, shipped_yaml: str) -> None:
-    """Two files, one code location, one warehouse: nothing of one is taken for the other's."""
+    """Two files share one code location and one warehouse, and their data stays apart."""
     del api
     other = project.defs_yaml.parent.parent / "shop/defs.yaml"
     other.parent.mkdir()

@@ -1,4 +1,4 @@
-"""The demo API is deterministic, changes between days, and misbehaves exactly as told."""
+"""The demo API is deterministic, changes from day to day, and fails exactly as its faults say."""
 
 from __future__ import annotations
 
@@ -132,13 +132,13 @@ def test_a_shifting_offset(api: DemoApi) -> None:
     assert shifted["data"][:10] == clean["data"][7:17]
 
 
-def test_a_taken_port_is_told_in_a_sentence(api: DemoApi) -> None:
+def test_a_taken_port_is_reported_in_a_sentence(api: DemoApi) -> None:
     port = api.url.rpartition(":")[2]
     program = [sys.executable, "-m", "analytics_assets.demo_api", "--port", port]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(f"Port {port} is taken (Address already in use): end what listens there")
+    assert done.stderr.startswith(f"Port {port} is taken (Address already in use). Stop what listens there")
 
 
 def test_a_fault_with_a_typo_is_refused(api: DemoApi) -> None:

@@ -1,4 +1,4 @@
-"""Windows tile time: whatever the zone, the length of partitions and the cursor, a row is in exactly one."""
+"""A row is in exactly one window, for every time zone, length of partition and type of cursor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analytics_assets.config.models import PartitionsConfig
+from analytics_assets.config.assets import PartitionsConfig
 from analytics_assets.ingestion.time_window import Cursor, Window
 from analytics_assets.orchestration.partitions import partitions_def
 
@@ -47,7 +47,7 @@ def test_a_row_is_in_exactly_one_window(kind: str, zone: str, moment: datetime, 
     found = windows_around(kind, zone, moment)
     keys = [key for key, _ in found]
     assert len(keys) == len(set(keys))
-    assert keys == sorted(keys), "runs of a range are looked up by the text of their keys"
+    assert keys == sorted(keys), "a range of partitions is found by the order of its keys as text"
     for edge in (window.start + shift for _, window in found[1:-1]):
         types: list[tuple[Literal["timestamp", "date", "bigint"], str | None]] = [("timestamp", None)]
         types += [("bigint", unit) for unit in ("seconds", "milliseconds", "microseconds")]

@@ -1,1 +1,1 @@
-"""The declared columns, and each row against them: in, or out with a reason."""
+"""The contract: the declared columns of a resource. A row that matches it is loaded; another goes to quarantine."""

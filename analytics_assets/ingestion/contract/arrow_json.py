@@ -1,7 +1,8 @@
-"""Rows from JSON to columns without a Python object between: for rows that are all declared, and all good.
+"""Reads a page of JSON rows into Arrow columns, without Python objects in between.
 
-What belongs here: what Arrow's JSON reader can be trusted with. It takes a page whole or not at all; `validator.py`
-then looks at each row. It must never be given a line that is no object: it ends the process (pyarrow 26.0.1).
+It reads a page only if all its rows are good and all their fields are declared. Otherwise it reads nothing, and
+`validator.py` looks at each row. Arrow's JSON reader must never get a line that is not an object: `null` in the first
+line ends the process (pyarrow 26.0.1).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from analytics_assets.ingestion.contract.coercion import Fitter
+from analytics_assets.ingestion.contract.coercion import Coercer
 from analytics_assets.ingestion.contract.columns import Contract
+from analytics_assets.ingestion.contract.field_mapping import FieldPath
 
 _AS_JSON = {
     "bigint": pa.int64(),
@@ -24,57 +26,52 @@ _AS_JSON = {
     "bool": pa.bool_(),
     **dict.fromkeys(("text", "decimal", "wei", "timestamp", "date"), pa.string()),
 }
-"""What each type is read as: text is fitted afterwards, by the rules of `coercion.py`."""
+"""The Arrow type in which the reader takes each dlt type. Text is coerced afterwards, by `coercion.py`."""
 
-_EXACT = 2**53  # whole numbers beyond are rounded in a double, without a word
-_PATIENCE = 3
-_OBJECT = ord("{")  # how one begins
-
-Path = tuple[str, ...]
+_EXACT_IN_DOUBLE = 2**53
+"""A double rounds larger whole numbers silently."""
+_MAX_FAILURES = 3
+_OPENING_BRACE = ord("{")
 
 
 def reads_json(contract: Contract) -> bool:
-    """Whether every declared column is of a type that can be read here."""
+    """Whether the reader can read the type of every declared column."""
     return bool(contract.typed) and all(
         column.hints["data_type"] in _AS_JSON for column in contract.columns if column.data_type
     )
 
 
 class JsonReader:
-    """Reads rows whose fields are known.
+    """Reads pages of JSON rows, once it has learned under which paths the columns are.
 
     Args:
-        fitters: of the declared columns, by name.
+        coercers: the coercers of the declared columns, by name.
     """
 
-    def __init__(self, fitters: Mapping[str, Fitter]) -> None:
-        self._fitters = fitters
-        self._paths: dict[str, Path] = {}
+    def __init__(self, coercers: Mapping[str, Coercer]) -> None:
+        self._coercers = coercers
+        self._paths: dict[str, FieldPath] = {}
         self._options: pyarrow.json.ParseOptions | None = None
         self._failures = 0
 
     @property
     def gave_up(self) -> bool:
-        """Whether too many pages in a row could not be read here: it would be work for nothing."""
-        return self._failures >= _PATIENCE
+        """Whether too many pages in succession could not be read, so that trying again would waste time."""
+        return self._failures >= _MAX_FAILURES
 
-    def learn(self, paths: Mapping[str, Path]) -> None:
-        """Takes in under which fields of a row the columns have been found, by name of the column."""
+    def learn(self, paths: Mapping[str, FieldPath]) -> None:
+        """Adds the paths under which columns were found, by name of the column."""
         if not paths.keys() <= self._paths.keys():
             self._paths |= paths
             self._options = None
 
     def read(self, rows: list[msgspec.Raw]) -> dict[str, pa.Array] | None:
-        """The columns of all rows; None where one of them is not as it must be, or has more to it.
-
-        Args:
-            rows: JSON texts.
-        """
+        """The columns of all rows; None if a row is bad, or has a field that is not declared."""
         if self.gave_up or not self._paths:
             return None
         lines = b"\n".join(rows)
         columns = None
-        are_objects = set(map(itemgetter(0), map(bytes, rows))) == {_OBJECT}
+        are_objects = set(map(itemgetter(0), map(bytes, rows))) == {_OPENING_BRACE}
         if are_objects and lines.count(b"\n") == len(rows) - 1:
             columns = self._columns(lines, len(rows))
         self._failures = 0 if columns is not None else self._failures + 1
@@ -83,7 +80,9 @@ class JsonReader:
     def _columns(self, lines: bytes, count: int) -> dict[str, pa.Array] | None:
         if self._options is None:
             schema = pa.schema(
-                _fields({path: _AS_JSON[self._fitters[name].data_type] for name, path in self._paths.items()})
+                _fields(
+                    {path: _AS_JSON[self._coercers[name].data_type] for name, path in self._paths.items()}
+                )
             )
             self._options = pyarrow.json.ParseOptions(
                 explicit_schema=schema, newlines_in_values=False, unexpected_field_behavior="error"
@@ -93,27 +92,30 @@ class JsonReader:
             table = pyarrow.json.read_json(
                 pa.BufferReader(lines), read_options=whole, parse_options=self._options
             )
-            found = {name: self._fit(name, _at(table, path)) for name, path in self._paths.items()}
+            found = {name: self._coerce(name, _at(table, path)) for name, path in self._paths.items()}
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return None
         missing = {
-            name: pa.nulls(count, one.arrow_type) for name, one in self._fitters.items() if name not in found
+            name: pa.nulls(count, one.arrow_type) for name, one in self._coercers.items() if name not in found
         }
         if len(table) != count or any(column is None for column in found.values()):
             return None
-        return {name: (found | missing)[name] for name in self._fitters}
+        columns = found | missing
+        return {name: columns[name] for name in self._coercers}
 
-    def _fit(self, name: str, values: pa.Array) -> pa.Array | None:
-        fitter = self._fitters[name]
-        if fitter.data_type == "double":
+    def _coerce(self, name: str, values: pa.Array) -> pa.Array | None:
+        coercer = self._coercers[name]
+        if coercer.data_type == "double":
             bounds = pc.min_max(values).as_py()
-            safe = bounds["min"] is None or (-_EXACT < bounds["min"] <= bounds["max"] < _EXACT)
+            safe = bounds["min"] is None or (
+                -_EXACT_IN_DOUBLE < bounds["min"] <= bounds["max"] < _EXACT_IN_DOUBLE
+            )
             return values if safe and not pc.any(pc.is_nan(values)).as_py() else None
-        return fitter.fit_texts(values) if values.type == pa.string() else values.cast(fitter.arrow_type)
+        return coercer.coerce_texts(values) if values.type == pa.string() else values.cast(coercer.arrow_type)
 
 
-def _fields(types: Mapping[Path, pa.DataType]) -> list[pa.Field]:
-    inner: dict[str, dict[Path, pa.DataType]] = {}
+def _fields(types: Mapping[FieldPath, pa.DataType]) -> list[pa.Field]:
+    inner: dict[str, dict[FieldPath, pa.DataType]] = {}
     for (first, *rest), kind in types.items():
         inner.setdefault(first, {})[tuple(rest)] = kind
     return [
@@ -122,7 +124,7 @@ def _fields(types: Mapping[Path, pa.DataType]) -> list[pa.Field]:
     ]
 
 
-def _at(table: pa.Table, path: Path) -> Any:
+def _at(table: pa.Table, path: FieldPath) -> Any:
     column = table[path[0]].combine_chunks()
     for field in path[1:]:
         column = pc.struct_field(column, field)

@@ -1,6 +1,6 @@
-"""The declared columns of a resource: one description, read by the parser, the DDL, the UI and the checks.
+"""The declared columns of a resource, read from dlt's `columns` hints, under their names in the warehouse.
 
-What belongs here: what dlt's `columns` hints say, in names as they are in the warehouse.
+Parser, DDL, UI and checks all read this one description.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from analytics_assets.ingestion.errors import UnfitResourceError
 _NAMING = Schema("naming").naming
 
 Undeclared = Literal["evolve", "discard_value", "discard_row", "freeze"]
-"""What becomes of a field that is not declared: dlt's modes of `schema_contract.columns`."""
+"""What happens to a field that is not declared: dlt's modes of `schema_contract.columns`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Column:
     """One declared column.
 
     Attributes:
-        name: in the warehouse.
-        data_type: as people write it; None where none is declared.
-        nullable: what the user declared. The warehouse enforces it on the primary key alone; rows that break it
-            elsewhere go to quarantine.
-        primary_key: whether it is part of it.
-        unique: as declared.
-        description: as declared.
-        hints: as dlt gets them: NOT NULL on the primary key alone.
+        name: its name in the warehouse.
+        data_type: its type as people write it, such as `decimal(18, 2)`; None where none is declared.
+        nullable: whether the user allows NULL. The warehouse enforces it only on the primary key. Elsewhere, rows that
+            break it go to quarantine.
+        primary_key: whether it is part of the primary key.
+        unique: whether its values are declared unique.
+        description: the user's description.
+        hints: the hints that dlt gets: NOT NULL only on the primary key.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Contract:
     """The declared columns of one resource, in order of declaration.
 
     Attributes:
-        columns: of the table, the primary key among them, written or not.
-        undeclared: what becomes of other fields.
+        columns: the declared columns, and the primary key even if it has no declaration.
+        undeclared: what happens to other fields.
     """
 
     columns: tuple[Column, ...]
@@ -61,12 +61,12 @@ class Contract:
 
     @property
     def primary_key(self) -> tuple[str, ...]:
-        """Names of the primary-key columns."""
+        """The names of the primary-key columns."""
         return tuple(column.name for column in self.columns if column.primary_key)
 
     @property
     def not_null(self) -> tuple[str, ...]:
-        """Names of the columns declared `nullable: false`, the primary key included."""
+        """The names of the columns declared `nullable: false`, and of the primary key."""
         return tuple(column.name for column in self.columns if not column.nullable)
 
     @property
@@ -76,26 +76,26 @@ class Contract:
 
     @property
     def typed_key(self) -> tuple[Column, ...]:
-        """The primary-key columns, where all have a declared type; none otherwise."""
+        """The primary-key columns if all have a declared type; none otherwise."""
         key = tuple(column for column in self.columns if column.primary_key)
         return key if all(column.data_type for column in key) else ()
 
     def column(self, name: str) -> Column | None:
-        """The declared column of that warehouse name."""
+        """The declared column with this name in the warehouse; None if there is none."""
         return next((column for column in self.columns if column.name == name), None)
 
 
 def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
-    """Reads the contract off a resource built from the config as written.
+    """Reads the contract from a resource that dlt built from the config.
 
-    dlt adds hints of its own to what is written, such as NOT NULL on a cursor: only what is written counts.
+    dlt adds hints that the user did not write, such as NOT NULL on a cursor. They are ignored.
 
     Args:
         resource: the resource.
-        schema_contract: dlt's hint of that name, as written: a mode, or a mode each for tables, columns and data_type.
+        schema_contract: dlt's hint, as the user wrote it: one mode, or one each for tables, columns and data_type.
 
     Raises:
-        UnfitResourceError: two declared columns are one in the warehouse, or one is dlt's own.
+        UnfitResourceError: two declared columns have one name in the warehouse, or a name is reserved by dlt.
     """
     written = ensure_table_schema_columns(cast(TTableSchemaColumns, resource.columns or {}))
     known = resource.compute_table_schema()["columns"]
@@ -107,7 +107,7 @@ def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
             for name, hints in known.items()
             if name in written or hints.get("primary_key")
         ),
-        # Without columns there is nothing to hold fields against: the table's own are dlt's to compare with.
+        # Without declared columns dlt itself applies the mode, to the columns of the table.
         cast(Undeclared, mode) if mode and written else "evolve",
     )
 
@@ -130,7 +130,7 @@ def _refuse_clashes(resource: str, written: Iterable[str]) -> None:
 
 
 def column_name(path: str) -> str:
-    """The warehouse name of a field, or of fields joined by dots: `buyer.id` is `buyer__id`."""
+    """The warehouse name of a field, or of nested fields joined by dots: `buyer.id` becomes `buyer__id`."""
     return nested_name(*path.split("."))
 
 
@@ -140,17 +140,17 @@ def table_name(name: str) -> str:
 
 
 def nested_name(*fields: str) -> str:
-    """The warehouse name of a field in a field in a field.
+    """The warehouse name of nested fields, the outermost first.
 
     Raises:
-        ValueError: one of them is empty.
+        ValueError: a field is empty.
     """
     return _NAMING.make_path(*(_NAMING.normalize_identifier(one) for one in fields))
 
 
 @lru_cache(maxsize=10_000)
 def field_name(prefix: str, field: str) -> str:
-    """The warehouse name of a field, in the object of that warehouse name if any; empty where it can have none."""
+    """The warehouse name of a field in the object named `prefix`, or of the row; empty if it cannot have one."""
     try:
         return f"{prefix}__{nested_name(field)}" if prefix else nested_name(field)
     except ValueError:

@@ -1,8 +1,10 @@
-"""The two lanes from rows to the warehouse: Arrow where the contract says it all, dlt's normalizer where it does not.
+"""The two steps that we add to the pipe of a dlt resource: validate, and add dlt's ids.
 
-What belongs here: the steps that are added to a dlt resource's pipe. Rows come in pages, as lists; what fits the
-contract leaves as one Arrow table per page, which dlt writes as it is. A page with more to it than is declared goes on
-as rows, its declared columns in their types already, so that both lanes give the same table.
+Rows come in pages, as lists. There are two paths to the warehouse:
+
+- The Arrow path: a page of declared fields becomes one Arrow table, which dlt writes as it is.
+- The row path: a page with other fields goes through dlt's normalizer as rows. Its declared columns are coerced before,
+  so that both paths load the same table.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ _ID_CHARACTERS = bytes(
 )
 
 
-class Admission(ValidateItem):
-    """The step that lets good rows in, before dlt looks at their cursor.
+class ValidateStep(ValidateItem):
+    """The step that lets only good rows pass, before dlt reads their cursor.
 
     Args:
-        validator: knows the contract.
+        validator: separates good rows from bad ones.
         quarantine: takes the bad rows.
     """
 
@@ -40,32 +42,34 @@ class Admission(ValidateItem):
         self._validator = validator
         self._quarantine = quarantine
 
-    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt's shape
-        """The good rows of a page; an empty page stays one, for dlt empties a table by it."""
+    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt calls it so
+        """The good rows of a page. An empty page passes: dlt empties a table that gets one under `replace`."""
         rows = item if isinstance(item, list) else [item]
         if not rows:
             return item
         if set(map(type, rows)) == {Raw}:
-            batch = self._validator.read(rows)
-        else:  # an answer that is not quite JSON has been read already
-            batch = self._validator.validate([read_row(one) if isinstance(one, Raw) else one for one in rows])
-        self._quarantine.add(batch.rejected, len(rows))
-        return batch.items
+            result = self._validator.read(rows)
+        else:  # a response that is not strict JSON was parsed when it arrived
+            result = self._validator.validate(
+                [read_row(one) if isinstance(one, Raw) else one for one in rows]
+            )
+        self._quarantine.add(result.rejected, len(rows))
+        return result.items
 
 
-class Stamp(ItemTransform[Any, Any]):
-    """The step that adds to Arrow what dlt's normalizer adds to rows: `_dlt_load_id` and `_dlt_id`.
+class AddDltIdsStep(ItemTransform[Any, Any]):
+    """The step that adds `_dlt_load_id` and `_dlt_id` to Arrow tables, as dlt's normalizer adds them to rows.
 
-    dlt could do it while it normalizes, by writing each file once more: 3 s per million rows.
+    dlt can add them too, but it rewrites each file to do so: 3 s per million rows.
     """
 
-    placement_affinity = 1.05  # right behind incremental, which may compare whole rows
+    placement_affinity = 1.05  # right after dlt's incremental step, which may compare whole rows
 
     def __init__(self) -> None:
         super().__init__(lambda item: item)
 
-    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt's shape
-        """The table with both columns; rows as they are."""
+    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt calls it so
+        """A table with both columns added; rows unchanged."""
         if not isinstance(item, pa.Table):
             return item
         load_id = current.load_package_state()["load_id"]
@@ -75,7 +79,7 @@ class Stamp(ItemTransform[Any, Any]):
 
 
 def _ids(count: int) -> pa.Array:
-    """Random ids as dlt makes them: 14 characters of 64."""
+    """Random ids like dlt's: 14 characters out of 64."""
     characters = os.urandom(_ID_LENGTH * count).translate(_ID_CHARACTERS)
     offsets = array("i", range(0, _ID_LENGTH * (count + 1), _ID_LENGTH))
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(characters))

@@ -16,11 +16,12 @@ from itertools import chain
 from typing import Any
 
 import dlt
+import pyarrow as pa
 from dlt.common.schema import Schema
 from dlt.extract.source import DltSource
 
 from analytics_assets.ingestion.contract.columns import Contract
-from analytics_assets.ingestion.contract.validator import Rejected
+from analytics_assets.ingestion.contract.rejected import Rejected
 from analytics_assets.ingestion.errors import ContractExceededError
 from analytics_assets.ingestion.time_window import Cursor, Window, whole_window
 
@@ -34,43 +35,47 @@ _LONGEST_EXAMPLE = 20
 
 @dataclass(frozen=True)
 class Limit:
-    """How many rows may break the contract before it is not the rows that are wrong.
+    """How many rows may be affected before something else must be wrong.
 
     Attributes:
         count: at most so many; None for no such limit.
-        share: at most this part of the rows of a run, from 0 to 1; None for no such limit.
+        share: at most this part of the rows, from 0 to 1; None for no such limit.
     """
 
     count: int | None = None
     share: float | None = None
 
-    def is_exceeded(self, rejected: int, rows: int) -> bool:
-        """Whether `rejected` of `rows` are too many."""
-        if self.count is not None and rejected > self.count:
+    @classmethod
+    def parse(cls, written: int | str) -> Limit:
+        """A limit as `max_quarantined` and `max_removed` have it: a number of rows, or a share such as `5%`."""
+        if isinstance(written, int):
+            return cls(count=written)
+        return cls(share=float(written.rstrip(" %")) / 100)
+
+    def is_exceeded(self, affected: int, rows: int) -> bool:
+        """Whether `affected` of `rows` are too many."""
+        if self.count is not None and affected > self.count:
             return True
-        return self.share is not None and rejected > self.share * rows
+        return self.share is not None and affected > self.share * rows
 
     def __str__(self) -> str:
         return f"{self.count:,}" if self.share is None else f"{self.share * 100:g}%"
 
 
 class Quarantine:
-    """What a sync rejects, and the table that keeps it.
+    """What one sync rejects, and the table that keeps it.
 
     Args:
         resource: dlt resource name.
         table: of the good rows.
         contract: the declared columns.
         cursor: of the resource, if any.
-        disposition: dlt's write disposition, or `history` where earlier versions of a row stay.
-        windows: of the partitions of this run, by partition key in order of time.
-        limit: how many are too many.
+        windows: the partitions of this run, by partition key in order of time.
+        limit: how many rows may break the contract.
+        halts: whether more of them halt the sync; in a dry run they are only counted.
 
     Attributes:
-        full_refresh: whether all there is is read anew, so that nothing older stays.
-        halts: whether too many halt the sync; they are counted only in a dry run.
         rows_seen: rows held against the contract.
-        window: all windows of this run as one; None without any.
     """
 
     def __init__(
@@ -79,34 +84,22 @@ class Quarantine:
         table: str,
         contract: Contract,
         cursor: Cursor | None,
-        disposition: str,
         windows: Mapping[str, Window],
         limit: Limit,
+        *,
+        halts: bool = True,
     ) -> None:
-        self.resource = resource
-        self.good_table = table
-        self.contract = contract
-        self.cursor = cursor
-        self.disposition = disposition
-        self.windows = windows
-        self.window = whole_window(windows)
-        self._starts: list[Any] = [cursor.bound(one.start) for one in windows.values()] if cursor else []
-        self.limit = limit
-        self.full_refresh = False
-        self.halts = True
+        self.table = table + SUFFIX
         self.keys = contract.typed_key
-        self._rejected: list[tuple[Rejected, str | None, Window | None]] = []
+        self.limit = limit
         self.rows_seen = 0
-
-    @property
-    def table(self) -> str:
-        """Its table in the warehouse."""
-        return self.good_table + SUFFIX
-
-    @property
-    def replaces_window(self) -> bool:
-        """Whether a run leaves in its windows what it has read, and nothing else."""
-        return bool(self.windows) and self.disposition == "merge"
+        self._resource = resource
+        self._contract = contract
+        self._cursor = cursor
+        self._windows = dict(windows)
+        self._starts: list[Any] = [cursor.bound(one.start) for one in windows.values()] if cursor else []
+        self._halts = halts
+        self._rejected: list[tuple[Rejected, str | None, Window | None]] = []
 
     @property
     def count(self) -> int:
@@ -114,23 +107,23 @@ class Quarantine:
         return len(self._rejected)
 
     def add(self, rejected: Sequence[Rejected], rows: int) -> None:
-        """Takes what was rejected among `rows` rows. Rows of another window are left to their own partition's run.
+        """Takes what was rejected among `rows` rows. Rows of another window are left to the run of their partition.
 
         Raises:
             ContractExceededError: there are more than the limit allows, whatever is still to come.
         """
         self.rows_seen += rows
         for one in rejected:
-            value = one.values.get(self.cursor.column) if self.cursor else None
-            if not self.windows:
+            value = one.values.get(self._cursor.column) if self._cursor else None
+            if not self._windows:
                 self._rejected.append((one, None, None))
-            elif self.cursor and value is not None:
-                home = self._home(self.cursor, self.cursor.as_time(value))
+            elif self._cursor and value is not None:
+                home = self._home(self._cursor, self._cursor.as_time(value))
                 self._rejected += [(one, *home)] if home else []
             else:
-                keys = list(self.windows)
+                keys = list(self._windows)
                 partition = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
-                self._rejected.append((one, partition, self.window))
+                self._rejected.append((one, partition, whole_window(self._windows)))
         if self.limit.count is not None:
             self._judge()
 
@@ -141,8 +134,16 @@ class Quarantine:
 
     def reasons(self) -> list[str]:
         """Why rows are rejected, the most frequent first: column, reason, rows, a value's shape, primary keys."""
-        faults = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.faults)
-        return [self._example(column, why, count) for (column, why), count in faults.most_common()]
+        violations = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.violations)
+        return [self._example(column, why, count) for (column, why), count in violations.most_common()]
+
+    def keys_table(self) -> pa.Table:
+        """The primary keys of the rows in this quarantine, as the columns of its table; empty where none is known."""
+        columns = {
+            KEY_PREFIX + key.name: [one.values.get(key.name) for one, *_ in self._rejected]
+            for key in self.keys
+        }
+        return pa.table(columns)
 
     def source(self, schema: str) -> DltSource:
         """The dlt source of the quarantine table, to be extracted after the good rows.
@@ -181,8 +182,8 @@ class Quarantine:
             yield [
                 {
                     "reason": one.reason,
-                    "column_name": one.faults[0][0],
-                    "value": _as_text(one.faults[0][2]),
+                    "column_name": one.violations[0][0],
+                    "value": _as_text(one.violations[0][2]),
                     "row": one.row,
                     "partition": partition,
                     "window_start": window.start if window else None,
@@ -196,20 +197,20 @@ class Quarantine:
     def _home(self, cursor: Cursor, value: Any) -> tuple[str, Window] | None:
         """The partition of this run that a value of the cursor falls into; None where it is of another run."""
         index = bisect_right(self._starts, value) - 1
-        home = list(self.windows.items())[max(index, 0)]
+        home = list(self._windows.items())[max(index, 0)]
         return home if cursor.is_in(home[1], value) else None
 
     def _judge(self) -> None:
-        if not (self.halts and self.too_many):
+        if not (self._halts and self.too_many):
             return
         reasons = tuple(self.reasons()[:_EXAMPLES])
-        raise ContractExceededError(self.resource, self.count, self.rows_seen, str(self.limit), reasons)
+        raise ContractExceededError(self._resource, self.count, self.rows_seen, str(self.limit), reasons)
 
     def _example(self, column: str | None, why: str, count: int) -> str:
         alike = [
             (one, value)
             for one, *_ in self._rejected
-            for c, w, value in one.faults
+            for c, w, value in one.violations
             if (c, w) == (column, why)
         ]
         keys = [
@@ -218,7 +219,7 @@ class Quarantine:
             if self.keys and all(one.values.get(key.name) is not None for key in self.keys)
         ]
         value = alike[0][1]
-        is_key = column in self.contract.primary_key
+        is_key = column in self._contract.primary_key
         shown = "" if value is None else f", such as `{_shortened(value) if is_key else _masked(value)}`"
         where = f", primary key {'; '.join(keys)}" if keys else ""
         return f"{column or ''} {why} ({count:,} {'row' if count == 1 else 'rows'}{shown}{where})".strip()

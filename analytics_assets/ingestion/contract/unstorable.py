@@ -1,23 +1,30 @@
-"""What dlt's normalizer stumbles over in fields that are not declared, so that such a row must not get there."""
+"""What dlt's normalizer cannot store in fields without a declared type. A row that has it must not get there."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from analytics_assets.ingestion.contract.coercion import is_unicode
+from analytics_assets.ingestion.contract.coercion_rules import is_unicode
 from analytics_assets.ingestion.contract.columns import field_name
 
-_DEEPEST = 100
-"""Levels of nesting; dlt's own ways with a row end at some 250."""
+_MAX_DEPTH = 100
+"""Levels of nesting. dlt fails at some 250."""
 
 
-def obstacle_in(value: Any, depth: int = 0) -> str:
-    """What in fields that are not declared dlt cannot store; empty where it can."""
-    if depth > _DEEPEST:
-        return f"more than {_DEEPEST} lists and objects in one another"
+def unstorable_in(row: Mapping[str, Any]) -> str:
+    """What dlt cannot store in a row without its typed columns; empty if it can store all of it."""
+    if any(isinstance(value, list) and field_name("", key) == "quarantine" for key, value in row.items()):
+        return "a list `quarantine`, which is the name of the table of rejected rows"
+    return _in_value(row, 0)
+
+
+def _in_value(value: Any, depth: int) -> str:
+    if depth > _MAX_DEPTH:
+        return f"more than {_MAX_DEPTH} nested lists and objects"
     if isinstance(value, dict):
         names: dict[str, Any] = {}
         for key, one in value.items():
@@ -25,31 +32,31 @@ def obstacle_in(value: Any, depth: int = 0) -> str:
             if not name:
                 return "a field without a name"
             if name.startswith("_dlt_"):
-                return "a field `_dlt_…`: a name of dlt's own"
+                return "a field `_dlt_…`, a name that dlt reserves"
             other = names.setdefault(name, one)
             if other != one and other is not None and one is not None:
-                return f"two fields that are one column, `{name}`"
+                return f"two fields with different values for one column, `{name}`"
         parts = [*value, *value.values()]
     elif isinstance(value, list):
         parts = value
     else:
-        return _obstacle_of_scalar(value)
-    return next((found for part in parts if (found := obstacle_in(part, depth + 1))), "")
+        return _in_scalar(value)
+    return next((found for part in parts if (found := _in_value(part, depth + 1))), "")
 
 
-def _obstacle_of_scalar(value: Any) -> str:
+def _in_scalar(value: Any) -> str:
     if isinstance(value, str):
         if not is_unicode(value):
-            return "text that is no valid Unicode"
-        if value[:4] in ("0001", "9999"):  # dlt takes it for a timestamp, and moves it to UTC
+            return "text that is not valid Unicode"
+        if value[:4] in ("0001", "9999"):  # dlt reads it as a timestamp and converts it to UTC
             with suppress(ValueError):
                 moment = datetime.fromisoformat(value)
                 try:
                     moment.astimezone(UTC)
                 except OverflowError:
-                    return "a timestamp that its zone moves out of the years there are"
+                    return "a timestamp that is outside the years 1 to 9999 in UTC"
     elif isinstance(value, float) and not math.isfinite(value):
-        return "a number that is none: NaN, or infinite"
+        return "a number that is NaN or infinite"
     elif isinstance(value, (int, float)) and not -(2**63) <= value < 2**63:
-        return "a number of more than 64 bits that is not declared"
+        return "an undeclared number of more than 64 bits"
     return ""

@@ -1,16 +1,15 @@
-"""Rows of the API against the contract: what fits becomes Arrow, a whole column at once; what does not is told apart.
+"""Validates rows of the API against the contract: good rows become Arrow, a column at once; bad rows are rejected.
 
-What belongs here: which field is which column, which rows are good, and what is wrong with the others. What a value
-must be is `coercion.py`; what becomes of good and bad rows is `pipe_steps.py` and `quarantine.py`.
+Which field is which column is in `field_mapping.py`, what a value must be in `coercion.py`. What happens to good and
+bad rows is in `pipe_steps.py` and `quarantine.py`.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import msgspec
@@ -19,48 +18,29 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 
 from analytics_assets.ingestion.contract.arrow_json import JsonReader
-from analytics_assets.ingestion.contract.coercion import Fitter, as_json, is_unicode, kind_of
-from analytics_assets.ingestion.contract.columns import Column, Contract, field_name
-from analytics_assets.ingestion.contract.unstorable import obstacle_in
+from analytics_assets.ingestion.contract.coercion import Coercer
+from analytics_assets.ingestion.contract.coercion_rules import as_json, is_unicode
+from analytics_assets.ingestion.contract.columns import Column, Contract
+from analytics_assets.ingestion.contract.field_mapping import FieldMapping, Fields, Row
+from analytics_assets.ingestion.contract.rejected import Rejected, Violation
+from analytics_assets.ingestion.contract.unstorable import unstorable_in
 from analytics_assets.ingestion.errors import UndeclaredFieldError
+from analytics_assets.ingestion.json_kind import kind_of
 from analytics_assets.ingestion.raw_json import read_row
-
-Row = dict[str, Any]
-Fault = tuple[str | None, str, Any]
-"""What is wrong with a row: the column (None for the row as a whole), the reason and the value."""
-Faults = dict[int, list[Fault]]
-"""By position of the row."""
 
 _NANOSECONDS = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
 
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that breaks the contract.
-
-    Attributes:
-        faults: what is wrong.
-        row: as the API gave it, as JSON.
-        values: of its columns that do fit, by name.
-    """
-
-    faults: tuple[Fault, ...]
-    row: str
-    values: Mapping[str, Any]
-
-    @property
-    def reason(self) -> str:
-        """All that is wrong, in one sentence."""
-        return "; ".join(f"{column} {why}" if column else why for column, why, _ in self.faults)
+_Violations = defaultdict[int, list[Violation]]
+"""The violations of each bad row, by its position on the page."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What became of some rows.
+class ValidationResult:
+    """The good and the bad rows of a page.
 
     Attributes:
-        items: the good ones, for dlt: a table with the declared columns, or rows where there is more to them.
-        rejected: the others.
+        items: the good rows, for dlt: a table of the declared columns, or rows where they have other fields too.
+        rejected: the bad rows.
     """
 
     items: pa.Table | list[Any]
@@ -68,19 +48,19 @@ class Batch:
 
 
 class Validator:
-    """Holds rows against a contract.
+    """Validates the rows of one resource.
 
     Args:
         resource: dlt resource name.
         contract: the declared columns.
-        capabilities: of the destination, whose types the columns get.
+        capabilities: the destination's; they decide the types of the columns.
         cursor: the incremental cursor as a column, where its type is known.
-        required: further columns that must not be NULL, with the reason a person is told.
-        kept: further fields, in names of the warehouse, that are not declared and stay as they are.
-        as_rows: whether dlt must have rows, for it cannot do what is asked with Arrow.
+        required: more columns that must not be NULL. The text of each is added to the reason.
+        kept: warehouse names of more fields that stay as the API sends them.
+        as_rows: whether dlt must get rows, because it cannot do its work on Arrow.
 
     Attributes:
-        undeclared: fields seen that are not declared, with the number of rows that had something there.
+        undeclared: by name of a field that is not declared, the number of rows that had a value there.
     """
 
     def __init__(
@@ -94,284 +74,206 @@ class Validator:
         kept: Sequence[str] = (),
         as_rows: bool = False,
     ) -> None:
-        self._resource = resource
-        self._mode = contract.undeclared
         typed = {column.name: column for column in contract.typed}
         if cursor is not None:
             typed.setdefault(cursor.name, cursor)
         fields = {
             name: dlt_column_to_arrow_field(one.hints, capabilities, "UTC") for name, one in typed.items()
         }
+        untyped = {column.name for column in contract.columns if column.name not in typed} | set(kept)
+        self._resource = resource
+        self._mode = contract.undeclared
         self._schema = pa.schema(list(fields.values()))
-        self._fitters = {name: Fitter(one.hints, fields[name].type) for name, one in typed.items()}
-        self._json_reader = JsonReader(self._fitters)
-        self._loose = {column.name for column in contract.columns if column.name not in typed} | set(kept)
+        self._coercers = {name: Coercer(one.hints, fields[name].type) for name, one in typed.items()}
+        self._json_reader = JsonReader(self._coercers)
+        self._mapping = FieldMapping(self._coercers, untyped)
         self._required = dict.fromkeys(contract.not_null, "") | dict(required or {})
-        self._kinds: dict[str, str] = {}
-        names = [*self._fitters, *self._loose]
-        self._groups = {
-            "__".join(parts[:depth])
-            for parts in (n.split("__") for n in names)
-            for depth in range(1, len(parts))
-        }
+        self._first_kinds: dict[str, str] = {}
         self._as_rows = as_rows or not typed
         self._declares = bool(contract.typed)
-        self._sent: set[str] = set()
+        self._seen: set[str] = set()
         self.undeclared: Counter[str] = Counter()
 
     @property
     def unsent(self) -> set[str]:
-        """Declared columns that no row so far had a field for; none where there was no row."""
-        return self._fitters.keys() - self._sent if self._sent else set()
+        """Declared columns for which no row so far had a field; none if there was no row."""
+        return self._coercers.keys() - self._seen if self._seen else set()
 
-    def read(self, rows: list[msgspec.Raw]) -> Batch:
-        """Tells good rows from bad ones, given as JSON: at once where all are good, else as `validate` does."""
-        if not self._sent:
+    def read(self, rows: list[msgspec.Raw]) -> ValidationResult:
+        """Validates rows that are still JSON: straight to Arrow if all are good, else as `validate` does."""
+        if not self._seen:
             self._learn([read_row(rows[0])])
         columns = self._json_reader.read(rows)
         if columns is not None and all(
             name in columns and not columns[name].null_count for name in self._required
         ):
-            return Batch(pa.Table.from_arrays(list(columns.values()), schema=self._schema), [])
+            return ValidationResult(pa.Table.from_arrays(list(columns.values()), schema=self._schema), [])
         read = [read_row(row) for row in rows]
         if not self._json_reader.gave_up:
             self._learn(read)
         return self.validate(read)
 
-    def _learn(self, rows: Sequence[Any]) -> None:
-        """Which fields are which columns, from rows that have them."""
-        for row in rows:
-            if isinstance(row, dict):
-                paths = {
-                    name: path for name, path, _ in _leaves(row, "", self._groups) if name in self._fitters
-                }
-                self._json_reader.learn(paths)
-                self._sent |= paths.keys()
-
-    def validate(self, rows: list[Any]) -> Batch:
-        """Tells good rows from bad ones.
+    def validate(self, rows: list[Any]) -> ValidationResult:
+        """Separates good rows from bad ones.
 
         Raises:
             UndeclaredFieldError: a field is not declared, and the contract is frozen.
         """
-        faults: Faults = {}
+        violations: _Violations = defaultdict(list)
         for position in [position for position, row in enumerate(rows) if not isinstance(row, dict)]:
-            faults[position] = [
-                (None, f"the row is {kind_of(rows[position])} and no object (is data_selector right?)", None)
-            ]
-        objects = [row if isinstance(row, dict) else {} for row in rows] if faults else rows
-        found: dict[str, Sequence[Any]] = {}
-        more = self._spread(objects, "", found, faults)
-        self._sent |= found.keys()
-        columns = []
-        for name, fitter in self._fitters.items():
-            values = found.get(name)
-            column, misfits = fitter.fit(values) if values else (pa.nulls(len(rows), fitter.arrow_type), {})
-            columns.append(column)
-            for position, why in misfits.items():
-                faults.setdefault(position, []).append((name, why, values[position] if values else None))
-            if name in self._required and column.null_count:
-                self._missing(name, column.is_null().to_pylist(), objects, faults)
-        for name in self._loose & self._required.keys():
-            values = found.get(name) or [None] * len(rows)
-            self._missing(name, [type(one) in (type(None), dict, list) for one in values], objects, faults)
-            self._mixed(name, values, faults)
-        table = pa.Table.from_arrays(columns, schema=self._nullable()) if columns else None
-        as_rows = self._as_rows or more
+            reason = f"the row is {kind_of(rows[position])}, not an object (check data_selector)"
+            violations[position].append(Violation(None, reason, None))
+        objects = [row if isinstance(row, dict) else {} for row in rows] if violations else rows
+        fields = self._mapping.collect(objects)
+        self._seen |= fields.columns.keys()
+        for position, name, value in fields.conflicts:
+            violations[position].append(Violation(name, "comes in two fields with different values", value))
+        loads_undeclared = self._count_undeclared(fields)
+        columns = self._coerce(objects, fields, violations)
+        self._check_untyped(objects, fields, violations)
+        table = pa.Table.from_arrays(columns, schema=self._nullable_schema()) if columns else None
+        as_rows = self._as_rows or loads_undeclared or not self._mapping.untyped.isdisjoint(fields.columns)
         if as_rows:
-            self._unstorable(objects, faults)
-        return self._batch(rows, objects, table, faults, as_rows=as_rows)
-
-    def _batch(
-        self,
-        rows: list[Any],
-        objects: list[Row],
-        table: pa.Table | None,
-        faults: Mapping[int, list[Fault]],
-        *,
-        as_rows: bool,
-    ) -> Batch:
+            self._check_rest(objects, violations)
         rejected = [
             Rejected(
-                tuple(faults[position]),
-                _as_it_came(rows[position]),
+                tuple(violations[position]),
+                _json_text(rows[position]),
                 _to_python(table.slice(position, 1))[0] if table else {},
             )
-            for position in sorted(faults)
+            for position in sorted(violations)
         ]
         if rejected:
-            good = [position not in faults for position in range(len(rows))]
-            objects = [row for row, kept in zip(objects, good, strict=True) if kept]
-            table = table.filter(pa.array(good)) if table else None
-        if table is None:
-            return Batch(objects, rejected)
-        if not objects:
-            return Batch([], rejected)
+            is_good = [position not in violations for position in range(len(rows))]
+            objects = [row for row, good in zip(objects, is_good, strict=True) if good]
+            table = table.filter(pa.array(is_good)) if table else None
+        return ValidationResult(self._items(objects, table, as_rows=as_rows), rejected)
+
+    def _learn(self, rows: Sequence[Any]) -> None:
+        """Learns from rows under which paths the declared columns are."""
+        for row in rows:
+            if isinstance(row, dict):
+                leaves = self._mapping.leaves(row)
+                paths = {name: path for name, path, _ in leaves if name in self._coercers}
+                self._json_reader.learn(paths)
+                self._seen |= paths.keys()
+
+    def _items(self, good: list[Row], table: pa.Table | None, *, as_rows: bool) -> pa.Table | list[Row]:
+        """The good rows for dlt. Rows of Python have their typed columns coerced, so that both paths load the same."""
+        if table is None or not good:
+            return good
         table = table.cast(self._schema) if table.schema != self._schema else table
         if not as_rows:
-            return Batch(table, rejected)
-        declared = self._for_normalizer(table)
-        return Batch(
-            [{**self._rest(row, ""), **own} for row, own in zip(objects, declared, strict=True)], rejected
-        )
+            return table
+        typed = self._for_normalizer(table)
+        return [{**self._rest(row), **values} for row, values in zip(good, typed, strict=True)]
 
     def _for_normalizer(self, table: pa.Table) -> list[Row]:
-        """The declared columns as rows, which dlt's normalizer makes the same of."""
+        """The typed columns as rows that dlt's normalizer loads as the same values."""
         rows = _to_python(table)
-        for name in (name for name, fitter in self._fitters.items() if fitter.data_type == "json"):
+        for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
-                # It reads JSON columns given as text, and writes text that it has read as it is.
+                # The normalizer parses a text that looks like JSON. Another text must be encoded once more to survive.
                 if row[name] is not None and row[name][0] not in "[{":
                     row[name] = as_json(row[name])
         return rows
 
-    def _nullable(self) -> pa.Schema:
-        """The schema before bad rows are out of it."""
+    def _nullable_schema(self) -> pa.Schema:
+        """The schema while bad rows are still in the table."""
         return pa.schema([field.with_nullable(True) for field in self._schema])
 
-    def _spread(
-        self, rows: Sequence[Row], prefix: str, found: dict[str, Sequence[Any]], faults: Faults
-    ) -> bool:
-        """Finds the values of each declared column; whether there is more to the rows, for dlt to have."""
-        shapes = Counter(map(tuple, rows))
-        keys = dict.fromkeys(chain.from_iterable(shapes))
-        if len(shapes) == 1:
-            columns = dict(zip(keys, zip(*map(dict.values, rows), strict=True), strict=True))
-        else:
-            own = [key for key in keys if self._is_own(field_name(prefix, key))]
-            columns = {key: tuple([row.get(key) for row in rows]) for key in own}
-        more = False
-        for key, values in columns.items():
-            name = field_name(prefix, key)
-            if name in self._fitters or name in self._loose:
-                more = more or name in self._loose
-                found[name] = _either(name, found.get(name), values, faults)
-            elif name in self._groups:
-                inner = [value if isinstance(value, dict) else {} for value in values]
-                more = self._spread(inner, name, found, faults) or more
-                more = self._odd(name, [one for one in values if not isinstance(one, dict)]) or more
-            else:
-                more = self._odd(name or key, values) or more
-        strays: dict[str, list[Any]] = {}
-        unknown = keys.keys() - columns.keys()
-        for row in rows if unknown else ():
-            for key in row.keys() & unknown:
-                strays.setdefault(key, []).append(row[key])
-        for key, found_here in strays.items():
-            more = self._odd(field_name(prefix, key) or key, found_here) or more
-        return more
-
-    def _is_own(self, name: str) -> bool:
-        return name in self._fitters or name in self._loose or name in self._groups
-
-    def _odd(self, name: str, values: Sequence[Any]) -> bool:
-        """Whether a field that is not declared has anything that dlt is to have."""
+    def _count_undeclared(self, fields: Fields) -> bool:
+        """Counts fields that are not declared. True if dlt is to load at least one of them."""
         if not self._declares:
-            return True
-        count = len(values) - sum(map(_is_nothing, values))
-        if not count:
-            return False
-        self.undeclared[name] += count
-        if self._mode == "freeze":
-            raise UndeclaredFieldError(self._resource, name)
-        return self._mode != "discard_value"
+            return bool(fields.undeclared)
+        loads = False
+        for name, values in fields.undeclared:
+            count = len(values) - sum(map(_is_empty, values))
+            if count:
+                self.undeclared[name] += count
+                if self._mode == "freeze":
+                    raise UndeclaredFieldError(self._resource, name)
+                loads = self._mode != "discard_value"
+        return loads
 
-    def _missing(
-        self,
-        name: str,
-        missing: Sequence[bool],
-        rows: Sequence[Row],
-        faults: Faults,
+    def _coerce(self, rows: Sequence[Row], fields: Fields, violations: _Violations) -> list[pa.Array]:
+        """The typed columns, NULL where a value is wrong."""
+        columns = []
+        for name, coercer in self._coercers.items():
+            values = fields.columns.get(name)
+            column, reasons = (
+                coercer.coerce(values) if values else (pa.nulls(len(rows), coercer.arrow_type), {})
+            )
+            columns.append(column)
+            for position, reason in reasons.items():
+                violations[position].append(Violation(name, reason, values[position] if values else None))
+            if name in self._required and column.null_count:
+                self._check_required(name, column.is_null().to_pylist(), rows, violations)
+        return columns
+
+    def _check_required(
+        self, name: str, is_missing: Sequence[bool], rows: Sequence[Row], violations: _Violations
     ) -> None:
-        for position, is_missing in enumerate(missing):
-            known = faults.get(position, [])
-            if is_missing and not any(column in (name, None) for column, _, _ in known):
-                here = [value for one, _, value in _leaves(rows[position], "", self._groups) if one == name]
-                what = "absent" if not here else "null" if here[0] is None else kind_of(here[0])
-                why = f"is {what}{self._required[name]}"
-                faults.setdefault(position, []).append((name, why, here[0] if here else None))
+        for position, missing in enumerate(is_missing):
+            if not missing:
+                continue
+            if position in violations and any(one.column in (name, None) for one in violations[position]):
+                continue
+            found = [value for leaf, _, value in self._mapping.leaves(rows[position]) if leaf == name]
+            what = "absent" if not found else "null" if found[0] is None else kind_of(found[0])
+            violation = Violation(name, f"is {what}{self._required[name]}", found[0] if found else None)
+            violations[position].append(violation)
 
-    def _mixed(self, name: str, values: Sequence[Any], faults: Faults) -> None:
-        """Of a key without a declared type, what is of another kind than the first one was: dlt cannot load both."""
-        for position, value in enumerate(values):
-            if value is not None and position not in faults:
+    def _check_untyped(self, rows: Sequence[Row], fields: Fields, violations: _Violations) -> None:
+        """Checks required columns without a type, such as a key. dlt cannot load two kinds of value in one column."""
+        for name in self._mapping.untyped & self._required.keys():
+            values = fields.columns.get(name) or [None] * len(rows)
+            is_missing = [type(one) in (type(None), dict, list) for one in values]
+            self._check_required(name, is_missing, rows, violations)
+            for position, value in enumerate(values):
+                if value is None or position in violations:
+                    continue
                 kind = kind_of(value)
-                first = self._kinds.setdefault(name, kind)
+                first = self._first_kinds.setdefault(name, kind)
                 if kind != first:
-                    faults[position] = [
-                        (name, f"is {kind}, and {first} before: declare its data_type", value)
-                    ]
+                    reason = f"is {kind}, but was {first} in an earlier row: declare its data_type"
+                    violations[position].append(Violation(name, reason, value))
 
-    def _unstorable(self, rows: Sequence[Row], faults: Faults) -> None:
-        """Finds what dlt's normalizer would stumble over in fields that are not declared, or not wanted."""
+    def _check_rest(self, rows: Sequence[Row], violations: _Violations) -> None:
+        """Checks the fields outside typed columns: whether dlt can store them, and whether they may be there."""
         for position, row in enumerate(rows):
-            if position in faults:
+            if position in violations:
                 continue
-            rest = self._rest(row, "")
-            obstacle = obstacle_in(rest)
-            if any(field_name("", key) == "quarantine" for key, one in rest.items() if isinstance(one, list)):
-                obstacle = "a list `quarantine`: the name of the table for rows that break the contract"
-            if obstacle:
-                faults[position] = [(None, f"the row has {obstacle}", None)]
+            rest = self._rest(row)
+            unstorable = unstorable_in(rest)
+            if unstorable:
+                violations[position].append(Violation(None, f"the row has {unstorable}", None))
             elif self._mode == "discard_row":
-                leaves = _leaves(rest, "", self._groups)
-                strays = [
-                    (name, one) for name, _, one in leaves if name not in self._loose and not _is_nothing(one)
+                reason = "is not declared, and schema_contract is discard_row"
+                undeclared = [
+                    Violation(name, reason, value)
+                    for name, _, value in self._mapping.leaves(rest)
+                    if name not in self._mapping.untyped and not _is_empty(value)
                 ]
-                why = "is not declared, and schema_contract is discard_row"
-                if strays:
-                    faults[position] = [(name, why, one) for name, one in strays]
+                if undeclared:
+                    violations[position] = undeclared
 
-    def _rest(self, row: Row, prefix: str) -> Row:
-        """What of a row is in no declared column of a known type."""
-        rest: Row = {}
-        for key, value in row.items():
-            name = field_name(prefix, key)
-            if name in self._fitters:
-                continue
-            if name in self._groups and isinstance(value, dict):
-                inner = self._rest(value, name)
-                if inner:
-                    rest[key] = inner
-            elif name in self._loose or self._mode != "discard_value":
-                rest[key] = value
-        return rest
+    def _rest(self, row: Row) -> Row:
+        return self._mapping.untyped_part(row, with_undeclared=self._mode != "discard_value")
 
 
-def _either(name: str, one: Sequence[Any] | None, other: Sequence[Any], faults: Faults) -> Sequence[Any]:
-    """Values of two fields that are one column: `orderId` and `order_id`. dlt drops one of them without a word."""
-    if one is None:
-        return other
-    for position, (a, b) in enumerate(zip(one, other, strict=True)):
-        if a is not None and b is not None and a != b:
-            faults.setdefault(position, []).append((name, "is two fields, with two values", b))
-    return [b if b is not None else a for a, b in zip(one, other, strict=True)]
-
-
-def _is_nothing(value: Any) -> bool:
-    """What dlt makes no column and no row of."""
+def _is_empty(value: Any) -> bool:
+    """Whether dlt makes no column and no row of a value."""
     return value is None or (type(value) in (dict, list) and not value)
 
 
-def _leaves(
-    row: Row, prefix: str, groups: set[str], path: tuple[str, ...] = ()
-) -> Iterator[tuple[str, tuple[str, ...], Any]]:
-    """The fields of a row, in objects where columns are declared of these: name, path and value."""
-    for key, value in row.items():
-        name = field_name(prefix, key)
-        if name in groups and isinstance(value, dict):
-            yield from _leaves(value, name, groups, (*path, key))
-        else:
-            yield name, (*path, key), value
-
-
-def _as_it_came(row: Any) -> str:
+def _json_text(row: Any) -> str:
     text = json.dumps(row, ensure_ascii=False, default=str)
     return text if is_unicode(text) else json.dumps(row, default=str)
 
 
 def _to_python(table: pa.Table) -> list[Row]:
-    """Rows in types of Python, which knows no nanoseconds."""
+    """The rows of a table as Python objects, which have microseconds at most."""
     fields = [
         field.with_type(pa.timestamp("us", field.type.tz)) if field.type in _NANOSECONDS else field
         for field in table.schema

@@ -1,7 +1,7 @@
-"""From config to dlt source, built with window and secret when a run starts.
+"""From a plan to a dlt source, when a run starts.
 
-What belongs here: everything that is done to the user's REST API config before dlt gets it. The config is
-copied, never changed.
+What belongs here: everything that is done to the user's REST API config before dlt gets it. The config is copied,
+never changed.
 """
 
 from __future__ import annotations
@@ -22,151 +22,108 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import disposition_of, expand, with_secrets
 from analytics_assets.ingestion.contract.arrow_json import reads_json
 from analytics_assets.ingestion.contract.columns import column_name
-from analytics_assets.ingestion.contract.pipe_steps import Admission, Stamp
-from analytics_assets.ingestion.contract.quarantine import Limit, Quarantine
+from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
+from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.validator import Validator
-from analytics_assets.ingestion.errors import MissingBaseUrlError, MissingSecretError, UnsendableSecretError
+from analytics_assets.ingestion.errors import MissingBaseUrlError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession, is_range
 from analytics_assets.ingestion.http.page_reader import Paging
-from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
+from analytics_assets.ingestion.http.redaction import secret_reference
 from analytics_assets.ingestion.http.response import ResponseReader
+from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, dlt_source
-from analytics_assets.ingestion.source.full_refresh import replace_all
-from analytics_assets.ingestion.source.settings import provided
-from analytics_assets.ingestion.time_window import Window, as_filter, whole_window
-from analytics_assets.ingestion.warehouse.reconcile import Settlement
+from analytics_assets.ingestion.plan.write_mode import WriteMode
+from analytics_assets.ingestion.source.settings import read_secret
+from analytics_assets.ingestion.time_window import Window, as_filter
 
-_SENT_AS_IT_IS = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
-"""Auth types that put a secret into the request and do nothing else with it: a stand-in does."""
-
-
-def read_secrets(config: SyncConfig) -> Secrets:
-    """The secrets of a source, through dlt's own providers.
-
-    Raises:
-        MissingSecretError: one is not set, or cannot be sent.
-    """
-    values: dict[str, str] = {}
-
-    def read(field: str, _: str) -> str:
-        values[secret_reference(field)] = _secret(config.name, field)
-        return ""
-
-    with_secrets(config.rest_api, read)
-    return Secrets(values)
+_ONLY_SENT = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
+"""Auth types that put a secret into the request and do nothing else with it: a reference to it is enough."""
 
 
 @dataclass(frozen=True)
-class Sync:
-    """What one run of one resource is made of.
+class BuiltSource:
+    """What one attempt of a sync extracts from.
 
     Attributes:
-        source: the dlt source: this resource alone, for this window, with a stand-in for every secret.
+        source: the dlt source: this resource alone, for these windows, with a reference for every secret.
         validator: holds its rows against the contract.
-        settlement: what it does to the rows of earlier runs; its quarantine takes those that break the contract.
     """
 
     source: DltSource
     validator: Validator
-    settlement: Settlement
+
+    def cursor_range(self, resource: ResourceInfo) -> tuple[Any, Any]:
+        """Where the cursor started, and the end of its window or how far it came; None where there is none.
+
+        The start of a first run is None.
+        """
+        wrapper = self.source.resources[resource.name].incremental
+        incremental = wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
+        if incremental is None:
+            return None, None
+        return incremental.start_value, incremental.end_value or incremental.last_value
 
 
 def build_source(
-    config: SyncConfig,
-    resource: ResourceInfo,
-    session: Session,
-    capabilities: DestinationCapabilitiesContext,
-    windows: Mapping[str, Window] | None = None,
-    *,
-    full_refresh: bool = False,
-) -> Sync:
-    """Builds the dlt source of one run.
+    plan: LoadPlan, quarantine: Quarantine, session: Session, capabilities: DestinationCapabilitiesContext
+) -> BuiltSource:
+    """Builds the dlt source of one attempt.
 
-    Its schema is named after source and resource: dlt keeps one document per schema name in the destination,
-    and resources that shared it would overwrite each other's tables and columns there.
+    Its schema is named after source and resource: dlt keeps one document per schema name in the destination, and
+    resources that shared one would overwrite each other's tables and columns there.
 
     Args:
-        config: the API.
-        resource: the resource to load, as `describe` gave it.
-        session: the door to the network, which knows the secrets.
+        plan: of the sync.
+        quarantine: takes the rows that break the contract.
+        session: sends the requests; it knows the secrets.
         capabilities: of the destination.
-        windows: the cursor values to ask the API for, by partition key in order of time and contiguous; without any it
-            is asked for all, or for what is new to dlt's state.
-        full_refresh: whether all there is replaces what is in the table; the resource `can_start_over`.
 
     Raises:
         MissingBaseUrlError: the base URL is not set.
         MissingSecretError: a secret that dlt itself must have is not set.
     """
+    config, resource = plan.config, plan.resource
     if not config.rest_api["client"].get("base_url"):
         raise MissingBaseUrlError(resource.name, config.name)
 
     def secret(field: str, auth_type: str) -> str:
         # What computes with the value, such as a signature, needs it.
-        return secret_reference(field) if auth_type in _SENT_AS_IT_IS else _secret(config.name, field)
+        return secret_reference(field) if auth_type in _ONLY_SENT else read_secret(config.name, field)
 
     rest_api = with_secrets(config.rest_api, secret, token_session=session)
     resources = expand(rest_api)
     for one in resources.values():
         if isinstance(one, dict):
-            unread = one["name"] == resource.name and _may_be_unread(one, resource)
-            _page_through_session(config, one, rest_api["client"], unread=unread)
+            raw = one["name"] == resource.name and _may_stay_raw(one, resource)
+            _page_through_session(config, one, rest_api["client"], raw=raw)
     own = resources[resource.name]
-    disposition = "history" if resource.keeps_history else resource.write_disposition
     if isinstance(own, dict):
-        _name_strategy(own, capabilities)
-        if full_refresh:
-            disposition = replace_all(own)
-    windows = windows or {}
-    window = whole_window(windows)
-    validator = _validator(resource, capabilities, windowed=window is not None)
-    quarantine = Quarantine(
-        resource.name,
-        resource.table,
-        resource.contract,
-        resource.cursor,
-        disposition,
-        windows,
-        _limit(config.asset(resource.name).max_quarantined),
-    )
-    quarantine.full_refresh = full_refresh
-    if isinstance(own, dict):
+        _set_write_disposition(own, plan, capabilities)
         _declare(own, resource)
         if resource.cursor:
-            _follow_cursor(own, resource, window)
+            _follow_cursor(own, resource, plan.window)
     rest_api = {"client": {**rest_api["client"], "session": session}, "resources": list(resources.values())}
     name = f"{config.name}__{resource.name}"
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
+    validator = _validator(resource, capabilities, windowed=plan.window is not None)
     if isinstance(own, dict):  # what a Python object yields need not be rows
-        source.resources[resource.name].add_step(Admission(validator, quarantine)).add_step(Stamp())
-    removable = config.asset(resource.name).max_removed
-    settlement = Settlement(quarantine, None if removable is None else _limit(removable))
-    return Sync(source, validator, settlement)
+        source.resources[resource.name].add_step(ValidateStep(validator, quarantine)).add_step(
+            AddDltIdsStep()
+        )
+    return BuiltSource(source, validator)
 
 
-def cursor_range(source: DltSource, resource: ResourceInfo) -> tuple[Any, Any]:
-    """From where the cursor of a source that has run started, and the end of its window, or how far it came.
-
-    Both None for a resource without a cursor; the first one None for its first run.
-    """
-    wrapper = source.resources[resource.name].incremental
-    incremental = wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
-    if incremental is None:
-        return None, None
-    return incremental.start_value, incremental.end_value or incremental.last_value
-
-
-def _may_be_unread(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
-    """Whether nobody looks into a row before it is held against the contract."""
+def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
+    """Whether nothing looks into a row before the validator does."""
     return not (resource.get("processing_steps") or info.parent or info.needs_rows) and reads_json(
         info.contract
     )
 
 
 def _page_through_session(
-    config: SyncConfig, resource: dict[str, Any], client: Mapping[str, Any], *, unread: bool
+    config: SyncConfig, resource: dict[str, Any], client: Mapping[str, Any], *, raw: bool
 ) -> None:
-    """Has every answer read by us, and offset and page-number paging done by the session."""
+    """Has the session read every response, and page by offset and page number."""
     endpoint = resource["endpoint"]
     paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
     selector = endpoint.get("data_selector")
@@ -174,9 +131,9 @@ def _page_through_session(
         endpoint["paginator"] = CheckedPaginator(paginator, ResponseReader(resource["name"], selector))
         return
     assert isinstance(paginator, RangePaginator)
-    unread = unread and isinstance(paginator, OffsetPaginator)  # by page number every row is looked into
+    raw = raw and isinstance(paginator, OffsetPaginator)  # by page number every row is looked into
     total, more = paginator.total_path, paginator.has_more_path
-    reader = ResponseReader(resource["name"], selector, total, more, paged=True, raw_rows=unread)
+    reader = ResponseReader(resource["name"], selector, total, more, paged=True, raw_rows=raw)
     key = resource.get("primary_key") or ()
     paging = Paging(
         paginator,
@@ -186,23 +143,7 @@ def _page_through_session(
         reads_all=not (endpoint.get("incremental") or {}).get("row_order"),
     )
     endpoint["paginator"] = PagingBySession(paging)
-    endpoint["data_selector"] = "$"  # of what the session answers with: the rows
-
-
-def _secret(source: str, field: str) -> str:
-    value = provided(field, "sources", source) or ""
-    if not value:
-        raise MissingSecretError("", source, field)
-    if not (value.isascii() and value.isprintable()):
-        raise UnsendableSecretError("", source, field)
-    return value
-
-
-def _limit(written: int | str) -> Limit:
-    """As `max_quarantined` and `max_removed` have it: a number of rows, or a share such as `5%`."""
-    return (
-        Limit(count=written) if isinstance(written, int) else Limit(share=float(written.rstrip(" %")) / 100)
-    )
+    endpoint["data_selector"] = "$"  # what the session answers with is the rows
 
 
 def _validator(
@@ -223,12 +164,18 @@ def _validator(
     )
 
 
-def _name_strategy(resource: dict[str, Any], capabilities: DestinationCapabilitiesContext) -> None:
-    """Names dlt's default strategy of a merge: where none is, dlt goes on with that of an earlier run."""
+def _set_write_disposition(
+    resource: dict[str, Any], plan: LoadPlan, capabilities: DestinationCapabilitiesContext
+) -> None:
+    """Says how rows are written, and names dlt's default strategy of a merge.
+
+    Where no strategy is named, dlt goes on with that of an earlier run.
+    """
+    if plan.full_refresh and plan.write_mode is WriteMode.REPLACE:
+        resource["write_disposition"] = "replace"
     written = resource.get("write_disposition")
-    has_key = resource.get("primary_key") or resource.get("merge_key")
     can_name = "delete-insert" in (capabilities.supported_merge_strategies or ())
-    if has_key and can_name and disposition_of(written) == "merge":
+    if plan.resource.has_key and can_name and disposition_of(written) == "merge":
         options = written if isinstance(written, Mapping) else {"disposition": written}
         resource["write_disposition"] = {"strategy": "delete-insert", **options}
 
@@ -266,7 +213,7 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
     assert cursor is not None
     columns = resource["columns"]
     if info.write_disposition == "merge" and not any("dedup_sort" in hints for hints in columns.values()):
-        # Of two versions of a row in one load dlt keeps the first it saw, unless it is told what is newer.
+        # Without it dlt keeps the first version of a row that it saw in a load.
         columns[cursor.column] = {
             "name": cursor.column,
             **columns.get(cursor.column, {}),
@@ -274,10 +221,10 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
         }
     incremental = resource["endpoint"]["incremental"]
     if info.write_disposition == "merge":
-        # dlt leaves out what it had at the last cursor value, for appends; a merge takes what has changed since.
+        # dlt leaves out what it had at the last cursor value, for appends. A merge takes what has changed since.
         incremental.setdefault("primary_key", [])
     if column:
-        incremental["cursor_path"] = column.name  # as the row is once it has been admitted
+        incremental["cursor_path"] = column.name  # as the validated row has it
     if cursor.data_type is None:
         return
     incremental.setdefault("convert", as_filter)

@@ -1,196 +1,84 @@
-"""dlt's DuckDB destination, which merges from the load package's Parquet files instead of a copy of them.
-
-dlt copies each file into a staging table, and merges that into the table: every row is written twice, and DuckDB keeps
-what was staged in its file. It reads Parquet as well as its own tables, so the SQL that dlt makes of a merge is given
-the files where it names the staging table. All else is dlt's: schema, transaction, merge strategy, and other formats.
-"""
+"""DuckDB in a file: locks beside the file, conflicts from the load package, merge and reconcile in one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from dlt.common.data_writers.escape import escape_duckdb_literal
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.destination.client import FollowupJobRequest, HasFollowupJobs, LoadJob, RunnableLoadJob
-from dlt.common.destination.typing import PreparedTableSchema
-from dlt.common.schema import Schema
-from dlt.common.schema.typing import TTableSchema
-from dlt.common.schema.utils import get_columns_names_with_prop, get_root_table
-from dlt.common.storages.load_package import LoadJobInfo, PackageStorage, ParsedLoadJobFileName
-from dlt.destinations import duckdb as dlt_duckdb
-from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials, DuckDbClientConfiguration
-from dlt.destinations.impl.duckdb.duck import DuckDbClient
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.destinations.exceptions import DestinationConnectionError
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.pipeline.pipeline import Pipeline
+
+from analytics_assets.ingestion.errors import SyncError, UnreachableWarehouseError, WarehouseBusyError
+from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
+from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold
+
+_LOCKED_BY_OTHERS = "Could not set lock on file"  # DuckDB's words
 
 
-class duckdb(dlt_duckdb):  # noqa: N801  dlt names its destinations so
-    """DuckDB, as dlt's own in every setting."""
+@dataclass(frozen=True)
+class DuckDbBackend:
+    """See `Backend`.
 
-    @cached_property
-    def _resolved(self) -> dict[frozenset[tuple[str, str]], DuckDbClientConfiguration]:
-        """By what the pipeline has set of it. It holds the connections, which clients of one configuration share."""
-        return {}
+    DuckDB lets one process write a file, and dlt lets go of it between load jobs. Without one lock around the whole
+    load, concurrent runs fail, or truncate each other's staging tables and lose rows.
 
-    @property
-    def destination_type(self) -> str:
-        """That of dlt's own: its state and traces tell of no other, and may be read by either."""
-        return "dlt.destinations.duckdb"
+    Attributes:
+        database: the file; None for a database in memory, which no other process sees.
+    """
 
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        """See dlt; which has DuckDB merge without a transaction: an insert that failed would leave the delete done."""
-        capabilities = super()._raw_capabilities()
-        capabilities.supports_transactions = True
-        return capabilities
-
-    def configuration(
-        self, initial_config: DuckDbClientConfiguration, accept_partial: bool = False
-    ) -> DuckDbClientConfiguration:
-        """See dlt; which resolves it anew for each of a run's dozen clients, each time for 5 ms.
-
-        A partial one it asks for only for the capabilities, and DuckDB's depend on no setting.
-        """
-        if accept_partial:
-            return initial_config
-        bound = frozenset((key, str(value)) for key, value in dict(initial_config or {}).items())
-        if bound not in self._resolved:
-            self._resolved[bound] = super().configuration(initial_config, accept_partial)
-        return self._resolved[bound]
-
-    @property
-    def client_class(self) -> type[DuckDbClient]:
-        """See dlt."""
-        return _Client
-
-
-class _SqlClient(DuckDbSqlClient):
-    """That for a while takes files for what is staged."""
-
-    _files: Mapping[str, list[str]] = {}
-
-    def __init__(
-        self,
-        dataset_name: str,
-        staging_dataset_name: str,
-        credentials: DuckDbBaseCredentials,
-        capabilities: DestinationCapabilitiesContext,
-    ) -> None:
-        super().__init__(dataset_name, staging_dataset_name, credentials, capabilities)
-        # A table has no order, and where rows need not keep theirs all cores insert: a third less for a million rows.
-        written = credentials.global_config or {}
-        self._global_config = {"preserve_insertion_order": "false", **self._global_config, **written}
+    database: Path | None
+    name: str = "duckdb"
+    missing_guarantees: Sequence[str] = ()
 
     @contextmanager
-    def with_files(self, files: Mapping[str, list[str]]) -> Iterator[None]:
-        """Has SQL that is made in the block read `files`, by table, beside the staging tables."""
-        self._files = files
-        try:
+    def turns(self, names: Sequence[str], by: str) -> Iterator[None]:
+        """See `Backend`."""
+        with ExitStack() as held:
+            if self.database is not None:
+                try:
+                    held.enter_context(hold(self.database, names, by))
+                except OSError as error:
+                    problem = f"nothing can be written beside it ({error.strerror})"
+                    raise UnreachableWarehouseError("", str(self.database), problem) from error
             yield
-        finally:
-            self._files = {}
 
-    def get_qualified_table_names(
-        self, table_name: str, quote: bool = True, casefold: bool = True
-    ) -> tuple[str, str]:
-        """The name of a table, and where its new rows are; the staging table gives them their columns."""
-        table, staged = super().get_qualified_table_names(table_name, quote, casefold)
-        if table_name in self._files:
-            files = self.select(self._files[table_name])
-            staged = f"(SELECT * FROM {staged} UNION ALL BY NAME {files})"  # noqa: S608  dlt's tables
-        return table, staged
+    @contextmanager
+    def exclusive(self, by: str) -> Iterator[None]:
+        """See `Backend`."""
+        with self.turns([WAREHOUSE], by):
+            yield
 
-    def select(self, files: Sequence[str]) -> str:
-        """The query for all rows of some files."""
-        return f"SELECT * FROM {rows_of(files)}"  # noqa: S608  dlt's files
+    @contextmanager
+    def keep_open(self, pipeline: Pipeline) -> Iterator[None]:
+        """See `Backend`; dlt opens and closes the file, and so checkpoints it, for each job."""
+        with pipeline.destination_client():
+            yield
 
+    def explain(self, error: Exception, resource: str) -> SyncError | None:
+        """See `Backend`."""
+        if _LOCKED_BY_OTHERS in str(error):
+            return WarehouseBusyError(resource, str(self.database))
+        if isinstance(error, DestinationConnectionError):
+            *_, reason = str(error).split("The actual reason given is: ")
+            return UnreachableWarehouseError(resource, str(self.database), reason.strip())
+        return None
 
-class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
-    """A job with nothing to do; one that dlt runs, for it waits a second for one that it need not run."""
+    def refuse_conflicts(self, pipeline: Pipeline, plan: LoadPlan, restored: str | None) -> None:
+        """See `Backend`."""
+        refuse_stale_load(pipeline, plan, restored)
+        refuse_duplicate_keys(pipeline, plan)
 
-    def run(self) -> None:
-        """See dlt."""
-
-
-class _Client(DuckDbClient):
-    def __init__(
-        self,
-        schema: Schema,
-        config: DuckDbClientConfiguration,
-        capabilities: DestinationCapabilitiesContext,
-    ) -> None:
-        super().__init__(schema, config, capabilities)
-        plain = self.sql_client
-        assert plain.staging_dataset_name
-        self.sql_client: _SqlClient = _SqlClient(
-            plain.dataset_name, plain.staging_dataset_name, config.credentials, capabilities
-        )
-
-    def create_load_job(
-        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
-    ) -> LoadJob:
-        """Leaves a file that is to be merged where it is: it is loaded by the merge."""
-        if _is_parquet(file_path) and self._merges(str(table["name"])):
-            return _LeftToMerge(file_path)
-        return super().create_load_job(table, file_path, load_id, restore)
-
-    def create_table_chain_completed_followup_jobs(
-        self,
-        table_chain: Sequence[PreparedTableSchema],
-        completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
-    ) -> list[FollowupJobRequest]:
-        """Makes the merge of a table and its child tables."""
-        root, files = table_chain[0], dict[str, list[str]]()
-        jobs = list(completed_table_chain_jobs or ()) if self._merges(str(root["name"])) else []
-        for job in filter(_is_parquet, (one.file_path for one in jobs)):
-            files.setdefault(ParsedLoadJobFileName.parse(job).table_name, []).append(job)
-        roots = [one.file_path for one in jobs if one.job_file_info.table_name == root["name"]]
-        if all(map(_is_parquet, roots)) and self._is_distinct(root, roots):
-            # dlt's hint that it need not look for a row's latest version, which costs more than all the rest.
-            root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
-        with self.sql_client.with_files(files):
-            return super().create_table_chain_completed_followup_jobs(
-                [root, *table_chain[1:]], completed_table_chain_jobs
-            )
-
-    def _merges(self, table: str) -> bool:
-        """Whether a table's rows are merged by delete-insert, that is with no other reader of what is staged."""
-        root = self.prepare_load_table(str(get_root_table(self.schema.tables, table)["name"]))
-        return (
-            root["write_disposition"] == "merge"
-            and root.get("x-merge-strategy", "delete-insert") == "delete-insert"
-        )
-
-    def _is_distinct(self, table: PreparedTableSchema, files: Sequence[str]) -> bool:
-        """Whether no primary key is twice in the files."""
-        names = get_columns_names_with_prop(cast(TTableSchema, table), "primary_key")
-        keys = [self.sql_client.escape_column_name(one) for one in names]
-        if not (keys and files):
-            return False
-        # As a row it takes twice the time and memory.
-        key = keys[0] if len(keys) == 1 else f"row({', '.join(keys)})"
-        with self.sql_client as sql:
-            rows = sql.execute_sql(
-                f"SELECT count(*) = count(DISTINCT {key}) FROM ({sql.select(_as_they_are(files))})"  # noqa: S608
-            )
-        return bool(rows and rows[0][0])
+    def table_name(self, dataset: str, table: str) -> str:
+        """See `Backend`; DuckDB calls the database by the name of its file."""
+        return f"{self.database.stem}.{dataset}.{table}" if self.database else f"{dataset}.{table}"
 
 
-def rows_of(files: Sequence[str]) -> str:
-    """All rows of some Parquet files, as DuckDB's SQL names a table."""
-    return f"read_parquet([{', '.join(map(escape_duckdb_literal, files))}], union_by_name=true)"
-
-
-def _is_parquet(file_path: str) -> bool:
-    return ParsedLoadJobFileName.parse(file_path).file_format == "parquet"
-
-
-def _as_they_are(files: Sequence[str]) -> list[str]:
-    """Where files are now: dlt tells where they will be when the merge runs."""
-    paths = [Path(one) for one in files]
-    return [
-        str(path if path.exists() else path.parent.parent / PackageStorage.STARTED_JOBS_FOLDER / path.name)
-        for path in paths
-    ]
+def database_of(pipeline: Pipeline) -> Path | None:
+    """The DuckDB file that a pipeline loads to; None for a database in memory."""
+    credentials = pipeline.destination_client().config.credentials
+    assert isinstance(credentials, DuckDbCredentials)
+    return None if credentials.database == ":memory:" else Path(credentials.database).absolute()

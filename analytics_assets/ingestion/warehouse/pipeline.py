@@ -1,126 +1,199 @@
-"""The dlt pipeline of one run: where it loads to, its working directory, and its locks.
+"""The dlt pipeline of one run: one that reads the warehouse, and one that loads what a plan says.
 
-What belongs here: everything between a dlt source and a destination that several runs could fight over.
+What belongs here: the working directory, the destination, and the steps of a load with the locks around them. What a
+destination can do is `backend.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.destination import Destination, TDestinationReferenceArg
+from dlt.common.destination import Destination, DestinationCapabilitiesContext, TDestinationReferenceArg
 from dlt.common.destination.exceptions import DestinationException
-from dlt.common.pipeline import ExtractInfo, LoadInfo
-from dlt.destinations.exceptions import DestinationConnectionError
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.common.pipeline import LoadInfo, NormalizeInfo
+from dlt.destinations.job_client_impl import SqlJobClientBase
+from dlt.extract.source import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.contract.quarantine import Quarantine
-from analytics_assets.ingestion.errors import UnreachableWarehouseError, WarehouseBusyError
-from analytics_assets.ingestion.source.full_refresh import start_over
-from analytics_assets.ingestion.warehouse.conflicts import refuse_overtaken, refuse_twice
-from analytics_assets.ingestion.warehouse.duckdb import duckdb
-from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold, turns
-from analytics_assets.ingestion.warehouse.reconcile import Settlement
+from analytics_assets.ingestion.errors import NoSqlError
+from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.warehouse.backend import Backend
+from analytics_assets.ingestion.warehouse.duckdb import DuckDbBackend, database_of
+from analytics_assets.ingestion.warehouse.duckdb_merge import OnMerge, duckdb
+from analytics_assets.ingestion.warehouse.generic import MISSING, GenericBackend
+from analytics_assets.ingestion.warehouse.locks import turns
+from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns
 from analytics_assets.ingestion.warehouse.workdir import working_directory
 
 DEFAULT_DATABASE = Path("data/analytics.duckdb")
 """The embedded warehouse, unless dlt is configured otherwise; relative to where Dagster is started."""
 
-_LOCKED_BY_OTHERS = "Could not set lock on file"  # DuckDB's words
 
-
-class WarehousePipeline(Pipeline):
-    """A dlt pipeline that has the warehouse to itself while it reads or writes there.
-
-    DuckDB lets one process write a file, and dlt lets go of it between load jobs: without one lock around
-    the whole load, concurrent runs fail, or truncate each other's staging tables and lose rows.
+@dataclass(frozen=True)
+class WarehousePipeline:
+    """A dlt pipeline that only reads.
 
     Attributes:
-        settlement: what is to be done beside loading; None for a pipeline that only reads.
-        by: who runs it, for those who wait for it.
+        dlt: dlt's pipeline.
+        backend: what the destination can do.
+        resource: dlt resource name, for errors.
+        by: who runs it, for those who wait.
     """
 
-    settlement: Settlement | None = None
-    by: str = ""
-    _restored: str | None = None
+    dlt: Pipeline
+    backend: Backend
+    resource: str
+    by: str
 
-    @cached_property
+    @property
     def database(self) -> Path | None:
-        """The DuckDB file that it loads to; None for any other destination."""
-        return duckdb_file(self)  # for which dlt makes a client each time
+        """The DuckDB file; None for any other destination."""
+        return self.backend.database if isinstance(self.backend, DuckDbBackend) else None
 
-    def run(self, *args: Any, **kwargs: Any) -> LoadInfo:
-        """One run of a resource at a time, or of each of its partitions.
+    @property
+    def capabilities(self) -> DestinationCapabilitiesContext:
+        """What the destination's types and files can be."""
+        return self.dlt.destination.capabilities()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Waits until no other run uses the warehouse, then keeps it for the block.
+
+        Raises:
+            WarehouseBusyError: a program that does not take our lock has the file open.
+            UnreachableWarehouseError: the warehouse cannot be opened.
+        """
+        try:
+            with self.backend.exclusive(self.by):
+                yield
+        except (DestinationException, PipelineStepFailed) as error:
+            explained = self.backend.explain(error, self.resource)
+            if explained is None:
+                raise
+            raise explained from error
+
+    @contextmanager
+    def sql(self) -> Iterator[SqlJobClientBase]:
+        """An open client of the destination.
+
+        Raises:
+            NoSqlError: the destination has no SQL.
+        """
+        client = self.dlt.destination_client()
+        if not isinstance(client, SqlJobClientBase):
+            raise NoSqlError(self.resource, str(self.dlt.destination.destination_name))
+        with client:
+            yield client
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a pipeline found in the destination before it extracted.
+
+    Attributes:
+        schema_hash: of the stored schema; None where there was none.
+    """
+
+    schema_hash: str | None
+
+
+@dataclass(frozen=True)
+class LoadPipeline(WarehousePipeline):
+    """A dlt pipeline that carries out one plan, step by step: restore, extract, normalize, load.
+
+    Attributes:
+        plan: of the sync.
+        quarantine: what the sync rejects; loaded in the same load package as the good rows.
+        reconcile: what the load does to the rows of earlier loads.
+    """
+
+    plan: LoadPlan
+    quarantine: Quarantine
+    reconcile: Reconcile
+
+    def turn(self) -> AbstractContextManager[None]:
+        """One sync of a resource at a time, or of each of its partitions.
 
         dlt reads state and schema at its start and writes them at its end; and what was read first must not be loaded
         last.
-        """
-        windows = self._quarantine.windows.values() if self._quarantine else ()
-        with _locked(self, turns(self.pipeline_name, windows)):
-            return super().run(*args, **kwargs)
 
-    def extract(self, data: Any, *args: Any, **kwargs: Any) -> ExtractInfo:
-        """Extracts the rows of a source, and what the quarantine has taken of them, into one load package.
+        Raises:
+            UnreachableWarehouseError: the locks cannot be made.
+        """
+        return self.backend.turns(turns(self.dlt.pipeline_name, self.plan.windows.values()), self.by)
+
+    def restore(self) -> Restored:
+        """Reads dlt's state and schema from the destination."""
+        with self.exclusive():
+            self.dlt.sync_destination()
+        has_schema = bool(self.dlt.default_schema_name)
+        return Restored(self.dlt.default_schema.stored_version_hash if has_schema else None)
+
+    def extract(self, source: DltSource) -> None:
+        """Extracts the rows of a source, and the rows that the quarantine took meanwhile, into one load package.
 
         Raises:
             ColumnTypeChangedError: the table has a column that cannot take what is declared.
+            PipelineStepFailed: around a `SyncError`.
         """
-        quarantine = self._quarantine
-        if quarantine is None:
-            return super().extract(data, *args, **kwargs)
-        if quarantine.full_refresh:
-            start_over(self)
-        forget_hints(self, quarantine.good_table)
-        retyped = retyped_columns(self, quarantine.good_table, quarantine.contract)
+        plan, table = self.plan, self.plan.resource.table
+        if plan.full_refresh:
+            self._forget_cursor()
+        forget_hints(self.dlt, table)
+        retyped = retyped_columns(self.dlt, table, plan.resource.contract)
         if retyped:
-            with warehouse(self):
-                refuse_retyped(self, quarantine.resource, quarantine.good_table, retyped)
-            kwargs["refresh"] = "drop_resources"  # the table is gone: dlt shall forget its columns, too
-        return super().extract([data, quarantine.source(data.schema.name)], *args, **kwargs)
+            with self.exclusive():
+                refuse_retyped(self.dlt, plan.resource.name, table, retyped)
+        self.dlt.extract(
+            [source, self.quarantine.source(source.schema.name)],
+            loader_file_format="parquet" if self._takes_parquet else None,
+            # The table is gone where its columns could be declared again: dlt forgets its columns, too.
+            refresh="drop_resources" if retyped else None,
+        )
 
-    def load(self, *args: Any, **kwargs: Any) -> LoadInfo:
-        """A load has the warehouse to itself.
+    def normalize(self) -> NormalizeInfo:
+        """Turns what was extracted into files of the load package."""
+        return self.dlt.normalize()
+
+    def load(self, restored: Restored) -> LoadInfo:
+        """Loads the package, and takes out the rows that no longer hold. The warehouse is exclusive.
+
+        Args:
+            restored: as `restore` returned it.
 
         Raises:
-            StaleLoadError: what is to be loaded is older than what another run has loaded meanwhile.
+            StaleLoadError: another run has loaded something newer meanwhile.
             DuplicateKeysError: a key comes twice, and the strategy would load both rows.
-            TooManyRemovedError: more rows are gone from the API than the user believes.
+            TooManyRemovedError: more rows are gone from the API than `max_removed`.
         """
-        with warehouse(self), self._held_open():
-            if self.settlement is None:
-                return super().load(*args, **kwargs)
-            if self.database:
-                refuse_overtaken(self, self.settlement.quarantine, self._restored)
-                refuse_twice(self, self.settlement.quarantine)
-            self.settlement.prepare(self)
-            info = super().load(*args, **kwargs)
-            self.settlement.settle(self, info)
-            return info
-
-    @contextmanager
-    def _held_open(self) -> Iterator[None]:
-        """Keeps the DuckDB file open, which dlt opens and closes, that is checkpoints, for each job."""
-        if self.database is None:
-            yield
-            return
-        with self.destination_client():
-            yield
-
-    def _sync_destination(self, *args: Any, **kwargs: Any) -> None:
-        with warehouse(self):
-            super()._sync_destination(*args, **kwargs)
-        self._restored = self.default_schema.stored_version_hash if self.default_schema_name else None
+        with self.backend.keep_open(self.dlt):
+            self.backend.refuse_conflicts(self.dlt, self.plan, restored.schema_hash)
+            self.reconcile.before(self.dlt)
+            info = self.dlt.load()
+            info.raise_on_failed_jobs()
+            self.reconcile.after(self.dlt)
+        return info
 
     @property
-    def _quarantine(self) -> Quarantine | None:
-        return self.settlement.quarantine if self.settlement else None
+    def _takes_parquet(self) -> bool:
+        return "parquet" in self.capabilities.supported_loader_file_formats
+
+    def _forget_cursor(self) -> None:
+        """Has the restored pipeline forget how far it came.
+
+        It is the pipeline of one resource, and of those it takes values from: all of its state goes. dlt's own
+        `refresh` would drop tables before it loads. Here the state reaches the destination with the rows.
+        """
+        with self.dlt.managed_state() as state:
+            state.pop("sources", None)
 
 
 def destination_name() -> str:
@@ -128,27 +201,60 @@ def destination_name() -> str:
     return str(dlt.config.get("destination_type", str) or "duckdb").rpartition(".")[-1]
 
 
+def missing_guarantees() -> Sequence[str]:
+    """What the configured destination cannot promise; opens nothing."""
+    return () if destination_name() == "duckdb" else MISSING
+
+
 @contextmanager
 def open_pipeline(source: str, resource: str, by: str = "a run") -> Iterator[WarehousePipeline]:
-    """A pipeline for one run of one resource, in a working directory that goes with it.
-
-    Each resource has a pipeline name, and so a dlt state, of its own: two runs at once cannot write each
-    other's cursor back. All share the dataset named after the source.
+    """A pipeline that reads, in a working directory that goes with it.
 
     Args:
         source: dlt source name; also the dataset.
         resource: dlt resource name.
-        by: who runs it, for those who wait for it.
+        by: who runs it, for those who wait.
+    """
+    with _dlt_pipeline(source, resource) as pipeline:
+        yield WarehousePipeline(pipeline, _backend_of(pipeline), resource, by)
+
+
+@contextmanager
+def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Iterator[LoadPipeline]:
+    """A pipeline that carries out a plan, in a working directory that goes with it.
+
+    Args:
+        plan: of the sync.
+        quarantine: of the attempt.
+        by: who runs it, for those who wait.
+
+    Raises:
+        MissingGuaranteesError: the destination lacks guarantees, and the file does not accept that.
+        NoSqlError: what is loaded could not be read again.
+    """
+    source, resource = plan.config.name, plan.resource.name
+    reconcile = Reconcile(plan, quarantine)
+    with _dlt_pipeline(source, resource, reconcile.during) as pipeline:
+        backend = _backend_of(pipeline)
+        if not isinstance(pipeline.destination_client(), SqlJobClientBase):
+            raise NoSqlError(resource, str(pipeline.destination.destination_name))
+        yield LoadPipeline(pipeline, backend, resource, by, plan, quarantine, reconcile)
+
+
+@contextmanager
+def _dlt_pipeline(source: str, resource: str, on_merge: OnMerge | None = None) -> Iterator[Pipeline]:
+    """Dlt's pipeline of one resource.
+
+    Each resource has a pipeline name, and so a dlt state, of its own: two runs at once cannot write each other's
+    cursor back. All share the dataset named after the source.
     """
     with working_directory() as directory:
         pipeline = dlt.pipeline(
             pipeline_name=f"{source}__{resource}",
             pipelines_dir=str(directory),
-            destination=_destination(),
+            destination=_destination(on_merge),
             dataset_name=source,
-            _impl_cls=WarehousePipeline,
         )
-        pipeline.by = by
         try:
             yield pipeline
         finally:
@@ -156,71 +262,23 @@ def open_pipeline(source: str, resource: str, by: str = "a run") -> Iterator[War
                 pipeline.deactivate()
 
 
-@contextmanager
-def warehouse(pipeline: WarehousePipeline) -> Iterator[None]:
-    """Waits until no other process of ours has the DuckDB file open, then keeps it for the block.
-
-    A lock held by a dead process is free. Other destinations take concurrent writers, and no lock.
-
-    Raises:
-        WarehouseBusyError: a program that knows nothing of our lock has the file open.
-        UnreachableWarehouseError: the file cannot be opened.
-    """
-    try:
-        with _locked(pipeline, [WAREHOUSE]):
-            yield
-    except (DestinationException, PipelineStepFailed) as error:
-        if _LOCKED_BY_OTHERS in str(error):
-            raise WarehouseBusyError("", str(pipeline.database)) from error
-        if pipeline.database and isinstance(error, DestinationConnectionError):
-            *_, reason = str(error).split("The actual reason given is: ")
-            raise UnreachableWarehouseError("", str(pipeline.database), reason.strip()) from error
-        raise
+def _backend_of(pipeline: Pipeline) -> Backend:
+    kind = pipeline.destination.destination_type.rpartition(".")[-1]
+    if kind == "duckdb":
+        return DuckDbBackend(database_of(pipeline))
+    return GenericBackend(str(pipeline.destination.destination_name))
 
 
-@contextmanager
-def _locked(pipeline: WarehousePipeline, names: Iterable[str]) -> Iterator[None]:
-    """Holds locks of the DuckDB file for the block; none for any other destination.
-
-    Raises:
-        UnreachableWarehouseError: they cannot be made.
-    """
-    database = pipeline.database
-    with ExitStack() as held:
-        try:
-            if database is not None:
-                held.enter_context(hold(database, names, pipeline.by))
-        except OSError as error:
-            problem = f"nothing can be written beside it ({error.strerror})"
-            raise UnreachableWarehouseError("", str(database), problem) from error
-        yield
-
-
-def duckdb_file(pipeline: Pipeline) -> Path | None:
-    """The DuckDB file that `pipeline` loads to; None for any other destination."""
-    if pipeline.destination.destination_type.rpartition(".")[-1] != "duckdb":
-        return None
-    credentials = pipeline.destination_client().config.credentials
-    assert isinstance(credentials, DuckDbCredentials)
-    return None if credentials.database == ":memory:" else Path(credentials.database).absolute()
-
-
-def loader_file_format(pipeline: Pipeline) -> str | None:
-    """`parquet` where the destination takes it; None leaves the choice to dlt."""
-    formats = pipeline.destination.capabilities().supported_loader_file_formats
-    return "parquet" if "parquet" in formats else None
-
-
-def _destination() -> TDestinationReferenceArg:
+def _destination(on_merge: OnMerge | None) -> TDestinationReferenceArg:
     name, chosen = destination_name(), dict[str, Any]()
     if not _configured("destination.replace_strategy", f"destination.{name}.replace_strategy"):
-        # As dlt has it a full refresh that is killed leaves half a table.
+        # With dlt's default a full refresh that is killed leaves half a table.
         chosen["replace_strategy"] = "insert-from-staging"
     if name != "duckdb":
         return Destination.from_reference(name, **chosen) if chosen else name
     if not _configured("destination.duckdb.credentials", "destination.duckdb.credentials.database"):
         chosen["credentials"] = str(DEFAULT_DATABASE.absolute())
-    return duckdb(**chosen)
+    return duckdb(on_merge=on_merge, **chosen)
 
 
 def _configured(*keys: str) -> bool:

@@ -1,48 +1,66 @@
-"""Around a load: what it says replaces what earlier loads said, in the table and in quarantine.
+"""Which rows of earlier loads leave, in the table and in quarantine, when a load arrives.
 
-What belongs here: which rows leave. A window that was read anew holds what the API has for it now, and nothing else. A
-row that has become good leaves the quarantine, one that has become bad leaves the table. What is left of a load that
-was killed goes before the next.
+What belongs here: a window that was read again holds what the API has for it now, and nothing else. A row that has
+become good leaves the quarantine, one that has become bad leaves the table. What a killed append left behind goes
+before the next load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from pathlib import Path
 from typing import Any
 
-from dlt.common.pipeline import LoadInfo
+import pyarrow.parquet
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
-from analytics_assets.ingestion.contract.quarantine import KEY_PREFIX, Limit, Quarantine
+from analytics_assets.ingestion.contract.quarantine import KEY_PREFIX, Quarantine
 from analytics_assets.ingestion.errors import TooManyRemovedError
+from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.time_window import Window
+from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
 
 
-class Settlement:
-    """What one run does to the rows of earlier ones.
+class Reconcile:
+    """What one load does to the rows of earlier ones.
+
+    `before` and `after` surround the load. A destination whose merge is one transaction calls `during` inside it, so
+    that no reader sees old and new rows together, and no crash leaves both.
 
     Args:
-        quarantine: of the resource.
-        max_removed: how many rows of a partition may be gone from the API; None for any number.
+        plan: of the sync.
+        quarantine: what the sync has rejected.
 
     Attributes:
-        removed: rows of the table that are gone from the API, and have left it; not those that are in quarantine now.
+        removed: rows of the table that are gone from the API and have left it; without those in quarantine now.
     """
 
-    def __init__(self, quarantine: Quarantine, max_removed: Limit | None = None) -> None:
-        self.quarantine = quarantine
-        self.max_removed = max_removed
+    def __init__(self, plan: LoadPlan, quarantine: Quarantine) -> None:
         self.removed = 0
+        self._plan = plan
+        self._quarantine = quarantine
+        self._load_ids: Sequence[str] = ()
+        self._keys_file: Path | None = None
+        self._table_is_done = False
+        self._refusal: TooManyRemovedError | None = None
 
-    def prepare(self, pipeline: Pipeline) -> None:
-        """Before a load: takes out the rows of an append that was killed halfway, for they will come again.
+    def before(self, pipeline: Pipeline) -> None:
+        """Before a load: takes out the rows of an append that was killed halfway, because they come again.
 
-        A merge or a full refresh is one transaction. An append is one per file; and what it has not told dlt of, the
-        next run reads anew.
+        A merge or a full refresh is one transaction. An append is one transaction per file, and the next run reads
+        again what dlt does not know of.
+
+        Args:
+            pipeline: whose load packages are normalized.
         """
-        table = self.quarantine.good_table
-        if self.quarantine.disposition != "append" or table not in pipeline.default_schema.tables:
+        self._load_ids = pipeline.list_normalized_load_packages()
+        if self._plan.write_mode is WriteMode.MERGE and self._quarantine.keys and self._quarantine.count:
+            self._keys_file = Path(pipeline.working_dir) / "quarantined_keys.parquet"
+            pyarrow.parquet.write_table(self._quarantine.keys_table(), self._keys_file)
+        table = self._plan.resource.table
+        if self._plan.write_mode is not WriteMode.APPEND or table not in pipeline.default_schema.tables:
             return
         with pipeline.destination_client() as client:
             assert isinstance(client, SqlJobClientBase)
@@ -51,143 +69,192 @@ class Settlement:
                 and client.get_storage_table(client.schema.loads_table_name)[0]
             ):
                 with client.sql_client.begin_transaction():
-                    _Statements(client, self.quarantine, (), has_good=True).drop_dead_load()
+                    _Statements(client, self._plan, self._quarantine, ()).drop_dead_load()
 
-    def settle(self, pipeline: Pipeline, info: LoadInfo) -> None:
-        """After a load: takes out what no longer holds, in one transaction.
+    def during(self, client: SqlJobClientBase) -> None:
+        """In the transaction of a merge, after its statements: takes out of the table what no longer holds.
+
+        The quarantine of this load may not be in the warehouse yet: its keys are read from a file.
+
+        Args:
+            client: whose transaction it is; of DuckDB, which reads Parquet files.
+        """
+        if self._plan.write_mode is not WriteMode.MERGE:
+            return
+        brought = f"SELECT * FROM {rows_of([str(self._keys_file)])}" if self._keys_file else None  # noqa: S608
+        columns = client.get_storage_table(self._plan.resource.table)[1]
+        statements = _Statements(client, self._plan, self._quarantine, self._load_ids, brought=brought)
+        self._reconcile_table(statements, columns)
+        if brought:
+            statements.drop_bad_rows()
+        self._table_is_done = True
+
+    def after(self, pipeline: Pipeline) -> None:
+        """After a load: takes out what no longer holds, as far as `during` did not, in one transaction.
 
         Args:
             pipeline: that has loaded.
-            info: what it loaded.
 
         Raises:
             TooManyRemovedError: more rows are gone than `max_removed`; they are still there.
         """
-        quarantine = self.quarantine
-        replaces = quarantine.full_refresh or quarantine.replaces_window
-        concerned = {quarantine.table, *([quarantine.good_table] if replaces else ())}
-        if concerned.isdisjoint(pipeline.default_schema.tables):
-            return  # there never was a bad row, nor one that could be replaced
-        with pipeline.destination_client() as client:
-            assert isinstance(client, SqlJobClientBase)
-            # They come in no particular order.
-            found = dict(client.get_storage_tables([quarantine.good_table, quarantine.table]))
-            columns = found[quarantine.good_table]
-            with client.sql_client.begin_transaction():
-                statements = _Statements(
-                    client, quarantine, info.loads_ids, has_good=bool(columns), bad=found[quarantine.table]
-                )
-                doubt = None
-                if quarantine.full_refresh and columns:
-                    self.removed = statements.drop_gone(None)
-                elif quarantine.replaces_window and quarantine.cursor and quarantine.cursor.column in columns:
-                    doubt = self._doubt(statements)
-                    self.removed = 0 if doubt else statements.drop_gone(quarantine.window)
-                if found[quarantine.table]:
-                    statements.settle_quarantine()  # in any case: what was loaded is loaded
-            if doubt:
-                raise doubt
+        plan, quarantine = self._plan, self._quarantine
+        replaces = (plan.full_refresh or plan.replaces_windows) and not self._table_is_done
+        concerned = {quarantine.table, *([plan.resource.table] if replaces else ())}
+        if not concerned.isdisjoint(
+            pipeline.default_schema.tables
+        ):  # else there never was a row that could leave
+            with pipeline.destination_client() as client:
+                assert isinstance(client, SqlJobClientBase)
+                self._reconcile_rest(client)
+        if self._refusal:
+            raise self._refusal
 
-    def _doubt(self, statements: _Statements) -> TooManyRemovedError | None:
-        """Whether what the latest load has not brought is more of a partition than `max_removed`."""
-        quarantine, limit = self.quarantine, self.max_removed
-        for partition, window in quarantine.windows.items() if limit else ():
+    def _reconcile_rest(self, client: SqlJobClientBase) -> None:
+        plan, quarantine = self._plan, self._quarantine
+        # They come in no particular order.
+        found = dict(client.get_storage_tables([plan.resource.table, quarantine.table]))
+        columns, bad = found[plan.resource.table], found[quarantine.table]
+        statements = _Statements(
+            client, plan, quarantine, self._load_ids, has_table=bool(columns), quarantined=bad
+        )
+        in_table = columns and not self._table_is_done
+        with client.sql_client.begin_transaction():
+            if in_table:
+                self._reconcile_table(statements, columns)
+            if bad:
+                statements.settle_quarantine()  # in any case: what was loaded is loaded
+                if in_table and plan.write_mode is WriteMode.MERGE:
+                    statements.drop_bad_rows()
+
+    def _reconcile_table(self, statements: _Statements, columns: Container[str]) -> None:
+        plan = self._plan
+        if plan.full_refresh:
+            self.removed = statements.drop_gone(None)
+        elif plan.replaces_windows and plan.resource.cursor and plan.resource.cursor.column in columns:
+            self._refusal = self._refuse(statements)
+            self.removed = 0 if self._refusal else statements.drop_gone(plan.window)
+
+    def _refuse(self, statements: _Statements) -> TooManyRemovedError | None:
+        """The refusal where this load lacks more rows of a partition than `max_removed` allows."""
+        plan, limit = self._plan, self._plan.max_removed
+        for partition, window in plan.windows.items() if limit else ():
             gone, rows = statements.gone_and_rows(window)
             if limit and limit.is_exceeded(gone, rows):
-                return TooManyRemovedError(quarantine.resource, partition, gone, rows, str(limit))
+                return TooManyRemovedError(plan.resource.name, partition, gone, rows, str(limit))
         return None
 
 
 class _Statements:
-    """In SQL, `q` is a row in quarantine, `t` one of the table, `n` one of the latest load."""
+    """In SQL, `q` is a row in quarantine, `t` one of the table, `n` one of this load.
+
+    Args:
+        client: of the destination.
+        plan: of the sync.
+        quarantine: what the sync has rejected.
+        load_ids: of this load.
+        has_table: whether the table exists.
+        quarantined: columns of the quarantine table.
+        brought: query of the keys that this load has brought into quarantine; by default from the quarantine table.
+    """
 
     def __init__(
         self,
         client: SqlJobClientBase,
+        plan: LoadPlan,
         quarantine: Quarantine,
         load_ids: Sequence[str],
         *,
-        has_good: bool,
-        bad: Container[str] = (),
+        has_table: bool = True,
+        quarantined: Container[str] = (),
+        brought: str | None = None,
     ) -> None:
         self._client = client
         self._sql = client.sql_client
-        self._quarantine = quarantine
-        self._has_good = has_good
-        # A key that was declared since has no column there before the next bad row.
-        self._keys = quarantine.keys if all(KEY_PREFIX + one.name in bad for one in quarantine.keys) else ()
-        self._bad = self._sql.make_qualified_table_name(quarantine.table)
-        self._good = self._sql.make_qualified_table_name(quarantine.good_table)
+        self._plan = plan
+        self._cursor = plan.resource.cursor
+        self._has_table = has_table
         self._ids = ", ".join(f"'{one}'" for one in load_ids)
+        self._table = self._sql.make_qualified_table_name(plan.resource.table)
+        self._bad = self._sql.make_qualified_table_name(quarantine.table)
+        # A key that was declared later has no column there before the next bad row.
+        known = brought or all(KEY_PREFIX + one.name in quarantined for one in quarantine.keys)
+        self._keys = quarantine.keys if known else ()
+        self._brought = brought or f"SELECT * FROM {self._bad} AS b WHERE {self._new('b')}"  # noqa: S608
+        self._brings_bad_rows = bool(quarantine.count and self._keys)
 
     def gone_and_rows(self, window: Window | None) -> tuple[int, int]:
-        """Of a window, or of all, the rows that the latest load has not brought, well or badly, and all rows."""
+        """Rows of a window, or of all, that this load has brought neither well nor badly; and all its rows."""
         within, bounds = self._within(window)
         gone = f"COUNT(CASE WHEN {self._gone()} THEN 1 END)"
         found = self._sql.execute_sql(
-            f"SELECT {gone}, COUNT(*) FROM {self._good} AS t WHERE {within}",  # noqa: S608
+            f"SELECT {gone}, COUNT(*) FROM {self._table} AS t WHERE {within}",  # noqa: S608
             *bounds,
         )
         [(old, rows)] = found or [(0, 0)]
         return int(old), int(rows)
 
     def drop_gone(self, window: Window | None) -> int:
-        """Takes the rows of a window, or any, that the latest load has not brought out of the table; how many."""
+        """Deletes the rows of a window, or any, that this load has not brought. Returns how many."""
         gone, _ = self.gone_and_rows(window)
         if gone:
             within, bounds = self._within(window)
             self._sql.execute_sql(
-                f"DELETE FROM {self._good} AS t WHERE {within} AND {self._gone()}",  # noqa: S608
+                f"DELETE FROM {self._table} AS t WHERE {within} AND {self._gone()}",  # noqa: S608
                 *bounds,
             )
             self._drop_orphans()
         return gone
 
+    def drop_bad_rows(self) -> None:
+        """Deletes the rows of the table that this load has brought as bad ones."""
+        if self._brings_bad_rows:
+            self._sql.execute_sql(
+                f"DELETE FROM {self._table} AS t WHERE {self._old('t')} AND {self._is_bad_now()}"  # noqa: S608
+            )
+            self._drop_orphans()
+
     def drop_dead_load(self) -> None:
-        """Takes the rows of loads that are later than all that dlt knows of out of the table."""
+        """Deletes the rows of loads that are later than all that dlt knows of."""
         loads = self._sql.make_qualified_table_name(self._client.schema.loads_table_name)
-        # With no load that dlt knows of there is no cursor, and all is read anew.
-        none = "''" if self._quarantine.cursor else "NULL"
+        # With no load that dlt knows of there is no cursor, and the sync reads all rows again.
+        none = "''" if self._cursor else "NULL"
         self._sql.execute_sql(
-            f"DELETE FROM {self._good} WHERE _dlt_load_id > "  # noqa: S608
+            f"DELETE FROM {self._table} WHERE _dlt_load_id > "  # noqa: S608
             f"(SELECT COALESCE(MAX(load_id), {none}) FROM {loads} WHERE schema_name = %s)",
             self._client.schema.name,
         )
         self._drop_orphans()
 
     def settle_quarantine(self) -> None:
-        """Takes out of the quarantine what the latest load has the last word on, and of the table what is in it."""
-        quarantine = self._quarantine
-        leaving, values = self._leaving()
-        self._sql.execute_sql(f"DELETE FROM {self._bad} AS q WHERE {self._old('q')} AND {leaving}", *values)  # noqa: S608
-        if self._has_good and quarantine.count and quarantine.disposition == "merge" and self._keys:
-            self._sql.execute_sql(
-                f"DELETE FROM {self._good} AS t WHERE {self._old('t')} AND {self._in_quarantine()}"  # noqa: S608
-            )
-            self._drop_orphans()
+        """Deletes the older rows in quarantine on which this load has the last word."""
+        condition, values = self._superseded()
+        self._sql.execute_sql(
+            f"DELETE FROM {self._bad} AS q WHERE {self._old('q')} AND {condition}",  # noqa: S608
+            *values,
+        )
 
-    def _leaving(self) -> tuple[str, list[Any]]:
-        """Which of the older rows in quarantine the latest load has the last word on."""
-        quarantine = self._quarantine
-        if quarantine.full_refresh or quarantine.cursor is None or quarantine.disposition == "replace":
-            return "1 = 1", []  # it read all there is
+    def _superseded(self) -> tuple[str, list[Any]]:
+        if self._plan.reads_everything:
+            return "1 = 1", []
         either = [self._exists(self._bad, "n.row = q.row")]
         if self._keys:
             either.append(self._exists(self._bad, self._same_key("n", KEY_PREFIX, "q", KEY_PREFIX)))
-            if self._has_good:
-                either.append(self._exists(self._good, self._same_key("n", "", "q", KEY_PREFIX)))
+            if self._has_table:
+                either.append(self._exists(self._table, self._same_key("n", "", "q", KEY_PREFIX)))
         values: list[Any] = []
-        if quarantine.window:
+        window = self._plan.window
+        if window:
             either.append("(q.window_start >= %s AND q.window_end <= %s)")
-            values = [quarantine.window.start, quarantine.window.end]
+            values = [window.start, window.end]
         return f"({' OR '.join(either)})", values
 
     def _drop_orphans(self) -> None:
-        """Rows of child tables whose parent is no more, from the top down."""
-        good = self._quarantine.good_table
+        """Deletes rows of child tables whose parent is gone, from the top down."""
+        root = self._plan.resource.table
         for table in sorted(self._client.schema.data_tables(), key=lambda one: str(one["name"]).count("__")):
             parent, name = table.get("parent"), self._sql.make_qualified_table_name(str(table["name"]))
-            if parent and (parent == good or parent.startswith(f"{good}__")):
+            if parent and (parent == root or parent.startswith(f"{root}__")):
                 above = self._sql.make_qualified_table_name(parent)
                 self._sql.execute_sql(
                     f"DELETE FROM {name} AS c WHERE NOT EXISTS "  # noqa: S608
@@ -197,26 +264,27 @@ class _Statements:
     def _within(self, window: Window | None) -> tuple[str, list[Any]]:
         if window is None:
             return "1 = 1", []
-        cursor = self._quarantine.cursor
-        assert cursor is not None
-        column = f"t.{self._sql.escape_column_name(cursor.column)}"
-        return f"{column} >= %s AND {column} < %s", [cursor.bound(window.start), cursor.bound(window.end)]
+        assert self._cursor is not None
+        column = f"t.{self._sql.escape_column_name(self._cursor.column)}"
+        return f"{column} >= %s AND {column} < %s", [
+            self._cursor.bound(window.start),
+            self._cursor.bound(window.end),
+        ]
 
     def _new(self, alias: str) -> str:
         return f"{alias}._dlt_load_id IN ({self._ids})" if self._ids else "1 = 0"
 
-    def _gone(self) -> str:
-        """A row of the table that the latest load has brought neither there nor into quarantine."""
-        if not (self._quarantine.count and self._keys):
-            return self._old("t")
-        return f"{self._old('t')} AND NOT {self._in_quarantine()}"
-
-    def _in_quarantine(self) -> str:
-        """A row of the table that the latest load has brought, and it is bad now."""
-        return self._exists(self._bad, self._same_key("n", KEY_PREFIX, "t", ""))
-
     def _old(self, alias: str) -> str:
         return f"NOT ({self._new(alias)})"
+
+    def _gone(self) -> str:
+        """A row of the table that this load has brought neither there nor into quarantine."""
+        return f"{self._old('t')} AND NOT {self._is_bad_now()}" if self._brings_bad_rows else self._old("t")
+
+    def _is_bad_now(self) -> str:
+        """A row of the table that this load has brought into quarantine."""
+        same = self._same_key("n", KEY_PREFIX, "t", "")
+        return f"EXISTS (SELECT 1 FROM ({self._brought}) AS n WHERE {same})"  # noqa: S608
 
     def _exists(self, table: str, same: str) -> str:
         return f"EXISTS (SELECT 1 FROM {table} AS n WHERE {self._new('n')} AND {same})"  # noqa: S608

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from analytics_assets.config.models import AssetConfig, SyncConfig
+from analytics_assets.config.assets import AssetConfig
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.http.circuit_breaker import Phase
 from analytics_assets.orchestration.automation.catch_up import Span, at_once, due_spans, in_runs_of
 from analytics_assets.orchestration.circuit.event_log import CircuitLog

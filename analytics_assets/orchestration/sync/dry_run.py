@@ -5,37 +5,45 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_assets.ingestion.dry_run import DryRun
+from analytics_assets.ingestion.dry_run import DryRunResult
 from analytics_assets.ingestion.time_window import Window
-from analytics_assets.orchestration.checks.results import UNDECLARED, UNSENT
+from analytics_assets.orchestration.metadata import (
+    DECLARED_BUT_NOT_SENT,
+    DRY_RUN,
+    MAX_QUARANTINED,
+    MAX_QUARANTINED_EXCEEDED,
+    PARTITIONS,
+    REASONS,
+    ROWS_READ,
+    ROWS_TO_LOAD,
+    ROWS_TO_QUARANTINE,
+    UNDECLARED_FIELDS,
+)
 
 
-def observation(
-    key: dg.AssetKey, found: DryRun, windows: Mapping[str, Window], requests: Mapping[str, Any]
-) -> dg.AssetObservation:
+def observation(key: dg.AssetKey, found: DryRunResult, windows: Mapping[str, Window]) -> dg.AssetObservation:
     """What a dry run found.
 
     Args:
         key: the asset.
         found: in the rows that it read.
         windows: of the run, by partition key.
-        requests: what was asked of the API, as metadata.
     """
     metadata: dict[str, Any] = {
-        "dry_run": True,
-        "rows_read": found.read,
-        "rows_to_load": found.loading,
-        "rows_to_quarantine": found.quarantined,
-        "reasons": list(found.reasons),
-        "max_quarantined": str(found.limit),
-        "max_quarantined_exceeded": found.too_many,
-        UNDECLARED: found.undeclared,
-        UNSENT: list(found.unsent),
-        **requests,
+        DRY_RUN: True,
+        ROWS_READ: found.read,
+        ROWS_TO_LOAD: found.loading,
+        ROWS_TO_QUARANTINE: found.quarantined,
+        REASONS: list(found.reasons),
+        MAX_QUARANTINED: str(found.limit),
+        MAX_QUARANTINED_EXCEEDED: found.too_many,
+        UNDECLARED_FIELDS: dict(found.undeclared),
+        DECLARED_BUT_NOT_SENT: list(found.unsent),
+        **found.requests.to_metadata(),
     }
     keys = list(windows)
     if keys:
-        metadata["partitions"] = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
+        metadata[PARTITIONS] = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
     return dg.AssetObservation(
         asset_key=key,
         partition=keys[0] if len(keys) == 1 else None,
@@ -44,7 +52,7 @@ def observation(
     )
 
 
-def sentence(found: DryRun) -> str:
+def sentence(found: DryRunResult) -> str:
     """What a person reads first."""
     parts = [f"{found.loading:,} would load", f"{found.quarantined:,} would go to quarantine"]
     others = found.read - found.loading - found.quarantined

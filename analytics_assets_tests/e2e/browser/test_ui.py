@@ -1,6 +1,6 @@
 """The Dagster UI in a real browser: lineage, a partition materialized by hand, its check turning green.
 
-Run by `make browser`, for it needs Chromium. Screenshots go to the folder named by SCREENSHOTS, if any.
+`make e2e` runs these tests: they need Chromium. Screenshots go to the folder that SCREENSHOTS names, if it is set.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def test_a_person_materializes_a_partition_and_sees_its_check_turn_green(
         )
         assert ui.wait_for("end of the run", lambda: ui.run_status(run_id)) == "SUCCESS"
         browser.open(f"{ui.url}/assets/analytics_api/products?view=checks&checkDetail=schema_nullability")
-        browser.see(f"unit_price is text and no decimal(18, 2) in 1 row (primary key {product})")
+        browser.see(f"unit_price is text, not a valid decimal(18, 2) in 1 row (primary key {product})")
         browser.screenshot("6-checks-one-failed")
         browser.open(f"{ui.url}/assets/analytics_api/products?view=checks&checkDetail=complete")
         browser.see("All 40 rows that the API has were fetched; 39 loaded, 1 in quarantine.")

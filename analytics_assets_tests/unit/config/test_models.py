@@ -1,4 +1,4 @@
-"""Bad input in a `defs.yaml`: each mistake is told at its key, in a sentence that names the cure."""
+"""Mistakes in a `defs.yaml`: each error names its key, what is wrong, and what to write instead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import copy
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,13 +50,13 @@ MISTAKES = [
         ("circuit_breaker",),
         {"cooldown_minutes": 60, "max_cooldown_minutes": 5},
         ("circuit_breaker", "max_cooldown_minutes"),
-        "it is less than cooldown_minutes (60): raise it, or lower the other",
+        "max_cooldown_minutes is less than cooldown_minutes (60). Raise it, or lower cooldown_minutes.",
     ),
     (
         ("circuit_breaker",),
         {"cooldown": 5},
         ("circuit_breaker", "cooldown"),
-        "did you mean `cooldown_minutes`?",
+        "Did you mean `cooldown_minutes`?",
     ),
     (
         ("assets", "transactions", "catch_up"),
@@ -65,33 +64,33 @@ MISTAKES = [
         ("assets", "transactions", "catch_up"),
         "greater than or equal to 0",
     ),
-    (("alerts",), {"url": "x"}, ("alerts", "url"), "the keys here are dagster_url"),
+    (("alerts",), {"url": "x"}, ("alerts", "url"), "unknown key `url`. The keys here are dagster_url."),
     (
         ("rest_api", "resources", 1, "name"),
         "circuit",
         ("rest_api", "resources", 1, "name"),
-        "`circuit` is a name of the circuit breaker's: name the resource otherwise",
+        "the name `circuit` is reserved for the circuit breaker. Rename the resource.",
     ),
     (
         ("rest_api", "resources", 1, "name"),
         "circuit_open",
         ("rest_api", "resources", 1, "name"),
-        "`circuit_open` is a name of the circuit breaker's: name the resource otherwise",
+        "the name `circuit_open` is reserved for the circuit breaker. Rename the resource.",
     ),
     (
         ("alerts",),
         {"dagster_url": "dagster.example.com"},
         ("alerts", "dagster_url"),
-        "write it as it is in the browser, with http:// or https://",
+        "this is not a whole URL. Copy it from the browser, with http:// or https://.",
     ),
     (
         ("assets", "customers", "catch_up"),
         3,
         ("assets", "customers", "catch_up"),
-        "it is about partitions, and there are none: remove it, or set `partitions`",
+        "`catch_up` needs partitions, and this asset has none. Remove it, or set `partitions`.",
     ),
     *(
-        (("assets", "customers", name), value, ("assets", "customers", name), "it is about partitions")
+        (("assets", "customers", name), value, ("assets", "customers", name), f"`{name}` needs partitions")
         for name, value in (
             ("lookback", 3),
             ("max_removed", "10%"),
@@ -102,7 +101,7 @@ MISTAKES = [
         ("assets", "transactions", "max_removed"),
         "lots",
         ("assets", "transactions", "max_removed"),
-        "write a number of rows, such as 100, or a share of them, such as 5%",
+        "this is neither a number of rows nor a share of them. Write 100, or 5%, for example.",
     ),
     (
         ("assets", "transactions", "backfill_policy"),
@@ -110,41 +109,55 @@ MISTAKES = [
         ("assets", "transactions", "backfill_policy", "max_partitions_per_run"),
         "greater than or equal to 1",
     ),
+    # The destination.
+    (
+        ("destination",),
+        {"accept_missing_guarantee": True},
+        ("destination", "accept_missing_guarantee"),
+        "Did you mean `accept_missing_guarantees`?",
+    ),
+    (
+        ("destination",),
+        {"accept_missing_guarantees": "maybe"},
+        ("destination", "accept_missing_guarantees"),
+        "Input should be a valid boolean",
+    ),
+    (("destination",), "duckdb", ("destination",), "Input should be a valid dictionary"),
     # A typo, an unknown key.
-    (("requsts",), {}, ("requsts",), "unknown key `requsts`; did you mean `requests`?"),
-    (("requests", "max_retris"), 3, ("requests", "max_retris"), "did you mean `max_retries`?"),
-    (("assets", "events", "schedul"), "x", ("assets", "events", "schedul"), "did you mean `schedule`?"),
+    (("requsts",), {}, ("requsts",), "unknown key `requsts`. Did you mean `requests`?"),
+    (("requests", "max_retris"), 3, ("requests", "max_retris"), "Did you mean `max_retries`?"),
+    (("assets", "events", "schedul"), "x", ("assets", "events", "schedul"), "Did you mean `schedule`?"),
     (
         ("assets", "events", "cron"),
         "x",
         ("assets", "events", "cron"),
-        "the keys here are description, owners",
+        "unknown key `cron`. The keys here are description, owners",
     ),
     (
         ("assets", "event"),
         {},
         ("assets", "event"),
-        "no resource `event` in rest_api.resources; did you mean `events`?",
+        "no resource `event` in rest_api.resources. Did you mean `events`?",
     ),
-    (("rest_api", "client", "bas_url"), "x", ("rest_api", "client", "bas_url"), "did you mean `base_url`?"),
-    ((*TRANSACTIONS, "endpiont"), {}, (*TRANSACTIONS, "endpiont"), "did you mean `endpoint`?"),
+    (("rest_api", "client", "bas_url"), "x", ("rest_api", "client", "bas_url"), "Did you mean `base_url`?"),
+    ((*TRANSACTIONS, "endpiont"), {}, (*TRANSACTIONS, "endpiont"), "Did you mean `endpoint`?"),
     (
         (*TRANSACTIONS, "endpoint", "pth"),
         "x",
         (*TRANSACTIONS, "endpoint", "pth"),
-        "unknown key `pth`; did you mean `path`?",
+        "unknown key `pth`. Did you mean `path`?",
     ),
     (
         (*TRANSACTIONS, "endpoint", "incremental", "cursor_pth"),
         "x",
         (*TRANSACTIONS, "endpoint", "incremental", "cursor_pth"),
-        "did you mean `cursor_path`?",
+        "Did you mean `cursor_path`?",
     ),
     (
         ("rest_api", "resource_defaults", "endpoint", "paginator", "limt"),
         5,
         ("rest_api", "resource_defaults", "endpoint", "paginator", "limt"),
-        "did you mean `limit`?",
+        "Did you mean `limit`?",
     ),
     (
         ("rest_api", "resource_defaults", "endpoint", "paginator", "type"),
@@ -169,69 +182,85 @@ MISTAKES = [
         (*TRANSACTIONS, "columns", "note", "data_typ"),
         "text",
         (*TRANSACTIONS, "columns", "note", "data_typ"),
-        "did you mean `data_type`?",
+        "Did you mean `data_type`?",
     ),
     (
         (*TRANSACTIONS, "columns", "note", "data_type"),
         "string",
         (*TRANSACTIONS, "columns", "note", "data_type"),
-        "unknown data_type `string`",
+        "unknown data_type `string`. dlt has text, double, bool, timestamp",
     ),
     (
         (*TRANSACTIONS, "columns", "buyer.name"),
         {"data_type": "text"},
         (*TRANSACTIONS, "columns", "buyer.name"),
-        "no column of the table is reached by `buyer.name`: name the column as it is in the warehouse, nested "
-        "fields joined by two underscores, such as `buyer__name`",
+        "`buyer.name` is not the name of a column. Use its name in the warehouse, where two underscores join nested "
+        "fields: `buyer__name`.",
     ),
     (
         (*TRANSACTIONS, "columns", "items[*].price"),
         {},
         (*TRANSACTIONS, "columns", "items[*].price"),
-        "such as `items__price`",
+        "two underscores join nested fields: `items__price`.",
     ),
     # Resources.
     (
         (*TRANSACTIONS, "name"),
         "events",
         ("rest_api", "resources", 3, "name"),
-        "two resources named `events`: rename one",
+        "two resources named `events`. Rename one",
     ),
-    ((*TRANSACTIONS, "name"), "v1/sales", (*TRANSACTIONS, "name"), "put the URL in endpoint.path"),
-    ((*TRANSACTIONS, "name"), ..., TRANSACTIONS, "the resource has no `name`"),
-    (("rest_api", "resources"), [], ("rest_api", "resources"), "name at least one endpoint to load"),
-    (("rest_api", "resources"), ..., ("rest_api",), "missing 'resources'"),
-    (("name",), "Analytics API", ("name",), "use lower-case letters, digits and single underscores"),
+    (
+        (*TRANSACTIONS, "name"),
+        "v1/sales",
+        (*TRANSACTIONS, "name"),
+        "`v1/sales` cannot be the name of a table and an asset. Use lower-case letters, digits and single underscores, "
+        "starting with a letter. Put the URL in endpoint.path.",
+    ),
+    ((*TRANSACTIONS, "name"), ..., TRANSACTIONS, "the resource has no `name`. Add one."),
+    (
+        ("rest_api", "resources"),
+        [],
+        ("rest_api", "resources"),
+        "the list of resources is empty. Add at least one",
+    ),
+    (("rest_api", "resources"), ..., ("rest_api",), "required keys are missing: 'resources'. Add them."),
+    (
+        ("name",),
+        "Analytics API",
+        ("name",),
+        "`Analytics API` cannot be the name of a dataset and of assets. Use lower-case letters",
+    ),
     # Partitions.
     (
         (*TRANSACTIONS, "endpoint", "incremental"),
         ...,
         ("assets", "transactions", "partitions"),
-        "`transactions` is partitioned but has no cursor: give the resource `endpoint.incremental` with a",
+        "`transactions` has partitions but no cursor. Give the resource `endpoint.incremental` with a `cursor_path`",
     ),
     (
         (*TRANSACTIONS, "endpoint", "incremental", "initial_value"),
         "2026-01-01",
         ("assets", "transactions", "partitions"),
-        "each partition sets initial_value: remove it from incremental",
+        "each partition sets initial_value. Remove initial_value from incremental.",
     ),
     (
         (*TRANSACTIONS, "endpoint", "incremental", "cursor_path"),
         "$.changes[*].at",
         ("assets", "transactions", "partitions"),
-        "its cursor_path must be a field, or fields joined by dots",
+        "its cursor_path is not the name of a field. Use a field, or fields joined by dots.",
     ),
     (
         (*TRANSACTIONS, "write_disposition"),
         "append",
         ("assets", "transactions", "partitions"),
-        "set `write_disposition: merge` and a `primary_key`",
+        "to load one again would not replace its rows. Set `write_disposition: merge` and a `primary_key`.",
     ),
     (
         ("assets", "transactions", "partitions", "start_date"),
         "2126-01-01",
         ("assets", "transactions", "partitions", "start_date"),
-        "start_date is in the future: there is no partition to load yet; use a past date",
+        "start_date is in the future, so there is no partition to load. Use a past date.",
     ),
     (
         ("assets", "transactions", "partitions", "type"),
@@ -243,19 +272,22 @@ MISTAKES = [
         ("assets", "transactions", "partitions"),
         {"type": "monthly", "start_date": "2026-01-15"},
         ("assets", "transactions", "partitions", "start_date"),
-        "monthly partitions start at whole periods, and rows before the first would never be loaded: use 2026-01-01",
+        "start_date is not the start of a month in UTC, so the rows until the next one would never be loaded. "
+        "Use 2026-01-01.",
     ),
     (
         ("assets", "transactions", "partitions"),
         {"type": "weekly", "start_date": "2026-01-01"},
         ("assets", "transactions", "partitions", "start_date"),
-        "use 2025-12-28",
+        "start_date is not the start of a week in UTC, so the rows until the next one would never be loaded. "
+        "Use 2025-12-28.",
     ),
     (
         ("assets", "transactions", "partitions", "start_date"),
         "2026-01-01T10:30",
         ("assets", "transactions", "partitions", "start_date"),
-        "use 2026-01-01",
+        "start_date is not the start of a day in UTC, so the rows until the next one would never be loaded. "
+        "Use 2026-01-01.",
     ),
     (
         (*TRANSACTIONS, "columns", "updated_at", "data_type"),
@@ -286,19 +318,20 @@ MISTAKES = [
         ("assets", "transactions", "partitions", "timezone"),
         "europe/berlin",
         ("assets", "transactions", "partitions", "timezone"),
-        "there is no time zone `europe/berlin`; did you mean `Europe/Berlin`?",
+        "there is no time zone `europe/berlin`. Did you mean `Europe/Berlin`?",
     ),
     (
         ("assets", "transactions", "partitions", "timezone"),
         "UTC+2",
         ("assets", "transactions", "partitions", "timezone"),
-        "there is no time zone `UTC+2`: use an IANA name, such as Europe/Berlin",
+        "there is no time zone `UTC+2`. Use an IANA name, such as Europe/Berlin.",
     ),
     (
         ("assets", "transactions", "partitions"),
         {"type": "daily", "start_date": "2026-01-01T00:00Z", "timezone": "Europe/Berlin"},
         ("assets", "transactions", "partitions", "start_date"),
-        "daily partitions start at whole periods, and rows before the first would never be loaded: use 2026-01-01",
+        "start_date is not the start of a day in Europe/Berlin, so the rows until the next one would never be loaded. "
+        "Use 2026-01-01.",
     ),
     (
         ("assets", "transactions", "partitions", "end_offset"),
@@ -306,7 +339,7 @@ MISTAKES = [
         ("assets", "transactions", "partitions", "end_offset"),
         "greater than or equal to 0",
     ),
-    # What does not go together.
+    # Combinations that are not possible.
     (
         (*TRANSACTIONS, "columns", "_dlt_id"),
         {"data_type": "text"},
@@ -353,61 +386,65 @@ MISTAKES = [
         (*TRANSACTIONS, "endpoint", "incremental", "range_start"),
         "open",
         ("assets", "transactions", "partitions"),
-        "its start in it and its end not: remove range_start from incremental; `lookback` is for",
+        "includes its start and excludes its end, and range_start contradicts that. "
+        "Remove range_start from incremental. For late rows, set `lookback`.",
     ),
     (
         (*TRANSACTIONS, "endpoint", "incremental", "range_end"),
         "closed",
         ("assets", "transactions", "partitions"),
-        "its start in it and its end not: remove range_end from incremental; `lookback` is for",
+        "includes its start and excludes its end, and range_end contradicts that. "
+        "Remove range_end from incremental. For late rows, set `lookback`.",
     ),
     (
         (*TRANSACTIONS, "endpoint", "incremental", "lag"),
         86400,
         ("assets", "transactions", "partitions"),
-        "a window of its own, its start in it and its end not: remove lag from incremental; `lookback` is for rows",
+        "includes its start and excludes its end, and lag contradicts that. "
+        "Remove lag from incremental. For late rows, set `lookback`.",
     ),
     (
         (*TRANSACTIONS, "endpoint", "incremental", "last_value_func"),
         "min",
         ("assets", "transactions", "partitions"),
-        "its start in it and its end not: remove last_value_func from incremental; `lookback` is for",
+        "includes its start and excludes its end, and last_value_func contradicts that. "
+        "Remove last_value_func from incremental. For late rows, set `lookback`.",
     ),
     (
         ("assets", "transactions", "max_removed"),
         0.2,
         ("assets", "transactions", "max_removed"),
-        "write a number of rows, such as 100, or a share of them, such as 5%",
+        "this is neither a number of rows nor a share of them. Write 100, or 5%, for example.",
     ),
     (
         ("assets", "transactions", "max_quarantined"),
         0.2,
         ("assets", "transactions", "max_quarantined"),
-        "write a number of rows, such as 100, or a share of them, such as 5%",
+        "this is neither a number of rows nor a share of them. Write 100, or 5%, for example.",
     ),
     (
         ("assets", "transactions", "lookback"),
         True,
         ("assets", "transactions", "lookback"),
-        "write a number; `yes` and `true` are none",
+        "`yes`, `no`, `true` and `false` are not numbers. Write a number.",
     ),
     (
         ("assets", "transactions", "catch_up"),
         True,
         ("assets", "transactions", "catch_up"),
-        "write a number; `yes` and `true` are none",
+        "`yes`, `no`, `true` and `false` are not numbers. Write a number.",
     ),
     (
         ("assets", "transactions", "max_removed"),
         True,
         ("assets", "transactions", "max_removed"),
-        "write a number; `yes` and `true` are none",
+        "`yes`, `no`, `true` and `false` are not numbers. Write a number.",
     ),
     (
         ("assets", "transactions", "partitions", "start_date"),
         20260101,
         ("assets", "transactions", "partitions", "start_date"),
-        'write a date, such as "2026-01-01"',
+        'a number is not a date. Write a date, such as "2026-01-01".',
     ),
     (
         ("assets", "transactions", "partitions", "start_date"),
@@ -419,7 +456,7 @@ MISTAKES = [
         (*TRANSACTIONS, "selected"),
         False,
         ("assets", "transactions"),
-        "`transactions` has `selected: false`, so it is no asset",
+        "`transactions` has `selected: false`, so it is not an asset. Remove this block, or `selected`.",
     ),
     (
         ("assets", "events", "tags"),
@@ -437,19 +474,19 @@ MISTAKES = [
         ("assets", "events", "child_tables"),
         ["Items"],
         ("assets", "events", "child_tables", 0),
-        "there is no child table `Items`: name the list as in the warehouse",
+        "`Items` cannot be the name of a child table. Write the name of the list as in the warehouse",
     ),
     (
         ("assets", "events", "child_tables"),
         ["items", "items"],
         ("assets", "events", "child_tables", 1),
-        "`items` is there twice",
+        "`items` is listed twice. Remove one.",
     ),
     (
         ("assets", "transactions", "child_tables"),
         ["status"],
         ("assets", "transactions", "child_tables", 0),
-        "`status` is declared, and so a column",
+        "`status` is a declared column, so dlt makes no table of it. Remove it from `columns`, or here.",
     ),
     (
         (*TRANSACTIONS, "merge_key"),
@@ -473,26 +510,26 @@ MISTAKES = [
         (*TRANSACTIONS, "primary_key"),
         "buyer.id",
         (*TRANSACTIONS, "primary_key"),
-        "no column of the table is reached by `buyer.id`: name the column as it is in the warehouse",
+        "`buyer.id` is not the name of a column. Use its name in the warehouse",
     ),
     (
         ("rest_api", "resource_defaults", "primary_key"),
         ["buyer.id"],
         ("rest_api", "resource_defaults", "primary_key"),
-        "no column of the table is reached by `buyer.id`: name the column as it is in the warehouse",
+        "`buyer.id` is not the name of a column. Use its name in the warehouse",
     ),
-    # Who owns it, and where it is.
+    # Owners, URL and headers.
     (
         ("assets", "events", "owners"),
         ["bob"],
         ("assets", "events", "owners", 0),
-        "or `team:bob`",
+        "Dagster does not accept the owner `bob`. Write an e-mail address, or `team:bob`.",
     ),
     (
         ("rest_api", "client", "base_url"),
         "example.com",
         ("rest_api", "client", "base_url"),
-        "is no URL: write https://",
+        "`example.com` is not a URL. Write https:// or http://, then the host.",
     ),
     (
         ("rest_api", "client", "headers"),
@@ -504,12 +541,12 @@ MISTAKES = [
         ("rest_api", "resource_defaults", "endpoint", "headers"),
         {"Authorization": "Bearer x"},
         ("rest_api", "resource_defaults", "endpoint", "headers", "Authorization"),
-        "`Authorization` carries a secret",
+        "the header `Authorization` is a secret, and secrets do not belong in this file. Remove it",
     ),
     # Requests.
     (("requests", "max_retries"), -1, ("requests", "max_retries"), "greater than or equal to 0"),
     (("requests", "backoff_factor"), "fast", ("requests", "backoff_factor"), "should be a valid number"),
-    # What only dlt or Dagster can tell.
+    # Mistakes that only dlt or Dagster can find.
     (
         (*TRANSACTIONS, "endpoint", "path"),
         "/v1/{account}/transactions",
@@ -520,19 +557,19 @@ MISTAKES = [
         ("assets", "events", "schedule"),
         "every day",
         ("assets", "events", "schedule"),
-        "`every day` is no cron expression; daily at 02:00 is `0 2 * * *`",
+        "`every day` is not a cron expression. Write one such as `0 2 * * *`, which is daily at 02:00.",
     ),
 ]
 
 
-@pytest.mark.parametrize(("place", "value", "told_at", "sentence"), MISTAKES)
-def test_a_mistake_is_told_at_its_key(
-    place: tuple[str | int, ...], value: Any, told_at: tuple[str | int, ...], sentence: str
+@pytest.mark.parametrize(("place", "value", "location", "sentence"), MISTAKES)
+def test_a_mistake_is_reported_at_its_key(
+    place: tuple[str | int, ...], value: Any, location: tuple[str | int, ...], sentence: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:
         RestApiSync(**changed(place, value))
     [error] = caught.value.errors()
-    assert error["loc"] == told_at
+    assert error["loc"] == location
     assert sentence in error["msg"]
     assert "\n" not in error["msg"]
 
@@ -553,11 +590,11 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(auth: dict[str, str]) 
         RestApiSync(**changed(("rest_api", "client", "auth"), auth))
     [error] = caught.value.errors()
     assert error["loc"] == ("rest_api", "client", "auth", field)
-    assert f"as SOURCES__<NAME>__{field.upper()}" in error["msg"]
+    assert f"Remove it here, and set SOURCES__<NAME>__{field.upper()}" in error["msg"]
     assert "s3cr3t-value" not in str(caught.value)
 
 
-def test_the_shipped_file_is_right_and_the_config_is_left_as_written() -> None:
+def test_the_shipped_file_is_valid_and_the_config_stays_as_written() -> None:
     written = shipped()
     config = RestApiSync(**written)
     assert config.rest_api == shipped()["rest_api"]
@@ -572,6 +609,7 @@ def test_the_shipped_file_is_right_and_the_config_is_left_as_written() -> None:
         (("assets",), "{{ assets }}"),
         (("rest_api",), "{{ rest_api }}"),
         (("requests", "max_retries"), "{{ env.RETRIES }}"),
+        (("destination",), {"accept_missing_guarantees": "{{ env.ACCEPT }}"}),
         (("assets", "events", "schedule"), "{{ env.CRON }}"),
         (("assets", "transactions", "partitions", "start_date"), "{{ env.START }}"),
         (("assets", "transactions", "partitions", "timezone"), "{{ env.ZONE }}"),
@@ -581,13 +619,13 @@ def test_the_shipped_file_is_right_and_the_config_is_left_as_written() -> None:
         ((*TRANSACTIONS, "write_disposition"), "{{ env.DISPOSITION }}"),
     ],
 )
-def test_a_template_may_stand_for_any_value(place: tuple[str | int, ...], template: str) -> None:
-    """The file is looked at before Dagster renders it."""
+def test_a_template_may_stand_for_any_value(place: tuple[str | int, ...], template: Any) -> None:
+    """Dagster validates the file before it renders templates."""
     RestApiSync(**changed(place, template))
 
 
 @pytest.mark.parametrize("seed", ["0", "4", "6"])
-def test_the_key_that_is_blamed_is_the_one_nobody_knows(seed: str) -> None:
+def test_the_error_names_the_key_that_no_alternative_has(seed: str) -> None:
     """dlt lists the keys of several alternatives, each in an order that changes from process to process."""
     paginator = {"type": "cursor", "cursor_path": "next", "curser_param": "cursor"}
     program = (
@@ -604,7 +642,7 @@ def test_the_key_that_is_blamed_is_the_one_nobody_knows(seed: str) -> None:
         text=True,
         check=True,
     ).stdout
-    assert "unknown key `curser_param`; did you mean `cursor_param`?" in said
+    assert "unknown key `curser_param`. Did you mean `cursor_param`?" in said
 
 
 @pytest.mark.parametrize(
@@ -616,7 +654,7 @@ def test_the_key_that_is_blamed_is_the_one_nobody_knows(seed: str) -> None:
         ("hourly", "2025-10-26T02:00+01:00", "2025-10-26T02:00:00+01:00"),  # the second of two
     ],
 )
-def test_a_start_date_is_of_its_time_zone(kind: str, written: str, start: str) -> None:
+def test_a_start_date_is_in_its_time_zone(kind: str, written: str, start: str) -> None:
     partitions = {"type": kind, "start_date": written, "timezone": "Europe/Berlin"}
     config = SyncConfig(**changed(("assets", "transactions", "partitions"), partitions)).asset("transactions")
     definition = partitions_def(config.partitions)
@@ -629,8 +667,13 @@ def test_merge_may_be_written_short_or_long(disposition: Any) -> None:
     SyncConfig(**changed((*TRANSACTIONS, "write_disposition"), disposition))
 
 
-def test_the_python_form_is_the_same_object(tmp_path: Path) -> None:
-    del tmp_path
+def test_missing_guarantees_are_accepted_only_where_the_file_says_so() -> None:
+    assert not SyncConfig(**shipped()).destination.accept_missing_guarantees
+    accepting = changed(("destination",), {"accept_missing_guarantees": True})
+    assert SyncConfig(**accepting).destination.accept_missing_guarantees
+
+
+def test_the_python_form_is_the_same_object() -> None:
     sync = RestApiSync(
         name="tickets",
         rest_api={"client": {"base_url": "https://api.example.com"}, "resources": ["tickets", "users"]},

@@ -1,4 +1,4 @@
-"""Rows read from JSON by Arrow: the same as one by one, or not at all; and nothing ends the process."""
+"""Arrow reads a page of JSON as the rules read row by row, or not at all. No input ends the process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from analytics_assets.ingestion.contract.columns import Column, Contract
-from analytics_assets.ingestion.contract.validator import Batch, Validator
-from analytics_assets_tests.unit.contract.test_coercion import DOES_NOT_FIT, FITS, HUGE, JSON
+from analytics_assets.ingestion.contract.validator import ValidationResult, Validator
+from analytics_assets_tests.unit.contract.test_coercion import FITS, HUGE, JSON, UNFIT
 
 CAPABILITIES = duckdb("unused.duckdb").capabilities()
 COLUMNS: dict[str, TColumnSchema] = {
@@ -52,9 +52,9 @@ def validator() -> Validator:
     return Validator("things", Contract(columns), CAPABILITIES)
 
 
-def told(batch: Batch) -> tuple[Any, list[str]]:
-    rows = batch.items if isinstance(batch.items, list) else batch.items.to_pylist()
-    return repr(rows), [one.reason for one in batch.rejected]
+def outcome(result: ValidationResult) -> tuple[Any, list[str]]:
+    rows = result.items if isinstance(result.items, list) else result.items.to_pylist()
+    return repr(rows), [one.reason for one in result.rejected]
 
 
 def same(rows: list[Any]) -> None:
@@ -63,7 +63,7 @@ def same(rows: list[Any]) -> None:
     reader.validate([WHOLE])
     reader._learn([WHOLE])
     read, expected = reader.read(raws), validator().validate([json.loads(bytes(raw)) for raw in raws])
-    assert told(read) == told(expected)
+    assert outcome(read) == outcome(expected)
 
 
 @pytest.mark.parametrize("row", [
@@ -76,7 +76,7 @@ def test_rows_of_any_shape(row: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [(k, v) for k, v, _ in [*FITS, *DOES_NOT_FIT] if k in WHERE and v != HUGE]
+    ("kind", "value"), [(k, v) for k, v, _ in [*FITS, *UNFIT] if k in WHERE and v != HUGE]
 )
 def test_values_of_any_kind(kind: str, value: Any) -> None:
     same([WHOLE, {**WHOLE, WHERE[kind]: value}])
@@ -95,7 +95,7 @@ def test_whatever_comes(rows: list[Any]) -> None:
 def test_clean_rows_are_read_at_once_and_layout_does_not_matter() -> None:
     reader = validator()
     raws = [Raw(json.dumps({**WHOLE, "id": number}, indent=number % 2).encode()) for number in range(4)]
-    assert told(reader.read(raws)) == told(
+    assert outcome(reader.read(raws)) == outcome(
         validator().validate([{**WHOLE, "id": number} for number in range(4)])
     )
     raws = [Raw(json.dumps({**WHOLE, "id": number}).encode()) for number in range(4)]

@@ -1,4 +1,4 @@
-"""Where each value ends: in the column or in quarantine, for every type and every oddity an API has shown."""
+"""For every type and every odd value seen from an API: the column holds it, or the reason why not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlt.destinations import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics_assets.ingestion.contract.coercion import Fitter
+from analytics_assets.ingestion.contract.coercion import Coercer
 
 CAPABILITIES = duckdb("unused.duckdb").capabilities()
 HUGE = "x" * 100_000
@@ -38,10 +38,10 @@ TYPES: dict[str, dict[str, Any]] = {
 }
 
 
-def fitter(kind: str) -> Fitter:
+def coercer(kind: str) -> Coercer:
     data_type = kind.partition("(")[0].partition(",")[0]
     hints: Any = {"name": "c", "data_type": data_type, **TYPES[kind]}
-    return Fitter(hints, dlt_column_to_arrow_field(hints, CAPABILITIES, "UTC").type)
+    return Coercer(hints, dlt_column_to_arrow_field(hints, CAPABILITIES, "UTC").type)
 
 
 def moment(*parts: int) -> datetime:
@@ -101,30 +101,30 @@ FITS = [
     ("json", [], "[]"),
 ]
 
-DOES_NOT_FIT = [
-    ("text", 1.5, "is a number and no text"),
-    ("text", True, "is true or false and no text"),
-    ("text", {"a": 1}, "is an object and no text"),
-    ("text", ["a"], "is a list and no text"),
-    ("text", "\ud800", "is no valid Unicode"),
-    ("text(3)", "abcd", "has 4 characters, and text(3) has room for 3"),
+UNFIT = [
+    ("text", 1.5, "is a number, not a valid text"),
+    ("text", True, "is true or false, not a valid text"),
+    ("text", {"a": 1}, "is an object, not a valid text"),
+    ("text", ["a"], "is a list, not a valid text"),
+    ("text", "\ud800", "is not valid Unicode"),
+    ("text(3)", "abcd", "has 4 characters, more than text(3) can hold"),
     ("bigint", 2**63, "is too large for bigint"),
     ("bigint", "9" * 5000, "is too large for bigint"),
-    ("bigint", 1.5, "has a fraction, and bigint has none"),
-    ("bigint", "five", "is text and no bigint"),
-    ("bigint", "\u0665", "is text and no bigint"),
-    ("bigint", True, "is true or false and no bigint"),
-    ("bigint", math.inf, "is a number and no bigint"),
+    ("bigint", 1.5, "has a fraction, which bigint cannot hold"),
+    ("bigint", "five", "is text, not a valid bigint"),
+    ("bigint", "\u0665", "is text, not a valid bigint"),
+    ("bigint", True, "is true or false, not a valid bigint"),
+    ("bigint", math.inf, "is NaN or infinite, not a valid bigint"),
     ("bigint(32)", 2**31, "is too large for bigint(32)"),
     ("double", 2**53 + 1, "would be rounded: double keeps 15 digits"),
     ("double", 10**400, "is too large for double"),
     ("double", math.inf, "is too large for double"),
-    ("double", math.nan, "is a number and no double"),
-    ("double", "abc", "is text and no double"),
-    ("double", True, "is true or false and no double"),
-    ("bool", "yes", "is text and no bool"),
-    ("bool", 2, "is a whole number and no bool"),
-    ("bool", 1.0, "is a number and no bool"),
+    ("double", math.nan, "is NaN or infinite, not a valid double"),
+    ("double", "abc", "is text, not a valid double"),
+    ("double", True, "is true or false, not a valid double"),
+    ("bool", "yes", "is text, not a valid bool"),
+    ("bool", 2, "is a whole number, not a valid bool"),
+    ("bool", 1.0, "is a number, not a valid bool"),
     ("decimal(18, 2)", "1.239", "would be rounded: decimal(18, 2) keeps 2 digits after the point"),
     ("decimal(18, 2)", 1.239, "would be rounded: decimal(18, 2) keeps 2 digits after the point"),
     (
@@ -135,52 +135,56 @@ DOES_NOT_FIT = [
     ("decimal(18, 2)", "10000000000000000", "is too large for decimal(18, 2)"),
     ("decimal(18, 2)", "1e999999999", "is too large for decimal(18, 2)"),
     ("decimal(18, 2)", "1e99999999999999999999", "is too large for decimal(18, 2)"),
-    ("decimal(18, 2)", "twelve", "is text and no decimal(18, 2)"),
-    ("decimal(18, 2)", "NaN", "is text and no decimal(18, 2)"),
-    ("decimal(18, 2)", True, "is true or false and no decimal(18, 2)"),
+    ("decimal(18, 2)", "twelve", "is text, not a valid decimal(18, 2)"),
+    ("decimal(18, 2)", "NaN", "is text, not a valid decimal(18, 2)"),
+    ("decimal(18, 2)", True, "is true or false, not a valid decimal(18, 2)"),
     ("wei", "1.5", "would be rounded: wei keeps 0 digits after the point"),
-    ("timestamp", "05/01/2026", "is text and no timestamp"),
-    ("timestamp", "2026-02-30T00:00:00Z", "is text and no timestamp"),
-    ("timestamp", "", "is text and no timestamp"),
-    ("timestamp", 1767225600000, "is a whole number and no timestamp"),
-    ("timestamp", "0001-01-01T00:00:00+02:00", "is text and no timestamp"),
-    ("timestamp", True, "is true or false and no timestamp"),
+    ("timestamp", "05/01/2026", "is text, not a valid timestamp"),
+    ("timestamp", "2026-02-30T00:00:00Z", "is text, not a valid timestamp"),
+    ("timestamp", "", "is text, not a valid timestamp"),
+    ("timestamp", 1767225600000, "is a whole number, not a valid timestamp"),
+    ("timestamp", "0001-01-01T00:00:00+02:00", "is text, not a valid timestamp"),
+    ("timestamp", True, "is true or false, not a valid timestamp"),
     ("timestamp(9)", "3000-01-01T00:00:00Z", "is too large for timestamp(9)"),
-    ("date", "2026-01-05T12:00:00Z", "has a time of day, and date has none"),
-    ("date", 20260105, "is a whole number and no date"),
-    ("date", "0000-01-01", "is text and no date"),
-    ("time", "12:34:56+02:00", "has a zone, and time has none"),
-    ("time", "25:00", "is text and no time"),
-    ("binary", "no base64!", "is text and no binary"),
-    ("json", 2**70, "cannot be kept as JSON: a number of more than 64 bits, no valid Unicode, or too deep"),
+    ("date", "2026-01-05T12:00:00Z", "has a time of day, which date cannot hold"),
+    ("date", 20260105, "is a whole number, not a valid date"),
+    ("date", "0000-01-01", "is text, not a valid date"),
+    ("time", "12:34:56+02:00", "has a time zone, which time cannot hold"),
+    ("time", "25:00", "is text, not a valid time"),
+    ("binary", "no base64!", "is text, not a valid binary"),
+    (
+        "json",
+        2**70,
+        "cannot be stored as JSON: it has a number of more than 64 bits, invalid Unicode, or too many levels",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("kind", "value", "stored"), FITS)
-def test_what_fits(kind: str, value: Any, stored: Any) -> None:
-    column, misfits = fitter(kind).fit([value, None])
-    assert misfits == {}
+def test_a_value_that_the_type_can_hold(kind: str, value: Any, stored: Any) -> None:
+    column, errors = coercer(kind).coerce([value, None])
+    assert errors == {}
     assert column.to_pylist() == [stored, None]
     assert type(column[0].as_py()) is not float or not math.isnan(stored)
 
 
-@pytest.mark.parametrize(("kind", "value", "why"), DOES_NOT_FIT)
-def test_what_does_not(kind: str, value: Any, why: str) -> None:
-    column, misfits = fitter(kind).fit([None, value])
-    assert misfits == {1: why}
+@pytest.mark.parametrize(("kind", "value", "why"), UNFIT)
+def test_a_value_that_the_type_cannot_hold(kind: str, value: Any, why: str) -> None:
+    column, errors = coercer(kind).coerce([None, value])
+    assert errors == {1: why}
     assert column.null_count == 2
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_null_is_null(kind: str) -> None:
-    column, misfits = fitter(kind).fit([None, None])
-    assert (column.null_count, misfits) == (2, {})
-    assert column.type == fitter(kind).arrow_type
+    column, errors = coercer(kind).coerce([None, None])
+    assert (column.null_count, errors) == (2, {})
+    assert column.type == coercer(kind).arrow_type
 
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.text(alphabet="0123456789.-+eE:TZ "),
-    st.sampled_from([value for _, value, _ in [*FITS, *DOES_NOT_FIT] if value != HUGE]),
+    st.sampled_from([value for _, value, _ in [*FITS, *UNFIT] if value != HUGE]),
     st.datetimes(timezones=st.timezones()).map(str), st.datetimes().map(str),
     st.decimals().map(str), st.dates().map(str),
 )  # fmt: skip
@@ -191,14 +195,14 @@ JSON = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(TYPES)), st.lists(JSON, min_size=1, max_size=6))
-def test_a_value_is_judged_for_itself_whatever_its_neighbours(kind: str, values: list[Any]) -> None:
-    """A whole column at once, or one by one: the same, and nothing raises."""
-    column, misfits = fitter(kind).fit(values)
+def test_a_value_is_coerced_alike_whatever_its_neighbours(kind: str, values: list[Any]) -> None:
+    """A whole column at once and one by one give the same result, and neither raises."""
+    column, errors = coercer(kind).coerce(values)
     assert len(column) == len(values)
     for position, value in enumerate(values):
-        alone, misfit = fitter(kind).fit([value])
-        assert misfit.get(0) == misfits.get(position)
+        alone, error = coercer(kind).coerce([value])
+        assert error.get(0) == errors.get(position)
         assert alone[0] == column[position] or (alone[0].as_py() is None and column[position].as_py() is None)
-        one = fitter(kind)._one_by_one([value])
-        assert one[1].get(0) == misfits.get(position)
+        one = coercer(kind)._one_by_one([value])
+        assert one[1].get(0) == errors.get(position)
         assert one[0].to_pylist() == [column[position].as_py()]

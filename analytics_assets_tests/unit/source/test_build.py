@@ -15,11 +15,13 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from requests import Session
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.contract.pipe_steps import Admission, Stamp
+from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.errors import MissingBaseUrlError, MissingSecretError, UnsendableSecretError
 from analytics_assets.ingestion.http.redaction import secret_reference
+from analytics_assets.ingestion.plan.load_plan import plan_load
 from analytics_assets.ingestion.plan.resource_info import describe
-from analytics_assets.ingestion.source.build import build_source, read_secrets
+from analytics_assets.ingestion.source.build import BuiltSource, build_source
+from analytics_assets.ingestion.source.settings import read_secrets
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets_tests.answering import Asked, answering, api_session
 from analytics_assets_tests.conftest import SHIPPED_DEFS
@@ -75,8 +77,7 @@ def test_only_the_primary_key_is_enforced_by_the_warehouse(
     config: SyncConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", "k")
-    sync = build_source(config, describe(config)["customers"], Session(), CAPABILITIES)
-    columns = sync.source.resources["customers"].compute_table_schema()["columns"]
+    columns = built(config, "customers").source.resources["customers"].compute_table_schema()["columns"]
     enforced = {name for name, hints in columns.items() if hints.get("nullable") is False}
     assert enforced == {"id", "_dlt_id", "_dlt_load_id"}, "dlt's own are never NULL"
 
@@ -95,8 +96,7 @@ def test_a_dependent_resource_knows_its_parent() -> None:
     )
     infos = describe(config)
     assert (infos["posts"].parent, infos["comments"].parent) == (None, "posts")
-    sync = build_source(config, infos["comments"], Session(), CAPABILITIES)
-    assert list(sync.source.selected_resources) == ["comments"]
+    assert list(built(config, "comments").source.selected_resources) == ["comments"]
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,19 @@ def test_a_missing_secret_is_told_in_one_sentence_and_a_present_one_is_used(
 
 
 def test_an_empty_base_url_is_told_when_a_run_starts(config: SyncConfig) -> None:
-    info = describe(config)["customers"]
     rest_api = {**config.rest_api, "client": {**config.rest_api["client"], "base_url": None}}
     with pytest.raises(MissingBaseUrlError):
-        build_source(config.model_copy(update={"rest_api": rest_api}), info, Session(), CAPABILITIES)
+        built(config.model_copy(update={"rest_api": rest_api}), "customers")
+
+
+def built(
+    config: SyncConfig,
+    resource: str,
+    session: Session | None = None,
+    windows: dict[str, Window] | None = None,
+) -> BuiltSource:
+    plan = plan_load(config, describe(config)[resource], windows)
+    return build_source(plan, plan.new_quarantine(), session or Session(), CAPABILITIES)
 
 
 def loaded(
@@ -146,13 +155,17 @@ def loaded(
         client = {**config.rest_api["client"], "base_url": url}
         here = config.model_copy(update={"rest_api": {**config.rest_api, "client": client}})
         windows = {"2026-01-05": window} if window else None
-        sync = build_source(here, describe(here)[resource], session, CAPABILITIES, windows)
+        sync = built(here, resource, session, windows)
         rejected: list[str] = []
-        admission = next(
-            one for one in sync.source.resources[resource]._pipe.steps if isinstance(one, Admission)
+        validate_step = next(
+            one for one in sync.source.resources[resource]._pipe.steps if isinstance(one, ValidateStep)
         )
-        admission._quarantine = SimpleNamespace(add=lambda bad, _: rejected.extend(one.reason for one in bad))  # type: ignore[assignment]
-        sync.source.resources[resource]._pipe.remove_by_type(Stamp)  # outside a load there is no load id
+        validate_step._quarantine = SimpleNamespace(
+            add=lambda bad, _: rejected.extend(one.reason for one in bad)
+        )  # type: ignore[assignment]
+        sync.source.resources[resource]._pipe.remove_by_type(
+            AddDltIdsStep
+        )  # outside a load there is no load id
         got = [
             row
             for page in sync.source
@@ -187,10 +200,10 @@ def test_cursors_are_compared_as_time_and_not_as_text(config: SyncConfig) -> Non
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        ({"id": 7, "updated_at": "yesterday"}, "is text and no timestamp"),
+        ({"id": 7, "updated_at": "yesterday"}, "is text, not a valid timestamp"),
         ({"id": 7, "updated_at": None}, "is null, so its window is unknown"),
         ({"id": 7}, "is absent, so its window is unknown"),
-        ({"id": 7, "updated_at": True}, "is true or false and no timestamp"),
+        ({"id": 7, "updated_at": True}, "is true or false, not a valid timestamp"),
     ],
 )
 def test_a_row_whose_window_is_unknown_is_rejected(

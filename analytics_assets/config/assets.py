@@ -1,0 +1,272 @@
+"""What Dagster adds to one dlt resource: the keys under `assets.<resource>`.
+
+What belongs here: the models of these keys, and the rules that need no other key.
+Rules that also need `rest_api` are in `models.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+
+from analytics_assets.config.rest_api import is_template
+from analytics_assets.config.strict_model import StrictModel
+from analytics_assets.config.validation_errors import error_at, suggestion
+
+_PERIODS = {"hourly": "an hour", "daily": "a day", "weekly": "a week", "monthly": "a month"}
+
+
+class PartitionsConfig(StrictModel):
+    """Time partitions. Each is one half-open window of the resource's cursor."""
+
+    type: Literal["hourly", "daily", "weekly", "monthly"] = Field(
+        description="The length of a partition. Weeks start on Sunday."
+    )
+    timezone: str = Field(
+        "UTC",
+        description="The IANA time zone in which partitions start and end, and in which the schedule ticks.",
+    )
+    start_date: datetime = Field(
+        description="The start of the first partition, in `timezone`: the start of a whole hour, day, week or month."
+    )
+    end_offset: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="How many partitions to add after the last complete one. 1 adds the current partition.",
+    )
+    cursor_unit: Literal["seconds", "milliseconds", "microseconds"] | None = Field(
+        None,
+        description="The unit of a cursor that is a whole number: what it counts since 1970. Required for a `bigint` "
+        "cursor. Absent: the cursor is a timestamp or a date.",
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if not is_template(value) and value not in available_timezones():
+            # Names without a place, such as EST, have no daylight saving time: do not suggest them.
+            places = [name for name in available_timezones() if "/" in name]
+            near = suggestion(value, places) or " Use an IANA name, such as Europe/Berlin."
+            raise ValueError(f"there is no time zone `{value}`.{near}")
+        return value
+
+    @field_validator("start_date", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any) -> Any:
+        if isinstance(value, (int, float)):
+            # Otherwise pydantic reads it as seconds since 1970.
+            raise ValueError('a number is not a date. Write a date, such as "2026-01-01".')  # noqa: TRY004  for pydantic
+        return value
+
+    @field_validator("start_date")
+    @classmethod
+    def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
+        timezone = info.data.get("timezone")  # None if it is invalid
+        if is_template(value) or timezone is None or is_template(timezone):
+            return value
+        zone = ZoneInfo(timezone)
+        value = value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
+        if value > datetime.now(UTC):
+            raise ValueError(
+                "start_date is in the future, so there is no partition to load. Use a past date."
+            )
+        if value.year < 1970:
+            raise ValueError("start_date is before 1970. Use a date from 1970 on.")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_first_partition(self) -> PartitionsConfig:
+        """Dagster would start with the next whole period, and would never load the rows before it."""
+        if any(is_template(one) for one in (self.type, self.timezone, self.start_date)):
+            return self
+        start = self.start_date.replace(minute=0, second=0, microsecond=0)
+        if self.type != "hourly":
+            start = start.replace(hour=0)
+        if self.type == "weekly":
+            start -= timedelta(days=start.isoweekday() % 7)  # Dagster's weeks start on Sunday
+        if self.type == "monthly":
+            start = start.replace(day=1)
+        if start != self.start_date:
+            form = "%Y-%m-%dT%H:%M" if self.type == "hourly" else "%Y-%m-%d"
+            raise error_at(
+                ("start_date",),
+                f"start_date is not the start of {_PERIODS[self.type]} in {self.timezone}, so the rows until the next "
+                f"one would never be loaded. Use {start:{form}}.",
+            )
+        return self
+
+
+class CheckConfig(StrictModel):
+    """How much a failure of one check matters. A key that is absent has the default of the check."""
+
+    severity: Literal["warn", "error"] | None = Field(
+        None,
+        description="The severity of a failure of this check. Absent: `warn` for schema_drift, `error` for the others.",
+    )
+    blocking: bool | None = Field(
+        None,
+        description="Whether a failure of this check keeps downstream assets of the same run from starting. "
+        "Absent: true for primary_key_unique and complete, false for the others.",
+    )
+
+
+def _or_template(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return value if is_template(value) else handler(value)
+
+
+class FreshnessConfig(StrictModel):
+    """How old the latest materialization may be."""
+
+    fail_after_hours: float = Field(
+        gt=0, le=8760, description="Hours since the latest materialization after which the asset is overdue."
+    )
+    warn_after_hours: float | None = Field(
+        None,
+        gt=0,
+        le=8760,
+        description="Hours since the latest materialization after which Dagster warns. It must be less than "
+        "fail_after_hours. Absent: no warning.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FreshnessConfig:
+        warn, fail = self.warn_after_hours, self.fail_after_hours
+        if warn is None or is_template(warn) or is_template(fail) or warn < fail:
+            return self
+        raise error_at(
+            ("warn_after_hours",),
+            f"warn_after_hours is not less than fail_after_hours ({fail:g}). Lower it, or raise fail_after_hours.",
+        )
+
+
+class BackfillPolicyConfig(StrictModel):
+    """How many partitions of a backfill, or of a catch-up, share one run."""
+
+    max_partitions_per_run: int | None = Field(
+        None,
+        ge=1,
+        description="The most consecutive partitions in one run. Absent: no limit, as Dagster's `single_run`.",
+    )
+
+
+class AssetConfig(StrictModel):
+    """What Dagster adds to one dlt resource."""
+
+    description: str | None = Field(
+        None,
+        description="What the Dagster UI shows about the asset. Absent: the endpoint and how it is read.",
+    )
+    owners: list[str] = Field(
+        default_factory=list,
+        description="Owners of the asset: e-mail addresses, or `team:name`. Absent: none.",
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="Dagster tags of the asset. Absent: none.")
+    partitions: PartitionsConfig | None = Field(
+        None,
+        description="Time partitions. The resource needs a cursor, a primary key and `write_disposition: merge`. "
+        "Absent: the asset has none.",
+    )
+    schedule: str | None = Field(
+        None,
+        description="A cron expression, in the time zone of the partitions, or in UTC without partitions. "
+        "The schedule is off until it is turned on in the UI. Absent: no schedule.",
+    )
+    catch_up: int = Field(
+        30,
+        ge=0,
+        le=1000,
+        description="How many partitions before the last one a tick of the schedule checks. "
+        "It requests those that are missing or failed.",
+    )
+    checks: dict[str, Annotated[CheckConfig, WrapValidator(_or_template)]] = Field(
+        default_factory=dict,
+        description="Severity and blocking, by name of the check. Absent: the defaults of each check.",
+    )
+    freshness: FreshnessConfig | None = Field(
+        None, description="How old the latest materialization may be. Absent: any age."
+    )
+    child_tables: list[str] = Field(
+        default_factory=list,
+        description="Fields that hold a list in each row. dlt loads each list into a table of its own, and that table "
+        "becomes an asset downstream. Absent: dlt loads the tables, but Dagster shows no asset.",
+    )
+    max_quarantined: int | str = Field(
+        "50%",
+        description="The most rows of one sync that may break the contract: a number, or a share such as `5%`. "
+        "With more, the sync fails and loads nothing.",
+    )
+    max_removed: int | str | None = Field(
+        None,
+        description="The most rows of a partition that a sync may remove because the API no longer returns them: a "
+        "number, or a share such as `5%`. With more, the sync fails and removes none. Absent: no limit.",
+    )
+    backfill_policy: BackfillPolicyConfig = Field(
+        BackfillPolicyConfig(),
+        description="How Dagster splits a backfill into runs. Absent: consecutive partitions share one run.",
+    )
+    lookback: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="How many partitions before the last one each tick loads again, to get rows that arrive late.",
+    )
+
+    @field_validator("max_quarantined", "max_removed", mode="before")
+    @classmethod
+    def _number_or_share(cls, value: Any) -> Any:
+        share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
+        fits = value >= 0 if isinstance(value, int) else share and float(share[1]) <= 100
+        if value is not None and not fits and not is_template(value):
+            raise ValueError(
+                "this is neither a number of rows nor a share of them. Write 100, or 5%, for example."
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _needs_partitions(self) -> AssetConfig:
+        for name in ("catch_up", "lookback", "max_removed", "backfill_policy"):
+            if name in self.model_fields_set and self.partitions is None:
+                raise error_at(
+                    (name,),
+                    f"`{name}` needs partitions, and this asset has none. Remove it, or set `partitions`.",
+                )
+        return self
+
+    @field_validator("child_tables")
+    @classmethod
+    def _possible_table_names(cls, value: list[str]) -> list[str]:
+        for index, name in enumerate(value if isinstance(value, list) else ()):
+            if is_template(name):
+                continue
+            if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or name == "quarantine":
+                raise error_at(
+                    (index,),
+                    f"`{name}` cannot be the name of a child table. Write the name of the list as in the warehouse: "
+                    "in lower case, with underscores.",
+                )
+            if name in value[:index]:
+                raise error_at((index,), f"`{name}` is listed twice. Remove one.")
+        return value
+
+    @field_validator("owners")
+    @classmethod
+    def _owners_that_dagster_accepts(cls, value: list[str]) -> list[str]:
+        for index, owner in enumerate(value if isinstance(value, list) else ()):
+            if not is_template(owner) and not re.fullmatch(r"team:.+|[^@\s]+@[^@\s]+\.[^@\s]+", owner):
+                raise error_at(
+                    (index,),
+                    f"Dagster does not accept the owner `{owner}`. Write an e-mail address, or `team:{owner}`.",
+                )
+        return value

@@ -1,0 +1,135 @@
+"""Which field of a row belongs to which declared column, and which fields belong to none.
+
+A column `address__city` takes the field `city` of the object `address`. The values are judged in `validator.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from analytics_assets.ingestion.contract.columns import field_name
+
+Row = dict[str, Any]
+FieldPath = tuple[str, ...]
+"""The names of nested fields, as the API sends them: `("address", "city")`."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of some rows.
+
+    Attributes:
+        columns: by name of a declared column, its values, one for each row.
+        undeclared: the other fields, each with a name and values. A field may occur more than once.
+        conflicts: position, column and value, where two fields of a row are one column and their values differ.
+    """
+
+    columns: dict[str, Sequence[Any]] = field(default_factory=dict)
+    undeclared: list[tuple[str, Sequence[Any]]] = field(default_factory=list)
+    conflicts: list[tuple[int, str, Any]] = field(default_factory=list)
+
+
+class FieldMapping:
+    """Finds the declared columns in rows.
+
+    Args:
+        typed: names of the columns with a declared type.
+        untyped: names of the columns without one.
+
+    Attributes:
+        typed: as above.
+        untyped: as above.
+    """
+
+    def __init__(self, typed: Collection[str], untyped: Collection[str]) -> None:
+        self.typed = frozenset(typed)
+        self.untyped = frozenset(untyped)
+        self._declared = self.typed | self.untyped
+        split = [name.split("__") for name in self._declared]
+        self._objects = frozenset("__".join(one[:depth]) for one in split for depth in range(1, len(one)))
+        self._known = self._declared | self._objects
+
+    def collect(self, rows: Sequence[Row]) -> Fields:
+        """The fields of `rows`, column by column."""
+        fields = Fields()
+        self._collect(rows, "", fields)
+        return fields
+
+    def leaves(
+        self, row: Row, prefix: str = "", path: FieldPath = ()
+    ) -> Iterator[tuple[str, FieldPath, Any]]:
+        """The fields of a row: name, path and value. Goes into an object only where a column is declared in it."""
+        for key, value in row.items():
+            name = field_name(prefix, key)
+            if name in self._objects and isinstance(value, dict):
+                yield from self.leaves(value, name, (*path, key))
+            else:
+                yield name, (*path, key), value
+
+    def untyped_part(self, row: Row, *, with_undeclared: bool, prefix: str = "") -> Row:
+        """A row without its typed columns.
+
+        Args:
+            row: the row.
+            with_undeclared: whether fields that are not declared stay.
+            prefix: warehouse name of the object that `row` is, if it is inside another row.
+        """
+        part: Row = {}
+        for key, value in row.items():
+            name = field_name(prefix, key)
+            if name in self.typed:
+                continue
+            if name in self._objects and isinstance(value, dict):
+                inner = self.untyped_part(value, with_undeclared=with_undeclared, prefix=name)
+                if inner:
+                    part[key] = inner
+            elif name in self.untyped or with_undeclared:
+                part[key] = value
+        return part
+
+    def _collect(self, rows: Sequence[Row], prefix: str, into: Fields) -> None:
+        shapes = Counter(map(tuple, rows))
+        keys = dict.fromkeys(chain.from_iterable(shapes))
+        if len(shapes) == 1:  # all rows have the same fields in the same order: transpose at once
+            values_of = dict(zip(keys, zip(*map(dict.values, rows), strict=True), strict=True))
+        else:
+            known = [key for key in keys if field_name(prefix, key) in self._known]
+            values_of = {key: tuple([row.get(key) for row in rows]) for key in known}
+        for key, values in values_of.items():
+            name = field_name(prefix, key)
+            if name in self._declared:
+                into.columns[name] = _merged(name, into.columns.get(name), values, into.conflicts)
+            elif name in self._objects:
+                objects = [value if isinstance(value, dict) else {} for value in values]
+                self._collect(objects, name, into)
+                into.undeclared.append((name, [value for value in values if not isinstance(value, dict)]))
+            else:
+                into.undeclared.append((name or key, values))
+        unknown = keys.keys() - values_of.keys()
+        found: dict[str, list[Any]] = {}
+        for row in rows if unknown else ():
+            for key in row.keys() & unknown:
+                found.setdefault(key, []).append(row[key])
+        into.undeclared.extend((field_name(prefix, key) or key, values) for key, values in found.items())
+
+
+def _merged(
+    name: str, values: Sequence[Any] | None, more: Sequence[Any], conflicts: list[tuple[int, str, Any]]
+) -> Sequence[Any]:
+    """The values of two fields that are one column, such as `orderId` and `order_id`.
+
+    dlt drops one of the two silently, so two different values are a conflict.
+    """
+    if values is None:
+        return more
+    pairs = list(zip(values, more, strict=True))
+    conflicts += [
+        (position, name, b)
+        for position, (a, b) in enumerate(pairs)
+        if a is not None and b is not None and a != b
+    ]
+    return [b if b is not None else a for a, b in pairs]

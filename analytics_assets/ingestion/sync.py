@@ -1,0 +1,206 @@
+"""One sync of one resource, from top to bottom.
+
+Dagster's asset, the benchmark and the tests call `run_sync`; it knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dlt.common.pipeline import LoadInfo, NormalizeInfo
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from analytics_assets.ingestion.errors import RestartError, SyncError
+from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitLog
+from analytics_assets.ingestion.http.dlt_errors import find_sync_error
+from analytics_assets.ingestion.http.page_limit import PageLimit
+from analytics_assets.ingestion.http.rate_limit import rate_limiter_of
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.http.telemetry import Telemetry, run_logging
+from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.source.build import BuiltSource, build_source
+from analytics_assets.ingestion.source.settings import read_secrets
+from analytics_assets.ingestion.sync_result import ChildTable, RequestCounts, SyncResult
+from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline, open_load_pipeline
+from analytics_assets.ingestion.warehouse.reader import Table, open_table
+
+log = logging.getLogger("analytics_assets")
+
+MAX_RESTARTS = 3
+"""Times a sync starts over because what it read does not hold any more, before it fails."""
+
+_T = TypeVar("_T")
+
+
+def run_sync(plan: LoadPlan, circuit: CircuitLog, run_id: str = "") -> SyncResult:
+    """Loads what a plan says: every page, each row held against the contract, in one load package.
+
+    Args:
+        plan: of the sync.
+        circuit: of the API, shared by all its syncs.
+        run_id: of the Dagster run, for people.
+
+    Returns:
+        What the sync did. The table then holds what the plan says; nothing is loaded where an error is raised, but
+        for `TooManyRemovedError`.
+
+    Raises:
+        SyncError: a failure that a user can act on; see `errors.py`.
+    """
+    api = open_api(plan, circuit, run_id)
+
+    def attempt() -> SyncResult:
+        quarantine = plan.new_quarantine()
+        with open_load_pipeline(plan, quarantine, api.caller) as pipeline, api.session() as session:
+            built = build_source(plan, quarantine, session, pipeline.capabilities)
+            with pipeline.turn():
+                restored = pipeline.restore()
+                pipeline.extract(built.source)
+                normalized = pipeline.normalize()
+                with pipeline.exclusive():
+                    loaded = pipeline.load(restored)
+                    with open_table(pipeline, plan.resource) as table:
+                        return _result(
+                            plan, pipeline, built, api.telemetry, _Loaded(normalized, loaded, table)
+                        )
+
+    return start_over_where_rows_moved(plan, api.telemetry, attempt)
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API as one sync uses it.
+
+    Attributes:
+        caller: who asks, for those who wait.
+        telemetry: counts over all attempts.
+        session: opens the network for one attempt.
+    """
+
+    caller: str
+    telemetry: Telemetry
+    session: Callable[[], ApiSession]
+
+
+def open_api(plan: LoadPlan, circuit: CircuitLog, run_id: str) -> Api:
+    """Looks whether the API may be asked, and reads the secrets.
+
+    Args:
+        plan: of the sync.
+        circuit: of the API.
+        run_id: of the Dagster run.
+
+    Raises:
+        CircuitOpenError: the circuit is open.
+        MissingSecretError: a secret is not set.
+    """
+    config, name = plan.config, plan.resource.name
+    breaker, telemetry = Breaker(circuit, name, run_id), Telemetry(name)
+    breaker.look()  # an open circuit ends the sync before it waits for anything
+    limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
+
+    def session() -> ApiSession:
+        # A resource with a parent asks other endpoints too, and may ask a page for two equal rows of the parent.
+        may_repeat = plan.resource.parent is not None
+        page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
+        return ApiSession(
+            name, limiter, breaker, secrets, telemetry, page_limit=page_limit, may_repeat=may_repeat
+        )
+
+    return Api(f"{name}, run {run_id.split('-', maxsplit=1)[0]}" if run_id else name, telemetry, session)
+
+
+def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: Callable[[], _T]) -> _T:
+    """What `attempt` returns. Where what it read does not hold any more, it starts over.
+
+    Args:
+        plan: of the sync.
+        telemetry: counts the restarts.
+        attempt: one attempt of the sync.
+
+    Raises:
+        SyncError: what a user can act on.
+        RestartError: each attempt found that rows had moved, or that another run was faster.
+    """
+    while True:
+        try:
+            with run_logging(), user_errors(plan.resource.name):
+                return attempt()
+        except RestartError as moved:
+            if telemetry.restarts == MAX_RESTARTS:
+                raise moved.after(MAX_RESTARTS + 1) from None
+            telemetry.restart()
+            log.warning(
+                "%s: %s. Nothing was loaded, and the sync starts over.", plan.resource.name, moved.cause
+            )
+
+
+@contextmanager
+def user_errors(resource: str) -> Iterator[None]:
+    """Raises what a user can act on, in place of what dlt wraps around it.
+
+    Args:
+        resource: dlt resource being loaded.
+
+    Raises:
+        SyncError: the failure within dlt's.
+    """
+    try:
+        yield
+    except SyncError:
+        raise
+    except PipelineStepFailed as error:
+        cause = find_sync_error(error, resource)
+        if cause is None:
+            raise
+        raise cause from None  # what dlt says around it repeats it at length
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    normalized: NormalizeInfo
+    loaded: LoadInfo
+    table: Table
+
+
+def _result(
+    plan: LoadPlan, pipeline: LoadPipeline, built: BuiltSource, telemetry: Telemetry, loaded: _Loaded
+) -> SyncResult:
+    resource, table, info = plan.resource, loaded.table, loaded.loaded
+    start, end = built.cursor_range(resource)
+    in_windows = (
+        table.rows_by_window(resource.cursor, list(plan.windows.values()))
+        if plan.windows and resource.cursor
+        else None
+    )
+    # A parent's rows are other rows than those that the API has of this resource.
+    counts = RequestCounts.of(telemetry, promised=resource.parent is None)
+    return SyncResult(
+        destination_name=str(info.destination_name),
+        dataset_name=str(info.dataset_name),
+        table_name=pipeline.backend.table_name(str(info.dataset_name), resource.table),
+        first_run=bool(info.first_run),
+        started_at=info.started_at,
+        finished_at=info.finished_at,
+        columns=pipeline.dlt.default_schema.tables.get(resource.table, {}).get("columns", {}),
+        requests=counts,
+        rows_loaded=loaded.normalized.row_counts.get(resource.table, 0),
+        rows_quarantined=pipeline.quarantine.count,
+        rows_removed=pipeline.reconcile.removed,
+        row_count=None if plan.windows else table.row_count(),
+        rows_by_partition=dict(zip(plan.windows, in_windows or (), strict=bool(in_windows))),
+        partitions=tuple(plan.windows),
+        cursor_from=start,
+        cursor_to=end,
+        full_refresh=plan.full_refresh,
+        undeclared=dict(built.validator.undeclared),
+        # Only where all rows are read a column that no row has is one that the API does not send.
+        unsent=tuple(sorted(built.validator.unsent)) if resource.cursor is None else (),
+        children={
+            name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables
+        },
+    )
