@@ -24,10 +24,11 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
 from analytics_assets.ingestion.http.circuit_breaker import Policy
-from analytics_assets.ingestion.http.dlt_paginators import SweepPaginator
-from analytics_assets.ingestion.http.rate_limit import Gate
+from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
+from analytics_assets.ingestion.http.page_reader import Paging
+from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
-from analytics_assets.ingestion.http.response import Reader
+from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
 
@@ -35,12 +36,12 @@ ROWS, IN_FLIGHT, ROUNDS = 100_000, 16, 5
 
 
 def by_session(url: str) -> list[dict[str, Any]]:
-    gate = Gate(RequestsConfig(max_in_flight=IN_FLIGHT))
-    reader = Reader("rows", "data", "total", paged=True)
-    paginator = SweepPaginator(OffsetPaginator(PAGE), reader, ("id",), overlap=True)
+    limiter = RateLimiter(RequestsConfig(max_in_flight=IN_FLIGHT))
+    reader = ResponseReader("rows", "data", "total", paged=True)
+    paginator = PagingBySession(Paging(OffsetPaginator(PAGE), reader, ("id",)))
     breaker = Breaker(LocalLog(Policy(cooldown=300, max_cooldown=300, lease=100)), "rows", "")
-    secrets = Secrets({"stand-in": SECRET})
-    with ApiSession("rows", gate, breaker, secrets, Telemetry("rows")) as session:
+    secrets = Secrets({"reference": SECRET})
+    with ApiSession("rows", limiter, breaker, secrets, Telemetry("rows")) as session:
         pages = RESTClient(url, session=session).paginate(PATH, paginator=paginator, data_selector="$")
         return [one for page in pages for one in page]
 
