@@ -12,12 +12,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from analytics_assets.config.models import RequestsConfig
-from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitLog, LocalLog
+from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.circuit_breaker import Policy
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets_tests.memory_circuit import MemoryCircuit
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def api_session(
     secrets: Secrets | None = None,
     telemetry: Telemetry | None = None,
     limiter: RateLimiter | None = None,
-    log: CircuitLog | None = None,
+    log: CircuitStore | None = None,
     sleep: Callable[[float], None] = lambda _: None,
     jitter: Callable[[], float] = lambda: 0.0,
     may_repeat: bool = False,
@@ -102,7 +103,7 @@ def api_session(
     return ApiSession(
         resource,
         limiter or RateLimiter(RequestsConfig(**config)),
-        Breaker(log or LocalLog(Policy(300, 21_600, 100)), resource, "a run", sleep=lambda _: None),
+        Breaker(log or MemoryCircuit(Policy(300, 21_600, 100)), resource, "a run", sleep=lambda _: None),
         secrets or Secrets(),
         telemetry or Telemetry(resource),
         may_repeat=may_repeat,

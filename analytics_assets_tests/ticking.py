@@ -1,4 +1,4 @@
-"""A tick of a schedule, and what it asks for."""
+"""Ticks of a schedule, the partitions that they request, and runs and materializations that they find."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets_tests.conftest import Project
+
+TRANSACTIONS = dg.AssetKey(["analytics_api", "transactions"])
+SCHEDULE = "analytics_api__transactions__schedule"
+MORNING = "2026-01-11T02:00"  # its own partition is 2026-01-10
 
 
 def tick(project: Project, definitions: dg.Definitions, name: str, moment: str) -> Any:
@@ -24,10 +28,27 @@ def tick(project: Project, definitions: dg.Definitions, name: str, moment: str) 
     return schedule.evaluate_tick(context)
 
 
-def spans(data: Any) -> list[str]:
-    """The partitions that were asked for, a run each."""
+def ranges(data: Any) -> list[str]:
+    """The partitions of each run that was requested."""
     found = []
     for request in data.run_requests:
         ends = [request.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end")]
         found.append(request.partition_key or "...".join(ends).replace("...", "all", not any(ends)))
     return found
+
+
+def plan(project: Project, definitions: dg.Definitions, *partitions: str) -> dg.DagsterRun:
+    """A run of these partitions that is queued and has not begun."""
+    tags = {"dagster/partition": partitions[0]}
+    if len(partitions) > 1:
+        tags = {
+            "dagster/asset_partition_range_start": partitions[0],
+            "dagster/asset_partition_range_end": partitions[-1],
+        }
+    job = definitions.resolve_job_def("analytics_api__transactions__sync")
+    return project.instance.create_run_for_job(job, tags=tags)
+
+
+def materialize(project: Project, *days: str) -> None:
+    for day in days:
+        project.instance.report_runless_asset_event(dg.AssetMaterialization(TRANSACTIONS, partition=day))

@@ -18,12 +18,11 @@ from typing import Any
 import msgspec
 import urllib3
 from api import PAGE, PATH, SECRET, Rows, serving
+from circuit import breaker
 from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 
 from analytics_assets.config.models import RequestsConfig
-from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
-from analytics_assets.ingestion.http.circuit_breaker import Policy
 from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
@@ -39,9 +38,8 @@ def by_session(url: str) -> list[dict[str, Any]]:
     limiter = RateLimiter(RequestsConfig(max_in_flight=IN_FLIGHT))
     reader = ResponseReader("rows", "data", "total", paged=True)
     paginator = PagingBySession(Paging(OffsetPaginator(PAGE), reader, ("id",)))
-    breaker = Breaker(LocalLog(Policy(cooldown=300, max_cooldown=300, lease=100)), "rows", "")
     secrets = Secrets({"reference": SECRET})
-    with ApiSession("rows", limiter, breaker, secrets, Telemetry("rows")) as session:
+    with ApiSession("rows", limiter, breaker("rows"), secrets, Telemetry("rows")) as session:
         pages = RESTClient(url, session=session).paginate(PATH, paginator=paginator, data_selector="$")
         return [one for page in pages for one in page]
 

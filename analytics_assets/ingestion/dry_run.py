@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analytics_assets.ingestion.contract.quarantine import Limit
-from analytics_assets.ingestion.http.breaker_client import CircuitLog
+from analytics_assets.ingestion.http.breaker_client import CircuitStore
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.source.build import build_source
 from analytics_assets.ingestion.sync import open_api, start_over_where_rows_moved
@@ -41,7 +41,7 @@ class DryRunResult:
     requests: RequestCounts
 
 
-def run_dry(plan: LoadPlan, circuit: CircuitLog, run_id: str = "") -> DryRunResult:
+def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunResult:
     """Extracts into a working directory that is thrown away; opens no destination, and takes no lock.
 
     The cursor of an unpartitioned resource is in the destination, so it begins where a first sync would.

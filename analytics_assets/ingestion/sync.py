@@ -15,7 +15,7 @@ from dlt.common.pipeline import LoadInfo, NormalizeInfo
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from analytics_assets.ingestion.errors import RestartError, SyncError
-from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitLog
+from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.dlt_errors import find_sync_error
 from analytics_assets.ingestion.http.page_limit import PageLimit
 from analytics_assets.ingestion.http.rate_limit import rate_limiter_of
@@ -36,7 +36,7 @@ MAX_RESTARTS = 3
 _T = TypeVar("_T")
 
 
-def run_sync(plan: LoadPlan, circuit: CircuitLog, run_id: str = "") -> SyncResult:
+def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncResult:
     """Loads what a plan says: every page, each row held against the contract, in one load package.
 
     Args:
@@ -86,7 +86,7 @@ class Api:
     session: Callable[[], ApiSession]
 
 
-def open_api(plan: LoadPlan, circuit: CircuitLog, run_id: str) -> Api:
+def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
     """Looks whether the API may be asked, and reads the secrets.
 
     Args:
@@ -100,7 +100,7 @@ def open_api(plan: LoadPlan, circuit: CircuitLog, run_id: str) -> Api:
     """
     config, name = plan.config, plan.resource.name
     breaker, telemetry = Breaker(circuit, name, run_id), Telemetry(name)
-    breaker.look()  # an open circuit ends the sync before it waits for anything
+    breaker.refresh()  # an open circuit ends the sync before it waits for anything
     limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
 
     def session() -> ApiSession:

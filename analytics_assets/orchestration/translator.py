@@ -16,13 +16,7 @@ from analytics_assets.ingestion.warehouse.pipeline import destination_name, miss
 from analytics_assets.orchestration.circuit.event_log import circuit_key
 from analytics_assets.orchestration.metadata import COLUMN_SCHEMA, TABLE_NAME
 from analytics_assets.orchestration.partitions import partitions_def
-
-SOURCE_KEY = "analytics_assets/source"
-RESOURCE_KEY = "analytics_assets/resource"
-CIRCUIT_KEY = "analytics_assets/circuit"
-"""Metadata keys that mark what is ours: on assets, and on the failure of a sync. The last one is on failures
-that the circuit tells of: they opened it, or found it open. Their runs have it as a tag, with their own id as its
-value: who runs one again copies the tag."""
+from analytics_assets.orchestration.runs import RESOURCE_KEY, SOURCE_KEY
 
 
 class SyncTranslator(DagsterDltTranslator):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from analytics_assets.demo_api.server import serve
-from analytics_assets.orchestration.automation.catch_up import run_partitions
+from analytics_assets.orchestration.runs import run_partitions
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import SHIPPED_DEFS, DemoApi
 from analytics_assets_tests.processes import Home, Ui, dagster_dev
@@ -56,9 +56,9 @@ def loaded(ui: Ui) -> set[str]:
     for run in ui.ask(RUNS)["runsOrError"]["results"]:
         if run["status"] not in ("SUCCESS", "FAILURE", "CANCELED"):
             return set()
-        span = run_partitions({tag["key"]: tag["value"] for tag in run["tags"]})
-        if span and run["status"] == "SUCCESS":
-            day, last = (date.fromisoformat(one) for one in span)
+        partitions = run_partitions({tag["key"]: tag["value"] for tag in run["tags"]})
+        if partitions and run["status"] == "SUCCESS":
+            day, last = date.fromisoformat(partitions.first), date.fromisoformat(partitions.last)
             days |= {f"{day + timedelta(days=more)}" for more in range((last - day).days + 1)}
     return days
 

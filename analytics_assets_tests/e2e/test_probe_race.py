@@ -1,4 +1,4 @@
-"""Many processes, one circuit in Dagster's event log: one request when it is due, however many come at once."""
+"""Many processes, one circuit in Dagster's event log: one probe, however many processes come at once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import yaml
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted
 from analytics_assets.ingestion.http.breaker_client import Breaker
-from analytics_assets.ingestion.http.circuit_breaker import Kind, Phase
+from analytics_assets.ingestion.http.circuit_breaker import CircuitEventKind
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
-from analytics_assets.orchestration.circuit.event_log import CircuitLog
+from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 from analytics_assets_tests.conftest import SHIPPED_DEFS, DemoApi
 from analytics_assets_tests.processes import Home
 
@@ -42,17 +42,17 @@ class Race:
         attributes["circuit_breaker"] = {"cooldown_minutes": 1 / 60, "max_cooldown_minutes": 1 / 60}
         return SyncConfig(**attributes)
 
-    def log(self) -> CircuitLog:
-        return CircuitLog(dg.DagsterInstance.from_config(self.home), self.config)
+    def store(self) -> EventLogCircuit:
+        return EventLogCircuit(dg.DagsterInstance.from_config(self.home), self.config)
 
 
 def run(race: Race, start: Barrier, done: Barrier) -> None:
     """Asks once in each round, as the first request of a sync does."""
-    log = race.log()
-    log.circuit()  # what a process does once is no part of the race
+    store = race.store()
+    store.circuit()  # what a process does once is no part of the race
     for number in range(ROUNDS):
         start.wait(120)
-        breaker = Breaker(log, "products", f"round {number}")
+        breaker = Breaker(store, "products", f"round {number}")
         limiter, telemetry = RateLimiter(race.config.requests), Telemetry("products")
         session = ApiSession("products", limiter, breaker, Secrets(), telemetry)
         with session, suppress(SyncHalted, CircuitOpenError):
@@ -61,11 +61,11 @@ def run(race: Race, start: Barrier, done: Barrier) -> None:
 
 
 def test_sixteen_processes_race_for_one_probe(home: Home, api: DemoApi) -> None:
-    """Twenty rounds: in each the circuit is due, all ask at once, and the server sees one request."""
+    """Twenty rounds: in each the circuit is half-open, all ask at once, and the server sees one request."""
     api.set_faults({"path": PATH, "status": 503})
     race = Race(home.environment["DAGSTER_HOME"], api.url)
-    log = race.log()
-    log.append(Kind.OPENED, by="the first", cause=DOWN)
+    store = race.store()
+    store.append(CircuitEventKind.OPENED, by="the first", cause=DOWN)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # what all import is imported once
     start, done = context.Barrier(PROCESSES + 1), context.Barrier(PROCESSES + 1)
@@ -75,7 +75,7 @@ def test_sixteen_processes_race_for_one_probe(home: Home, api: DemoApi) -> None:
     counts = []
     for _ in range(ROUNDS):
         give_up = time.monotonic() + 60
-        while log.circuit().phase(time.time()) is not Phase.DUE:
+        while not store.circuit().state(time.time()).probe_is_free:
             assert time.monotonic() < give_up
             time.sleep(0.02)
         start.wait(120)
@@ -85,4 +85,4 @@ def test_sixteen_processes_race_for_one_probe(home: Home, api: DemoApi) -> None:
         racer.join(60)
     assert [racer.exitcode for racer in racers] == [0] * PROCESSES
     assert counts == list(range(1, ROUNDS + 1))
-    assert log.circuit().failures == ROUNDS + 1
+    assert store.circuit().failures == ROUNDS + 1

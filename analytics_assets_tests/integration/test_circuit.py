@@ -13,7 +13,7 @@ import yaml
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.demo_api.server import DEFAULT_KEY
 from analytics_assets.ingestion.http.circuit_breaker import Phase
-from analytics_assets.orchestration.circuit.event_log import CircuitLog
+from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 
 EVENT = "analytics_assets/event"
@@ -33,8 +33,8 @@ def requests(api: DemoApi) -> int:
     return sum(api.request_counts().values())
 
 
-def log(project: Project, text: str) -> CircuitLog:
-    return CircuitLog(project.instance, SyncConfig(**yaml.safe_load(text)["attributes"]))
+def store(project: Project, text: str) -> EventLogCircuit:
+    return EventLogCircuit(project.instance, SyncConfig(**yaml.safe_load(text)["attributes"]))
 
 
 def by_hand(project: Project, definitions: dg.Definitions, job: str, reason: str = "") -> None:
@@ -215,8 +215,8 @@ def test_a_person_opens_and_resets_it_by_a_job(project: Project, api: DemoApi, s
 @pytest.mark.parametrize(
     ("description", "phase"),
     [
-        ("open", Phase.HELD),
-        ("Open: the vendor asked us to", Phase.HELD),
+        ("open", Phase.FORCED_OPEN),
+        ("Open: the vendor asked us to", Phase.FORCED_OPEN),
         ("opened a ticket with them", Phase.CLOSED),
         (None, Phase.CLOSED),
     ],
@@ -225,7 +225,7 @@ def test_a_person_opens_it_by_reporting_a_materialization(
     project: Project, shipped_yaml: str, description: str | None, phase: Phase
 ) -> None:
     report(project, description)
-    assert log(project, shipped_yaml).circuit().phase(time.time()) is phase
+    assert store(project, shipped_yaml).circuit().phase(time.time()) is phase
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_a_person_opens_it_by_reporting_a_materialization(
         ("", Phase.CLOSED),
         (None, Phase.CLOSED),
         ("Closed - it was us", Phase.CLOSED),
-        ("looks fine to me", Phase.HELD),
+        ("looks fine to me", Phase.FORCED_OPEN),
     ],
 )
 def test_a_person_resets_it_by_reporting_a_materialization(
@@ -243,19 +243,19 @@ def test_a_person_resets_it_by_reporting_a_materialization(
 ) -> None:
     report(project, "open")
     report(project, description)
-    assert log(project, shipped_yaml).circuit().phase(time.time()) is phase
+    assert store(project, shipped_yaml).circuit().phase(time.time()) is phase
 
 
 def test_a_log_that_has_been_read_is_read_no_more_and_one_that_was_wiped_is_empty(
     project: Project, shipped_yaml: str
 ) -> None:
-    one = log(project, shipped_yaml)
+    one = store(project, shipped_yaml)
     for number in range(2100):
         report(project, f"note {number}")
     assert [event.reason for event in one.events()] == [f"note {number}" for number in range(2100)]
     report(project, "open: at last")
-    assert one.events() == log(project, shipped_yaml).events()
-    assert one.circuit().phase(time.time()) is Phase.HELD
+    assert one.events() == store(project, shipped_yaml).events()
+    assert one.circuit().phase(time.time()) is Phase.FORCED_OPEN
     project.instance.wipe_assets([CIRCUIT])
     report(project, "a note")
     assert one.circuit().phase(time.time()) is Phase.CLOSED
@@ -265,7 +265,7 @@ def test_a_log_that_has_been_read_is_read_no_more_and_one_that_was_wiped_is_empt
 def test_a_report_with_metadata_of_its_own_is_a_persons(project: Project, shipped_yaml: str) -> None:
     event = dg.AssetMaterialization(CIRCUIT, description="open", metadata={"event": "lunch"})
     project.instance.report_runless_asset_event(event)
-    assert log(project, shipped_yaml).circuit().phase(time.time()) is Phase.HELD
+    assert store(project, shipped_yaml).circuit().phase(time.time()) is Phase.FORCED_OPEN
 
 
 def test_a_run_asked_for_again_has_forgotten_the_halt_of_the_one_before(

@@ -16,7 +16,7 @@ import yaml
 
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Clock, Project
-from analytics_assets_tests.ticking import spans, tick
+from analytics_assets_tests.ticking import ranges, tick
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -384,13 +384,13 @@ def test_a_day_that_is_not_over_is_loaded_as_far_as_it_is_and_whole_afterwards(
     text = defs({"data_type": "timestamp"}, TODAY, schedule="0 * * * *", catch_up=0)
     definitions = project.definitions(text)
     name = "sensors__readings__schedule"
-    assert spans(tick(project, definitions, name, "2026-03-10T17:00")) == ["2026-03-09...2026-03-10"]
+    assert ranges(tick(project, definitions, name, "2026-03-10T17:00")) == ["2026-03-09...2026-03-10"]
     result = run(project, definitions, "2026-03-09", "2026-03-10")
     assert readings.asked == [("2026-03-08T23:00:00Z", "2026-03-10T23:00:00Z")]
     assert counts(result) == {"2026-03-09": 24, "2026-03-10": 18}
     readings.rows = rows_at(moments)
     clock.move_to("2026-03-10T23:00")
-    assert spans(tick(project, definitions, name, "2026-03-10T23:00")) == ["2026-03-10...2026-03-11"]
+    assert ranges(tick(project, definitions, name, "2026-03-10T23:00")) == ["2026-03-10...2026-03-11"]
     assert counts(run(project, definitions, "2026-03-10", "2026-03-11")) == {
         "2026-03-10": 24,
         "2026-03-11": 0,
@@ -416,4 +416,4 @@ def test_what_began_before_the_day_was_over_is_not_whole(
     run(project, definitions, "2026-03-07", "2026-03-10")
     clock.move_to("2026-03-12T02:00")
     name = "sensors__readings__schedule"
-    assert spans(tick(project, definitions, name, "2026-03-12T02:00")) == ["2026-03-10...2026-03-12"]
+    assert ranges(tick(project, definitions, name, "2026-03-12T02:00")) == ["2026-03-10...2026-03-12"]

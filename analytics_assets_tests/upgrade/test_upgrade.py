@@ -22,7 +22,7 @@ import pytest
 from analytics_assets import read_warehouse
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
 from analytics_assets_tests.conftest import Clock, DemoApi, Project, check_of
-from analytics_assets_tests.ticking import spans, tick
+from analytics_assets_tests.ticking import ranges, tick
 from analytics_assets_tests.truth import table, truth
 
 HERE = Path(__file__).parent
@@ -366,7 +366,7 @@ def test_an_open_circuit_stays_open_until_it_is_reset_and_then_no_row_is_doubled
 
 def test_a_tick_asks_for_what_is_missing(project: Project, definitions: dg.Definitions) -> None:
     data = tick(project, definitions, "analytics_api__transactions__schedule", "2026-02-02T02:00")
-    assert spans(data) == [*MISSING, "2026-02-01"]
+    assert ranges(data) == [*MISSING, "2026-02-01"]
 
 
 def test_recovery_asks_for_nothing_twice(daemon: Daemon) -> None:

@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 
 from api import SECRET
+from circuit import MemoryCircuit
 
 from analytics_assets.config.models import RequestsConfig, SyncConfig
-from analytics_assets.ingestion.http.breaker_client import LocalLog
-from analytics_assets.ingestion.http.circuit_breaker import policy_of
 from analytics_assets.ingestion.plan.load_plan import plan_load
 from analytics_assets.ingestion.plan.resource_info import describe
 from analytics_assets.ingestion.sync import run_sync
@@ -25,4 +24,4 @@ def sync(url: str, database: Path, in_flight: int) -> None:
         rest_api=rest_api(url, columns=DECLARED),
         requests=RequestsConfig(max_in_flight=in_flight),
     )
-    run_sync(plan_load(config, describe(config)[TABLE]), LocalLog(policy_of(config), SOURCE))
+    run_sync(plan_load(config, describe(config)[TABLE]), MemoryCircuit())

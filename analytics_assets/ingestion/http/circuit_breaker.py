@@ -1,7 +1,7 @@
-"""The circuit breaker of one source as a pure state machine: events, clock and policy in, state out.
+"""The circuit breaker of one source, as a pure state machine: events, clock and policy in, state out.
 
-What belongs here: what an event means, and what may be asked of the API at a moment. Where the events are kept is
-not its concern, nor when one is added (`breaker_client.py`).
+It decides what an event means, and whether a request may be sent at a moment. `breaker_client.py` decides when an
+event is written. The store of the events is the caller's.
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.errors import SyncHalted
 
 
-class Kind(StrEnum):
-    """What an event says happened."""
+class CircuitEventKind(StrEnum):
+    """What happened. The values are stored."""
 
     OPENED = "opened"  # a sync gave up, or a probe failed
-    PROBE = "probe"  # somebody is about to send the one request that finds out
-    CLOSED = "closed"  # a probe was answered
-    RESET = "reset"  # closed by hand
-    HELD = "held"  # opened by hand, until reset
-    NOTE = "note"  # a person's words that mean neither, and change nothing
+    PROBE = "probe"  # a run claims the one request that tests whether the API is back
+    CLOSED = "closed"  # a probe succeeded
+    RESET = "reset"  # a person closed it
+    FORCED_OPEN = "held"  # a person opened it, until a reset
+    NOTE = "note"  # a person reported something else, which changes nothing
 
 
 class Phase(StrEnum):
-    """What may be asked of the API."""
+    """Which requests may be sent."""
 
-    CLOSED = "closed"  # anything
-    OPEN = "open"  # nothing
-    DUE = "due"  # one request, by whoever claims it first
-    PROBING = "probing"  # nothing but that one request
-    HELD = "held"  # nothing, until reset by hand
+    CLOSED = "closed"  # all
+    OPEN = "open"  # none
+    HALF_OPEN = "half_open"  # one: the probe, by the run that claims it first
+    FORCED_OPEN = "forced_open"  # none, until a person resets the circuit
 
 
 @dataclass(frozen=True)
@@ -42,20 +41,20 @@ class Policy:
 
     Attributes:
         cooldown: seconds after the first failure; doubles with each probe that fails.
-        max_cooldown: seconds; the most it grows to.
-        lease: seconds a probe may take. One that says nothing for longer has died, and another may be sent.
+        max_cooldown: seconds; the longest cool-down.
+        lease: seconds a probe may take. A run that reports nothing for longer has died, and another may probe.
     """
 
     cooldown: float
     max_cooldown: float
     lease: float
 
-    def after(self, failures: int) -> float:
+    def cooldown_after(self, failures: int) -> float:
         """Seconds of cool-down after so many failures in a row, from 1."""
         return float(min(self.max_cooldown, self.cooldown * 2 ** min(failures - 1, 64)))
 
 
-_LEASE_MARGIN = 30.0  # seconds, between a probe's claim and what is said of its answer
+_LEASE_MARGIN = 30.0  # seconds between the answer to a probe and the event that reports it
 
 
 def policy_of(config: SyncConfig) -> Policy:
@@ -69,22 +68,22 @@ def policy_of(config: SyncConfig) -> Policy:
 
 
 @dataclass(frozen=True)
-class Event:
-    """One entry of a circuit's log.
+class CircuitEvent:
+    """One entry of a circuit's history.
 
     Attributes:
-        id: its place in the log; the order of ids is the order of events.
-        at: when, in seconds since 1970, by the clock of who wrote it.
+        id: its place in the store; the order of ids is the order of events.
+        at: seconds since 1970, by the clock of the writer.
         kind: what happened.
-        by: who wrote it; a probe's answer is known by it. Empty for a person.
+        by: the writer, which relates the outcome of a probe to its claim. Empty for a person.
         run_id: the run it was written in, if any.
-        cause: of an opening, what was given up.
-        reason: what a person gave as the reason.
+        cause: the failure that opened the circuit.
+        reason: a person's reason.
     """
 
     id: int
     at: float
-    kind: Kind
+    kind: CircuitEventKind
     by: str = ""
     run_id: str = ""
     cause: SyncHalted | None = None
@@ -92,109 +91,133 @@ class Event:
 
 
 @dataclass(frozen=True)
+class CircuitState:
+    """A circuit at one moment.
+
+    Attributes:
+        phase: which requests may be sent.
+        claim: the claim of the probe, if the circuit is half-open and a run has claimed it.
+    """
+
+    phase: Phase
+    claim: CircuitEvent | None = None
+
+    @property
+    def probe_is_free(self) -> bool:
+        """Whether the circuit is half-open and no run has claimed the probe."""
+        return self.phase is Phase.HALF_OPEN and self.claim is None
+
+    def refuses(self, by: str) -> bool:
+        """Whether `by` may send no request, not even the probe."""
+        if self.claim is not None:
+            return self.claim.by != by
+        return self.phase in (Phase.OPEN, Phase.FORCED_OPEN)
+
+
+@dataclass(frozen=True)
 class Circuit:
-    """A circuit after the events so far. A new one is closed.
+    """A circuit after a history of events. A new one is closed.
 
     Attributes:
         policy: how long it stays open.
-        since: the event it was opened by; None while closed.
+        opened: the event that opened it; None while closed.
         latest: the latest failure, from which the cool-down counts.
-        failures: in a row: the opening, and the probes that failed.
-        probe: the latest claim, while nothing is known of its answer.
+        failures: failures in a row: the opening, and the probes that failed.
+        claim: the latest claim of a probe, until its outcome is known.
     """
 
     policy: Policy
-    since: Event | None = None
-    latest: Event | None = None
+    opened: CircuitEvent | None = None
+    latest: CircuitEvent | None = None
     failures: int = 0
-    probe: Event | None = None
+    claim: CircuitEvent | None = None
 
-    def after(self, events: Iterable[Event]) -> Circuit:
-        """The circuit after more events, in the order of the log."""
+    def after(self, events: Iterable[CircuitEvent]) -> Circuit:
+        """The circuit after more events, in the order of the store."""
         circuit = self
         for event in events:
-            if event.kind is Kind.RESET:
+            if event.kind is CircuitEventKind.RESET:
                 circuit = Circuit(self.policy)
-            elif event.kind is Kind.HELD:
-                circuit = Circuit(self.policy, since=circuit.since or event, latest=event)
-            elif event.kind is not Kind.NOTE and not circuit.held:
+            elif event.kind is CircuitEventKind.FORCED_OPEN:
+                circuit = Circuit(self.policy, opened=circuit.opened or event, latest=event)
+            elif event.kind is not CircuitEventKind.NOTE and not circuit.is_forced_open:
                 circuit = circuit._after(event)
         return circuit
 
-    def _after(self, event: Event) -> Circuit:
-        if event.kind is Kind.CLOSED:
+    def _after(self, event: CircuitEvent) -> Circuit:
+        if event.kind is CircuitEventKind.CLOSED:
             return Circuit(self.policy)
-        if event.kind is Kind.PROBE:
-            due = self.phase(event.at) is Phase.DUE
-            return replace(self, probe=event) if due else self
-        if self.since is None:
-            return Circuit(self.policy, since=event, latest=event, failures=1)
-        if self.probe and self.probe.by == event.by:
-            return replace(self, latest=event, failures=self.failures + 1, probe=None)
-        return self  # of an outage that is known, by another run that was on its way
+        if event.kind is CircuitEventKind.PROBE:
+            return replace(self, claim=event) if self.state(event.at).probe_is_free else self
+        if self.opened is None:
+            return Circuit(self.policy, opened=event, latest=event, failures=1)
+        if self.claim and self.claim.by == event.by:
+            return replace(self, latest=event, failures=self.failures + 1, claim=None)
+        return self  # the same outage, seen by another run whose request was on its way
 
     @property
-    def held(self) -> bool:
-        """Whether a person opened it, and only a person closes it."""
-        return self.latest is not None and self.latest.kind is Kind.HELD
+    def is_forced_open(self) -> bool:
+        """Whether a person opened it, so that only a person closes it."""
+        return self.latest is not None and self.latest.kind is CircuitEventKind.FORCED_OPEN
 
     @property
-    def until(self) -> float | None:
-        """The moment from which it may be probed, in seconds since 1970; None while closed or held."""
-        if self.latest is None or self.held:
+    def half_open_at(self) -> float | None:
+        """When the cool-down ends, in seconds since 1970; None while closed or forced open."""
+        if self.latest is None or self.is_forced_open:
             return None
-        return self.latest.at + self.policy.after(self.failures)
+        return self.latest.at + self.policy.cooldown_after(self.failures)
+
+    def state(self, now: float) -> CircuitState:
+        """The state at a moment."""
+        if self.is_forced_open:
+            return CircuitState(Phase.FORCED_OPEN)
+        if self.half_open_at is None:
+            return CircuitState(Phase.CLOSED)
+        if now < self.half_open_at:
+            return CircuitState(Phase.OPEN)
+        alive = self.claim is not None and now < self.claim.at + self.policy.lease
+        return CircuitState(Phase.HALF_OPEN, self.claim if alive else None)
 
     def phase(self, now: float) -> Phase:
-        """What may be asked at a moment."""
-        if self.held:
-            return Phase.HELD
-        if self.until is None:
-            return Phase.CLOSED
-        if now < self.until:
-            return Phase.OPEN
-        if self.probe and now < self.probe.at + self.policy.lease:
-            return Phase.PROBING
-        return Phase.DUE
+        """The phase at a moment."""
+        return self.state(now).phase
 
-    def refuses(self, by: str, now: float) -> bool:
-        """Whether `by` may ask nothing: not even the one request that finds out."""
-        phase = self.phase(now)
-        if phase is Phase.PROBING:
-            return self.probe is not None and self.probe.by != by
-        return phase in (Phase.OPEN, Phase.HELD)
+    def describe(self, source: str, reset: str, now: float) -> str:
+        """The state in words: why no request may be sent, and until when.
 
-    def sentence(self, source: str, now: float) -> str:
-        """Why nothing may be asked, and until when, for a person."""
-        phase = self.phase(now)
-        if self.since is None or self.latest is None:
+        Args:
+            source: the source.
+            reset: what closes the circuit by hand, such as `the job x`; empty where nothing does.
+            now: seconds since 1970.
+        """
+        state = self.state(now)
+        if self.opened is None or self.latest is None:
             return f"the circuit of {source} is closed"
-        reset = f"{source}__circuit_reset"
-        if phase is Phase.HELD:
-            why = f" ({self.latest.reason})" if self.latest.reason else ""
-            since = utc(self.latest.at)
-            return (
-                f"the circuit of {source} is held open by hand since {since}{why}; the job {reset} closes it"
-            )
-        why = self.since.cause.cause if self.since.cause else "opened by hand"
-        head = f"the circuit of {source} is open since {utc(self.since.at)}: {why}"
+        if state.phase is Phase.FORCED_OPEN:
+            reason = f" ({self.latest.reason})" if self.latest.reason else ""
+            closes = f"; {reset} closes it" if reset else ""
+            return f"the circuit of {source} is held open by hand since {utc(self.latest.at)}{reason}{closes}"
+        cause = self.opened.cause.cause if self.opened.cause else "opened by hand"
+        text = f"the circuit of {source} is open since {utc(self.opened.at)}: {cause}"
         if self.failures > 1 and self.latest.cause:
-            head += f"; a probe at {utc(self.latest.at)} failed with {self.latest.cause.reason}"
-        if phase is Phase.PROBING and self.probe:
-            lost = utc(self.probe.at + self.policy.lease)
-            run = self.probe.run_id[:8]
-            return f"{head}; run {run} is finding out whether it is over, and another one may after {lost}"
-        if phase is Phase.DUE:
-            return f"{head}; the next run finds out whether it is over"
-        assert self.until is not None
-        return f"{head}; it may be asked again after {utc(self.until)}, or once the job {reset} has run"
-
-    def statement(self, source: str, now: float) -> str:
-        """The same as a sentence of its own."""
-        said = self.sentence(source, now)
-        return f"{said[0].upper()}{said[1:]}."
+            text += f"; a probe at {utc(self.latest.at)} failed with {self.latest.cause.reason}"
+        if state.claim:
+            lease_end = utc(state.claim.at + self.policy.lease)
+            return (
+                f"{text}; run {state.claim.run_id[:8]} probes the API, and another run may after {lease_end}"
+            )
+        if state.probe_is_free:
+            return f"{text}; the next run probes the API"
+        assert self.half_open_at is not None
+        or_reset = f", or once {reset} has run" if reset else ""
+        return f"{text}; it may be asked again after {utc(self.half_open_at)}{or_reset}"
 
 
 def utc(moment: float) -> str:
     """A moment in seconds since 1970, to the second, in UTC."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def capitalized(text: str) -> str:
+    """A text as a sentence of its own."""
+    return f"{text[0].upper()}{text[1:]}."

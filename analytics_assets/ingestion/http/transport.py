@@ -202,7 +202,7 @@ class Transport(HTTPAdapter):
                     is_probe = self._is_probe(request, single_flight, attempt)
                     response, decision = self._attempt(request, caller, exchange, turn)
                 if is_probe and decision.closes_probe:
-                    self._breaker.answered()
+                    self._breaker.record_success()
                 is_last = is_probe or not decision.may_retry or attempt > self._config.max_retries
                 if response and (decision.action is Action.SUCCESS or (is_last and decision.handed_on)):
                     return replace(response, attempts=attempt) if attempt > 1 else response
@@ -218,10 +218,10 @@ class Transport(HTTPAdapter):
     def _is_probe(self, request: WireRequest, single_flight: ExitStack, attempt: int) -> bool:
         """Whether this attempt is the probe of an open circuit. A probe keeps the single flight, as a retry does."""
         if attempt > 1:
-            is_probe = self._breaker.admit(fresh=True)
+            is_probe = self._breaker.acquire_permission(fresh=True)
         else:
             single_flight.enter_context(self._limiter.single_flight)
-            is_probe = self._breaker.admit()
+            is_probe = self._breaker.acquire_permission()
             if not is_probe:
                 single_flight.close()
         if is_probe:
@@ -289,7 +289,7 @@ class Transport(HTTPAdapter):
         """The failure that a decision stands for. An outage opens the circuit."""
         reason, outage, fault = decision.reason, decision.outage, decision.fault
         halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage, fault=fault)
-        return self._breaker.trip(halted) if decision.outage else halted
+        return self._breaker.record_failure(halted) if decision.outage else halted
 
 
 def _text(value: str | bytes) -> str:

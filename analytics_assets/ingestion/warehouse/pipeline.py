@@ -22,7 +22,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.contract.quarantine import Quarantine
-from analytics_assets.ingestion.errors import NoSqlError
+from analytics_assets.ingestion.errors import MissingGuaranteesError, NoSqlError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.backend import Backend
 from analytics_assets.ingestion.warehouse.duckdb import DuckDbBackend, database_of

@@ -1,1 +1,1 @@
-"""What runs without a person: schedules, catch-up, recovery."""
+"""Runs that no person launches: schedules, catch-up, recovery."""

@@ -1,20 +1,24 @@
-"""What is asked for of one asset: by a tick of its schedule, or when an API is back after an outage."""
+"""Which runs an asset needs now: the partitions that are missing, or a full sync that was missed.
 
-from collections.abc import Collection, Mapping, Sequence
+Schedules ask at each tick, and the recovery sensor asks when an API is back after an outage.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import dagster as dg
 
 # Not in Dagster's public names, but the argument of `get_backfills`: without it a partition of a backfill whose
-# runs are still to be launched looks like one that nobody has asked for.
+# runs are still to be launched looks like one that nobody has requested.
 from dagster._core.execution.backfill import BulkActionStatus
 
-from analytics_assets.orchestration.sync.run_config import is_dry_run
-from analytics_assets.orchestration.translator import CIRCUIT_KEY
+from analytics_assets.orchestration.runs import CIRCUIT_KEY, PartitionRange, is_dry_run, is_of
 
-_RUNS_AT_ONCE = 10
-_LATEST = 200  # failed runs that are looked through for why a partition has failed
+EvaluationContext = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
+
+_MAX_REQUESTS = 10  # runs that one evaluation requests for what is missing
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -25,109 +29,114 @@ _UNFINISHED = [
 ]
 
 
-class Span(NamedTuple):
-    """Consecutive partitions that are asked for as one run.
+@dataclass(frozen=True)
+class RangeRequest:
+    """Consecutive partitions that one run loads.
 
     Attributes:
-        first: partition key.
-        last: partition key.
-        alone: whether it is one that has failed by itself before.
+        partitions: first and last.
+        failed_before: whether it is one partition whose latest run failed, and not because of an outage.
     """
 
-    first: str
-    last: str
-    alone: bool = False
+    partitions: PartitionRange
+    failed_before: bool = False
 
-    def request(self, run_key: str, job_name: str | None = None) -> dg.RunRequest:
-        """The run.
+    def run_request(self, run_key: str, job_name: str | None = None) -> dg.RunRequest:
+        """The request of the run.
 
         Args:
-            run_key: what it is asked for once by.
-            job_name: of the job, where it is not plain.
+            run_key: Dagster launches one run per key.
+            job_name: the job, where the schedule or sensor has several.
         """
-        if self.first == self.last:
-            return dg.RunRequest(run_key=run_key, job_name=job_name, partition_key=self.first)
-        tags = {
-            "dagster/asset_partition_range_start": self.first,
-            "dagster/asset_partition_range_end": self.last,
-        }
-        return dg.RunRequest(run_key=run_key, job_name=job_name, tags=tags)
+        if self.partitions.is_single:
+            return dg.RunRequest(run_key=run_key, job_name=job_name, partition_key=self.partitions.first)
+        return dg.RunRequest(run_key=run_key, job_name=job_name, tags=self.partitions.tags)
 
 
-def due_spans(
-    context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
+@dataclass(frozen=True)
+class Candidates:
+    """The partitions that one evaluation considers.
+
+    Attributes:
+        keys: consecutive partition keys, oldest first.
+        moment: the time of the evaluation: it decides which partitions are over.
+        always: those of the keys that are requested even if they are loaded.
+    """
+
+    keys: Sequence[str]
+    moment: datetime
+    always: Collection[str] = ()
+
+
+def missing_ranges(
+    context: EvaluationContext,
     asset: dg.AssetKey,
-    job: str,
     partitions: dg.TimeWindowPartitionsDefinition,
-    keys: Sequence[str],
-    *,
-    moment: datetime,
-    always: Collection[str] = (),
-) -> list[Span]:
+    candidates: Candidates,
+) -> list[RangeRequest]:
     """The partitions that are missing, oldest first.
 
-    Missing is what was never loaded, whose latest run has failed, or what is over and was last loaded before it was.
-    Nothing is asked for that is queued, running or in a backfill.
+    A partition is missing if it was never loaded, if its latest run failed, or if it is over and was last loaded
+    before it was. A partition that is queued, running or in a backfill is not requested.
 
-    Consecutive partitions are one run, which costs Dagster as much as a single one. What has failed before, and not
-    because of an outage, is asked for alone, so that a partition that cannot be loaded keeps no other back.
+    Consecutive partitions become one run, which costs Dagster as much as a run of one partition. A partition that
+    failed before, and not because of an outage, gets a run of its own, so that it holds no other partition back.
 
     Args:
-        context: knows runs, backfills and the code location.
+        context: gives the instance and the code location.
         asset: the partitioned asset.
-        job: the job of its schedule.
         partitions: its partitions.
-        keys: consecutive partition keys, oldest first.
-        moment: when it is asked: what is over then.
-        always: those of them that are asked for even if they are there.
+        candidates: the partitions to consider.
     """
-    instance = context.instance
-    statuses = instance.get_status_by_partition(asset, keys, partitions) or {}
-    told = {key: status.value if status else None for key, status in statuses.items()}
-    failed = [key for key in keys if told.get(key) == "FAILED"]
-    alone = {*failed} - _held_back(instance, asset, job, keys) if failed else set()
-    claimed = _in_backfills(context, asset)
-    there = {key for key in keys if told.get(key) == "MATERIALIZED"} - {*always}
-    there -= _loaded_too_early(instance, asset, partitions, there, moment)
-    spans: list[Span] = []
-    extends = False  # whether the partition before is the end of a span that may grow
+    instance, keys = context.instance, candidates.keys
+    found = instance.get_status_by_partition(asset, keys, partitions) or {}
+    statuses = {key: status.value if status else None for key, status in found.items()}
+    failed = [key for key in keys if statuses.get(key) == "FAILED"]
+    failed_before = {*failed} - _ended_by_outage(instance, asset, failed)
+    skipped = _in_backfills(context, asset) | {key for key in keys if statuses.get(key) == "IN_PROGRESS"}
+    loaded = {key for key in keys if statuses.get(key) == "MATERIALIZED"} - {*candidates.always}
+    skipped |= loaded - _loaded_too_early(instance, asset, partitions, loaded, candidates.moment)
+    ranges: list[RangeRequest] = []
+    extends = False  # whether the partition before is the end of a range that may grow
     for key in keys:
-        if told.get(key) == "IN_PROGRESS" or key in claimed or key in there:
+        if key in skipped:
             extends = False
-        elif extends and key not in alone:
-            spans[-1] = Span(spans[-1].first, key)
+        elif extends and key not in failed_before:
+            ranges[-1] = RangeRequest(PartitionRange(ranges[-1].partitions.first, key))
         else:
-            spans.append(Span(key, key, key in alone))
-            extends = key not in alone
-    return spans
+            ranges.append(RangeRequest(PartitionRange(key, key), key in failed_before))
+            extends = key not in failed_before
+    return ranges
 
 
-def in_runs_of(most: int | None, spans: Sequence[Span], keys: Sequence[str]) -> list[Span]:
-    """`spans` of the partitions `keys`, cut where one has more than `most` partitions."""
-    if most is None:
-        return list(spans)
-    cut = []
-    for span in spans:
-        inside = keys[keys.index(span.first) : keys.index(span.last) + 1]
-        parts = [inside[at : at + most] for at in range(0, len(inside), most)]
-        cut += [Span(part[0], part[-1], span.alone) for part in parts]
-    return cut
+def split_by_policy(
+    ranges: Sequence[RangeRequest], keys: Sequence[str], max_partitions: int | None
+) -> list[RangeRequest]:
+    """The ranges, each cut into runs of at most `max_partitions` of the partitions `keys`."""
+    if max_partitions is None:
+        return list(ranges)
+    runs = []
+    for one in ranges:
+        inside = keys[keys.index(one.partitions.first) : keys.index(one.partitions.last) + 1]
+        parts = [inside[at : at + max_partitions] for at in range(0, len(inside), max_partitions)]
+        runs += [RangeRequest(PartitionRange.of_keys(part), one.failed_before) for part in parts]
+    return runs
 
 
-def at_once(spans: Sequence[Span]) -> list[Span]:
-    """As many of the missing as may be asked for at once, oldest first; the others come next time.
+def first_requests(ranges: Sequence[RangeRequest]) -> list[RangeRequest]:
+    """The ranges that one evaluation requests, oldest first; the next evaluation requests more.
 
-    What has failed by itself comes last, or ten partitions that cannot be loaded would keep all others back.
+    Partitions that failed before come last: ten that cannot be loaded must not hold back all others.
     """
-    chosen = sorted(spans, key=lambda span: span.alone)[:_RUNS_AT_ONCE]
-    return sorted(chosen)
+    chosen = sorted(ranges, key=lambda one: one.failed_before)[:_MAX_REQUESTS]
+    return [one for one in ranges if one in chosen]
 
 
 def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron: str) -> bool:
-    """Whether an unpartitioned asset has not been loaded since the last tick of its schedule, and is not now.
+    """Whether an unpartitioned asset was not loaded since the last tick of its schedule, and no run loads it now.
 
     Args:
-        instance: knows runs and materializations.
+        instance: holds runs and materializations.
         asset: the asset.
         job: the job of its schedule.
         cron: when the schedule ticks, in UTC.
@@ -142,20 +151,22 @@ def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron:
     if latest is not None and latest.timestamp >= window.end.timestamp():
         return False
     running = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
-    return not any(_is_of(run, asset, job) and not is_dry_run(run, asset) for run in running)
+    return not any(is_of(run, asset, job) and not is_dry_run(run, asset) for run in running)
 
 
-def _held_back(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, keys: Sequence[str]) -> set[str]:
-    """The partitions whose latest failed run was ended by an open circuit, or opened it: nothing is wrong with them."""
-    held: dict[str, bool] = {}
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=_LATEST):
-        span = run_partitions(run.tags)
-        if span is None or not _is_of(run, asset, job):
-            continue
-        for key in keys:
-            if span[0] <= key <= span[1]:
-                held.setdefault(key, run.tags.get(CIRCUIT_KEY) == run.run_id)
-    return {key for key, outage in held.items() if outage}
+def _ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]) -> set[str]:
+    """The failed partitions whose latest run opened the circuit, or found it open: nothing is wrong with them.
+
+    Dagster records for each partition which run was to load it, when the run is created. So the run is found
+    however many others failed since, and whoever launched it.
+    """
+    latest = {key: instance.get_latest_planned_materialization_info(asset, key) for key in failed}
+    run_ids = {info.run_id for info in latest.values() if info}
+    if not run_ids:
+        return set()
+    runs = instance.get_runs(dg.RunsFilter(run_ids=[*run_ids]))
+    ended = {run.run_id for run in runs if run.tags.get(CIRCUIT_KEY) == run.run_id}
+    return {key for key, info in latest.items() if info and info.run_id in ended}
 
 
 def _loaded_too_early(
@@ -165,7 +176,7 @@ def _loaded_too_early(
     keys: Collection[str],
     moment: datetime,
 ) -> set[str]:
-    """The partitions that are over at `moment`, but were not yet when the run that loaded them last began."""
+    """The partitions that are over at `moment`, but were not over when the run that loaded them last began."""
     ends = {key: partitions.time_window_for_partition_key(key).end.timestamp() for key in keys}
     over = {key: end for key, end in ends.items() if end <= moment.timestamp()}
     if not over:
@@ -185,22 +196,7 @@ def _loaded_too_early(
     }
 
 
-def _is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:
-    """Whether a run is of `asset`: of its schedule's job, or launched for it by hand or by a backfill."""
-    return run.job_name == job if run.asset_selection is None else asset in run.asset_selection
-
-
-def run_partitions(tags: Mapping[str, str]) -> tuple[str, str] | None:
-    """The first and the last partition of a run, by its tags; None where it has none."""
-    if "dagster/partition" in tags:
-        return tags["dagster/partition"], tags["dagster/partition"]
-    first, last = (tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
-    return (first, last) if first and last else None
-
-
-def _in_backfills(
-    context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext, asset: dg.AssetKey
-) -> set[str]:
+def _in_backfills(context: EvaluationContext, asset: dg.AssetKey) -> set[str]:
     """The partitions of `asset` in backfills that are not over."""
     keys: set[str] = set()
     for backfill in context.instance.get_backfills(status=BulkActionStatus.REQUESTED):

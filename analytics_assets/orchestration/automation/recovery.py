@@ -1,7 +1,7 @@
-"""The sensor that needs no person: it finds out whether an API is back, and asks for what was missed meanwhile.
+"""The sensor that ends an outage without a person: it requests the probe, and then the syncs that were missed.
 
-What belongs here: what is asked for between two ticks of the schedules, so that a nightly sync that was halted by a
-short outage is there in the morning. Only assets whose schedule is on are asked for.
+It requests runs between two ticks of the schedules, so that a nightly sync that a short outage halted is there in the
+morning. It requests runs only of assets whose schedule is on.
 """
 
 import time
@@ -9,35 +9,44 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.http.circuit_breaker import Circuit, Kind, Phase, policy_of
-from analytics_assets.orchestration.automation.catch_up import at_once, was_missed
+from analytics_assets.ingestion.http.breaker_client import describe
+from analytics_assets.ingestion.http.circuit_breaker import (
+    Circuit,
+    CircuitEventKind,
+    Phase,
+    capitalized,
+    policy_of,
+)
+from analytics_assets.orchestration.automation.catch_up import Candidates, first_requests, was_missed
 from analytics_assets.orchestration.automation.schedules import ScheduledSync
-from analytics_assets.orchestration.circuit.event_log import CircuitLog
+from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
 
-class _Cursor(BaseModel):
-    """What was done about the latest outage.
+class RecoveryCursor(BaseModel):
+    """What the sensor did about the latest outage. Dagster stores it as JSON, so the fields keep their names.
 
     Attributes:
-        opened: the event that opened the circuit last.
-        requested: run keys that were asked for because of it.
-        made_good: whether there is nothing more to ask for.
+        opened: id of the event that opened the circuit last.
+        requested: run keys that were requested because of it.
+        made_good: whether nothing is left to request.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     opened: int | None = None
-    requested: list[str] = Field(default_factory=list)
+    requested: tuple[str, ...] = ()
     made_good: bool = False
 
 
 def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> dg.SensorDefinition:
-    """A sensor, on by default, that does two things for the assets of a source whose schedule is on.
+    """A sensor, on by default, with two tasks for the assets of a source whose schedule is on.
 
-    When the circuit is due to be probed it asks for one sync that was missed, the halted one first, once per
-    cool-down. When the circuit has closed it asks, once per incident, for all that were missed: partitions that are
-    missing, and full syncs that were not made since their last tick.
+    While the circuit is half-open it requests one missed sync as the probe, the halted one first, once per cool-down.
+    After the circuit has closed it requests each missed sync once per outage: partitions that are missing, and full
+    syncs that did not run since the last tick of their schedule.
 
     Args:
         config: the source.
@@ -47,78 +56,89 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
 
     @dg.sensor(
         name=f"{source}__recovery",
-        description=f"Finds out whether {source} is back after an outage, and asks for what was missed, for assets "
-        "whose schedule is on.",
+        description=f"Probes whether {source} is back after an outage, and then requests the syncs that were missed. "
+        "It requests only assets whose schedule is on.",
         jobs=[one.job for one in syncs.values()],
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def recovery(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        events, now = CircuitLog(context.instance, config).events(), time.time()
+        store, now = EventLogCircuit(context.instance, config), time.time()
+        events = store.events()
         circuit = Circuit(policy_of(config)).after(events)
-        opened = [event.id for event in events if event.kind in (Kind.OPENED, Kind.HELD)]
-        latest, phase = opened[-1] if opened else None, circuit.phase(now)
-        # What was over before the first look is history.
-        first = _Cursor(opened=latest, made_good=phase is Phase.CLOSED)
-        cursor = _Cursor.model_validate_json(context.cursor) if context.cursor else first
-        if cursor.opened != latest:  # it may have closed again between two looks
-            cursor = _Cursor(opened=latest)
-        wanted: list[dg.RunRequest] = []
-        if phase is Phase.DUE:
-            # The one run key is that of the probe, whichever sync it is.
+        state = circuit.state(now)
+        openings = [
+            event.id
+            for event in events
+            if event.kind in (CircuitEventKind.OPENED, CircuitEventKind.FORCED_OPEN)
+        ]
+        opened = openings[-1] if openings else None
+        cursor = _cursor(context.cursor, opened, is_closed=state.phase is Phase.CLOSED)
+        requests: list[dg.RunRequest] = []
+        if state.probe_is_free:
+            # The probe has one run key, whichever sync it is.
             missed = _missed(context, _halted_first(syncs, circuit), "")[:1]
-            wanted = [one.with_replaced_attrs(run_key=_probe_key(circuit, now)) for one in missed]
-        elif phase is Phase.CLOSED and not cursor.made_good:
-            wanted = _missed(context, syncs, f"after {cursor.opened}", cursor.requested)
-            cursor.requested += [str(one.run_key) for one in wanted]
-            cursor.made_good = not wanted
+            requests = [one.with_replaced_attrs(run_key=_probe_key(circuit, now)) for one in missed]
+        elif state.phase is Phase.CLOSED and not cursor.made_good:
+            requests = _missed(context, syncs, f"after {cursor.opened}", cursor.requested)
+            requested = (*cursor.requested, *(str(one.run_key) for one in requests))
+            cursor = RecoveryCursor(opened=opened, requested=requested, made_good=not requests)
         return dg.SensorResult(
-            run_requests=wanted,
-            skip_reason=None if wanted else circuit.statement(source, now),
+            run_requests=requests,
+            skip_reason=None if requests else capitalized(describe(store, circuit, now)),
             cursor=cursor.model_dump_json(),
         )
 
     return recovery
 
 
+def _cursor(stored: str | None, opened: int | None, *, is_closed: bool) -> RecoveryCursor:
+    """The cursor of this tick. An outage that was over before the first tick needs nothing."""
+    if not stored:
+        return RecoveryCursor(opened=opened, made_good=is_closed)
+    cursor = RecoveryCursor.model_validate_json(stored)
+    # The circuit may have opened and closed again between two ticks.
+    return cursor if cursor.opened == opened else RecoveryCursor(opened=opened)
+
+
 def _probe_key(circuit: Circuit, now: float) -> str:
-    """One probe per failure, and another one for each cool-down in which nothing came of it."""
+    """One run key per failure, and another for each further cool-down in which the probe came to nothing."""
     assert circuit.latest is not None
-    assert circuit.until is not None
-    cooldowns = (now - circuit.until) // circuit.policy.after(circuit.failures)
+    assert circuit.half_open_at is not None
+    cooldowns = (now - circuit.half_open_at) // circuit.policy.cooldown_after(circuit.failures)
     return f"probe {cooldowns:.0f} after {circuit.latest.id}"
 
 
 def _halted_first(syncs: Mapping[str, ScheduledSync], circuit: Circuit) -> dict[str, ScheduledSync]:
     halted = circuit.latest.cause.resource if circuit.latest and circuit.latest.cause else None
-    return dict(sorted(syncs.items(), key=lambda named: named[0] != halted))
+    return dict(sorted(syncs.items(), key=lambda item: item[0] != halted))
 
 
 def _missed(
     context: dg.SensorEvaluationContext,
     syncs: Mapping[str, ScheduledSync],
-    once: str,
-    before: Collection[str] = (),
+    suffix: str,
+    requested: Collection[str] = (),
 ) -> list[dg.RunRequest]:
-    """What was missed of the assets whose schedule is on.
+    """Requests of the missed syncs of assets whose schedule is on.
 
     Args:
-        context: of the sensor.
+        context: the evaluation.
         syncs: the assets.
-        once: makes a run key of a name: the same is asked for once.
-        before: run keys that were asked for before.
+        suffix: the end of each run key, so that each sync is requested once per outage.
+        requested: run keys that were requested before.
     """
-    wanted = []
+    requests = []
     for name, sync in syncs.items():
         if not sync.is_on(context.instance):
             continue
         if sync.partitions is not None:
-            spans = sync.due(context, sync.keys(), datetime.now(UTC))
-            keys = {span: f"{name} {span.first} to {span.last} {once}" for span in spans}
-            fresh = [span for span in spans if keys[span] not in before]
-            wanted += [span.request(keys[span], sync.job_name) for span in at_once(fresh)]
-        elif f"{name} {once}" not in before and was_missed(
+            ranges = sync.missing(context, Candidates(sync.keys(), datetime.now(UTC)))
+            run_keys = {one: f"{name} {one.partitions.key} {suffix}" for one in ranges}
+            fresh = [one for one in ranges if run_keys[one] not in requested]
+            requests += [one.run_request(run_keys[one], sync.job_name) for one in first_requests(fresh)]
+        elif f"{name} {suffix}" not in requested and was_missed(
             context.instance, sync.key, sync.job_name, sync.cron
         ):
-            wanted.append(dg.RunRequest(run_key=f"{name} {once}", job_name=sync.job_name))
-    return wanted
+            requests.append(dg.RunRequest(run_key=f"{name} {suffix}", job_name=sync.job_name))
+    return requests

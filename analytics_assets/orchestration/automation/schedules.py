@@ -1,9 +1,8 @@
 """A schedule per asset, and the job it starts, from the asset's cron expression."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,9 +11,17 @@ import dagster as dg
 
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.http.circuit_breaker import Phase
-from analytics_assets.orchestration.automation.catch_up import Span, at_once, due_spans, in_runs_of
-from analytics_assets.orchestration.circuit.event_log import CircuitLog
+from analytics_assets.ingestion.http.breaker_client import describe
+from analytics_assets.ingestion.http.circuit_breaker import CircuitState
+from analytics_assets.orchestration.automation.catch_up import (
+    Candidates,
+    EvaluationContext,
+    RangeRequest,
+    first_requests,
+    missing_ranges,
+    split_by_policy,
+)
+from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
 
 @dataclass(frozen=True)
@@ -35,18 +42,18 @@ class ScheduledSync:
 
     @property
     def asset(self) -> AssetConfig:
-        """What the file says of the asset; its `schedule` is set."""
+        """The asset's part of the file; its `schedule` is set."""
         return self.config.asset(self.resource)
 
     @property
     def cron(self) -> str:
-        """When it ticks, in `timezone`."""
+        """When the schedule ticks, in `timezone`."""
         assert self.asset.schedule is not None
         return self.asset.schedule
 
     @property
     def timezone(self) -> str:
-        """That of the partitions, so that a tick after midnight is one after their midnight; UTC without any."""
+        """The time zone of the partitions, so that both have the same midnight; UTC without partitions."""
         return self.partitions.timezone if self.partitions else "UTC"
 
     @property
@@ -63,10 +70,9 @@ class ScheduledSync:
     def schedule(self) -> dg.ScheduleDefinition:
         """A schedule on the asset's cron, in the time zone of its partitions, off until it is turned on in the UI.
 
-        For a partitioned asset each tick asks for the last partition that is complete at the tick's time, for the
-        `lookback` before it, for those that are not over yet (`end_offset`), and for those of the `catch_up` before it
-        that are missing. While the circuit is open it asks for nothing; when the circuit is due to be probed, for one
-        run.
+        A tick of a partitioned asset requests the last partition that is complete at the tick's time, the `lookback`
+        before it, those that are not over yet (`end_offset`), and those of the `catch_up` before it that are missing.
+        While the circuit is open a tick requests nothing. While the circuit is half-open it requests one run.
         """
         return dg.ScheduleDefinition(
             name=f"{self._name}__schedule",
@@ -78,44 +84,38 @@ class ScheduledSync:
         )
 
     def is_on(self, instance: dg.DagsterInstance) -> bool:
-        """Whether somebody has turned the schedule on."""
+        """Whether the schedule is turned on."""
         return any(
             state.instigator_name == f"{self._name}__schedule" and state.status.value == "RUNNING"
             for state in instance.all_instigator_state()
         )
 
     def keys(self) -> Sequence[str]:
-        """The partitions that a tick looks at, oldest first."""
+        """The partitions that a tick considers, oldest first."""
         assert self.partitions is not None
-        looked_at = max(self.asset.catch_up, self.asset.lookback)
-        return self.partitions.get_partition_keys()[-1 - self.partitions.end_offset - looked_at :]
+        before = max(self.asset.catch_up, self.asset.lookback)
+        return self.partitions.get_partition_keys()[-1 - self.partitions.end_offset - before :]
 
-    def due(
-        self,
-        context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
-        keys: Sequence[str],
-        moment: datetime,
-        always: Collection[str] = (),
-    ) -> list[Span]:
-        """What is to be asked for of the partitions `keys` at `moment`, in runs as the backfill policy has them."""
+    def missing(self, context: EvaluationContext, candidates: Candidates) -> list[RangeRequest]:
+        """The candidates that are missing, in runs of the size that the backfill policy allows."""
         assert self.partitions is not None
-        spans = due_spans(
-            context, self.key, self.job_name, self.partitions, keys, moment=moment, always=always
-        )
-        return in_runs_of(self.asset.backfill_policy.max_partitions_per_run, spans, keys)
+        ranges = missing_ranges(context, self.key, self.partitions, candidates)
+        return split_by_policy(ranges, candidates.keys, self.asset.backfill_policy.max_partitions_per_run)
 
     def _tick(self, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment, now = context.scheduled_execution_time, time.time()
-        circuit = CircuitLog(context.instance, self.config).circuit()
-        if circuit.refuses("", now):
-            yield dg.SkipReason(f"Not asked for, as {circuit.sentence(self.config.name, now)}.")
+        store = EventLogCircuit(context.instance, self.config)
+        circuit = store.circuit()
+        state = circuit.state(now)
+        if state.refuses(by=""):
+            yield dg.SkipReason(f"No run requested: {describe(store, circuit, now)}.")
         elif self.partitions is None:
             yield dg.RunRequest(run_key=moment.isoformat())
         else:
-            yield from self._partitions_due(context, circuit.phase(now))
+            yield from self._partition_requests(context, state)
 
-    def _partitions_due(
-        self, context: dg.ScheduleEvaluationContext, phase: Phase
+    def _partition_requests(
+        self, context: dg.ScheduleEvaluationContext, circuit: CircuitState
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         assert self.partitions is not None
         moment = context.scheduled_execution_time
@@ -126,28 +126,29 @@ class ScheduledSync:
             yield dg.SkipReason(f"No partition is complete yet at {here:%Y-%m-%d %H:%M} {self.timezone}.")
             return
         always = keys[-self._newest :]
-        spans = self.due(context, keys, moment, always)
-        if not spans:
+        ranges = self.missing(context, Candidates(keys, moment, always))
+        if not ranges:
             yield dg.SkipReason(f"{keys[-1]} is queued or running, and nothing before it is missing.")
-        elif phase is Phase.DUE:
-            spans = spans[:1]
-        behind = [span for span in spans if span.last not in always]
-        for span in [*at_once(behind), *spans[len(behind) :]]:
-            yield span.request(f"{span.first}@{moment.isoformat()}")
+        elif circuit.probe_is_free:
+            ranges = ranges[:1]
+        behind = [one for one in ranges if one.partitions.last not in always]
+        for one in [*first_requests(behind), *ranges[len(behind) :]]:
+            yield one.run_request(f"{one.partitions.first}@{moment.isoformat()}")
 
     @property
     def _description(self) -> str:
         if self.partitions is None:
-            return "A full sync at each tick."
-        again = f", the {self.asset.lookback} before it" if self.asset.lookback else ""
-        again += ", what is not over yet" if self.partitions.end_offset else ""
+            return "Requests a full sync at each tick."
+        also = f", the {self.asset.lookback} before it" if self.asset.lookback else ""
+        also += ", those that are not over yet" if self.partitions.end_offset else ""
         return (
-            f"The last complete partition{again}, and what is missing of the {self.asset.catch_up} before it."
+            f"Requests the last complete partition{also}, and those of the {self.asset.catch_up} before it that are "
+            "missing."
         )
 
     @property
     def _newest(self) -> int:
-        """How many partitions a tick asks for in any case: the last complete one, those before and after it."""
+        """How many partitions a tick always requests: the last complete one, `lookback` and `end_offset`."""
         assert self.partitions is not None
         return self.asset.lookback + 1 + self.partitions.end_offset
 

@@ -1,32 +1,28 @@
-"""What a person does about a circuit from the UI: the jobs that open and reset it, and the check that looks."""
+"""The circuit in the UI: the jobs that open and reset it by hand, and the check that shows whether it is closed."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import dagster as dg
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.http.circuit_breaker import Kind
+from analytics_assets.ingestion.http.circuit_breaker import CircuitEventKind
 from analytics_assets.orchestration.circuit.event_log import (
     CLOSED_CHECK,
-    CircuitLog,
+    EventLogCircuit,
     circuit_key,
-    circuit_state,
+    closed_check_evaluation,
+    reset_job_name,
 )
 
 
 def circuit_jobs(config: SyncConfig) -> Sequence[dg.JobDefinition]:
-    """`<source>__circuit_reset` and `<source>__circuit_open`. Neither asks the API anything."""
-    name = config.name
-    return (
-        _job(config, "reset", Kind.RESET, f"Closes the circuit of {name}: the next run asks the API again."),
-        _job(
-            config, "open", Kind.HELD, f"Opens the circuit of {name}: no run asks the API until it is reset."
-        ),
-    )
+    """`<source>__circuit_reset` and `<source>__circuit_open`. Neither sends a request to the API."""
+    return _job(config, "reset"), _job(config, "open")
 
 
 def circuit_check(config: SyncConfig) -> dg.AssetChecksDefinition:
-    """The check `closed` of `<source>/circuit`; the alert sensor evaluates it too, when something has happened."""
+    """The check `closed` of `<source>/circuit`. The alert sensor evaluates it too, after each event."""
 
     @dg.asset_check(
         asset=circuit_key(config.name),
@@ -34,28 +30,34 @@ def circuit_check(config: SyncConfig) -> dg.AssetChecksDefinition:
         description=f"Whether runs may ask {config.name}. The sensor {config.name}__sync_failure keeps it up to date.",
     )
     def closed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        state = circuit_state(CircuitLog(context.instance, config))
-        return dg.AssetCheckResult(passed=state.passed, description=state.description)
+        evaluation = closed_check_evaluation(EventLogCircuit(context.instance, config))
+        return dg.AssetCheckResult(passed=evaluation.passed, description=evaluation.description)
 
     return closed
 
 
-def _job(config: SyncConfig, word: str, kind: Kind, description: str) -> dg.JobDefinition:
-    name = f"{config.name}__circuit_{word}"
+def _job(config: SyncConfig, action: Literal["open", "reset"]) -> dg.JobDefinition:
+    source = config.name
+    if action == "reset":
+        name, kind = reset_job_name(source), CircuitEventKind.RESET
+        description = f"Closes the circuit of {source}: the next run asks the API again."
+    else:
+        name, kind = f"{source}__circuit_open", CircuitEventKind.FORCED_OPEN
+        description = f"Opens the circuit of {source}: no run asks the API until the circuit is reset."
 
     @dg.op(
         name=f"{name}_by_hand",
         description=description,
         config_schema={
             "reason": dg.Field(
-                str, default_value="", description="Why: told to whoever finds the circuit this way."
+                str, default_value="", description="Why. The history of the circuit and the alerts show it."
             )
         },
     )
     def by_hand(context: dg.OpExecutionContext) -> None:
-        log = CircuitLog(context.instance, config)
-        log.append(kind, run_id=context.run.run_id, reason=context.op_config["reason"])
-        context.log.info(f"{name}: done; the history is in the asset {log.source}/circuit")
+        store = EventLogCircuit(context.instance, config)
+        store.append(kind, run_id=context.run.run_id, reason=context.op_config["reason"])
+        context.log.info(f"{name}: done. The asset {source}/circuit has the history.")
 
     @dg.job(name=name, description=description, executor_def=dg.in_process_executor)
     def job() -> None:

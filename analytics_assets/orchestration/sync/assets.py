@@ -14,7 +14,7 @@ from analytics_assets.ingestion.warehouse.reader import open_table
 from analytics_assets.orchestration.checks.context import CheckContext
 from analytics_assets.orchestration.checks.evaluations import CheckEvent, check_specs, evaluations
 from analytics_assets.orchestration.checks.registry import Outcomes, run_checks
-from analytics_assets.orchestration.circuit.event_log import CircuitLog
+from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 from analytics_assets.orchestration.metadata import Metadata
 from analytics_assets.orchestration.partitions import backfill_policy, run_windows
 from analytics_assets.orchestration.sync.dry_run import observation
@@ -68,7 +68,7 @@ def sync_asset(
         with recorded_as_failure(context, plan):
             if spec.key in context.selected_asset_keys:
                 forget_halt_of_parent(context)
-                result = run_sync(plan, CircuitLog(context.instance, config), context.run.run_id)
+                result = run_sync(plan, EventLogCircuit(context.instance, config), context.run.run_id)
                 metadata = sync_metadata(plan, result)
             outcomes = _check(context, plan, previous, metadata)
         if result is not None and metadata is not None:
@@ -86,7 +86,7 @@ def _dry_run(
         return
     with recorded_as_failure(context, plan):
         forget_halt_of_parent(context)
-        found = run_dry(plan, CircuitLog(context.instance, plan.config), context.run.run_id)
+        found = run_dry(plan, EventLogCircuit(context.instance, plan.config), context.run.run_id)
     seen = observation(key, found, plan.windows)
     context.log.info(f"{plan.resource.name}: {seen.description}")
     yield seen

@@ -12,7 +12,7 @@ import dagster as dg
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncError, SyncHalted, TooManyPagesError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.sync import user_errors
-from analytics_assets.orchestration.translator import CIRCUIT_KEY, RESOURCE_KEY, SOURCE_KEY
+from analytics_assets.orchestration.runs import CIRCUIT_KEY, RESOURCE_KEY, SOURCE_KEY
 
 _RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
 

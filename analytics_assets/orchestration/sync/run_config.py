@@ -3,8 +3,6 @@
 What belongs here: the fields and their descriptions. All have defaults: a run of a schedule or a sensor has no config.
 """
 
-from typing import Any
-
 import dagster as dg
 from pydantic import Field, ValidationError
 
@@ -91,10 +89,3 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise dg.Failure(f"{info.name}: the config of this run: {wrong}", allow_retries=False) from None
-
-
-def is_dry_run(run: dg.DagsterRun, asset: dg.AssetKey) -> bool:
-    """Whether `run` only looks at what it would load into `asset`."""
-    ops: Any = run.run_config.get("ops") or {}
-    op = ops.get("__".join(asset.path)) or {}
-    return bool((op.get("config") or {}).get("dry_run"))

@@ -15,13 +15,14 @@ from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted, UnreadableResponseError
-from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
-from analytics_assets.ingestion.http.circuit_breaker import Kind, Phase, Policy
+from analytics_assets.ingestion.http.breaker_client import Breaker
+from analytics_assets.ingestion.http.circuit_breaker import CircuitEventKind, Phase, Policy
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.memory_circuit import MemoryCircuit
 from analytics_assets_tests.unit.http.test_rate_limit import rows_of, sweep
 
 POLICY = Policy(cooldown=300, max_cooldown=1000, lease=100)
@@ -36,14 +37,14 @@ class World:
         self.url = url
         self.asked = asked
         self.answer: Callable[[Asked], Any] = lambda asked: rows_of(asked, 30)
-        self.log = LocalLog(POLICY, "an_api", clock=lambda: self.now)
+        self.log = MemoryCircuit(POLICY, "an_api", clock=lambda: self.now)
 
     def session(self, resource: str = "rows", sleep: Callable[[float], None] | None = None) -> ApiSession:
         def pass_by(seconds: float) -> None:
             self.now += seconds
 
         breaker = Breaker(self.log, resource, f"run of {resource}", lambda: self.now, sleep=lambda _: None)
-        breaker.look()  # as the asset's step does
+        breaker.refresh()  # as the asset's step does
         limiter = RateLimiter(RequestsConfig(max_in_flight=4), clock=lambda: self.now)
         telemetry = Telemetry(resource)
         return ApiSession(resource, limiter, breaker, Secrets(), telemetry, sleep=sleep or pass_by)
@@ -138,7 +139,7 @@ def test_a_probe_that_dies_does_not_wedge_it(world: World) -> None:
     world.fail()
     world.now += 300
     dead = Breaker(world.log, "rows", "a run that is killed", lambda: world.now, sleep=lambda _: None)
-    assert dead.admit()
+    assert dead.acquire_permission()
     assert world.fail() == 0, "its answer is waited for"
     world.now += 100
     assert world.fail() == 1
@@ -150,7 +151,7 @@ def test_a_sync_in_full_swing_stops_when_another_process_opens_the_circuit(world
     def answer(asked: Asked) -> Any:
         if len(world.asked) == 5:
             halted = SyncHalted("others", "GET /others", 500, 4, "500", outage=True)
-            world.log.append(Kind.OPENED, by="others", run_id="another run", cause=halted)
+            world.log.append(CircuitEventKind.OPENED, by="others", run_id="another run", cause=halted)
         if len(world.asked) >= 5:
             world.now += 0.5
         return rows_of(asked, 1000)
@@ -169,7 +170,7 @@ def test_a_retry_is_not_sent_when_another_process_has_opened_it_meanwhile(world:
     def sleep(_: float) -> None:
         if not world.log.events:
             halted = SyncHalted("others", "GET /others", 500, 4, "500", outage=True)
-            world.log.append(Kind.OPENED, by="others", run_id="another run", cause=halted)
+            world.log.append(CircuitEventKind.OPENED, by="others", run_id="another run", cause=halted)
 
     with world.session(sleep=sleep) as session, pytest.raises(CircuitOpenError):
         sweep(world.url, session)
@@ -180,9 +181,8 @@ def test_a_retry_is_not_sent_when_another_process_has_opened_it_meanwhile(world:
 def test_an_expired_key_opens_it_and_a_probe_with_it_fails(world: World) -> None:
     world.answer = lambda _: Reply({}, 401)
     assert world.fail() == 1
-    assert "the API does not accept the key: check the secret" in world.log.circuit().sentence(
-        "an_api", world.now
-    )
+    text = world.log.circuit().describe("an_api", "", world.now)
+    assert "the API does not accept the key: check the secret" in text
     world.now += 300
     assert world.fail() == 1
     assert world.kinds == ["opened", "probe", "opened"]
@@ -245,7 +245,7 @@ def test_a_request_that_waited_for_its_turn_looks_again_before_it_is_sent(world:
         world.now += seconds
         if not world.log.events:
             halted = SyncHalted("others", "GET /others", 500, 4, "500", outage=True)
-            world.log.append(Kind.OPENED, by="others", run_id="another run", cause=halted)
+            world.log.append(CircuitEventKind.OPENED, by="others", run_id="another run", cause=halted)
 
     with world.session(sleep=wait) as session, pytest.raises(CircuitOpenError):
         sweep(world.url, session)
@@ -321,15 +321,15 @@ def test_a_claim_that_shows_up_late_and_lower_wins(world: World) -> None:
         world.log.events.insert(1, earlier)
 
     breaker = Breaker(world.log, "rows", "a run", lambda: world.now, sleep=settle)
-    with pytest.raises(CircuitOpenError, match="run 12345678 is finding out whether it is over, and another"):
-        breaker.admit()
+    with pytest.raises(CircuitOpenError, match="run 12345678 probes the API, and another"):
+        breaker.acquire_permission()
     assert waits == [0.5]
 
 
 def test_an_outage_that_two_find_out_at_once_is_opened_by_one(world: World) -> None:
     breakers = [Breaker(world.log, "rows", "a run", lambda: world.now) for _ in range(2)]
     for breaker in breakers:
-        assert not breaker.admit()
+        assert not breaker.acquire_permission()
     for breaker in breakers:
-        breaker.trip(SyncHalted("rows", "GET /rows", 503, 4, "503", outage=True))
+        breaker.record_failure(SyncHalted("rows", "GET /rows", 503, 4, "503", outage=True))
     assert world.kinds == ["opened"]

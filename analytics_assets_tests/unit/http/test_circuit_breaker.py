@@ -9,83 +9,91 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_assets.ingestion.errors import SyncHalted
-from analytics_assets.ingestion.http.circuit_breaker import Circuit, Event, Kind, Phase, Policy
+from analytics_assets.ingestion.http.circuit_breaker import (
+    Circuit,
+    CircuitEvent,
+    CircuitEventKind,
+    Phase,
+    Policy,
+)
 
 POLICY = Policy(cooldown=10, max_cooldown=60, lease=5)
 DOWN = SyncHalted("orders", "GET /orders", 503, 4, "503 Service Unavailable", outage=True)
 
 
-def log(*events: tuple[float, str, str]) -> list[Event]:
+def history_of(*events: tuple[float, str, str]) -> list[CircuitEvent]:
     """Events from (moment, kind, by)."""
     return [
-        Event(number, at, Kind(kind), by, cause=DOWN if kind == "opened" else None)
+        CircuitEvent(number, at, CircuitEventKind(kind), by, "1234567890", DOWN if kind == "opened" else None)
         for number, (at, kind, by) in enumerate(events)
     ]
 
 
 def circuit(*events: tuple[float, str, str]) -> Circuit:
-    return Circuit(POLICY).after(log(*events))
+    return Circuit(POLICY).after(history_of(*events))
 
 
-def test_it_opens_and_is_due_when_the_cool_down_is_over() -> None:
+def test_it_opens_and_is_half_open_when_the_cool_down_is_over() -> None:
     opened = circuit((100, "opened", "a"))
-    assert [opened.phase(now) for now in (100, 109.9, 110)] == [Phase.OPEN, Phase.OPEN, Phase.DUE]
-    assert opened.until == 110
+    assert [opened.phase(now) for now in (100, 109.9, 110)] == [Phase.OPEN, Phase.OPEN, Phase.HALF_OPEN]
+    assert opened.half_open_at == 110
+    assert opened.state(110).probe_is_free
 
 
 def test_the_first_claim_is_the_probe_and_all_others_are_refused() -> None:
     claimed = circuit((100, "opened", "a"), (110, "probe", "b"), (110.1, "probe", "c"))
-    assert claimed.phase(111) is Phase.PROBING
-    assert not claimed.refuses("b", 111)
-    assert claimed.refuses("c", 111)
+    assert claimed.phase(111) is Phase.HALF_OPEN
+    assert not claimed.state(111).probe_is_free
+    assert not claimed.state(111).refuses("b")
+    assert claimed.state(111).refuses("c")
 
 
-def test_a_claim_before_its_time_is_none() -> None:
+def test_a_claim_before_the_cool_down_is_over_does_not_count() -> None:
     assert circuit((100, "opened", "a"), (109, "probe", "b")).phase(109.5) is Phase.OPEN
 
 
-def test_a_success_closes_and_forgets() -> None:
+def test_a_probe_that_succeeds_closes_it() -> None:
     closed = circuit((100, "opened", "a"), (110, "probe", "b"), (111, "closed", "b"))
     assert closed == Circuit(POLICY)
 
 
 def test_each_probe_that_fails_doubles_the_cool_down_up_to_the_cap() -> None:
-    now, history, waits = 100.0, log((100, "opened", "a")), []
+    now, history, waits = 100.0, history_of((100, "opened", "a")), []
     for number in range(6):
-        until = Circuit(POLICY).after(history).until
+        until = Circuit(POLICY).after(history).half_open_at
         assert until is not None
         waits.append(until - now)
         now = until + 1
         by = f"probe {number}"
         history += [
-            Event(0, until, Kind.PROBE, by),
-            Event(0, now, Kind.OPENED, by, cause=DOWN),
+            CircuitEvent(0, until, CircuitEventKind.PROBE, by),
+            CircuitEvent(0, now, CircuitEventKind.OPENED, by, cause=DOWN),
         ]
     assert waits == [10, 20, 40, 60, 60, 60]
 
 
-def test_others_that_fail_on_their_way_change_nothing() -> None:
+def test_requests_of_others_that_fail_meanwhile_change_nothing() -> None:
     one = circuit((100, "opened", "a"))
-    assert one.after(log((103, "opened", "b"))) == one
+    assert one.after(history_of((103, "opened", "b"))) == one
     probing = circuit((100, "opened", "a"), (110, "probe", "b"))
-    assert probing.after(log((111, "opened", "a"))) == probing
+    assert probing.after(history_of((111, "opened", "a"))) == probing
 
 
-def test_a_probe_that_says_nothing_is_followed_by_another() -> None:
+def test_a_probe_without_an_outcome_is_followed_by_another() -> None:
     dead = circuit((100, "opened", "a"), (110, "probe", "b"))
-    assert dead.phase(114.9) is Phase.PROBING
-    assert dead.phase(115) is Phase.DUE
-    again = dead.after(log((115, "probe", "c")))
-    assert not again.refuses("c", 116)
-    assert again.refuses("b", 116)
-    assert again.failures == 1, "a probe that died says nothing of the API"
+    assert not dead.state(114.9).probe_is_free
+    assert dead.state(115).probe_is_free
+    again = dead.after(history_of((115, "probe", "c")))
+    assert not again.state(116).refuses("c")
+    assert again.state(116).refuses("b")
+    assert again.failures == 1, "a run that died is no failure of the API"
 
 
-def test_a_person_opens_it_for_good_and_resets_it() -> None:
-    held = circuit((100, "held", ""), (200, "probe", "a"), (201, "closed", "a"), (202, "opened", "a"))
-    assert held.phase(1e9) is Phase.HELD
-    assert held.refuses("a", 1e9)
-    assert held.after(log((300, "reset", ""))) == Circuit(POLICY)
+def test_a_person_opens_it_until_a_reset() -> None:
+    forced = circuit((100, "held", ""), (200, "probe", "a"), (201, "closed", "a"), (202, "opened", "a"))
+    assert forced.phase(1e9) is Phase.FORCED_OPEN
+    assert forced.state(1e9).refuses("a")
+    assert forced.after(history_of((300, "reset", ""))) == Circuit(POLICY)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +102,8 @@ def test_a_person_opens_it_for_good_and_resets_it() -> None:
         ([(0, "opened", "a")], 1, "the circuit of an_api is open since 1970-01-01 00:00:00 UTC: halted after 4 "
          "attempts of GET /orders: 503 Service Unavailable; it may be asked again after 1970-01-01 00:00:10 UTC, or "
          "once the job an_api__circuit_reset has run"),
-        ([(0, "opened", "a")], 20, "the next run finds out whether it is over"),
-        ([(0, "opened", "a"), (10, "probe", "b")], 11, "finding out whether it is over, and another one may after "
+        ([(0, "opened", "a")], 20, "the next run probes the API"),
+        ([(0, "opened", "a"), (10, "probe", "b")], 11, "run 12345678 probes the API, and another run may after "
          "1970-01-01 00:00:15 UTC"),
         ([(0, "opened", "a"), (10, "probe", "b"), (11, "opened", "b")], 12, "since 1970-01-01 00:00:00 UTC: halted "
          "after 4 attempts of GET /orders: 503 Service Unavailable; a probe at 1970-01-01 00:00:11 UTC failed with "
@@ -104,10 +112,10 @@ def test_a_person_opens_it_for_good_and_resets_it() -> None:
         ([], 20, "the circuit of an_api is closed"),
     ],
 )  # fmt: skip
-def test_a_person_is_told_why_and_until_when(
+def test_the_description_says_why_and_until_when(
     events: list[tuple[float, str, str]], now: float, said: str
 ) -> None:
-    assert said in circuit(*events).sentence("an_api", now)
+    assert said in circuit(*events).describe("an_api", "the job an_api__circuit_reset", now)
 
 
 # Any history of a handful of processes, whatever they do and in whatever order their events arrive.
@@ -115,72 +123,79 @@ PROCESSES = ("a", "b", "c")
 HISTORIES = st.lists(
     st.tuples(
         st.integers(0, 40),
-        st.sampled_from(list(Kind)),
+        st.sampled_from(list(CircuitEventKind)),
         st.sampled_from(PROCESSES),
     ),
     max_size=25,
 )
 
 
-def history(steps: list[tuple[int, Kind, str]]) -> list[Event]:
+def history(steps: list[tuple[int, CircuitEventKind, str]]) -> list[CircuitEvent]:
     now, events = 0.0, []
     for number, (passed, kind, by) in enumerate(steps):
         now += passed
-        events.append(Event(number, now, kind, by, cause=DOWN if kind is Kind.OPENED else None))
+        events.append(
+            CircuitEvent(number, now, kind, by, cause=DOWN if kind is CircuitEventKind.OPENED else None)
+        )
     return events
 
 
 @given(HISTORIES, st.integers(0, 200))
-def test_at_no_moment_may_two_ask_and_nobody_while_it_cools_down(
-    steps: list[tuple[int, Kind, str]], later: int
+def test_no_two_may_probe_and_none_may_ask_during_the_cool_down(
+    steps: list[tuple[int, CircuitEventKind, str]], later: int
 ) -> None:
     events = history(steps)
     now = (events[-1].at if events else 0) + later
     state = Circuit(POLICY).after(events)
-    phase = state.phase(now)
-    let_through = [by for by in PROCESSES if not state.refuses(by, now)]
-    if phase in (Phase.CLOSED, Phase.DUE):
-        assert let_through == list(PROCESSES)
-    elif phase is Phase.PROBING:
-        assert len(let_through) == 1
+    phase, free = state.phase(now), state.state(now).probe_is_free
+    allowed = [by for by in PROCESSES if not state.state(now).refuses(by)]
+    if phase is Phase.CLOSED or free:
+        assert allowed == list(PROCESSES)
+    elif phase is Phase.HALF_OPEN:
+        assert len(allowed) == 1
     else:
-        assert let_through == []
-    if phase in (Phase.OPEN, Phase.PROBING, Phase.DUE):
+        assert allowed == []
+    if phase in (Phase.OPEN, Phase.HALF_OPEN):
         assert state.latest is not None
-        assert state.until is not None
+        assert state.half_open_at is not None
         assert 1 <= state.failures <= len(events)
-        assert 10 <= state.until - state.latest.at <= 60
+        assert 10 <= state.half_open_at - state.latest.at <= 60
 
 
 @given(HISTORIES)
-def test_when_it_is_due_exactly_one_of_any_number_of_claims_is_let_through(
-    steps: list[tuple[int, Kind, str]],
+def test_exactly_one_of_any_number_of_claims_may_probe(
+    steps: list[tuple[int, CircuitEventKind, str]],
 ) -> None:
     events = history(steps)
     now = (events[-1].at if events else 0) + 1000
     state = Circuit(POLICY).after(events)
-    if state.phase(now) is not Phase.DUE:
+    if not state.state(now).probe_is_free:
         return
-    claimed = state.after([Event(1000 + n, now, Kind.PROBE, f"claim {n}") for n in range(16)])
-    assert [n for n in range(16) if not claimed.refuses(f"claim {n}", now)] == [0]
+    claimed = state.after(
+        [CircuitEvent(1000 + n, now, CircuitEventKind.PROBE, f"claim {n}") for n in range(16)]
+    )
+    assert [n for n in range(16) if not claimed.state(now).refuses(f"claim {n}")] == [0]
 
 
 @given(HISTORIES, HISTORIES)
-def test_a_reset_forgets_everything_and_nothing_wedges_it(
-    before: list[tuple[int, Kind, str]], after: list[tuple[int, Kind, str]]
+def test_a_reset_clears_the_history_and_the_circuit_never_stays_open_by_itself(
+    before: list[tuple[int, CircuitEventKind, str]], after: list[tuple[int, CircuitEventKind, str]]
 ) -> None:
     past = history(before)
     start = past[-1].at if past else 0.0
-    reset = Event(len(past), start, Kind.RESET)
+    reset = CircuitEvent(len(past), start, CircuitEventKind.RESET)
     assert Circuit(POLICY).after([*past, reset]) == Circuit(POLICY)
     future = [replace(event, at=event.at + start) for event in history(after)]
     state = Circuit(POLICY).after([*past, reset, *future])
     assert state == Circuit(POLICY).after(future)
-    # But for a person's hold, a long enough wait always ends in a state that asks.
-    assert state.phase(start + 1e6) in (Phase.CLOSED, Phase.DUE, Phase.HELD)
+    # Unless a person opened it, a long enough wait always ends in a state that allows a request.
+    later = state.state(start + 1e6)
+    assert later.phase in (Phase.CLOSED, Phase.FORCED_OPEN) or later.probe_is_free
 
 
 @given(HISTORIES, st.integers(0, 25))
-def test_reading_in_two_parts_is_reading_at_once(steps: list[tuple[int, Kind, str]], cut: int) -> None:
+def test_reading_in_two_parts_is_reading_at_once(
+    steps: list[tuple[int, CircuitEventKind, str]], cut: int
+) -> None:
     events = history(steps)
     assert Circuit(POLICY).after(events[:cut]).after(events[cut:]) == Circuit(POLICY).after(events)

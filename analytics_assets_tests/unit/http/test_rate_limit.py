@@ -12,7 +12,7 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted
-from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
+from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.circuit_breaker import Policy
 from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
@@ -22,6 +22,7 @@ from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets_tests.answering import Asked, Reply, answering, api_session
+from analytics_assets_tests.memory_circuit import MemoryCircuit
 
 POLICY = Policy(cooldown=300, max_cooldown=21_600, lease=100)
 
@@ -46,7 +47,7 @@ def test_an_api_that_goes_down_is_retried_by_one_request_and_then_left_alone() -
         asked.append(request)
         return rows_of(request) if len(asked) == 1 else Reply({"error": "down"}, 503)
 
-    limiter, log = RateLimiter(RequestsConfig(max_in_flight=16)), LocalLog(POLICY, "an_api")
+    limiter, log = RateLimiter(RequestsConfig(max_in_flight=16)), MemoryCircuit(POLICY, "an_api")
     with answering(reply) as url:
         # It waits long enough for all to find out.
         patient = api_session("rows", limiter=limiter, log=log, sleep=lambda _: time.sleep(0.02))
@@ -71,7 +72,7 @@ def test_an_api_that_goes_down_is_retried_by_one_request_and_then_left_alone() -
 def test_a_key_that_is_refused_opens_the_circuit_and_a_missing_endpoint_does_not(
     status: int, opens: bool
 ) -> None:
-    log = LocalLog(POLICY)
+    log = MemoryCircuit(POLICY)
     with answering(lambda _: Reply({}, status)) as url:
         with api_session("rows", log=log) as session, pytest.raises(SyncHalted) as caught:
             sweep(url, session)
@@ -183,7 +184,7 @@ def test_a_session_that_is_left_waits_for_nothing() -> None:
     with answering(lambda _: busy) as url:
         limiter = RateLimiter(RequestsConfig())
         secrets = Secrets()
-        breaker = Breaker(LocalLog(POLICY), "rows", "a run")
+        breaker = Breaker(MemoryCircuit(POLICY), "rows", "a run")
         session = ApiSession("rows", limiter, breaker, secrets, Telemetry("rows"))
         with ThreadPoolExecutor(1) as threads:
             syncing = threads.submit(sweep, url, session)

@@ -17,7 +17,7 @@ from requests import Request
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import SyncHalted
-from analytics_assets.ingestion.http.breaker_client import Breaker, LocalLog
+from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.circuit_breaker import Policy
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
@@ -25,6 +25,7 @@ from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import Transport
 from analytics_assets.ingestion.http.wire import WireRequest
 from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.memory_circuit import MemoryCircuit
 
 SIZE = 50_000_000
 SECRET = "a+long/secret=value"
@@ -38,7 +39,7 @@ class Api:
         self.waits: list[float] = []
         self.telemetry = Telemetry("files")
         self.limiter = RateLimiter(RequestsConfig(**config))
-        self.log = LocalLog(Policy(300, 21_600, 100))
+        self.log = MemoryCircuit(Policy(300, 21_600, 100))
         breaker = Breaker(self.log, "files", "a run", sleep=lambda _: None)
         secrets = Secrets({secret_reference("api_key"): SECRET})
         self.transport = Transport(

@@ -1,0 +1,119 @@
+"""Alerts about the circuit: when it opens, when it closes, and when a person's report changes nothing."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from analytics_assets.config.models import SyncConfig
+from analytics_assets.ingestion.http.circuit_breaker import (
+    Circuit,
+    CircuitEvent,
+    CircuitEventKind,
+    policy_of,
+    utc,
+)
+from analytics_assets.orchestration.alerts.alert import Alert, run_details
+from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
+
+
+class CircuitAlerts:
+    """The alerts about one circuit.
+
+    Args:
+        instance: holds the runs.
+        config: the source.
+        store: the events of its circuit.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, config: SyncConfig, store: EventLogCircuit) -> None:
+        self._instance = instance
+        self._config = config
+        self._store = store
+
+    def poll(self, last_event: int | None) -> tuple[list[Alert], int]:
+        """The alerts of the events since the last poll.
+
+        A failed probe is no incident of its own: the circuit was open before it.
+
+        Args:
+            last_event: id of the last event that was read; None at the first poll, which reports only an outage that
+                is not over.
+
+        Returns:
+            The alerts, and the id of the last event.
+        """
+        events = self._store.events()
+        if last_event is None:
+            now = self._circuit.after(events)
+            last_event = now.opened.id - 1 if now.opened else events[-1].id if events else -1
+        alerts = [*self._alerts(events, last_event)]
+        return alerts, max([last_event, *(event.id for event in events)])
+
+    @property
+    def _circuit(self) -> Circuit:
+        return Circuit(policy_of(self._config))
+
+    def _alerts(self, events: Sequence[CircuitEvent], last_event: int) -> Iterator[Alert]:
+        circuit = self._circuit
+        for event in events:
+            before, circuit = circuit, circuit.after([event])
+            if event.id <= last_event:
+                continue
+            if event.kind is CircuitEventKind.NOTE:
+                yield self._note(event)
+            elif before.opened is None and circuit.opened is not None:
+                yield self._forced_open(event) if event.cause is None else self._halted(event, circuit)
+            elif before.opened is not None and circuit.opened is None:
+                yield self._closed(before.opened, event)
+
+    def _note(self, event: CircuitEvent) -> Alert:
+        return Alert(
+            f"{self._config.name}: the report on the circuit changes nothing",
+            {"reported": event.reason, "instead": "begin the description with `reset`, or with `open`"},
+        )
+
+    def _forced_open(self, event: CircuitEvent) -> Alert:
+        return Alert(
+            f"{self._config.name}: opened by hand, no sync asks the API",
+            {
+                "source": self._config.name,
+                "reason": event.reason or "none given",
+                "next probe": f"none, until {self._store.reset} has run",
+                **run_details(self._instance, self._config, event.run_id),
+            },
+        )
+
+    def _halted(self, event: CircuitEvent, circuit: Circuit) -> Alert:
+        halted = event.cause
+        assert halted is not None
+        return Alert(
+            f"{self._config.name}: halted, {halted.reason}",
+            {
+                "source": self._config.name,
+                "resource": halted.resource,
+                "endpoint": halted.endpoint,
+                "status": str(halted.answer),
+                "attempts": str(halted.attempts),
+                "reason": halted.reason,
+                **run_details(self._instance, self._config, event.run_id),
+                "next probe": f"after {utc(circuit.half_open_at)}" if circuit.half_open_at else "none",
+                "until then": "no run asks the API",
+                "after that": "assets whose schedule is on probe the API, and load what they missed",
+            },
+        )
+
+    def _closed(self, opened: CircuitEvent, event: CircuitEvent) -> Alert:
+        minutes = (event.at - opened.at) / 60
+        is_back = event.kind is CircuitEventKind.CLOSED
+        return Alert(
+            f"{self._config.name}: {'the API is back' if is_back else 'reset by hand'}, after {minutes:.0f} min",
+            {
+                "source": self._config.name,
+                "closed by": "a probe that succeeded"
+                if is_back
+                else event.reason or "a person, without a reason",
+                "since": utc(opened.at),
+                **run_details(self._instance, self._config, event.run_id),
+            },
+            good=True,
+        )

@@ -1,0 +1,70 @@
+"""The alert sensor as Dagster's daemon evaluates it, a webhook that it sends to, and faults that it reports."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from analytics_assets.config.models import SyncConfig
+from analytics_assets.orchestration.alerts.sensor import failure_sensor
+from analytics_assets_tests.answering import Asked, Reply
+from analytics_assets_tests.conftest import DemoApi, Project
+
+CIRCUIT = dg.AssetKey(["analytics_api", "circuit"])
+DAY = "2026-01-05"
+
+
+class Webhook:
+    """A receiver on loopback, that can be down.
+
+    Attributes:
+        got: the messages it took.
+        tries: requests it saw.
+        down: whether it answers 500.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.got: list[dict[str, Any]] = []
+        self.tries = 0
+        self.down = False
+
+    def reply(self, asked: Asked) -> Reply:
+        self.tries += 1
+        if self.down:
+            return Reply({}, 500)
+        self.got.append(json.loads(asked.body))
+        return Reply({})
+
+    @property
+    def titles(self) -> list[str]:
+        return [one["title"] for one in self.got]
+
+
+class Sensor:
+    """The sensor, with the cursor that Dagster keeps for it."""
+
+    def __init__(self, project: Project, text: str) -> None:
+        self._project = project
+        self.config = SyncConfig(**yaml.safe_load(text)["attributes"])
+        self.cursor: str | None = None
+        self.said = ""
+
+    def look(self) -> None:
+        """One tick, as after a restart of the daemon: nothing but the cursor is left of the one before."""
+        context = dg.build_sensor_context(instance=self._project.instance, cursor=self.cursor)
+        data = failure_sensor(self.config).evaluate_tick(context)
+        assert not data.run_requests
+        self.cursor, self.said = data.cursor, str(data.skip_message)
+
+
+def outage(api: DemoApi) -> None:
+    paths = ("customers", "products", "transactions", "events")
+    api.set_faults(*({"path": f"/v1/{name}", "status": 503} for name in paths))
+
+
+def wrong_answer(api: DemoApi) -> None:
+    api.set_faults({"path": "/v1/products", "body": "<html>"})

@@ -1,0 +1,64 @@
+"""Cursors that version 0.1.0 stored are read, and stored again with the same names."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from analytics_assets.orchestration.alerts.cursor import AlertCursor
+from analytics_assets.orchestration.automation.recovery import RecoveryCursor
+from analytics_assets_tests.alerting import Sensor, Webhook
+from analytics_assets_tests.conftest import Project
+
+ALERTS: dict[str, Any] = {
+    "memory": {
+        "circuit_event": 7,
+        "run_failure": 0,
+        "waiting": ["8a1e4a9e-0000-4000-8000-000000000000"],
+        "told": [
+            {"resource": "products", "reason": "products: not JSON", "failures": {"": 1767600000.0}},
+            {
+                "resource": "transactions",
+                "reason": "transactions: not JSON",
+                "failures": {
+                    "2026-01-05 to 2026-01-07": 1767600000.0,
+                    "2026-01-09 to 2026-01-09": 1767600000.5,
+                },
+            },
+        ],
+    },
+    "outbox": [
+        {
+            "title": "analytics_api: halted",
+            "body": "status: 503",
+            "good": False,
+            "taken": ["0123456789abcdef"],
+        }
+    ],
+}
+RECOVERY: dict[str, Any] = {"opened": 7, "requested": ["customers after 7"], "made_good": False}
+
+
+@pytest.mark.parametrize(("model", "stored"), [(AlertCursor, ALERTS), (RecoveryCursor, RECOVERY)])
+def test_a_cursor_keeps_its_names(model: type[AlertCursor | RecoveryCursor], stored: dict[str, Any]) -> None:
+    assert json.loads(model.model_validate_json(json.dumps(stored)).model_dump_json()) == stored
+
+
+def test_the_sensor_goes_on_from_a_cursor_of_0_1_0(
+    project: Project, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    """It sends the message of the outbox, and reports that what had failed is loaded, but for one partition."""
+    del text
+    key = ["analytics_api"]
+    project.instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey([*key, "products"])))
+    for day in ("2026-01-05", "2026-01-07"):
+        loaded = dg.AssetMaterialization(dg.AssetKey([*key, "transactions"]), partition=day)
+        project.instance.report_runless_asset_event(loaded)
+    sensor.cursor = json.dumps(ALERTS)
+    sensor.look()
+    assert webhook.titles == ["analytics_api: halted", "analytics_api: products is synced again"]
+    [left] = json.loads(str(sensor.cursor))["memory"]["told"]
+    assert left["failures"] == {"2026-01-09 to 2026-01-09": 1767600000.5}

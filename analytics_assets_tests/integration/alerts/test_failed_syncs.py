@@ -1,0 +1,186 @@
+"""A failed sync that is no outage is reported once, and once more when its partitions are loaded."""
+
+from __future__ import annotations
+
+import time
+
+import dagster as dg
+import pytest
+
+from analytics_assets.orchestration.alerts.cursor import IncidentState
+from analytics_assets.orchestration.alerts.incidents import Incidents
+from analytics_assets_tests.alerting import DAY, Sensor, Webhook, wrong_answer
+from analytics_assets_tests.conftest import DemoApi, Project, failure_of
+
+
+def test_a_failure_that_is_no_outage_is_told_once_until_it_is_made_good(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    definitions = project.definitions(text)
+    for _ in range(2):
+        wrong_answer(api)
+        runs = [project.run(definitions, "products") for _ in range(5)]
+        for _ in range(2):
+            sensor.look()
+        [told] = webhook.got
+        assert told["title"] == "analytics_api: the sync of products failed"
+        assert "reason: products: the response of GET /v1/products is not JSON" in told["message"]
+        assert f"run: https://dagster.example.com/runs/{runs[0].run_id}" in told["message"]
+        api.set_faults()
+        assert project.run(definitions, "products").success
+        sensor.look()
+        assert webhook.titles[1:] == ["analytics_api: products is synced again"]
+        webhook.got.clear()
+
+
+def test_a_dry_run_that_fails_is_told_to_nobody_but_who_asked(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    wrong_answer(api)
+    assert failure_of(project.run(project.definitions(text), "products", asked={"dry_run": True}))
+    sensor.look()
+    assert not webhook.got
+
+
+def test_one_cause_is_told_once_for_all_partitions_and_over_when_all_are_made_good(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    """A range fails, then each of its partitions, which the catch-up asks for alone."""
+    definitions = project.definitions(text)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    project.run(definitions, "transactions", DAY, "2026-01-06", "2026-01-07")
+    sensor.look()
+    for day in (DAY, "2026-01-06", "2026-01-07"):
+        project.run(definitions, "transactions", day)
+    sensor.look()
+    [told] = webhook.got
+    assert "window: 2026-01-05 to 2026-01-07" in told["message"]
+    api.set_faults()
+    for day in (DAY, "2026-01-07"):
+        assert project.run(definitions, "transactions", day).success
+    sensor.look()
+    assert len(webhook.got) == 1, "the one in the middle is still missing"
+    assert project.run(definitions, "transactions", "2026-01-06").success
+    sensor.look()
+    assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
+
+
+def test_what_was_made_good_before_the_sensor_looked_is_told_from_both_ends_and_may_come_again(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    definitions = project.definitions(text)
+    for _ in range(2):
+        wrong_answer(api)
+        project.run(definitions, "products")
+        api.set_faults()
+        assert project.run(definitions, "products").success
+        sensor.look()
+        sensor.look()
+    failed, again = "analytics_api: the sync of products failed", "analytics_api: products is synced again"
+    assert webhook.titles == [failed, again, failed, again]
+
+
+def test_failures_of_long_ago_are_history_at_every_look(
+    project: Project, api: DemoApi, text: str, sensor: Sensor
+) -> None:
+    wrong_answer(api)
+    project.run(project.definitions(text), "products")
+    state = IncidentState()
+    tomorrow = Incidents(project.instance, sensor.config, clock=lambda: time.time() + 86_400)
+    alerts, state = tomorrow.poll(state)
+    assert alerts == []
+    alerts, state = tomorrow.poll(state)
+    assert alerts == []
+
+
+def test_a_bug_is_told_without_its_text_which_may_hold_rows(
+    project: Project, text: str, sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analytics_assets.ingestion.sync.build_source", lambda *_, **__: 1 / 0)
+    project.run(project.definitions(text), "products")
+    sensor.look()
+    [told] = webhook.got
+    assert "reason: ZeroDivisionError; the log of the run has its text" in told["message"]
+
+
+def test_a_run_that_dies_before_it_starts_is_told_as_that(
+    project: Project, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    definitions = project.definitions(text)
+    run = project.instance.create_run_for_job(
+        definitions.resolve_job_def("analytics_api__transactions__sync"), tags={"dagster/partition": DAY}
+    )
+    project.instance.report_run_failed(run)
+    sensor.look()
+    [told] = webhook.got
+    assert told["title"] == "analytics_api: the sync of transactions failed"
+    assert "reason: the run ended before the sync could report a reason" in told["message"]
+    assert f"window: {DAY}" in told["message"]
+
+
+def test_what_is_not_ours_passes_by(project: Project, text: str, sensor: Sensor, webhook: Webhook) -> None:
+    @dg.asset
+    def somebody_elses() -> None:
+        raise dg.Failure("their own trouble", metadata={"endpoint": "GET /elsewhere"})
+
+    @dg.op
+    def an_op() -> None:
+        raise ValueError
+
+    @dg.job
+    def a_job() -> None:
+        an_op()
+
+    dg.materialize([somebody_elses], instance=project.instance, raise_on_error=False)
+    a_job.execute_in_process(instance=project.instance, raise_on_error=False)
+    other = Sensor(project, text.replace("name: analytics_api\n", "name: another_api\n"))
+    other.look()
+    project.run(project.definitions(text), "products")
+    sensor.look()
+    other.look()
+    assert webhook.got == []
+
+
+def test_a_run_that_will_be_retried_is_waited_for(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    """Dagster's tags, as its daemon sets them when run retries are on."""
+    definitions = project.definitions(text)
+    wrong_answer(api)
+    first = project.run(definitions, "products").run_id
+    project.instance.add_run_tags(first, {"dagster/will_retry": "true"})
+    sensor.look()
+    sensor.look()
+    assert webhook.got == []
+    second = project.run(definitions, "products").run_id
+    project.instance.add_run_tags(first, {"dagster/auto_retry_run_id": second})
+    sensor.look()
+    [told] = webhook.got
+    assert f"/runs/{second}" in told["message"], "the retry decides"
+
+
+def test_a_retry_that_comes_to_nothing_is_waited_for_no_more(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    wrong_answer(api)
+    run_id = project.run(project.definitions(text), "products").run_id
+    project.instance.add_run_tags(run_id, {"dagster/will_retry": "true"})
+    sensor.look()
+    assert webhook.got == []
+    project.instance.add_run_tags(run_id, {"dagster/will_retry": "false"})
+    sensor.look()
+    assert len(webhook.got) == 1
+
+
+def test_a_failure_is_read_when_dagster_has_said_whether_it_will_be_retried(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analytics_assets.orchestration.alerts.failed_syncs._RETRY_DECISION_DELAY", 3.0)
+    state, now = IncidentState(), [time.time()]
+    incidents = Incidents(project.instance, sensor.config, clock=lambda: now[0])
+    wrong_answer(api)
+    project.run(project.definitions(text), "products")
+    alerts, state = incidents.poll(state)
+    assert alerts == []
+    now[0] += 30
+    assert len(incidents.poll(state)[0]) == 1

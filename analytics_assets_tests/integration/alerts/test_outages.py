@@ -1,0 +1,158 @@
+"""An outage is reported once, and once more when it is over; the check of the circuit shows it."""
+
+from __future__ import annotations
+
+import re
+
+import dagster as dg
+import pytest
+
+from analytics_assets.orchestration.circuit.jobs import circuit_check
+from analytics_assets_tests.alerting import CIRCUIT, DAY, Sensor, Webhook, outage
+from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
+
+
+def test_an_outage_is_told_once_however_many_runs_it_ends_and_once_when_it_is_over(
+    project: Project,
+    api: DemoApi,
+    text: str,
+    sensor: Sensor,
+    webhook: Webhook,
+    clock: Clock,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    definitions = project.definitions(text)
+    outage(api)
+    halted = project.run(definitions, "transactions", DAY, "2026-01-07")
+    for name in ("customers", "products", "events"):
+        failure_of(project.run(definitions, name))
+    failure_of(project.run(definitions, "transactions", DAY))
+    capfd.readouterr()
+    sensor.look()
+    title = "analytics_api: halted, 503 Service Unavailable"
+    assert webhook.titles == [title]
+    lines = dict(line.split(": ", 1) for line in webhook.got[0]["message"].splitlines())
+    assert lines.pop("next probe").startswith("after 20")
+    assert lines == {
+        "source": "analytics_api",
+        "resource": "transactions",
+        "endpoint": "GET /v1/transactions",
+        "status": "503",
+        "attempts": "4",
+        "reason": "503 Service Unavailable",
+        "window": "2026-01-05 to 2026-01-07",
+        "run": f"https://dagster.example.com/runs/{halted.run_id}",
+        "until then": "no run asks the API",
+        "after that": "assets whose schedule is on probe the API, and load what they missed",
+    }
+    assert webhook.got[0]["type"] == "failure"
+    assert (
+        f"{title}: source analytics_api; resource transactions; endpoint GET /v1/transactions"
+        in capfd.readouterr().err
+    )
+
+    # A probe that fails is no other incident.
+    clock.pass_minutes(5.1)
+    failure_of(project.run(definitions, "customers"))
+    sensor.look()
+    assert webhook.titles == [title]
+
+    api.set_faults()
+    clock.pass_minutes(10.1)
+    assert project.run(definitions, "customers").success
+    sensor.look()
+    assert webhook.titles[0] == title
+    assert re.fullmatch("analytics_api: the API is back, after 1[5-9] min", webhook.titles[1])
+    assert webhook.got[1]["type"] == "success"
+    assert "closed by: a probe that succeeded" in webhook.got[1]["message"]
+    sensor.look()
+    assert len(webhook.got) == 2
+
+
+def test_an_outage_that_is_over_before_the_sensor_looks_is_told_from_both_ends(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    definitions = project.definitions(text)
+    outage(api)
+    failure_of(project.run(definitions, "customers"))
+    project.instance.report_runless_asset_event(
+        dg.AssetMaterialization(CIRCUIT, description="reset: our proxy")
+    )
+    sensor.look()
+    assert webhook.titles == [
+        "analytics_api: halted, 503 Service Unavailable",
+        "analytics_api: reset by hand, after 0 min",
+    ]
+    assert "closed by: our proxy" in webhook.got[1]["message"]
+
+
+def test_an_open_circuit_is_red_in_the_lineage_until_it_is_closed(
+    project: Project, api: DemoApi, text: str, sensor: Sensor
+) -> None:
+    """By the check of the circuit's asset, which the sensor keeps up to date, also after a report by hand."""
+    check = dg.AssetCheckKey(CIRCUIT, "closed")
+
+    def state() -> tuple[bool, str]:
+        record = project.instance.event_log_storage.get_latest_asset_check_execution_by_key([check])[check]
+        assert record.event is not None
+        assert record.event.dagster_event is not None
+        evaluation = record.event.dagster_event.asset_check_evaluation_data
+        return evaluation.passed, str(evaluation.description)
+
+    outage(api)
+    failure_of(project.run(project.definitions(text), "customers"))
+    sensor.look()
+    passed, said = state()
+    assert not passed
+    assert said.startswith("The circuit of analytics_api is open since ")
+    project.instance.report_runless_asset_event(dg.AssetMaterialization(CIRCUIT, description="reset"))
+    sensor.look()
+    assert state() == (True, "The circuit of analytics_api is closed.")
+
+
+def test_the_check_of_the_circuit_runs_alone(project: Project, sensor: Sensor) -> None:
+    check = circuit_check(sensor.config)
+    look = dg.define_asset_job("look", dg.AssetSelection.checks(check))
+    job = dg.Definitions(asset_checks=[check], jobs=[look]).resolve_job_def("look")
+    [evaluation] = job.execute_in_process(instance=project.instance).get_asset_check_evaluations()
+    assert (evaluation.passed, evaluation.description) == (True, "The circuit of analytics_api is closed.")
+
+
+def test_an_expired_key_is_told_as_that(
+    project: Project, text: str, sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", "expired-long-ago")
+    failure_of(project.run(project.definitions(text), "customers"))
+    sensor.look()
+    assert webhook.titles == [
+        "analytics_api: halted, 401 Unauthorized; the API does not accept the key: check the secret"
+    ]
+
+
+def test_the_first_look_tells_what_is_still_so_and_no_history(
+    project: Project, api: DemoApi, text: str, webhook: Webhook
+) -> None:
+    definitions = project.definitions(text)
+    outage(api)
+    failure_of(project.run(definitions, "customers"))
+    project.instance.report_runless_asset_event(dg.AssetMaterialization(CIRCUIT, description="reset"))
+    failure_of(project.run(definitions, "products"))
+    Sensor(project, text).look()
+    [told] = webhook.got
+    assert "resource: products" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("description", "title"),
+    [
+        ("open: their maintenance", "analytics_api: opened by hand, no sync asks the API"),
+        ("opened a ticket", "analytics_api: the report on the circuit changes nothing"),
+    ],
+)
+def test_what_a_person_did_to_the_circuit_is_told(
+    project: Project, sensor: Sensor, webhook: Webhook, description: str, title: str
+) -> None:
+    project.instance.report_runless_asset_event(dg.AssetMaterialization(CIRCUIT, description=description))
+    sensor.look()
+    assert webhook.titles == [title]
+    assert description.removeprefix("open: ") in webhook.got[0]["message"]

@@ -1,0 +1,125 @@
+"""Partitions that failed: alone after a failure of their own, together after an outage."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import dagster as dg
+
+from analytics_assets_tests.conftest import Clock, DemoApi, Project
+from analytics_assets_tests.ticking import MORNING, SCHEDULE, TRANSACTIONS, ranges, tick
+
+
+def test_a_partition_that_cannot_be_loaded_keeps_no_other_back(
+    project: Project, api: DemoApi, ten_days: str
+) -> None:
+    """The range it was in has failed as a whole; the next tick asks for each alone."""
+    definitions = project.definitions(ten_days)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01",
+        "2026-01-02",
+        "2026-01-03",
+        "2026-01-04...2026-01-10",
+    ]
+
+
+def test_what_an_outage_has_ended_is_asked_for_together_once_it_is_over(
+    project: Project, api: DemoApi, clock: Clock, ten_days: str
+) -> None:
+    definitions = project.definitions(ten_days)
+    assert project.run(definitions, "transactions", "2026-01-07").success
+    api.set_faults({"path": "/v1/transactions", "status": 503})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
+    assert not project.run(definitions, "transactions", "2026-01-05").success
+    data = tick(project, definitions, SCHEDULE, MORNING)
+    assert data.run_requests == []
+    assert data.skip_message.startswith("No run requested: the circuit of analytics_api is open since ")
+    for name in ("customers", "products", "events"):
+        data = tick(project, definitions, f"analytics_api__{name}__schedule", MORNING)
+        assert data.run_requests == [], "the circuit is of the whole source"
+    clock.pass_minutes(5.1)
+    # Due: one run finds out, and no more are sent after it.
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-01...2026-01-06"]
+    api.set_faults()
+    assert project.run(definitions, "transactions", "2026-01-04").success
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-03",
+        "2026-01-05...2026-01-06",
+        "2026-01-08...2026-01-10",
+    ]
+
+
+def test_ten_that_cannot_be_loaded_do_not_keep_what_is_missing_back(
+    project: Project, api: DemoApi, ten_days: str
+) -> None:
+    definitions = project.definitions(ten_days.replace("catch_up: 9", "catch_up: 29"))
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-12").success
+    project.instance.report_runless_asset_event(dg.AssetMaterialization(TRANSACTIONS, partition="2026-01-20"))
+    assert ranges(tick(project, definitions, SCHEDULE, "2026-01-31T02:00")) == [
+        *(f"2026-01-{day:02d}" for day in range(1, 10)),
+        "2026-01-13...2026-01-19",
+        "2026-01-21...2026-01-30",
+    ]
+
+
+def test_the_outage_of_another_asset_says_nothing_of_a_partition(
+    project: Project, api: DemoApi, ten_days: str
+) -> None:
+    """It has a run of that day too, newer, and ended by an outage."""
+    definitions = project.definitions(ten_days)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-02").success
+
+    @dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-01-01"))
+    def somebody_elses() -> None:
+        raise dg.Failure
+
+    job = dg.Definitions([somebody_elses], jobs=[dg.define_asset_job("theirs", [somebody_elses])])
+    theirs = job.resolve_job_def("theirs").execute_in_process(
+        partition_key="2026-01-02", instance=project.instance, raise_on_error=False
+    )
+    project.instance.add_run_tags(theirs.run_id, {"analytics_assets/circuit": theirs.run_id})
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING))[:2] == ["2026-01-01", "2026-01-02"]
+
+
+def test_failures_of_others_hide_no_outage(
+    project: Project, api: DemoApi, clock: Clock, ten_days: str
+) -> None:
+    """300 runs of another asset failed since: the partitions that the outage ended are still one run."""
+    definitions = project.definitions(ten_days)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    assert not project.run(definitions, "transactions", "2026-01-05").success
+    api.set_faults({"path": "/v1/transactions", "status": 503})
+    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
+    for number in range(300):
+        run = dg.DagsterRun(job_name="theirs", run_id=str(uuid4()), status=dg.DagsterRunStatus.FAILURE)
+        project.instance.add_run(run.with_tags({"dagster/partition": f"2026-01-{number % 10 + 1:02}"}))
+    clock.pass_minutes(5.1)
+    api.set_faults()
+    reset = dg.AssetMaterialization(dg.AssetKey(["analytics_api", "circuit"]), description="reset")
+    project.instance.report_runless_asset_event(reset)
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-04",
+        "2026-01-05",
+        "2026-01-06...2026-01-10",
+    ]
+
+
+def test_a_run_of_a_backfill_that_died_before_its_step_began_is_no_outage(
+    project: Project, ten_days: str
+) -> None:
+    """It has no job of ours and no tag of ours: the asset that it was to load tells whose it is."""
+    definitions = project.definitions(ten_days)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    died = project.instance.create_run_for_job(
+        job, tags={"dagster/partition": "2026-01-04"}, asset_selection=frozenset({TRANSACTIONS})
+    )
+    project.instance.report_run_failed(died)
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-03",
+        "2026-01-04",
+        "2026-01-05...2026-01-10",
+    ]
