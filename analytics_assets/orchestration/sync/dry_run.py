@@ -58,15 +58,15 @@ def sentence(found: DryRunResult) -> str:
     others = found.read - found.loading - found.quarantined
     if others > 0:
         parts.append(f"{others:,} are of another window")
-    told = [f"Dry run, nothing was written: of {found.read:,} rows read {', '.join(parts)}."]
+    sentences = [f"Dry run, nothing was written: of {found.read:,} rows read {', '.join(parts)}."]
     if found.reasons:
-        told.append(f"In quarantine: {'; '.join(found.reasons)}.")
+        sentences.append(f"In quarantine: {'; '.join(found.reasons)}.")
     if found.too_many:
-        told.append(
+        sentences.append(
             f"That is more than max_quarantined ({found.limit}) allows: a sync of these rows would fail."
         )
     if found.undeclared:
-        told.append(f"Not declared: {', '.join(sorted(found.undeclared))}.")
+        sentences.append(f"Not declared: {', '.join(sorted(found.undeclared))}.")
     if found.unsent:
-        told.append(f"Declared but not sent: {', '.join(found.unsent)}.")
-    return " ".join(told)
+        sentences.append(f"Declared but not sent: {', '.join(found.unsent)}.")
+    return " ".join(sentences)
