@@ -14,12 +14,13 @@ from pydantic import BaseModel, model_validator
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import has_template, is_template
-from analytics_assets.config.validation_errors import error_at, unbuildable
+from analytics_assets.config.validation_errors import error_at, suggestion, unbuildable
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
 from analytics_assets.orchestration.alerts.sensor import failure_sensor
 from analytics_assets.orchestration.automation.recovery import recovery_sensor
 from analytics_assets.orchestration.automation.schedules import ScheduledSync
+from analytics_assets.orchestration.checks.registry import CHECKS
 from analytics_assets.orchestration.circuit.jobs import circuit_check, circuit_jobs
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.sync.assets import sync_asset
@@ -40,10 +41,32 @@ class RestApiSync(SyncConfig, dg.Component):
         written = attributes.model_dump(mode="python", exclude_unset=True) if attributes else {}
         return cls(**context.resolution_context.resolve_value(written))
 
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The JSON schema for editors and for `dg`: pydantic's, with the name and description of each check."""
+        schema = super().model_json_schema(*args, **kwargs)
+        checks = schema["$defs"]["AssetConfig"]["properties"]["checks"]
+        config = checks["additionalProperties"]
+        checks["properties"] = {
+            name: {**config, "description": check.description} for name, check in CHECKS.items()
+        }
+        checks["additionalProperties"] = False
+        return schema
+
     @cached_property
     def resources(self) -> dict[str, ResourceInfo]:
         """What is known about each dlt resource before any run, by name."""
         return describe(self)
+
+    @model_validator(mode="after")
+    def _checks_are_known(self) -> Self:
+        for resource, asset in () if is_template(self.assets) else self.assets.items():
+            checks = asset.checks if isinstance(asset, AssetConfig) else {}
+            for name in () if is_template(checks) else checks:
+                if name not in CHECKS:
+                    near = suggestion(name, list(CHECKS)) or f" The keys here are {', '.join(CHECKS)}."
+                    raise error_at(("assets", resource, "checks", name), f"unknown check `{name}`.{near}")
+        return self
 
     @model_validator(mode="after")
     def _dlt_can_build_it(self) -> Self:
@@ -77,11 +100,13 @@ class RestApiSync(SyncConfig, dg.Component):
                 dg.AssetSpec("probe", tags=asset.tags)
             except dg.DagsterInvalidDefinitionError as error:
                 raise error_at((*here, "tags"), " ".join(str(error).split())) from None
-        if "primary_key_unique" in asset.checks.model_fields_set and not info.has_unique_key:
-            raise error_at(
-                (*here, "checks", "primary_key_unique"),
-                f"`{info.name}` has no key that is unique in its table. Give it a `primary_key`, or remove the check.",
-            )
+        for name in () if is_template(asset.checks) else asset.checks:
+            if not CHECKS[name].applies(info):
+                raise error_at(
+                    (*here, "checks", name),
+                    f"`{info.name}` cannot have this check: it needs {CHECKS[name].needs}. Remove the check, or change "
+                    "the resource.",
+                )
         for index, child in enumerate(asset.child_tables):
             column = info.contract.column(child)
             if column is not None and column.data_type:

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers what a test's function says, and the door to it."""
+"""A real HTTP server on loopback that answers what a test's function says, and a session to ask it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.circuit_breaker import Policy
-from analytics_assets.ingestion.http.rate_limit import Gate
+from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -74,7 +74,7 @@ def answering(reply: Callable[[Asked], Reply | Any]) -> Iterator[str]:
         request_queue_size = 64
 
         def handle_error(self, *_: Any) -> None:
-            pass  # a client that hangs up, as one does whose sweep has ended
+            pass  # a client that hangs up, as one does whose paging has ended
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -87,24 +87,26 @@ def answering(reply: Callable[[Asked], Reply | Any]) -> Iterator[str]:
         thread.join(10)
 
 
-def door(
+def api_session(
     resource: str = "rows",
     *,
     secrets: Secrets | None = None,
     telemetry: Telemetry | None = None,
-    gate: Gate | None = None,
+    limiter: RateLimiter | None = None,
     log: CircuitStore | None = None,
     sleep: Callable[[float], None] = lambda _: None,
+    jitter: Callable[[], float] = lambda: 0.0,
     may_repeat: bool = False,
     **config: Any,
 ) -> ApiSession:
-    """A session as a sync opens it, with waits that take no time."""
+    """A session as a sync opens it, with waits that take no time, and without jitter."""
     return ApiSession(
         resource,
-        gate or Gate(RequestsConfig(**config)),
+        limiter or RateLimiter(RequestsConfig(**config)),
         Breaker(log or MemoryCircuit(Policy(300, 21_600, 100)), resource, "a run", sleep=lambda _: None),
         secrets or Secrets(),
         telemetry or Telemetry(resource),
         may_repeat=may_repeat,
         sleep=sleep,
+        jitter=jitter,
     )

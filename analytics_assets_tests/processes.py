@@ -52,6 +52,7 @@ class Home:
         self.environment = {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "HOME": str(folder),
+            "PYTHONPATH": str(PROJECT),  # the code beside these tests, wherever it is installed from
             "DAGSTER_HOME": str(home),
             "ANALYTICS_API_BASE_URL": api.url,
             "SOURCES__ANALYTICS_API__API_KEY": "demo-key",

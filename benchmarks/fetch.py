@@ -23,10 +23,11 @@ from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 
 from analytics_assets.config.models import RequestsConfig
-from analytics_assets.ingestion.http.dlt_paginators import SweepPaginator
-from analytics_assets.ingestion.http.rate_limit import Gate
+from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
+from analytics_assets.ingestion.http.page_reader import Paging
+from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
-from analytics_assets.ingestion.http.response import Reader
+from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
 
@@ -34,11 +35,11 @@ ROWS, IN_FLIGHT, ROUNDS = 100_000, 16, 5
 
 
 def by_session(url: str) -> list[dict[str, Any]]:
-    gate = Gate(RequestsConfig(max_in_flight=IN_FLIGHT))
-    reader = Reader("rows", "data", "total", paged=True)
-    paginator = SweepPaginator(OffsetPaginator(PAGE), reader, ("id",), overlap=True)
-    secrets = Secrets({"stand-in": SECRET})
-    with ApiSession("rows", gate, breaker("rows"), secrets, Telemetry("rows")) as session:
+    limiter = RateLimiter(RequestsConfig(max_in_flight=IN_FLIGHT))
+    reader = ResponseReader("rows", "data", "total", paged=True)
+    paginator = PagingBySession(Paging(OffsetPaginator(PAGE), reader, ("id",)))
+    secrets = Secrets({"reference": SECRET})
+    with ApiSession("rows", limiter, breaker("rows"), secrets, Telemetry("rows")) as session:
         pages = RESTClient(url, session=session).paginate(PATH, paginator=paginator, data_selector="$")
         return [one for page in pages for one in page]
 

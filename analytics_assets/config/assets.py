@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from analytics_assets.config.rest_api import is_template
 from analytics_assets.config.strict_model import StrictModel
@@ -115,25 +122,8 @@ class CheckConfig(StrictModel):
     )
 
 
-class ChecksConfig(StrictModel):
-    """The checks of an asset, by name."""
-
-    schema_nullability: CheckConfig = Field(
-        CheckConfig(),
-        description="Finds nulls in columns declared `nullable: false`, and rows in quarantine.",
-    )
-    schema_drift: CheckConfig = Field(
-        CheckConfig(),
-        description="Finds columns that changed since the last sync, and fields that are not declared.",
-    )
-    primary_key_unique: CheckConfig = Field(
-        CheckConfig(), description="Finds a primary key that is in the table more than once."
-    )
-    complete: CheckConfig = Field(
-        CheckConfig(),
-        description="Finds rows that the API reports but that were not fetched, or that are neither in the table nor "
-        "in quarantine.",
-    )
+def _or_template(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return value if is_template(value) else handler(value)
 
 
 class FreshnessConfig(StrictModel):
@@ -200,8 +190,9 @@ class AssetConfig(StrictModel):
         description="How many partitions before the last one a tick of the schedule checks. "
         "It requests those that are missing or failed.",
     )
-    checks: ChecksConfig = Field(
-        ChecksConfig(), description="Severity and blocking of each check. Absent: the defaults of each check."
+    checks: dict[str, Annotated[CheckConfig, WrapValidator(_or_template)]] = Field(
+        default_factory=dict,
+        description="Severity and blocking, by name of the check. Absent: the defaults of each check.",
     )
     freshness: FreshnessConfig | None = Field(
         None, description="How old the latest materialization may be. Absent: any age."

@@ -233,6 +233,7 @@ class SyncHalted(ApiError):  # noqa: N818  a state of the sync, and the name use
         attempts: requests sent for this page, the first included.
         reason: what went wrong, in a few words.
         outage: whether the API as a whole is down or refuses the key. Only then the circuit opens.
+        fault: who can end it: a wrong key or path is of the config, an API that is down is transient.
     """
 
     endpoint: str
@@ -240,8 +241,8 @@ class SyncHalted(ApiError):  # noqa: N818  a state of the sync, and the name use
     attempts: int
     reason: str
     outage: bool = False
+    fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]  # only here it varies
     code = "halted"
-    fault = Fault.TRANSIENT
 
     @property
     def cause(self) -> str:

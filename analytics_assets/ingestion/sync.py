@@ -16,10 +16,11 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from analytics_assets.ingestion.errors import RestartError, SyncError
 from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
+from analytics_assets.ingestion.http.dlt_errors import find_sync_error
 from analytics_assets.ingestion.http.page_limit import PageLimit
-from analytics_assets.ingestion.http.rate_limit import gate_of
-from analytics_assets.ingestion.http.session import ApiSession, find_sync_error
-from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets.ingestion.http.rate_limit import rate_limiter_of
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.http.telemetry import Telemetry, run_logging
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
 from analytics_assets.ingestion.source.settings import read_secrets
@@ -56,7 +57,7 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
         quarantine = plan.new_quarantine()
         with open_load_pipeline(plan, quarantine, api.caller) as pipeline, api.session() as session:
             built = build_source(plan, quarantine, session, pipeline.capabilities)
-            with pipeline.turn():
+            with pipeline.locked():
                 restored = pipeline.restore()
                 pipeline.extract(built.source)
                 normalized = pipeline.normalize()
@@ -100,14 +101,15 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
     config, name = plan.config, plan.resource.name
     breaker, telemetry = Breaker(circuit, name, run_id), Telemetry(name)
     breaker.refresh()  # an open circuit ends the sync before it waits for anything
-    limiter, secrets = gate_of(config.name, config.requests), read_secrets(config)
+    limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
 
     def session() -> ApiSession:
         # A resource with a parent asks other endpoints too, and may ask a page for two equal rows of the parent.
         may_repeat = plan.resource.parent is not None
-        opened = ApiSession(name, limiter, breaker, secrets, telemetry, may_repeat=may_repeat)
-        opened.limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
-        return opened
+        page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
+        return ApiSession(
+            name, limiter, breaker, secrets, telemetry, page_limit=page_limit, may_repeat=may_repeat
+        )
 
     return Api(f"{name}, run {run_id.split('-', maxsplit=1)[0]}" if run_id else name, telemetry, session)
 
@@ -126,7 +128,7 @@ def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: C
     """
     while True:
         try:
-            with user_errors(plan.resource.name):
+            with run_logging(), user_errors(plan.resource.name):
                 return attempt()
         except RestartError as moved:
             if telemetry.restarts == MAX_RESTARTS:
@@ -201,4 +203,5 @@ def _result(
         children={
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables
         },
+        missing_guarantees=tuple(pipeline.backend.missing_guarantees),
     )

@@ -18,25 +18,25 @@ class RequestCounts:
         requests: sent, retries included.
         pages: read, in order.
         retries: requests sent again.
-        too_many_requests: responses with status 429.
+        responses_429: responses with status 429.
         restarts: times the sync started over.
         seconds_waited: for retries and rate limits, over all threads.
         bytes_received: of bodies, decoded.
         rows_fetched: rows read from pages, each once.
         rows_per_second: from the first request to the last page.
-        rows_promised: rows that the API says there are; None where it does not.
+        rows_reported_by_api: rows that the API says there are; None where it does not.
     """
 
     requests: int
     pages: int
     retries: int
-    too_many_requests: int
+    responses_429: int
     restarts: int
     seconds_waited: float
     bytes_received: int
     rows_fetched: int
     rows_per_second: float
-    rows_promised: int | None
+    rows_reported_by_api: int | None
 
     @classmethod
     def of(cls, telemetry: Telemetry, *, promised: bool = False) -> RequestCounts:
@@ -50,13 +50,13 @@ class RequestCounts:
             requests=telemetry.requests,
             pages=telemetry.pages,
             retries=telemetry.retries,
-            too_many_requests=telemetry.too_many_requests,
+            responses_429=telemetry.too_many_requests,
             restarts=telemetry.restarts,
             seconds_waited=round(telemetry.seconds_waited, 3),
             bytes_received=telemetry.bytes_received,
             rows_fetched=telemetry.rows_fetched,
             rows_per_second=round(telemetry.rows_per_second, 1),
-            rows_promised=telemetry.total if promised else None,
+            rows_reported_by_api=telemetry.total if promised else None,
         )
 
     def to_metadata(self) -> dict[str, Any]:
@@ -102,6 +102,7 @@ class SyncResult:
         undeclared: fields that are not declared, with the number of rows that have them.
         unsent: declared columns that no row has; empty where only new rows were read.
         children: the child tables that are assets, by field.
+        missing_guarantees: what the destination cannot promise, and the file accepts.
     """
 
     destination_name: str
@@ -124,6 +125,7 @@ class SyncResult:
     undeclared: Mapping[str, int] = field(default_factory=dict)
     unsent: Sequence[str] = ()
     children: Mapping[str, ChildTable] = field(default_factory=dict)
+    missing_guarantees: Sequence[str] = ()
 
     def to_metadata(self) -> dict[str, Any]:
         """The facts of the sync as a whole, in plain values; facts of one partition are `rows_by_partition`."""
@@ -140,6 +142,7 @@ class SyncResult:
             "full_refresh": self.full_refresh or None,
             "undeclared_fields": dict(self.undeclared),
             "declared_but_not_sent": list(self.unsent),
+            "missing_guarantees": list(self.missing_guarantees) or None,
             "destination_name": self.destination_name,
             "dataset_name": self.dataset_name,
             "first_run": self.first_run,

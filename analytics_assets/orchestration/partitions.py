@@ -1,4 +1,4 @@
-"""Time partitions: from the grammar to Dagster, and from a run to the window it loads."""
+"""Time partitions: from the config to Dagster's definitions, and from a run to the windows it loads."""
 
 from collections.abc import Callable
 from datetime import UTC
@@ -26,21 +26,21 @@ def partitions_def(config: PartitionsConfig | None) -> dg.TimeWindowPartitionsDe
 
 
 def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
-    """Dagster's policy. A run costs Dagster seconds and a partition within it milliseconds."""
+    """Dagster's policy: how many partitions are one run. A run costs seconds, a partition within it milliseconds."""
     if config.max_partitions_per_run is None:
         return dg.BackfillPolicy.single_run()
     return dg.BackfillPolicy.multi_run(config.max_partitions_per_run)
 
 
 def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[str, Window]:
-    """The window of each partition of this run, by partition key in order of time; empty without partitions.
+    """The window of each partition of this run, by partition key, the earliest first; empty without partitions.
 
-    A check that runs alone may be started without a partition: it then has no window either. Nor has an asset without
-    partitions, which may run along with one that has some.
+    A check that runs alone may start without a partition. An asset without partitions may run together with one that
+    has some.
 
     Args:
         context: of the run.
-        lookback: so many partitions before those of the run are added.
+        lookback: number of partitions to add before those of the run.
     """
     definition = context.assets_def.partitions_def
     if definition is None or not (context.has_partition_key or context.has_partition_key_range):
@@ -54,6 +54,6 @@ def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[st
     windows = {}
     for key in keys:
         window = definition.time_window_for_partition_key(key)
-        # Within one zone Python compares clocks, and a clock that is put back shows an hour twice.
+        # In UTC: Python compares two times of one zone by their clocks, and a clock that is set back repeats an hour.
         windows[key] = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
     return windows

@@ -1,4 +1,4 @@
-"""How a dlt resource looks in Dagster: key, group, kinds, owners, and its schema before the first run."""
+"""What Dagster shows for a dlt resource: key, group, kinds, owners, and the schema before the first run."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,16 +12,17 @@ from analytics_assets.config.assets import AssetConfig, FreshnessConfig
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.columns import Contract, data_type_name
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
-from analytics_assets.ingestion.warehouse.pipeline import destination_name
+from analytics_assets.ingestion.warehouse.pipeline import destination_name, missing_guarantees
 from analytics_assets.orchestration.circuit.event_log import circuit_key
+from analytics_assets.orchestration.metadata import COLUMN_SCHEMA, TABLE_NAME
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.runs import RESOURCE_KEY, SOURCE_KEY
 
 
 class SyncTranslator(DagsterDltTranslator):
-    """dagster-dlt's translator, for resources known from their config alone.
+    """dagster-dlt's translator, for resources that are known from their config alone.
 
-    Its own defaults give `dlt_<source>_<resource>` keys, stub upstream assets and a wrong table name.
+    The defaults of dagster-dlt give `dlt_<source>_<resource>` keys, stub upstream assets and a wrong table name.
     """
 
     def __init__(self, config: SyncConfig, infos: Mapping[str, ResourceInfo]) -> None:
@@ -29,7 +30,7 @@ class SyncTranslator(DagsterDltTranslator):
         self._infos = infos
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        """The spec of the asset for dagster-dlt, which asks with a resource built for a run."""
+        """The spec of the asset that dagster-dlt asks about, with a resource that was built for a run."""
         return self.spec(self._infos[data.resource.name])
 
     def spec(self, info: ResourceInfo) -> dg.AssetSpec:
@@ -42,8 +43,7 @@ class SyncTranslator(DagsterDltTranslator):
             key=self.key(info),
             deps=upstream,
             group_name=self._config.name,
-            description=asset.description
-            or f"`{info.method} {info.path}`, loaded by dlt ({_mode(info, asset)}).",
+            description="\n\n".join([asset.description or _description(info, asset), *self._warning()]),
             owners=asset.owners,
             tags=asset.tags,
             kinds={"dlt", destination_name()},
@@ -51,13 +51,22 @@ class SyncTranslator(DagsterDltTranslator):
             metadata={
                 SOURCE_KEY: self._config.name,
                 RESOURCE_KEY: info.name,
-                "dagster/table_name": f"{self._config.name}.{info.table}",
-                "dagster/column_schema": declared_schema(info.contract),
+                TABLE_NAME: f"{self._config.name}.{info.table}",
+                COLUMN_SCHEMA: declared_schema(info.contract),
             },
         )
 
+    def _warning(self) -> list[str]:
+        """What the configured destination cannot promise, and whether the file accepts that."""
+        missing = missing_guarantees()
+        if not missing:
+            return []
+        accepted = self._config.destination.accept_missing_guarantees
+        consequence = "The file accepts this." if accepted else "Runs fail until the file accepts this."
+        return [f"**Missing guarantees** of {destination_name()}: {'; '.join(missing)}. {consequence}"]
+
     def api_spec(self, info: ResourceInfo) -> dg.AssetSpec:
-        """The spec of the external asset upstream: the endpoint the resource is read from."""
+        """The spec of the external asset upstream: the endpoint that the resource reads."""
         return dg.AssetSpec(
             key=self.api_key(info),
             group_name=self._config.name,
@@ -74,14 +83,14 @@ class SyncTranslator(DagsterDltTranslator):
             description=f"`{name}` of each row of `{info.table}`: join `_dlt_parent_id` to its `_dlt_id`.",
             kinds={"dlt", destination_name()},
             partitions_def=partitions_def(self._config.asset(info.name).partitions),
-            metadata={"dagster/table_name": f"{self._config.name}.{info.table}__{name}"},
+            metadata={TABLE_NAME: f"{self._config.name}.{info.table}__{name}"},
         )
 
     def circuit_spec(self) -> dg.AssetSpec:
         """The spec of the external asset whose materializations are the history of the circuit.
 
-        It is downstream of the endpoints and upstream of nothing: an event of it must not make a table look
-        stale, nor start anything.
+        It is downstream of the endpoints and upstream of nothing. So its events make no table look stale, and start no
+        run.
         """
         name = self._config.name
         return dg.AssetSpec(
@@ -89,11 +98,11 @@ class SyncTranslator(DagsterDltTranslator):
             deps=[self.api_key(info) for info in self._infos.values()],
             group_name=name,
             description=(
-                f"Whether {name} may be asked. After a sync has given up on the API the circuit is open, and every run "
-                "ends at once without a request; when the cool-down is over, one request finds out whether the API is "
+                f"Whether runs may send requests to {name}. When a sync gives up on the API, the circuit opens: every "
+                "run then ends at once, without a request. After the cool-down, one request tests whether the API is "
                 "back. Each event is a materialization.\n\n"
                 f"**By hand**: launch the job `{name}__circuit_reset` or `{name}__circuit_open`, or report a "
-                "materialization here, with `reset` or `open: why` as its description. An empty one is a reset."
+                "materialization here. Its description is `reset`, or `open:` and a reason; an empty one is a reset."
             ),
             kinds={"api"},
         )
@@ -112,7 +121,7 @@ class SyncTranslator(DagsterDltTranslator):
 
 
 def declared_schema(contract: Contract) -> dg.TableSchema:
-    """The declared columns as the UI shows them."""
+    """The declared columns, for the UI."""
     return dg.TableSchema(
         columns=[
             _column(column.name, column.data_type or "text", contract, column.description)
@@ -122,11 +131,11 @@ def declared_schema(contract: Contract) -> dg.TableSchema:
 
 
 def loaded_schema(contract: Contract, columns: Mapping[str, Mapping[str, Any]]) -> dg.TableSchema:
-    """The columns of the table after a load: those declared, and what else there is.
+    """The columns of the table after a load: the declared ones, then the others.
 
     Args:
-        contract: what was declared.
-        columns: dlt's column schemas, by warehouse name.
+        contract: the declared columns.
+        columns: dlt's column schemas, by name in the warehouse.
     """
     types = {column.name: column.data_type for column in contract.columns}
     for name, hints in columns.items():
@@ -162,6 +171,10 @@ def _freshness(config: FreshnessConfig | None) -> dg.FreshnessPolicy | None:
         fail_window=timedelta(hours=config.fail_after_hours),
         warn_window=timedelta(hours=warn) if warn else None,
     )
+
+
+def _description(info: ResourceInfo, asset: AssetConfig) -> str:
+    return f"`{info.method} {info.path}`, loaded by dlt ({_mode(info, asset)})."
 
 
 def _mode(info: ResourceInfo, asset: AssetConfig) -> str:

@@ -8,12 +8,16 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster.components.core.component_tree import ComponentTreeException
+from pydantic import ValidationError
 
+from analytics_assets import RestApiSync
+from analytics_assets.orchestration.checks.registry import CHECKS
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of
 
 PATH = "/v1/transactions"
 DAY, NEXT_DAY = "2026-01-05", "2026-01-06"
-NAMES = {"schema_nullability", "schema_drift", "primary_key_unique", "complete"}
+NAMES = set(CHECKS)
 
 
 def spoil(api: DemoApi, row: int, **what: Any) -> int:
@@ -23,7 +27,7 @@ def spoil(api: DemoApi, row: int, **what: Any) -> int:
 
 
 def asset_of(text: str, resource: str, **settings: Any) -> str:
-    """A defs.yaml with more said of one asset."""
+    """A defs.yaml with more settings of one asset."""
     document = yaml.safe_load(text)
     document["attributes"]["assets"][resource] |= settings
     return yaml.safe_dump(document)
@@ -139,7 +143,7 @@ def test_a_check_alone_works_before_the_first_load_and_without_a_secret(
         NAMES, True
     )
     assert "does not exist yet: no load has brought a row" in str(check_of(result).description)
-    assert check_of(result, "complete").description == "Nothing was synced yet."
+    assert check_of(result, "complete").description == "No sync has run yet."
 
 
 def test_a_key_that_is_there_twice(project: Project, api: DemoApi, shipped_yaml: str) -> None:
@@ -178,15 +182,15 @@ def test_complete_alone_finds_rows_that_went_missing_since(project: Project, shi
     assert not check.passed
 
 
-def test_drift_tells_of_what_is_new_gone_and_different(
+def test_drift_reports_what_is_new_gone_and_different(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
     definitions = project.definitions(shipped_yaml)
     first = check_of(project.run(definitions, "products"), "schema_drift")
     assert (first.passed, first.severity) == (True, dg.AssetCheckSeverity.WARN)
-    assert "no sync before" in str(first.description)
+    assert "no previous sync" in str(first.description)
     assert check_of(project.run(definitions, "products"), "schema_drift").description == (
-        "No change since the sync before: 7 columns."
+        "No change since the previous sync: 7 columns."
     )
     api.set_faults(
         {
@@ -203,7 +207,7 @@ def test_drift_tells_of_what_is_new_gone_and_different(
         "Not declared (loaded as dlt finds them): colour."
     )
     assert project.query("SELECT DISTINCT colour FROM analytics_api.products") == [{"colour": "red"}]
-    assert check_of(project.run(definitions, "products"), "schema_drift").passed, "told once"
+    assert check_of(project.run(definitions, "products"), "schema_drift").passed, "reported once"
     changed = project.definitions(
         shipped_yaml.replace(
             "category: {data_type: text, nullable: false", "category: {data_type: text, nullable: true"
@@ -229,6 +233,72 @@ def test_severity_and_blocking_are_the_users(project: Project, api: DemoApi, shi
     assert {one.name: one.blocking for one in asset.check_specs} == {
         "schema_nullability": True, "primary_key_unique": True, "complete": True, "schema_drift": False,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("schema_drif", "unknown check `schema_drif`. Did you mean `schema_drift`?"),
+        (
+            "freshness",
+            "unknown check `freshness`. The keys here are schema_nullability, primary_key_unique, ",
+        ),
+    ],
+)
+def test_an_unknown_check_is_refused_with_file_and_line(
+    project: Project, shipped_yaml: str, written: str, sentence: str
+) -> None:
+    block = f"    transactions:\n      checks:\n        {written}: {{severity: warn}}\n"
+    spoiled = shipped_yaml.replace("    transactions:\n", block, 1)
+    with pytest.raises(ComponentTreeException) as caught:
+        project.definitions(spoiled)
+    error = caught.value.__cause__
+    assert isinstance(error, ValidationError)
+    line = spoiled.splitlines().index(f"        {written}: {{severity: warn}}") + 1
+    assert f"attributes.assets.transactions.checks.{written} at {project.defs_yaml}:{line}`" in str(error)
+    assert sentence in str(error)
+
+
+def test_a_check_that_a_resource_cannot_have_is_refused(shipped_yaml: str) -> None:
+    attributes = yaml.safe_load(shipped_yaml)["attributes"]
+    attributes["assets"]["log"] = {"checks": {"primary_key_unique": {"severity": "warn"}}}
+    attributes["rest_api"]["resources"].append(
+        {"name": "log", "primary_key": "", "write_disposition": "append"}
+    )
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync(**attributes)
+    [error] = caught.value.errors()
+    assert error["loc"] == ("assets", "log", "checks", "primary_key_unique")
+    assert "`log` cannot have this check: it needs a `primary_key`" in error["msg"]
+
+
+def test_a_template_may_stand_for_the_settings_of_a_check(shipped_yaml: str) -> None:
+    attributes = yaml.safe_load(shipped_yaml)["attributes"]
+    attributes["assets"]["transactions"]["checks"] = {"complete": "{{ env.CHECK }}"}
+    RestApiSync(**attributes)
+    attributes["assets"]["transactions"]["checks"] = "{{ env.CHECKS }}"
+    RestApiSync(**attributes)
+
+
+def test_the_json_schema_names_and_describes_each_check() -> None:
+    checks = RestApiSync.model_json_schema()["$defs"]["AssetConfig"]["properties"]["checks"]
+    assert {name: one["description"] for name, one in checks["properties"].items()} == {
+        name: check.description for name, check in CHECKS.items()
+    }
+    assert checks["additionalProperties"] is False
+
+
+def test_metadata_that_version_0_1_0_stored_is_still_read(project: Project, shipped_yaml: str) -> None:
+    old = {"rows_promised": 41, "rows_fetched": 40, "rows_loaded": 40}
+    project.instance.report_runless_asset_event(
+        dg.AssetMaterialization(dg.AssetKey(["analytics_api", "customers"]), metadata=old)
+    )
+    check = check_of(
+        project.run(project.definitions(shipped_yaml), "customers", checks_only=True), "complete"
+    )
+    assert check.description == (
+        "40 of the 41 rows that the API has were fetched; 40 loaded, 0 in quarantine."
+    )
 
 
 def test_a_not_null_column_declared_later_is_a_load_that_halts(project: Project, shipped_yaml: str) -> None:

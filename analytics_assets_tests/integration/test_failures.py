@@ -34,6 +34,9 @@ def test_a_halted_sync_fails_with_its_facts_and_is_not_retried(
         "status": 503,
         "attempts": 4,
         "reason": "503 Service Unavailable",
+        "code": "halted",
+        "fault": "transient",
+        "outage": True,
     }
     assert api.request_counts()[PATH] == 4
 
@@ -72,7 +75,7 @@ def test_a_missing_secret_fails_the_run_and_names_the_setting(
 ) -> None:
     monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY")
     result = project.run(project.definitions(shipped_yaml), "customers")
-    assert "export SOURCES__ANALYTICS_API__API_KEY" in str(failure_of(result).description)
+    assert "Export SOURCES__ANALYTICS_API__API_KEY" in str(failure_of(result).description)
     assert api.request_counts() == {}
     assert not project.database.exists() or project.query("SHOW ALL TABLES") == []
 
@@ -183,7 +186,7 @@ def test_a_destination_without_sql_is_refused_before_anything_is_asked(
     monkeypatch.setenv("DESTINATION_TYPE", "filesystem")
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(project.folder / "bucket"))
     failure = failure_of(project.run(project.definitions(shipped_yaml), "products"))
-    assert "set destination_type to a SQL destination of dlt" in str(failure.description)
+    assert "Set destination_type to a SQL destination of dlt" in str(failure.description)
     assert api.request_counts() == {}
 
 
@@ -210,5 +213,5 @@ def test_rows_without_a_cursor_fail_the_run_and_are_named(
     api.set_faults({"path": PATH, "row": None, "set_fields": {"updated_at": "soon"}})
     failure = failure_of(project.run(project.definitions(shipped_yaml), "transactions", DAY))
     assert "updated_at is text, not a valid timestamp" in str(failure.description)
-    assert "nothing was loaded" in str(failure.description)
+    assert "Nothing was loaded" in str(failure.description)
     assert "such as `xxxx`" in str(failure.description), "the value is masked"

@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
 from analytics_assets.orchestration.automation.catch_up import was_missed
-from analytics_assets.orchestration.checks.results import plain
+from analytics_assets.orchestration.metadata import plain
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import DemoApi, Project, failure_of, metadata_of
 
@@ -330,12 +330,12 @@ def test_pages_are_counted_by_resource_and_children_need_few(project: Project) -
         _, metadata = observed(project.run(definitions, "a", source="docs", asked={"dry_run": True}))
         assert (metadata["rows_read"], metadata["rows_to_load"], metadata["requests"]) == (2, 2, 2)
         result = project.run(definitions, "a", source="docs", asked={"max_pages": 4})
-        assert "a: there is more to read at GET /parents/" in str(failure_of(result).description)
+        assert ("code", "max_pages_exceeded") in metadata_of(failure_of(result))
         assert (
             loaded(project.run(definitions, "a", source="docs", asked={"max_pages": 6}))["rows_loaded"] == 12
         )
         result = project.run(definitions, "a", source="docs", asked={"max_pages": 1})
-        assert "there is more to read at GET /parents" in str(failure_of(result).description)
+        assert ("endpoint", "GET /parents") in metadata_of(failure_of(result))
 
 
 DISPOSITIONS = ["merge", "append", {"disposition": "merge", "strategy": "delete-insert"}]
@@ -426,7 +426,7 @@ _KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
 import dagster as dg
-from analytics_assets.ingestion.warehouse.reconcile import Settlement
+from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
@@ -438,8 +438,10 @@ if where == "before the load":
     Pipeline.load = die
 elif where == "before the rows are in the table":
     SqlJobClientBase._create_merge_followup_jobs = SqlJobClientBase._create_replace_followup_jobs = die
+elif where == "in the transaction of the merge":
+    Reconcile.during = die
 else:
-    Settlement.settle = die
+    Reconcile.after = die
 sys.path.insert(0, folder)
 job = dg.load_from_defs_folder(path_within_project=Path(folder)).resolve_implicit_global_asset_job_def()
 config = {"ops": {"docs__a": {"config": {"full_refresh": True}}}}
@@ -448,7 +450,13 @@ job.execute_in_process(asset_selection=[dg.AssetKey(["docs", "a"])], run_config=
 
 
 @pytest.mark.parametrize(
-    "where", ["before the load", "before the rows are in the table", "before it is settled"]
+    "where",
+    [
+        "before the load",
+        "before the rows are in the table",
+        "in the transaction of the merge",
+        "after the merge",
+    ],
 )
 @pytest.mark.parametrize("disposition", ["merge", "append"])
 def test_a_full_refresh_that_is_killed_doubles_and_loses_nothing(
@@ -463,8 +471,8 @@ def test_a_full_refresh_that_is_killed_doubles_and_loses_nothing(
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
     ids = [one["id"] for one in project.query("SELECT id FROM docs.a ORDER BY id")]
-    if where == "before it is settled":
-        assert ids == ([1, 2, 3] if disposition == "merge" else [1, 3])
+    if where == "after the merge":
+        assert ids == [1, 3], "old and new rows are never there together"
     else:
         assert ids == [1, 2]
         api.set_faults({"path": A, "body": json.dumps({"data": [row(2, 9)]})})

@@ -1,7 +1,7 @@
-"""How many pages a run may ask for: a sync keeps within it or fails, a dry run ends there.
+"""How many pages a run may fetch. A sync that needs more fails; a dry run ends there.
 
-What belongs here: the count. It is kept where pages are asked for, in `session.py`, so that it holds for every
-paginator and for pages asked for ahead.
+Only the count is here. It is taken where pages are fetched (`session.py`, `page_group.py`), so that it holds for every
+paginator, and for pages that are read ahead.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from analytics_assets.ingestion.errors import TooManyPagesError
 
 
 class PagesCutError(IgnoreResponseException):
-    """A dry run has all the pages that it is to have; dlt's client ends its paging at it."""
+    """A dry run has all its pages. dlt's client ends its paging at this error."""
 
 
 class PageLimit:
-    """The pages of each resource that one attempt of a run may still ask for. Safe across threads.
+    """The pages of each resource that one attempt of a run may still fetch. Safe across threads.
 
     Args:
-        pages: of each resource, for a resource may read those of its parent as well; None for all there are.
-        cuts: whether what is beyond is left out, as in a dry run, and no failure.
+        pages: of each resource, for a resource may read the pages of its parent as well; None for no limit.
+        cuts: whether the pages beyond are left out, as in a dry run, and are no failure.
     """
 
     def __init__(self, pages: int | None = None, *, cuts: bool = False) -> None:
@@ -33,14 +33,14 @@ class PageLimit:
         self._lock = Lock()
 
     def take(self, resource: str, endpoint: str) -> None:
-        """One page is about to be asked for; a retry of it is none of its own.
+        """Counts a page that is about to be fetched. A retry of it does not count.
 
         Args:
             resource: whose page it is.
             endpoint: method and path, for the message.
 
         Raises:
-            TooManyPagesError: it is one too many.
+            TooManyPagesError: it is beyond the limit.
             PagesCutError: the same, in a dry run.
         """
         if self._pages is None:

@@ -1,7 +1,7 @@
-"""Secrets: a stand-in everywhere, the value only in the request.
+"""Secrets: a reference everywhere, the value only in the request.
 
-dlt gets a stand-in for every secret, so that nothing it logs, raises, pickles or loads can hold the value. The
-transport puts the value in as a request leaves, and takes it out of what comes back.
+dlt gets a reference in place of every secret. So nothing that dlt logs, raises, pickles or loads can hold the value.
+The transport puts the value into each request, and takes it out of each response.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import base64
 import html
 import json
 import logging
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from secrets import token_hex
 from urllib.parse import quote, quote_plus
 
-_PROCESS = token_hex(4)  # so that nothing an API sends can be taken for a stand-in
+_PROCESS = token_hex(4)  # so that nothing an API sends can be taken for a reference
 _LEAST_IN_TEXT = 4
-_LEAST_IN_DATA = 8
-"""Characters. A shorter value may be an ordinary word: taking it out would garble logs, or worse, rows."""
+_LEAST_IN_BODY = 8
+"""Characters. A shorter value may be an ordinary word: redacting it would garble logs, or worse, rows."""
 
 _LOGGERS = (
     "dlt",
@@ -27,11 +28,11 @@ _LOGGERS = (
     "urllib3.poolmanager",
     "urllib3.util.retry",
 )
-"""What logs requests and URLs."""
+"""The loggers that write requests and URLs."""
 
 
-def stand_in(field: str) -> str:
-    """What stands for a secret field, such as `api_key`; of characters that no encoding of a URL changes."""
+def secret_reference(field: str) -> str:
+    """The text that refers to a secret field, such as `api_key`. No encoding of a URL changes its characters."""
     return f"hidden.{field}.{_PROCESS}"
 
 
@@ -39,21 +40,21 @@ class Secrets:
     """The secrets of one API.
 
     Args:
-        values: by stand-in.
+        values: by reference.
     """
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = dict(values or {})
-        self._spellings: list[tuple[str, str]] = []
-        self._in_data: list[tuple[bytes, bytes]] = []
-        for name, value in self._values.items():
-            for spelling in _spellings(value):
-                self._learn(spelling, name)
+        self._encodings: list[tuple[str, str]] = []
+        self._in_body: list[tuple[bytes, bytes]] = []
+        for reference, value in self._values.items():
+            for encoding in _encodings(value):
+                self._learn(encoding, reference)
 
     def in_url(self, url: str) -> str:
         """A URL with the values in it."""
-        for name, value in self._values.items():
-            url = url.replace(name, quote(value, safe=""))
+        for reference, value in self._values.items():
+            url = url.replace(reference, quote(value, safe=""))
         return url
 
     def in_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
@@ -61,64 +62,100 @@ class Secrets:
         return {header: self._in_header(value) for header, value in headers.items()}
 
     def in_body(self, body: bytes, content_type: str) -> bytes:
-        """A body with the values in it, spelled as its type asks: JSON, or else a form."""
-        for name, value in self._values.items():
-            spelled = json.dumps(value)[1:-1] if "json" in content_type else quote_plus(value)
-            body = body.replace(name.encode(), spelled.encode())
+        """A body with the values in it, encoded as its type asks: JSON, or else a form."""
+        for reference, value in self._values.items():
+            encoded = json.dumps(value)[1:-1] if "json" in content_type else quote_plus(value)
+            body = body.replace(reference.encode(), encoded.encode())
         return body
 
-    def conceal(self, text: str) -> str:
-        """Text of ours or of others with every value, however spelled, replaced by its stand-in."""
-        for spelling, name in self._spellings:
-            text = text.replace(spelling, name)
+    def redact(self, text: str) -> str:
+        """Text in which every value, however encoded, is replaced by its reference."""
+        for encoding, reference in self._encodings:
+            text = text.replace(encoding, reference)
         return text
 
-    def conceal_data(self, body: bytes) -> bytes:
-        """An answer's body in which an API that echoes the key does so in vain."""
-        for spelling, name in self._in_data:
-            if spelling in body:
-                body = body.replace(spelling, name)
+    def redact_body(self, body: bytes) -> bytes:
+        """The body of a response, redacted: an API may echo the key."""
+        for encoding, reference in self._in_body:
+            if encoding in body:
+                body = body.replace(encoding, reference)
         return body
+
+    def redact_chunks(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The chunks of a body, redacted as `redact_body` redacts the whole.
+
+        A value may begin in one chunk and end in the next. So the last bytes of each chunk, fewer than the longest
+        value has, are handed on with the next chunk.
+        """
+        references = dict(self._in_body)
+        if not references:
+            yield from chunks
+            return
+        longest = max(map(len, references))
+        pattern = re.compile(b"|".join(re.escape(encoding) for encoding, _ in self._in_body))
+        kept = b""
+        for chunk in chunks:
+            text = kept + chunk
+            redacted, end = _replace_until(max(0, len(text) - longest + 1), text, pattern, references)
+            kept = text[end:]
+            if redacted:
+                yield redacted
+        if kept:
+            yield _replace_until(len(kept), kept, pattern, references)[0]
 
     @contextmanager
     def out_of_logs(self) -> Iterator[None]:
-        """Keeps the values out of what dlt and urllib3 log, at any level, for the block."""
+        """Redacts what dlt and urllib3 log, at any level, for the block."""
         loggers = [logging.getLogger(name) for name in _LOGGERS]
         for logger in loggers:
-            logger.addFilter(self._conceal_record)
+            logger.addFilter(self._redact_record)
         try:
             yield
         finally:
             for logger in loggers:
-                logger.removeFilter(self._conceal_record)
+                logger.removeFilter(self._redact_record)
 
-    def _conceal_record(self, record: logging.LogRecord) -> bool:
-        said = record.getMessage()
-        concealed = self.conceal(said)
-        if concealed != said:
-            record.msg, record.args = concealed, None
+    def _redact_record(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        redacted = self.redact(message)
+        if redacted != message:
+            record.msg, record.args = redacted, None
         return True
 
     def _in_header(self, value: str) -> str:
         if value.startswith("Basic "):
             plain = base64.b64decode(value.removeprefix("Basic ")).decode()
-            for name, secret in self._values.items():
-                if name in plain:
-                    encoded = base64.b64encode(plain.replace(name, secret).encode()).decode()
-                    self._learn(encoded, name)
+            for reference, secret in self._values.items():
+                if reference in plain:
+                    encoded = base64.b64encode(plain.replace(reference, secret).encode()).decode()
+                    self._learn(encoded, reference)
                     return f"Basic {encoded}"
-        for name, secret in self._values.items():
-            value = value.replace(name, secret)
+        for reference, secret in self._values.items():
+            value = value.replace(reference, secret)
         return value
 
-    def _learn(self, spelling: str, name: str) -> None:
-        if len(spelling) >= _LEAST_IN_TEXT and (spelling, name) not in self._spellings:
-            # Longest first: one spelling may be part of another. A new list: other threads read the old one.
-            self._spellings = sorted([*self._spellings, (spelling, name)], key=lambda one: -len(one[0]))
-            self._in_data = [(a.encode(), b.encode()) for a, b in self._spellings if len(a) >= _LEAST_IN_DATA]
+    def _learn(self, encoding: str, reference: str) -> None:
+        if len(encoding) >= _LEAST_IN_TEXT and (encoding, reference) not in self._encodings:
+            # Longest first: one encoding may be part of another. A new list: other threads read the old one.
+            self._encodings = sorted([*self._encodings, (encoding, reference)], key=lambda one: -len(one[0]))
+            self._in_body = [(a.encode(), b.encode()) for a, b in self._encodings if len(a) >= _LEAST_IN_BODY]
 
 
-def _spellings(value: str) -> set[str]:
+def _replace_until(
+    end: int, text: bytes, pattern: re.Pattern[bytes], replacements: Mapping[bytes, bytes]
+) -> tuple[bytes, int]:
+    """The text with all matches that begin before `end` replaced, and the position up to which it goes."""
+    parts, position = [], 0
+    for match in pattern.finditer(text):
+        if match.start() >= end:
+            break
+        parts += [text[position : match.start()], replacements[match[0]]]
+        position = match.end()
+    end = max(position, end)
+    return b"".join([*parts, text[position:end]]), end
+
+
+def _encodings(value: str) -> set[str]:
     """A value as URLs, JSON, HTML and base64 write it."""
     escaped = json.dumps(value)[1:-1]
     quoted = {quote(value, safe=""), quote(value), quote_plus(value)}

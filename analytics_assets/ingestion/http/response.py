@@ -1,7 +1,7 @@
-"""What a 200 says: its rows, and how many there are to be. Anything it does not say in so many words is refused.
+"""The content of a page: its rows, and how many the API has. Whatever a response leaves unclear is refused.
 
-dlt takes a missing key or a null for no rows, and a green run for the truth; here it is a failure that names
-what is missing. No message holds a value of the answer: it may be a customer's.
+dlt takes a missing key or a null for no rows, and the run is green. Here it is a failure that names what is missing.
+No error holds a value of the response: it may be a customer's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from analytics_assets.ingestion.errors import (
 )
 from analytics_assets.ingestion.json_kind import kind_of
 
-_ABSENT = object()
 _decode = msgspec.json.Decoder().decode
 
 Find = Callable[[Any], list[Any]]
@@ -35,12 +34,12 @@ Find = Callable[[Any], list[Any]]
 
 @dataclass(frozen=True)
 class Content:
-    """What one answer says.
+    """The content of one response.
 
     Attributes:
         rows: its rows; None where the key is missing or null.
-        total: how many there are in all, rows or pages as the paginator counts; None where that is not configured,
-            or the answer has no rows and does not say.
+        total: how many rows or pages there are in all, as the paginator counts. None where no `total_path` is set, or
+            the response has neither rows nor a total.
         has_more: whether there are more; None likewise.
     """
 
@@ -49,17 +48,39 @@ class Content:
     has_more: bool | None = None
 
 
-class Reader:
-    """Reads the answers of one endpoint.
+@dataclass(frozen=True)
+class _Field:
+    """A field that the paginator reads.
+
+    Attributes:
+        path: as written.
+        setting: of the paginator, such as `total_path`.
+        find: gives the values at the path.
+        read: gives the value as its type, or None where it is of another kind.
+    """
+
+    path: str
+    setting: str
+    find: Find
+    read: Callable[[Any], Any]
+
+    @classmethod
+    def at(cls, path: TJsonPath | None, setting: str, read: Callable[[Any], Any]) -> _Field | None:
+        """The field at a path; None where no path is set."""
+        return cls(str(path), setting, finder(path), read) if path else None
+
+
+class ResponseReader:
+    """Reads the responses of one endpoint.
 
     Args:
         resource: dlt resource it works for.
-        data_selector: JSONPath of the rows; None to find the list as dlt does, in the first answer.
+        data_selector: JSONPath of the rows; None to find the list as dlt does, in the first response.
         total_path: JSONPath of the total; None where there is none.
         has_more_path: JSONPath of the flag that there are more; None where there is none.
         paged: whether rows must be a list; otherwise one object is one row.
-        unread: whether rows may stay JSON, as `msgspec.Raw`, for who reads many of them at once. They do where the
-            selector is a plain field.
+        raw_rows: whether rows may stay JSON, as `msgspec.Raw`, for a step that parses many of them at once. They do
+            where the selector is a plain field.
 
     Attributes:
         resource: as above.
@@ -73,7 +94,7 @@ class Reader:
         has_more_path: TJsonPath | None = None,
         *,
         paged: bool = False,
-        unread: bool = False,
+        raw_rows: bool = False,
     ) -> None:
         self.resource = resource
         self._paged = paged
@@ -81,26 +102,28 @@ class Reader:
         self._select = finder(data_selector) if data_selector is not None else None
         # A path with a wildcard or a filter may well find nothing.
         self._may_find_nothing = bool(re.search(r"[*?]|\.\.", str(data_selector or "")))
-        self._total = (str(total_path), finder(total_path)) if total_path else None
-        self._has_more = (str(has_more_path), finder(has_more_path)) if has_more_path else None
-        self._unread = _unread_decoder(data_selector, total_path, has_more_path) if unread else None
+        self._total = _Field.at(total_path, "total_path", _as_whole_number)
+        self._has_more = _Field.at(has_more_path, "has_more_path", _as_flag)
+        self._decode_raw = (
+            _decoder_of_raw_rows(data_selector, total_path, has_more_path) if raw_rows else None
+        )
 
     def parse(self, body: bytes, endpoint: str, encoding: Callable[[], str | None] = lambda: None) -> Any:
         """The JSON of a body.
 
         Args:
             body: the body, decompressed.
-            endpoint: whose answer it is.
-            encoding: gives the encoding, if it is not Unicode.
+            endpoint: method and path that it came from, for the error.
+            encoding: gives the encoding that the headers name, if any.
 
         Raises:
-            UnreadableResponseError: it is none.
+            NotJsonError: the body is not JSON.
         """
-        if self._unread is not None and _is_utf_8(body):
+        if self._decode_raw is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
-                answer = self._unread(body)
-                if None not in answer.values():  # else what it has instead is to be told
-                    return answer
+                response = self._decode_raw(body)
+                if None not in response.values():  # else the error lists all of its fields
+                    return response
         try:
             return _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -110,30 +133,30 @@ class Reader:
                     return json.loads(text())
             raise NotJsonError(self.resource, endpoint) from None
 
-    def read(self, answer: Any, endpoint: str) -> Content:
-        """What the parsed answer of `endpoint` says.
+    def read(self, response: Any, endpoint: str) -> Content:
+        """The content of a parsed response of `endpoint`.
 
         Raises:
             UnreadableResponseError: it does not fit the config, or its rows are no list.
         """
-        rows = self._rows(answer, endpoint)
-        total = self._say(self._total, answer, rows, endpoint, "total_path", _as_whole_number)
-        has_more = self._say(self._has_more, answer, rows, endpoint, "has_more_path", _as_flag)
+        rows = self._rows(response, endpoint)
+        total = self._value(self._total, response, rows, endpoint)
+        has_more = self._value(self._has_more, response, rows, endpoint)
         return Content(rows, total, has_more)
 
-    def no_rows(self, answer: Any, endpoint: str) -> UnreadableResponseError:
-        """That there are no rows where rows should be, and nothing that says there are none."""
-        found = "null" if self._select and self._select(answer) else "nothing"
-        return MissingRowsError(self.resource, endpoint, str(self._selector), found, _keys(answer))
+    def no_rows(self, response: Any, endpoint: str) -> UnreadableResponseError:
+        """The failure of a response without rows that does not say that there are none."""
+        found = "null" if self._select and self._select(response) else "nothing"
+        return MissingRowsError(self.resource, endpoint, str(self._selector), found, _keys(response))
 
-    def _rows(self, answer: Any, endpoint: str) -> list[Any] | None:
+    def _rows(self, response: Any, endpoint: str) -> list[Any] | None:
         if self._select is None:
-            path, found = find_response_page_data(answer)
+            path, found = find_response_page_data(response)
             if self._paged and not isinstance(found, list):
-                raise NoListError(self.resource, endpoint, _keys(answer))
+                raise NoListError(self.resource, endpoint, _keys(response))
             self._selector = ".".join(path)
             self._select = finder(self._selector)
-        found = self._select(answer)
+        found = self._select(response)
         if self._may_find_nothing:
             return found[0] if len(found) == 1 and isinstance(found[0], list) else found
         if not found or found[0] is None:
@@ -145,32 +168,23 @@ class Reader:
             return [rows]
         raise RowsNotAListError(self.resource, endpoint, str(self._selector), kind_of(rows))
 
-    def _say(
-        self,
-        where: tuple[str, Find] | None,
-        answer: Any,
-        rows: list[Any] | None,
-        endpoint: str,
-        setting: str,
-        read: Callable[[Any], Any],
-    ) -> Any:
-        if where is None:
+    def _value(self, field: _Field | None, response: Any, rows: list[Any] | None, endpoint: str) -> Any:
+        if field is None:
             return None
-        path, find = where
-        found = find(answer)
-        value = found[0] if found else _ABSENT
-        if value is _ABSENT or value is None:
+        found = field.find(response)
+        if not found or found[0] is None:
             if not rows:
-                return None  # what that means is for the sweep to say
-            raise PagingFieldError(self.resource, endpoint, path, setting, "", _keys(answer))
-        said = read(value)
-        if said is None:
-            raise PagingFieldError(self.resource, endpoint, path, setting, kind_of(value), _keys(answer))
-        return said
+                return None  # the page reader decides what that means
+            raise PagingFieldError(self.resource, endpoint, field.path, field.setting, "", _keys(response))
+        value = field.read(found[0])
+        if value is None:
+            kind = kind_of(found[0])
+            raise PagingFieldError(self.resource, endpoint, field.path, field.setting, kind, _keys(response))
+        return value
 
 
-def _unread_decoder(*paths: TJsonPath | None) -> Callable[[bytes], Any] | None:
-    """Decodes an answer but for its rows, which are under the first of `paths`; None where a path is not plain."""
+def _decoder_of_raw_rows(*paths: TJsonPath | None) -> Callable[[bytes], Any] | None:
+    """Decodes all of a response but its rows, which are at the first of `paths`; None where a path is not plain."""
     plain = [str(path) for path in paths if path]
     if not paths[0] or not all(re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", path) for path in plain):
         return None
@@ -178,8 +192,8 @@ def _unread_decoder(*paths: TJsonPath | None) -> Callable[[bytes], Any] | None:
     if rows != plain[0] or rows in others:
         return None
     fields = [(name, Any, None) for name in dict.fromkeys(others)]
-    answer = msgspec.defstruct("Answer", [(rows, list[msgspec.Raw] | None, None), *fields])
-    decoder = msgspec.json.Decoder(answer)
+    response = msgspec.defstruct("Response", [(rows, list[msgspec.Raw] | None, None), *fields])
+    decoder = msgspec.json.Decoder(response)
     return lambda body: msgspec.structs.asdict(decoder.decode(body))  # a function: dlt copies what it is in
 
 
@@ -195,21 +209,21 @@ def finder(path: TJsonPath) -> Find:
     plain = re.fullmatch(r"(?:\$\.)?(\w+(?:\.\w+)*)", path) if isinstance(path, str) else None
     if plain is None:
         compiled = compile_path(path)
-        return lambda answer: [match.value for match in compiled.find(answer)]
+        return lambda response: [match.value for match in compiled.find(response)]
     fields = plain[1].split(".")
 
-    def find(answer: Any) -> list[Any]:
+    def find(response: Any) -> list[Any]:
         for field in fields:
-            if not isinstance(answer, dict) or field not in answer:
+            if not isinstance(response, dict) or field not in response:
                 return []
-            answer = answer[field]
-        return [answer]
+            response = response[field]
+        return [response]
 
     return find
 
 
 def _as_whole_number(value: Any) -> int | None:
-    """As dlt takes it, without rounding and without `true`; None where it is no whole number."""
+    """A whole number as dlt accepts it, but not rounded and not `true`; None where it is no whole number."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*", value):
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -225,9 +239,11 @@ def _as_flag(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _keys(answer: Any) -> str:
-    """The fields of an answer, for a person to find the right one among them; never a value."""
-    if not isinstance(answer, dict):
-        return f" (it is {kind_of(answer)})"
-    names = [key for key in answer if re.fullmatch(r"[A-Za-z_$][\w.-]{0,40}", str(key))]  # no e-mail address
+def _keys(response: Any) -> str:
+    """The fields of a response, for a person to find the right one among them; never a value."""
+    if not isinstance(response, dict):
+        return f" (it is {kind_of(response)})"
+    names = [
+        key for key in response if re.fullmatch(r"[A-Za-z_$][\w.-]{0,40}", str(key))
+    ]  # no e-mail address
     return f" (it has {', '.join(sorted(names))[:200]})" if names else " (it is empty)"

@@ -1,31 +1,64 @@
-"""What a sync asked of the API and what it got: counted across threads, and told at a human pace."""
+"""What a sync sent and received: counted across threads, and logged as progress every few seconds."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 
 log = logging.getLogger("analytics_assets")
-log.setLevel(logging.INFO)  # by Python's default the progress would not reach the run's log
 
 _PACE = 10.0  # seconds between two lines of progress
 
 
+class _RunsInProcess:
+    """How many runs of this process log, and the level to go back to after the last one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.level_before = logging.NOTSET
+        self.lock = Lock()
+
+
+_runs = _RunsInProcess()
+
+
+@contextmanager
+def run_logging() -> Iterator[None]:
+    """Lets progress into the run's log for the block.
+
+    Dagster takes from our logger what the logger lets through, and by Python's default that is warnings only. Runs may
+    overlap in one process: the level goes back with the last of them.
+    """
+    with _runs.lock:
+        if not _runs.count:
+            _runs.level_before = log.level
+            log.setLevel(logging.INFO)
+        _runs.count += 1
+    try:
+        yield
+    finally:
+        with _runs.lock:
+            _runs.count -= 1
+            if not _runs.count:
+                log.setLevel(_runs.level_before)
+
+
 class Telemetry:
-    """The count of one sync of one resource. Safe across threads.
+    """The counts of one sync of one resource. Safe across threads.
 
     Attributes:
         requests: sent, retries included.
-        pages: answers with rows that were read, in order.
+        pages: responses whose rows were read, in order.
         retries: requests sent again.
-        too_many_requests: answers with status 429.
-        restarts: times the sync began anew because rows moved while they were read.
-        seconds_waited: for retries and for the budget, over all threads.
+        too_many_requests: responses with status 429.
+        restarts: times the sync started over because rows moved while they were read.
+        seconds_waited: for retries and for the rate limit, over all threads.
         bytes_received: of bodies, decoded.
         rows_fetched: rows read from pages, each once.
-        total: rows that the API says there are; None where it does not.
+        total: rows that the API has, as it says; None where it does not say.
     """
 
     def __init__(self, resource: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,43 +76,48 @@ class Telemetry:
         self._lock = Lock()
         self._started: float | None = None
         self._last_page = 0.0
-        self._told = 0.0
+        self._reported = 0.0
 
     def request(self) -> None:
-        """One request is about to be sent."""
+        """Counts a request that is about to be sent."""
         with self._lock:
             if self._started is None:
-                self._started = self._told = self._clock()
+                self._started = self._reported = self._clock()
             self.requests += 1
 
-    def answer(self, status: int, size: int) -> None:
-        """One answer has come, with a body of `size` bytes."""
+    def response(self, status: int, size: int) -> None:
+        """Counts a response whose body has `size` bytes."""
         with self._lock:
             self.bytes_received += size
             self.too_many_requests += status == 429
 
+    def chunk(self, size: int) -> None:
+        """Counts bytes of a body that is read as a stream."""
+        with self._lock:
+            self.bytes_received += size
+
     def waited(self, seconds: float, *, for_retry: bool = False) -> None:
-        """A thread is about to wait."""
+        """Counts a wait that is about to begin."""
         with self._lock:
             self.seconds_waited += seconds
             self.retries += for_retry
 
     def page(self, rows: int, total: int | None = None) -> None:
-        """A page was read; `total` rows are to be expected in all, where that is known."""
+        """Counts a page that was read; the API has `total` rows in all, where that is known."""
         now = self._clock()
         with self._lock:
             self.pages += 1
             self.rows_fetched += rows
             self.total = total
             self._last_page = now
-            tell = now - self._told >= _PACE
-            if tell:
-                self._told = now
-        if tell:
+            is_due = now - self._reported >= _PACE
+            if is_due:
+                self._reported = now
+        if is_due:
             log.info("%s", self._progress(total))
 
     def restart(self) -> None:
-        """The rows so far do not count: they are fetched anew."""
+        """Drops the count of rows: they are fetched again."""
         with self._lock:
             self.restarts += 1
             self.rows_fetched = 0

@@ -1,178 +1,142 @@
-"""How one request is made: secret, budget, retries and halt, the same for every page of every endpoint.
+"""How one request is sent: secrets, rate limit, retries and halt, the same for every page of every endpoint.
 
-What belongs here: everything between a request that is ready and an answer that stands. What an answer says is
-not its concern (`response.py`), nor which page is next (`pagination.py`).
+Elsewhere: what a response means is decided in `retry_policy.py`, what it contains is read in `response.py`, and which
+page comes next is for `pagination.py`.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from http import HTTPStatus
-from http.client import HTTPException
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
-from urllib3.exceptions import (
-    HTTPError,
-    InvalidHeader,
-    LocationValueError,
-)
-from urllib3.util import Retry
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import LocationValueError
 
 from analytics_assets.ingestion.errors import SyncHalted
+from analytics_assets.ingestion.http.api_response import ApiResponse
 from analytics_assets.ingestion.http.breaker_client import Breaker
-from analytics_assets.ingestion.http.rate_limit import Gate
+from analytics_assets.ingestion.http.rate_limit import RateLimiter, Turn
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.retry_policy import (
-    dead_end_reason,
+    Action,
+    Caller,
+    Decision,
+    Exchange,
+    backoff,
+    classify,
     endpoint_of,
-    is_untrusted,
-    network_reason,
-    status_reason,
+    status_in_words,
+    unsendable,
 )
 from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets.ingestion.http.wire import (
+    NETWORK_ERRORS,
+    StreamedResponse,
+    Wire,
+    WireRequest,
+    WireResponse,
+)
 
 log = logging.getLogger("analytics_assets")
 
-_KEY_STATUSES = (401, 403)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A request as it goes over the wire, with its secrets in it: never to be logged or kept."""
-
-    endpoint: str
-    host: str
-    pool: HTTPConnectionPool
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: bytes | None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer that stands, whatever its status; its body is whole, and holds no secret."""
-
-    raw: BaseHTTPResponse
-    body: bytes
-    sent: float
-    received: float
-    attempts: int = 1
-
-
-@dataclass(frozen=True)
-class _Trouble:
-    """An attempt that got no answer, or one with a status worth another try."""
-
-    reason: str
-    status: int | None = None
-    answer: Answer | None = None
-
-
-@dataclass
-class _Turn:
-    """One place in the budget, and the headers of the answer it was used for."""
-
-    headers: Mapping[str, str] | None = None
+_PAGE = Caller()
+_Send = Callable[[WireRequest], WireResponse]
 
 
 class Transport(HTTPAdapter):
-    """The adapter below our session; read-ahead asks it directly.
+    """The adapter below our session. Pages that are read ahead ask it directly.
 
-    Pools, proxies and certificates are those of requests. Retries are below the session, so that response
-    hooks see only the answer that stands.
+    Pools, proxies and certificates are those of requests. Retries are made here, below the session, so that response
+    hooks see only the response of the last attempt.
 
     Args:
         resource: dlt resource it works for.
-        gate: what it shares with the other requests of its source.
+        limiter: what it shares with the other requests of its source.
         breaker: what stops it, and what it trips.
-        secrets: put into requests, taken out of answers.
+        secrets: put into requests, and redacted in responses.
         telemetry: counts.
-        sleep: waits that many seconds; by default until the transport is closed at most.
+        sleep: waits that many seconds; by default no longer than until the transport is stopped.
+        jitter: gives a number from 0 to 1, see `backoff`.
     """
 
     def __init__(
         self,
         resource: str,
-        gate: Gate,
+        limiter: RateLimiter,
         breaker: Breaker,
         secrets: Secrets,
         telemetry: Telemetry,
+        *,
         sleep: Callable[[float], object] | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__(pool_maxsize=gate.config.max_in_flight)
+        super().__init__(pool_maxsize=limiter.config.max_in_flight)
         self._resource = resource
-        self._config = gate.config
-        self._gate = gate
+        self._config = limiter.config
+        self._limiter = limiter
         self._breaker = breaker
         self._secrets = secrets
         self._telemetry = telemetry
-        self._closed = Event()
-        self._sleep = sleep or self._closed.wait
-        self._timeout = Timeout(connect=self._config.connect_timeout, read=self._config.read_timeout)
+        self._stopped = Event()
+        self._sleep = sleep or self._stopped.wait
+        self._jitter = jitter
+        self._wire = Wire(limiter, secrets, telemetry, self._check)
 
     def send(
         self,
         request: PreparedRequest,
-        stream: bool = False,  # noqa: ARG002  requests' signature; the body is always read whole
-        timeout: Any = None,  # noqa: ARG002  that of the config holds
+        stream: bool = False,  # noqa: ARG002  requests' signature; see `stream` for a body in chunks
+        timeout: Any = None,  # noqa: ARG002  those of the config hold
         verify: bool | str = True,
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
-    ) -> Response:
+        *,
+        caller: Caller = _PAGE,
+    ) -> ApiResponse:
         """Sends one request of requests' session.
 
         Raises:
-            SyncHalted: see `ask`; with hooks of the user's own an error status is theirs to judge.
+            SyncHalted, CircuitOpenError: see `ask`.
         """
-        hooks = (request.hooks or {}).get("response") or []
-        target = self.target(request, verify, cert, proxies)
-        # One hook is dlt's own, which raises; without one it is a request for an OAuth2 token.
-        answer = self.ask(target, judge_status=len(hooks) <= 1, tells=bool(hooks))
-        response = self.build_response(request, answer.raw)
-        response._content = answer.body
-        response._content_consumed = True  # type: ignore[attr-defined]
-        response.attempts = answer.attempts  # type: ignore[attr-defined]
-        for name, value in response.headers.items():
-            response.headers[name] = self._secrets.conceal(value)
-        return response
+        response = self.ask(self.wire_request(request, verify, cert, proxies), caller)
+        return ApiResponse(request, response.raw, response.body, response.attempts, self._secrets, self)
 
-    def target(
+    def wire_request(
         self, request: PreparedRequest, verify: bool | str, cert: Any, proxies: Mapping[str, str] | None
-    ) -> Target:
+    ) -> WireRequest:
         """The wire form of a prepared request.
 
         Raises:
-            SyncHalted: its URL is none.
+            SyncHalted: its URL is not valid.
         """
-        endpoint = endpoint_of(request)
         url = self._secrets.in_url(request.url or "")
         try:
             pool = self.get_connection_with_tls_context(request, verify, dict(proxies or {}), cert)
             self.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
             assert isinstance(pool, HTTPConnectionPool)
         except (LocationValueError, RequestException, OSError) as error:
-            raise self._dead_end(endpoint, error) from None
+            raise self.unsendable(endpoint_of(request), error) from None
         headers = self._secrets.in_headers({str(k): _text(v) for k, v in request.headers.items()})
         body = request.body.encode() if isinstance(request.body, str) else request.body
         if isinstance(body, bytes):
             revealed = self._secrets.in_body(body, headers.get("Content-Type", ""))
             if revealed != body:
-                headers.pop("Content-Length", None)  # urllib3 counts anew
+                headers.pop("Content-Length", None)  # urllib3 counts again
             body = revealed
-        return Target(
-            endpoint=endpoint,
+        return WireRequest(
+            endpoint=endpoint_of(request),
             host=urlsplit(url).netloc.rpartition("@")[2],
             pool=pool,
             method=str(request.method),
@@ -181,82 +145,116 @@ class Transport(HTTPAdapter):
             body=body,
         )
 
-    def ask(self, target: Target, *, judge_status: bool = True, tells: bool = True) -> Answer:
-        """Sends until an answer stands.
+    def ask(self, request: WireRequest, caller: Caller = _PAGE) -> WireResponse:
+        """Sends a request until it succeeds, or no retry is left, and reads the whole body.
 
         Args:
-            target: the request.
-            judge_status: whether a status in `retry_statuses` that is there to stay is a halt.
-            tells: whether an answer tells that the API is back, as that of a token server does not.
+            request: the request.
+            caller: what it is for.
 
         Raises:
-            SyncHalted: after the last retry of a network error, or of such a status; or another request of
-                the same sync has halted before.
-            CircuitOpenError: a request of another sync has.
+            SyncHalted: it failed for good, or another request of the same sync has.
+            CircuitOpenError: the circuit is open.
         """
-        with self._gate.trouble:
-            pass  # while one request of this source is tried again, no other is sent
-        with self._turn() as turn:
-            with self._gate.trouble:
-                if self._breaker.acquire_permission():
-                    return self._probe(target, turn, judge_status=judge_status, tells=tells)
-            outcome = self._exchange(target, turn)
-        if isinstance(outcome, Answer):
-            return outcome
-        failed = time.monotonic()
-        with self._gate.trouble:
-            attempt = 1
-            while attempt <= self._config.max_retries:
-                self._check()
-                self._back_off(target, outcome, attempt, time.monotonic() - failed)
-                with self._turn() as turn:
-                    if self._breaker.acquire_permission(fresh=True):
-                        return self._probe(target, turn, judge_status=judge_status, tells=tells)
-                    outcome = self._exchange(target, turn)
-                if isinstance(outcome, Answer):
-                    return outcome
-                failed = time.monotonic()
-                attempt += 1
-            if outcome.answer and not judge_status:
-                return replace(outcome.answer, attempts=attempt)
-            raise self._given_up(target, outcome, attempt) from None
-
-    def _probe(self, target: Target, turn: _Turn, *, judge_status: bool, tells: bool) -> Answer:
-        """The one request that finds out whether an API that was given up on is back; it is not tried again."""
-        log.info("%s: %s: probing whether the API is back", self._resource, target.endpoint)
-        outcome = self._exchange(target, turn)
-        if isinstance(outcome, _Trouble):
-            if outcome.answer and not judge_status:
-                return outcome.answer  # who judges it trips the breaker, or lets the next answer speak
-            raise self._given_up(target, outcome, 1) from None
-        status = outcome.raw.status
-        if status in _KEY_STATUSES:
-            if judge_status:
-                raise self.halted(target.endpoint, status)
-        elif tells and not HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            self._breaker.record_success()  # where it leads elsewhere, or to a token, the next answer tells
-        return outcome
-
-    def stop(self) -> None:
-        """Ends all waiting: what is not sent yet is not sent any more."""
-        self._closed.set()
-
-    def halted(self, endpoint: str, status: int, attempts: int = 1) -> SyncHalted:
-        """What an error status is told as. Where it is about the key, or was tried again, the circuit opens."""
-        outage = status in _KEY_STATUSES or status in self._config.retry_statuses
-        reason = status_reason(status)
-        halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage)
-        return self._breaker.record_failure(halted) if outage else halted
-
-    def _given_up(self, target: Target, trouble: _Trouble, attempts: int) -> SyncHalted:
-        endpoint, status, reason = target.endpoint, trouble.status, trouble.reason
-        return self._breaker.record_failure(SyncHalted(self._resource, endpoint, status, attempts, reason, outage=True))
+        return self._send_until_decided(request, caller, self._wire.read)
 
     @contextmanager
-    def _turn(self) -> Iterator[_Turn]:
-        """A place in the budget, waited for; at its end what the API says of its limits is heeded."""
+    def stream(self, request: WireRequest, caller: Caller = _PAGE) -> Iterator[StreamedResponse]:
+        """Sends a request as `ask` does, and gives the body chunk by chunk, for the block.
+
+        Retries end with the first chunk: what was handed on cannot be taken back. From then on a network error halts
+        the sync, and leaves the circuit as it is. `read_timeout` holds for each read from the network, and not for the
+        body as a whole. The request counts as in flight until the block ends. Redirects are not followed.
+
+        Raises:
+            SyncHalted, CircuitOpenError: see `ask`; also while the chunks are read.
+        """
+        with ExitStack() as block:
+            response = self._send_until_decided(request, caller, partial(self._wire.open, block=block))
+            headers = {name: self._secrets.redact(value) for name, value in response.raw.headers.items()}
+            chunks = self._secrets.redact_chunks(self._chunks(request, response))
+            yield StreamedResponse(response.raw.status, headers, chunks, response.attempts)
+
+    def stop(self) -> None:
+        """Ends all waiting. What is not sent yet is not sent any more."""
+        self._stopped.set()
+
+    def refused(self, endpoint: str, exchange: Exchange, attempts: int) -> SyncHalted:
+        """The failure of a response that its judge refused."""
+        decision = classify(exchange, _PAGE, self._config)
+        if decision.action is Action.SUCCESS:  # to us; not to a hook of the user
+            decision = replace(decision, reason=status_in_words(exchange.status or 0))
+        return self._halted(endpoint, decision, exchange.status, attempts)
+
+    def unsendable(self, endpoint: str, error: BaseException) -> SyncHalted:
+        """The failure of a request that can never be sent."""
+        return self._halted(endpoint, unsendable(error), None, 1)
+
+    def _send_until_decided(self, request: WireRequest, caller: Caller, exchange: _Send) -> WireResponse:
+        """One loop over all attempts: the first, the retries, and a probe, which is never retried."""
+        with self._limiter.single_flight:
+            pass  # while another request of this source is retried, no request is sent
+        attempt = 0
+        with ExitStack() as single_flight:
+            while True:
+                attempt += 1
+                with self._turn() as turn:
+                    is_probe = self._is_probe(request, single_flight, attempt)
+                    response, decision = self._attempt(request, caller, exchange, turn)
+                if is_probe and decision.closes_probe:
+                    self._breaker.record_success()
+                is_last = is_probe or not decision.may_retry or attempt > self._config.max_retries
+                if response and (decision.action is Action.SUCCESS or (is_last and decision.handed_on)):
+                    return replace(response, attempts=attempt) if attempt > 1 else response
+                if is_last:
+                    status = response.raw.status if response else None
+                    raise self._halted(request.endpoint, decision, status, attempt) from None
+                failed = time.monotonic()
+                if attempt == 1:
+                    single_flight.enter_context(self._limiter.single_flight)
+                self._check()
+                self._back_off(request, decision, attempt, time.monotonic() - failed)
+
+    def _is_probe(self, request: WireRequest, single_flight: ExitStack, attempt: int) -> bool:
+        """Whether this attempt is the probe of an open circuit. A probe keeps the single flight, as a retry does."""
+        if attempt > 1:
+            is_probe = self._breaker.acquire_permission(fresh=True)
+        else:
+            single_flight.enter_context(self._limiter.single_flight)
+            is_probe = self._breaker.acquire_permission()
+            if not is_probe:
+                single_flight.close()
+        if is_probe:
+            log.info("%s: %s: probing whether the API is back", self._resource, request.endpoint)
+        return is_probe
+
+    def _attempt(
+        self, request: WireRequest, caller: Caller, exchange: _Send, turn: Turn
+    ) -> tuple[WireResponse | None, Decision]:
+        try:
+            response = exchange(request)
+        except NETWORK_ERRORS as error:
+            return None, classify(Exchange(error=error, host=request.host), caller, self._config)
+        turn.headers = response.raw.headers
+        received = Exchange(response.raw.status, response.raw.headers, response.body)
+        return response, classify(received, caller, self._config)
+
+    def _chunks(self, request: WireRequest, response: WireResponse) -> Iterator[bytes]:
+        """The body of a streamed response, as it comes."""
+        if response.body:
+            yield response.body
+        try:
+            yield from response.chunks
+        except NETWORK_ERRORS as error:
+            broken = classify(Exchange(error=error, host=request.host), _PAGE, self._config)
+            decision = replace(broken, outage=False)
+            raise self._halted(request.endpoint, decision, None, response.attempts) from None
+
+    @contextmanager
+    def _turn(self) -> Iterator[Turn]:
+        """Waits for a turn of the rate limiter. At its end the limiter learns what the API says of its limits."""
         self._check()
-        wait, turn = self._gate.reserve(), _Turn()
+        wait, turn = self._limiter.reserve(), Turn()
         try:
             if wait > 0:
                 self._telemetry.waited(wait)
@@ -264,72 +262,34 @@ class Transport(HTTPAdapter):
                 self._check()
             yield turn
         finally:
-            self._gate.heed(turn.headers)
-
-    def _exchange(self, target: Target, turn: _Turn) -> Answer | _Trouble:
-        """One request and its answer."""
-        try:
-            with self._gate.slots:
-                self._check()
-                self._telemetry.request()
-                sent = time.monotonic()
-                raw = target.pool.urlopen(
-                    target.method,
-                    target.url,
-                    body=target.body,
-                    headers=target.headers,
-                    retries=False,
-                    redirect=False,
-                    assert_same_host=False,
-                    timeout=self._timeout,
-                )
-            turn.headers = raw.headers
-        except (HTTPError, HTTPException, OSError) as error:
-            if isinstance(error, (LocationValueError, InvalidHeader)) or is_untrusted(error):
-                raise self._dead_end(target.endpoint, error) from None
-            return _Trouble(network_reason(error, target.host))
-        self._telemetry.answer(raw.status, len(raw.data))
-        answer = Answer(raw, self._secrets.conceal_data(raw.data), sent, time.monotonic())
-        if raw.status in self._config.retry_statuses:
-            return _Trouble(status_reason(raw.status), raw.status, answer)
-        return answer
+            self._limiter.update_from_headers(turn.headers)
 
     def _check(self) -> None:
         self._breaker.check()
-        if self._closed.is_set():
-            raise CancelledError  # of a page that nobody waits for any more
+        if self._stopped.is_set():
+            raise CancelledError  # nobody waits for the page any more
 
-    def _back_off(self, target: Target, trouble: _Trouble, attempt: int, waited: float) -> None:
-        asked = _retry_after(trouble.answer.raw.headers) if trouble.answer else None
-        backoff = self._config.backoff_factor * 2 ** (attempt - 1)
-        seconds = min(backoff if asked is None else asked, self._config.max_retry_delay)
-        # What it waited for another request's retries counts: the API had that time to recover.
+    def _back_off(self, request: WireRequest, decision: Decision, attempt: int, waited: float) -> None:
+        seconds = backoff(decision, attempt, self._config, self._jitter)
+        # The time spent waiting for another request's retries counts: the API could recover in it.
         seconds = seconds if waited < 0.01 else max(0.0, seconds - waited)
         self._telemetry.waited(seconds, for_retry=True)
         log.warning(
             "%s: %s: %s; retry %d of %d in %.3g s",
             self._resource,
-            target.endpoint,
-            trouble.reason,
+            request.endpoint,
+            decision.reason,
             attempt,
             self._config.max_retries,
             seconds,
         )
         self._sleep(seconds)
 
-    def _dead_end(self, endpoint: str, error: BaseException) -> SyncHalted:
-        """No other try helps: a bad URL or header, or a certificate that does not hold."""
-        return SyncHalted(self._resource, endpoint, None, 1, dead_end_reason(error))
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    header = headers.get("Retry-After")
-    if header is None:
-        return None
-    try:
-        return Retry().parse_retry_after(header)
-    except InvalidHeader:
-        return None  # neither seconds nor a date: the backoff it is
+    def _halted(self, endpoint: str, decision: Decision, status: int | None, attempts: int) -> SyncHalted:
+        """The failure that a decision stands for. An outage opens the circuit."""
+        reason, outage, fault = decision.reason, decision.outage, decision.fault
+        halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage, fault=fault)
+        return self._breaker.record_failure(halted) if decision.outage else halted
 
 
 def _text(value: str | bytes) -> str:

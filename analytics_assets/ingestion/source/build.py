@@ -26,9 +26,10 @@ from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, Valida
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.errors import MissingBaseUrlError
-from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, SweepPaginator, is_range
-from analytics_assets.ingestion.http.redaction import stand_in
-from analytics_assets.ingestion.http.response import Reader
+from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession, is_range
+from analytics_assets.ingestion.http.page_reader import Paging
+from analytics_assets.ingestion.http.redaction import secret_reference
+from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, dlt_source
 from analytics_assets.ingestion.plan.write_mode import WriteMode
@@ -87,7 +88,7 @@ def build_source(
 
     def secret(field: str, auth_type: str) -> str:
         # What computes with the value, such as a signature, needs it.
-        return stand_in(field) if auth_type in _ONLY_SENT else read_secret(config.name, field)
+        return secret_reference(field) if auth_type in _ONLY_SENT else read_secret(config.name, field)
 
     rest_api = with_secrets(config.rest_api, secret, token_session=session)
     resources = expand(rest_api)
@@ -127,20 +128,21 @@ def _page_through_session(
     paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
     selector = endpoint.get("data_selector")
     if not is_range(paginator):
-        endpoint["paginator"] = CheckedPaginator(paginator, Reader(resource["name"], selector))
+        endpoint["paginator"] = CheckedPaginator(paginator, ResponseReader(resource["name"], selector))
         return
     assert isinstance(paginator, RangePaginator)
     raw = raw and isinstance(paginator, OffsetPaginator)  # by page number every row is looked into
     total, more = paginator.total_path, paginator.has_more_path
-    reader = Reader(resource["name"], selector, total, more, paged=True, unread=raw)
+    reader = ResponseReader(resource["name"], selector, total, more, paged=True, raw_rows=raw)
     key = resource.get("primary_key") or ()
-    endpoint["paginator"] = SweepPaginator(
+    paging = Paging(
         paginator,
         reader,
         (key,) if isinstance(key, str) else tuple(key),
         overlap=config.requests.page_overlap,
-        reads_to_the_end=not (endpoint.get("incremental") or {}).get("row_order"),
+        reads_all=not (endpoint.get("incremental") or {}).get("row_order"),
     )
+    endpoint["paginator"] = PagingBySession(paging)
     endpoint["data_selector"] = "$"  # what the session answers with is the rows
 
 

@@ -10,7 +10,7 @@ import dlt
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import with_secrets
 from analytics_assets.ingestion.errors import MissingSecretError, UnsendableSecretError
-from analytics_assets.ingestion.http.redaction import Secrets, stand_in
+from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
 
 
 def provided(field: str, *sections: str) -> str | None:
@@ -41,7 +41,7 @@ def read_secrets(config: SyncConfig) -> Secrets:
     values: dict[str, str] = {}
 
     def read(field: str, _: str) -> str:
-        values[stand_in(field)] = read_secret(config.name, field)
+        values[secret_reference(field)] = read_secret(config.name, field)
         return ""
 
     with_secrets(config.rest_api, read)

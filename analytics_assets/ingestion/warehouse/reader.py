@@ -1,6 +1,7 @@
-"""What the warehouse says after a load: rows, rows per window, and NULLs where none should be.
+"""Reads what is in a resource's table: row counts, NULLs, duplicate keys, and the rows in quarantine.
 
-Reads only, through dlt's SQL client, so that it works on any SQL destination; waits for writers.
+It goes through dlt's SQL client, so it works on every SQL destination. What does not belong here: anything that
+writes, and whether a count is right, which the checks decide.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from analytics_assets.ingestion.time_window import Cursor, Window
 from analytics_assets.ingestion.warehouse.pipeline import WarehousePipeline, open_pipeline
 
 _EXAMPLES = 5
+"""Primary keys that a report names for each problem."""
+
+_EVERYWHERE = "1 = 1"
+"""The condition of a report on the whole table."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,11 @@ class NullReport:
     """NULLs in columns declared `nullable: false`.
 
     Attributes:
-        rows: rows looked at.
-        missing_columns: declared `nullable: false`, but not in the table.
-        nulls: per offending column, the number of rows with NULL.
-        example_keys: per offending column, primary keys of up to five such rows.
-        query: SQL that shows all such rows; None where there are none.
+        rows: number of rows that were searched.
+        missing_columns: columns declared `nullable: false` that the table does not have.
+        nulls: number of rows with NULL, by column.
+        example_keys: primary keys of up to five such rows, by column.
+        query: SQL that shows all such rows; None if there are none.
     """
 
     rows: int = 0
@@ -46,9 +51,9 @@ class QuarantineReport:
     """Rows in quarantine.
 
     Attributes:
-        rows: how many.
-        reasons: what is wrong with them, the most frequent first: reason, rows, primary keys of up to five.
-        query: SQL that shows them; None where there are none.
+        rows: number of rows.
+        reasons: triples of a reason, its number of rows, and up to five primary keys; the most frequent first.
+        query: SQL that shows the rows; None if there are none.
     """
 
     rows: int = 0
@@ -58,12 +63,12 @@ class QuarantineReport:
 
 @dataclass(frozen=True)
 class DuplicateReport:
-    """Primary keys that are in the table more than once.
+    """Primary keys that more than one row has.
 
     Attributes:
-        keys: how many.
-        example_keys: up to five of them, with the number of rows each.
-        query: SQL that shows all such rows; None where there are none.
+        keys: number of such keys.
+        example_keys: up to five of them, each with its number of rows.
+        query: SQL that shows all such rows; None if there are none.
     """
 
     keys: int = 0
@@ -80,41 +85,42 @@ class Table:
         self._sql = client.sql_client
         self.name = self._sql.make_qualified_table_name(info.table)
         self._quarantine = self._sql.make_qualified_table_name(info.table + SUFFIX)
-        found = dict(client.get_storage_tables([info.table, info.table + SUFFIX]))  # in no particular order
+        # A dict, because dlt returns the tables in any order.
+        found = dict(client.get_storage_tables([info.table, info.table + SUFFIX]))
         self.columns = frozenset(found[info.table])
         self._quarantined = frozenset(found[info.table + SUFFIX])
 
     @property
     def exists(self) -> bool:
-        """Whether there is a table: False before the first load that brought rows."""
+        """Whether the table exists. The first load that brings rows creates it."""
         return bool(self.columns)
 
     def row_count(self) -> int:
-        """Rows in the table; 0 where there is no table yet."""
-        return int(self._rows(f"SELECT COUNT(*) FROM {self.name}")[0][0]) if self.exists else 0  # noqa: S608
+        """Number of rows in the table; 0 if there is no table yet."""
+        return self._count(self.name) if self.exists else 0
 
     def child(self, name: str) -> tuple[int, dict[str, Any]]:
-        """Rows and dlt's column schemas of a child table; none where it does not exist yet."""
+        """Number of rows of a child table, and dlt's column schemas; 0 and none if it does not exist yet."""
         exists, columns = self._client.get_storage_table(name)
-        table = self._sql.make_qualified_table_name(name)
-        return (int(self._rows(f"SELECT COUNT(*) FROM {table}")[0][0]) if exists else 0), dict(columns)  # noqa: S608
+        rows = self._count(self._sql.make_qualified_table_name(name)) if exists else 0
+        return rows, dict(columns)
 
     def rows_by_window(self, cursor: Cursor, windows: Sequence[Window]) -> list[int] | None:
-        """Rows whose cursor falls in each of `windows`, in their order; None if the cursor is no column."""
+        """Number of rows in each of `windows`, in their order; None if the cursor is not a column."""
         if not self.exists:
             return [0] * len(windows)
         if cursor.column not in self.columns:
-            return None  # nested, and kept as JSON
+            return None  # it is inside an object that is kept as JSON
         counts = []
         for window in windows:
             within, bounds = self._within(cursor, window)
-            counts.append(int(self._rows(f"SELECT COUNT(*) FROM {self.name} WHERE {within}", *bounds)[0][0]))  # noqa: S608
+            counts.append(self._count(self.name, within, *bounds))
         return counts
 
     def null_report(self, window: Window | None) -> NullReport:
-        """NULLs against the contract, in `window` or in the whole table.
+        """NULLs that the contract does not allow, in `window` or in the whole table.
 
-        A row without a cursor belongs to no window, so it is reported in every one.
+        A row without a cursor value belongs to no window, so the report of every window has it.
         """
         if not self.exists:
             return NullReport()
@@ -127,20 +133,23 @@ class Table:
         )[0]
         offending = {name: int(count) for name, count in zip(present, nulls, strict=True) if count}
         bad = " OR ".join(f"{self._quote(name)} IS NULL" for name in offending)
-        here = _literally(where, values)
         return NullReport(
             rows=int(rows),
             missing_columns=tuple(n for n in self._info.contract.not_null if n not in self.columns),
             nulls=offending,
             example_keys={name: self._example_keys(name, where, values) for name in offending},
-            query=f"SELECT * FROM {self.name} WHERE ({bad}) AND {here}" if bad else None,  # noqa: S608
+            query=f"SELECT * FROM {self.name} WHERE ({bad}) AND {_literally(where, values)}" if bad else None,  # noqa: S608
         )
 
     def quarantine_report(self, window: Window | None) -> QuarantineReport:
-        """Rows in quarantine, in `window` or at all; one whose window is not known is in all it may be of."""
+        """Rows in quarantine, in `window` or in the whole table.
+
+        A row there has the window of its partition. If its cursor does not tell the partition, it has the range of its
+        run, and the report of each partition in that range has the row.
+        """
         if not self._quarantined:
             return QuarantineReport()
-        where, values = "1 = 1", []
+        where, values = _EVERYWHERE, list[Any]()
         if window:
             where, values = "window_start < %s AND window_end > %s", [window.end, window.start]
         names = [KEY_PREFIX + column.name for column in self._info.contract.typed_key]
@@ -149,23 +158,25 @@ class Table:
         found = self._rows(f"SELECT {selected} FROM {self._quarantine} WHERE {where}", *values)  # noqa: S608
         reasons: dict[str, list[str]] = {}
         for reason, *key in found:
-            reasons.setdefault(reason, []).append(", ".join("?" if one is None else str(one) for one in key))
-        by_frequency = sorted(reasons.items(), key=lambda one: -len(one[1]))
+            reasons.setdefault(reason, []).append(
+                ", ".join("?" if part is None else str(part) for part in key)
+            )
+        by_frequency = sorted(reasons.items(), key=lambda item: -len(item[1]))
         return QuarantineReport(
             rows=len(found),
             reasons=tuple(
-                (reason, len(rows), [one for one in rows if one][:_EXAMPLES]) for reason, rows in by_frequency
+                (reason, len(rows), [row for row in rows if row][:_EXAMPLES]) for reason, rows in by_frequency
             ),
             query=f"SELECT * FROM {self._quarantine} WHERE {_literally(where, values)}" if found else None,  # noqa: S608
         )
 
     def duplicate_report(self, window: Window | None) -> DuplicateReport:
-        """Primary keys that more than one row has, one of them in `window`, or anywhere."""
+        """Primary keys that more than one row has, where at least one of these rows is in `window`."""
         names = [name for name in self._info.contract.primary_key if name in self.columns]
         if not names:
             return DuplicateReport()
         keys = ", ".join(self._quote(name) for name in names)
-        where, values = self._where(window) if window else ("1 = 1", [])
+        where, values = self._where(window)
         here = f"SELECT {keys} FROM {self.name} WHERE {where}"  # noqa: S608
         twice = f"GROUP BY {keys} HAVING COUNT(*) > 1"
         found = self._rows(
@@ -196,7 +207,7 @@ class Table:
     def _where(self, window: Window | None) -> tuple[str, list[Any]]:
         cursor = self._info.cursor
         if window is None or cursor is None or cursor.column not in self.columns:
-            return "1 = 1", []
+            return _EVERYWHERE, []
         within, bounds = self._within(cursor, window)
         return f"({self._quote(cursor.column)} IS NULL OR {within})", bounds
 
@@ -207,13 +218,16 @@ class Table:
     def _quote(self, name: str) -> str:
         return str(self._sql.escape_column_name(name))
 
+    def _count(self, table: str, where: str = _EVERYWHERE, *values: Any) -> int:
+        return int(self._rows(f"SELECT COUNT(*) FROM {table} WHERE {where}", *values)[0][0])  # noqa: S608
+
     def _rows(self, sql: str, *values: Any) -> Sequence[Sequence[Any]]:
         return self._sql.execute_sql(sql, *values) or []
 
 
 def _literally(condition: str, values: Sequence[Any]) -> str:
-    """A condition with its values in it, as a person can run it; they are bounds of windows."""
-    literals = [str(one) if isinstance(one, int) else f"'{one.isoformat()}'" for one in values]
+    """A condition with its values, which are bounds of windows, written into it: a person can run it."""
+    literals = [str(value) if isinstance(value, int) else f"'{value.isoformat()}'" for value in values]
     return condition % tuple(literals)
 
 

@@ -123,7 +123,7 @@ class Reconcile:
             if in_table:
                 self._reconcile_table(statements, columns)
             if bad:
-                statements.settle_quarantine()  # in any case: what was loaded is loaded
+                statements.drop_superseded_bad_rows()  # in any case: what was loaded is loaded
                 if in_table and plan.write_mode is WriteMode.MERGE:
                     statements.drop_bad_rows()
 
@@ -226,8 +226,8 @@ class _Statements:
         )
         self._drop_orphans()
 
-    def settle_quarantine(self) -> None:
-        """Deletes the older rows in quarantine on which this load has the last word."""
+    def drop_superseded_bad_rows(self) -> None:
+        """Deletes the older rows in quarantine that this load has brought again, well or badly."""
         condition, values = self._superseded()
         self._sql.execute_sql(
             f"DELETE FROM {self._bad} AS q WHERE {self._old('q')} AND {condition}",  # noqa: S608

@@ -1,7 +1,7 @@
-"""Where what is declared and what dlt has stored of a table have drifted apart.
+"""Differences between the declared columns and the schema that dlt has stored of a table.
 
-What belongs here: types that the table cannot take, and hints that are declared no more. Fields that nobody declared
-are found by `validator.py`.
+What belongs here: types that the table cannot take, and hints that the file no longer has. The validator finds fields
+that are not declared.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _OF_A_MERGE = ("hard_delete", "dedup_sort", "merge_key")
 
 
 def forget_hints(pipeline: Pipeline, table: str) -> None:
-    """Takes out of a restored schema how rows are merged: that is for the resource to say, as it is written now.
+    """Removes from a restored schema the hints that say how rows are merged. The file says that.
 
-    dlt adds hints to those it has stored and takes none away: what a `hard_delete` of last year leaves out is lost.
+    dlt adds hints to those it has stored, and removes none. Rows that an old `hard_delete` leaves out would be lost.
 
     Args:
         pipeline: with its schema restored from the destination.
@@ -36,7 +36,7 @@ def forget_hints(pipeline: Pipeline, table: str) -> None:
 
 
 def retyped_columns(pipeline: Pipeline, table: str, contract: Contract) -> dict[str, tuple[str, str]]:
-    """Columns that the table cannot take as they are declared now: the type it has, and the one declared, by name.
+    """Columns that the table cannot take as they are declared now. By name: the type it has, and the declared type.
 
     Args:
         pipeline: with its schema restored from the destination.
@@ -46,7 +46,7 @@ def retyped_columns(pipeline: Pipeline, table: str, contract: Contract) -> dict[
     if not pipeline.default_schema_name:
         return {}  # nothing was ever loaded
     stored = pipeline.default_schema.tables.get(table, {}).get("columns", {})
-    capabilities = pipeline.destination.capabilities()  # dlt resolves them anew each time: milliseconds
+    capabilities = pipeline.destination.capabilities()  # dlt resolves them at each call, in milliseconds
     return {
         column.name: (data_type_name(stored[column.name]), str(column.data_type))
         for column in contract.typed
@@ -57,7 +57,7 @@ def retyped_columns(pipeline: Pipeline, table: str, contract: Contract) -> dict[
 def refuse_retyped(
     pipeline: Pipeline, resource: str, table: str, retyped: Mapping[str, tuple[str, str]]
 ) -> None:
-    """Fails unless the table is gone, so that it can be made anew.
+    """Fails unless the table is gone, so that dlt can make it again.
 
     Args:
         pipeline: as above.

@@ -1,1 +1,1 @@
-"""What people are told: incidents, the sensor, the channels."""
+"""Alerts: incidents, the sensor, the channels."""

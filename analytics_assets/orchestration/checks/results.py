@@ -1,10 +1,10 @@
-"""What each check of a resource finds, and the sentence a person reads.
+"""The functions of the checks: whether each passes, the sentence a person reads, and what a person needs to act.
 
-What belongs here: whether a check passes, and what is needed to act. How Dagster records it is `registry.py`.
+What does not belong here: names, severities and scopes, which are `registry.py`, and how Dagster records an outcome,
+which is `evaluations.py`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,174 +12,189 @@ import dagster as dg
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.ingestion.warehouse.reader import NullReport, QuarantineReport, Table
+from analytics_assets.orchestration import metadata as keys
+from analytics_assets.orchestration.checks.context import CheckContext, CheckOutcome
+from analytics_assets.orchestration.metadata import Metadata, read
 
-COLUMN_SCHEMA = "dagster/column_schema"
-UNDECLARED = "undeclared_fields"
-UNSENT = "declared_but_not_sent"
-
-Facts = Mapping[str, Any]
-"""Metadata of a materialization, in plain values."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a check found.
-
-    Attributes:
-        passed: whether all is well.
-        sentence: what a person reads first.
-        metadata: what is needed to act.
-    """
-
-    passed: bool
-    sentence: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+_UNDECLARED_FIELDS_ARE = {"discard_value": "left out", "discard_row": "their rows are in quarantine"}
+"""What becomes of undeclared fields, by dlt's mode of the schema contract; dlt loads them in every other mode."""
 
 
-def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata as plain values, whether it is yet to be recorded or was read back."""
-    return {
-        name: value.value if isinstance(value, dg.MetadataValue) else value
-        for name, value in metadata.items()
-    }
-
-
-def nullability(table: Table, window: Window | None) -> Verdict:
+def schema_nullability(context: CheckContext) -> CheckOutcome:
     """No NULL where none is allowed, and no row in quarantine."""
+    table, window = context.table, context.window
     nulls, quarantine = table.null_report(window), table.quarantine_report(window)
     metadata: dict[str, Any] = {
-        "rows_checked": nulls.rows,
-        "rows_in_quarantine": quarantine.rows,
-        **_of(window),
+        keys.ROWS_CHECKED: nulls.rows,
+        keys.ROWS_IN_QUARANTINE: quarantine.rows,
+        **_window(window),
     }
     if nulls.nulls:
-        metadata["nulls"] = _rows_table(
+        metadata[keys.NULLS] = _records(
             {"column": name, "rows": count, "primary keys, at most 5": "; ".join(nulls.example_keys[name])}
             for name, count in nulls.nulls.items()
         )
     if quarantine.rows:
-        metadata["quarantine"] = _rows_table(
-            {"reason": reason, "rows": count, "primary keys, at most 5": "; ".join(keys)}
-            for reason, count, keys in quarantine.reasons
+        metadata[keys.QUARANTINE] = _records(
+            {"reason": reason, "rows": count, "primary keys, at most 5": "; ".join(examples)}
+            for reason, count, examples in quarantine.reasons
         )
-    queries = [one for one in (nulls.query, quarantine.query) if one]
+    queries = [query for query in (nulls.query, quarantine.query) if query]
     if queries:
-        metadata["query"] = _sql(queries)
+        metadata[keys.QUERY] = _sql(queries)
     missing = nulls.missing_columns if nulls.rows else ()
-    passed = not (nulls.nulls or missing or quarantine.rows)
-    return Verdict(passed, _nullability(table, nulls, quarantine, missing), metadata)
-
-
-def unique_key(table: Table, window: Window | None) -> Verdict:
-    """No primary key is in the table twice."""
+    problems = _nullability_problems(nulls, quarantine, missing)
+    if problems:
+        return CheckOutcome(False, "; ".join(problems) + ".", metadata)
     if not table.exists:
-        return Verdict(True, _no_table(table), _of(window))
+        return CheckOutcome(True, _no_table(table), metadata)
+    sentence = f"No NULL where none is allowed, in {_count(nulls.rows, 'row')}; none in quarantine."
+    return CheckOutcome(True, sentence, metadata)
+
+
+def primary_key_unique(context: CheckContext) -> CheckOutcome:
+    """Each primary key is in one row only."""
+    table, window = context.table, context.window
+    if not table.exists:
+        return CheckOutcome(True, _no_table(table), _window(window))
     report = table.duplicate_report(window)
-    metadata: dict[str, Any] = {"duplicate_keys": report.keys, **_of(window)}
+    metadata: dict[str, Any] = {keys.DUPLICATE_KEYS: report.keys, **_window(window)}
     if not report.keys:
-        return Verdict(True, "Every primary key is there once.", metadata)
-    metadata["duplicates"] = _rows_table(
-        {"primary key": key, "rows": count} for key, count in report.example_keys
+        return CheckOutcome(True, "Each primary key is in one row only.", metadata)
+    metadata[keys.DUPLICATES] = _records(
+        {"primary key": key, "rows": rows} for key, rows in report.example_keys
     )
-    metadata["query"] = _sql([str(report.query)])
-    keys = "; ".join(key for key, _ in report.example_keys)
-    return Verdict(False, f"{_count(report.keys, 'primary key')} in more than one row: {keys}.", metadata)
+    metadata[keys.QUERY] = _sql([str(report.query)])
+    examples = "; ".join(key for key, _ in report.example_keys)
+    sentence = f"{_count(report.keys, 'primary key')} in more than one row: {examples}."
+    return CheckOutcome(False, sentence, metadata)
 
 
-def complete(info: ResourceInfo, facts: Facts | None, table: Table) -> Verdict:
-    """All rows that the API says there are were fetched, and each is in the table or in quarantine."""
-    if facts is None or "rows_fetched" not in facts:
-        return Verdict(True, "Nothing was synced yet.")
-    fetched, total = facts["rows_fetched"], facts.get("rows_promised")
-    loaded, quarantined = facts.get("rows_loaded", 0), facts.get("rows_quarantined", 0)
-    metadata = {"rows_fetched": fetched, "rows_loaded": loaded, "rows_quarantined": quarantined}
-    if total is not None:
-        metadata["rows_promised"] = total
+def complete(context: CheckContext) -> CheckOutcome:
+    """The sync fetched every row that the API reported, and each is in the table or in quarantine."""
+    sync = context.current or context.previous or {}
+    fetched, reported = read(sync, keys.ROWS_FETCHED), read(sync, keys.ROWS_REPORTED_BY_API)
+    if fetched is None:
+        return CheckOutcome(True, "No sync has run yet.")
+    loaded, quarantined = read(sync, keys.ROWS_LOADED, 0), read(sync, keys.ROWS_QUARANTINED, 0)
+    metadata = {
+        keys.ROWS_FETCHED: fetched,
+        keys.ROWS_LOADED: loaded,
+        keys.ROWS_QUARANTINED: quarantined,
+    }
+    if reported is not None:
+        metadata[keys.ROWS_REPORTED_BY_API] = reported
     split = f"{loaded:,} loaded, {quarantined:,} in quarantine"
-    if total is not None and fetched != total:
-        return Verdict(
-            False, f"{fetched:,} of the {total:,} rows that the API has were fetched; {split}.", metadata
-        )
-    if info.write_disposition == "replace":
-        rows = table.row_count()
-        metadata["rows_in_table"] = rows
+    if reported is not None and fetched != reported:
+        sentence = f"{fetched:,} of the {reported:,} rows that the API has were fetched; {split}."
+        return CheckOutcome(False, sentence, metadata)
+    if context.resource.write_disposition == "replace":
+        rows = context.table.row_count()
+        metadata[keys.ROWS_IN_TABLE] = rows
         if rows != loaded:
             sentence = f"The table has {_count(rows, 'row')}, and the latest sync loaded {loaded:,}."
-            return Verdict(False, sentence, metadata)
-    if total is None:
-        return Verdict(
-            True,
-            f"{_count(fetched, 'row')} fetched ({split}); the API does not say how many it has.",
-            metadata,
-        )
-    return Verdict(True, f"All {_count(total, 'row')} that the API has were fetched; {split}.", metadata)
+            return CheckOutcome(False, sentence, metadata)
+    if reported is None:
+        sentence = f"{_count(fetched, 'row')} fetched ({split}); the API does not report how many it has."
+        return CheckOutcome(True, sentence, metadata)
+    sentence = f"All {_count(reported, 'row')} that the API has were fetched; {split}."
+    return CheckOutcome(True, sentence, metadata)
 
 
-def drift(info: ResourceInfo, before: Facts | None, now: Facts | None) -> Verdict:
-    """The columns are as they were at the sync before, and nothing comes that is not declared.
+def schema_drift(context: CheckContext) -> CheckOutcome:
+    """The columns are those of the previous sync, and the API sends no new undeclared field.
 
-    Args:
-        info: the resource.
-        before: of the materialization before.
-        now: of the one at hand; None without one, when what is declared now is held against what was loaded.
+    A run that only checks compares the declared columns with those that were loaded.
     """
-    if before is None:
-        return Verdict(True, "Nothing to compare with: there was no sync before.")
-    if now is None:
-        now = {**before, COLUMN_SCHEMA: _declared_over(before.get(COLUMN_SCHEMA), info)}
-    changes = _changes(before, now)
-    undeclared = now.get(UNDECLARED) or {}
-    mode = {"discard_value": "left out", "discard_row": "their rows are in quarantine"}
-    what = mode.get(info.contract.undeclared, "loaded as dlt finds them")
-    if info.contract.undeclared not in mode and now.get("rows_quarantined"):
-        what += "; of a row in quarantine, kept there"
-    told = f" Not declared ({what}): {', '.join(sorted(undeclared))}." if undeclared else ""
-    metadata: dict[str, Any] = {"columns": len(_columns(now))}
+    previous = context.previous
+    if previous is None:
+        return CheckOutcome(True, "There is no previous sync to compare with.")
+    current = context.current
+    if current is None:
+        declared = _declared_over_loaded(_columns(previous), context.resource)
+        current = {**previous, keys.COLUMN_SCHEMA: declared}
+    metadata: dict[str, Any] = {keys.COLUMNS: len(_columns(current))}
+    undeclared = read(current, keys.UNDECLARED_FIELDS) or {}
     if undeclared:
-        metadata[UNDECLARED] = _rows_table(
+        metadata[keys.UNDECLARED_FIELDS] = _records(
             {"field": name, "rows": rows} for name, rows in sorted(undeclared.items())
         )
+    notice = _undeclared_notice(undeclared, current, context.resource)
+    changes = _changes(previous, current)
     if not changes:
-        return Verdict(
-            True, f"No change since the sync before: {_count(len(_columns(now)), 'column')}.{told}", metadata
+        sentence = f"No change since the previous sync: {_count(len(_columns(current)), 'column')}.{notice}"
+        return CheckOutcome(True, sentence, metadata)
+    metadata[keys.CHANGES] = _records({"column": name, "change": change} for name, change in changes)
+    sentence = "; ".join(f"`{name}` {change}" for name, change in changes) + f".{notice}"
+    return CheckOutcome(False, sentence, metadata)
+
+
+def _nullability_problems(
+    nulls: NullReport, quarantine: QuarantineReport, missing: tuple[str, ...]
+) -> list[str]:
+    problems = [
+        f"{name} is NULL in {count:,} of {nulls.rows:,} rows{_primary_keys(nulls.example_keys[name])}"
+        for name, count in nulls.nulls.items()
+    ]
+    if missing:
+        problems.append(f"{', '.join(missing)} declared but not in the table: materialize the asset")
+    if quarantine.rows:
+        reasons = "; ".join(
+            f"{reason} in {_count(count, 'row')}{_primary_keys(examples)}"
+            for reason, count, examples in quarantine.reasons[:3]
         )
-    metadata["changes"] = _rows_table({"column": name, "change": change} for name, change in changes)
-    return Verdict(False, "; ".join(f"`{name}` {change}" for name, change in changes) + f".{told}", metadata)
+        problems.append(f"{_count(quarantine.rows, 'row')} in quarantine: {reasons}")
+    return problems
 
 
-def _changes(before: Facts, now: Facts) -> list[tuple[str, str]]:
-    old, new = _columns(before), _columns(now)
+def _undeclared_notice(undeclared: Mapping[str, int], current: Metadata, resource: ResourceInfo) -> str:
+    """A sentence that names the undeclared fields; empty without any."""
+    if not undeclared:
+        return ""
+    mode = resource.contract.undeclared
+    treatment = _UNDECLARED_FIELDS_ARE.get(mode, "loaded as dlt finds them")
+    if mode not in _UNDECLARED_FIELDS_ARE and read(current, keys.ROWS_QUARANTINED):
+        treatment += "; those of a row in quarantine are kept there"
+    return f" Not declared ({treatment}): {', '.join(sorted(undeclared))}."
+
+
+def _changes(previous: Metadata, current: Metadata) -> list[tuple[str, str]]:
+    """What changed between two syncs: pairs of a column and a phrase."""
+    old, new = _columns(previous), _columns(current)
     changes = []
     for name, column in new.items():
-        if name not in old:
+        if name in old:
+            changes += [(name, change) for change in _column_changes(old[name], column)]
+        else:
             changes.append((name, f"is new ({column.type})"))
-            continue
-        if old[name].type != column.type:
-            changes.append((name, f"was {old[name].type} and is {column.type}"))
-        if old[name].constraints.nullable != column.constraints.nullable:
-            words = {True: "nullable", False: "not nullable"}
-            changes.append(
-                (
-                    name,
-                    f"was {words[old[name].constraints.nullable]} and is {words[column.constraints.nullable]}",
-                )
-            )
     changes += [(name, "is gone") for name in old if name not in new]
-    known = {*old, *new, *(before.get(UNDECLARED) or {})}
-    changes += [(name, "is sent and not declared") for name in now.get(UNDECLARED) or {} if name not in known]
-    unsent = set(now.get(UNSENT) or ()) - set(before.get(UNSENT) or ())
+    known = {*old, *new, *(read(previous, keys.UNDECLARED_FIELDS) or {})}
+    sent = read(current, keys.UNDECLARED_FIELDS) or {}
+    changes += [(name, "is sent and not declared") for name in sent if name not in known]
+    unsent_before = read(previous, keys.DECLARED_BUT_NOT_SENT) or ()
+    unsent = set(read(current, keys.DECLARED_BUT_NOT_SENT) or ()) - set(unsent_before)
     return changes + [(name, "is declared and no longer sent") for name in sorted(unsent)]
 
 
-def _columns(facts: Facts) -> dict[str, dg.TableColumn]:
-    schema = facts.get(COLUMN_SCHEMA)
+def _column_changes(old: dg.TableColumn, new: dg.TableColumn) -> list[str]:
+    changes = []
+    if old.type != new.type:
+        changes.append(f"was {old.type} and is {new.type}")
+    if old.constraints.nullable != new.constraints.nullable:
+        words = {True: "nullable", False: "not nullable"}
+        changes.append(f"was {words[old.constraints.nullable]} and is {words[new.constraints.nullable]}")
+    return changes
+
+
+def _columns(metadata: Metadata) -> dict[str, dg.TableColumn]:
+    schema = read(metadata, keys.COLUMN_SCHEMA)
     return {column.name: column for column in schema.columns} if isinstance(schema, dg.TableSchema) else {}
 
 
-def _declared_over(loaded: Any, info: ResourceInfo) -> dg.TableSchema:
-    """The columns as they were loaded, with what is declared of them now."""
-    columns = {column.name: column for column in loaded.columns} if isinstance(loaded, dg.TableSchema) else {}
-    for column in info.contract.columns:
+def _declared_over_loaded(loaded: Mapping[str, dg.TableColumn], resource: ResourceInfo) -> dg.TableSchema:
+    """The loaded columns, with type and nullability as they are declared now."""
+    columns = dict(loaded)
+    for column in resource.contract.columns:
         known = columns.get(column.name)
         columns[column.name] = dg.TableColumn(
             column.name,
@@ -189,45 +204,27 @@ def _declared_over(loaded: Any, info: ResourceInfo) -> dg.TableSchema:
     return dg.TableSchema(list(columns.values()))
 
 
-def _nullability(
-    table: Table, nulls: NullReport, quarantine: QuarantineReport, missing: tuple[str, ...]
-) -> str:
-    parts = []
-    for name, count in nulls.nulls.items():
-        keys = "; ".join(nulls.example_keys[name])
-        parts.append(
-            f"{name} is NULL in {count:,} of {nulls.rows:,} rows" + (f" (primary key {keys})" if keys else "")
-        )
-    if missing:
-        parts.append(f"{', '.join(missing)} declared but not in the table: materialize the asset")
-    if quarantine.rows:
-        reasons = "; ".join(
-            f"{reason} in {_count(count, 'row')}" + (f" (primary key {'; '.join(keys)})" if keys else "")
-            for reason, count, keys in quarantine.reasons[:3]
-        )
-        parts.append(f"{_count(quarantine.rows, 'row')} in quarantine: {reasons}")
-    if parts:
-        return "; ".join(parts) + "."
-    if not table.exists:
-        return _no_table(table)
-    return f"No NULL where none is allowed, in {_count(nulls.rows, 'row')}; none in quarantine."
-
-
 def _no_table(table: Table) -> str:
     return f"{table.name} does not exist yet: no load has brought a row."
 
 
-def _of(window: Window | None) -> dict[str, str]:
-    return {"window": f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"} if window else {}
+def _window(window: Window | None) -> dict[str, str]:
+    if window is None:
+        return {}
+    return {keys.WINDOW: f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"}
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _rows_table(records: Any) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(records=[dg.TableRecord(one) for one in records])
+def _primary_keys(examples: Sequence[str]) -> str:
+    return f" (primary key {'; '.join(examples)})" if examples else ""
 
 
-def _sql(queries: list[str]) -> dg.MarkdownMetadataValue:
+def _records(records: Iterable[Mapping[str, str | int]]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(records=[dg.TableRecord(dict(one)) for one in records])
+
+
+def _sql(queries: Sequence[str]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("```sql\n" + ";\n".join(queries) + "\n```")

@@ -1,7 +1,6 @@
 """One dlt resource as one Dagster asset: plan the sync, run it, record what it did."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
@@ -12,15 +11,11 @@ from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.sync import run_sync
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 from analytics_assets.ingestion.warehouse.reader import open_table
-from analytics_assets.orchestration.checks.registry import (
-    CheckEvent,
-    Results,
-    check,
-    check_specs,
-    evaluations,
-)
-from analytics_assets.orchestration.checks.results import plain
+from analytics_assets.orchestration.checks.context import CheckContext
+from analytics_assets.orchestration.checks.evaluations import CheckEvent, check_specs, evaluations
+from analytics_assets.orchestration.checks.registry import Outcomes, run_checks
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
+from analytics_assets.orchestration.metadata import Metadata
 from analytics_assets.orchestration.partitions import backfill_policy, run_windows
 from analytics_assets.orchestration.sync.dry_run import observation
 from analytics_assets.orchestration.sync.failures import forget_halt_of_parent, recorded_as_failure
@@ -67,7 +62,7 @@ def sync_asset(
         if plan.dry_run:
             yield from _dry_run(context, translator, plan)
             return
-        before = _latest_metadata(context, spec.key)
+        previous = _latest_metadata(context, spec.key)
         result, metadata = None, None
         # Everything is read before the first event: none is written while a lock is held.
         with recorded_as_failure(context, plan):
@@ -75,7 +70,7 @@ def sync_asset(
                 forget_halt_of_parent(context)
                 result = run_sync(plan, EventLogCircuit(context.instance, config), context.run.run_id)
                 metadata = sync_metadata(plan, result)
-            outcomes = _check(context, plan, before, metadata)
+            outcomes = _check(context, plan, previous, metadata)
         if result is not None and metadata is not None:
             yield from record(context, translator, plan, result, metadata)
         yield from evaluations(context, spec.key, asset, outcomes)
@@ -100,9 +95,9 @@ def _dry_run(
 def _check(
     context: dg.AssetExecutionContext,
     plan: LoadPlan,
-    before: dict[str, Any] | None,
-    metadata: dict[str, Any] | None,
-) -> dict[str, Results]:
+    previous: Metadata | None,
+    current: Metadata | None,
+) -> dict[str, Outcomes]:
     """What the selected checks find in the warehouse."""
     names = [one.name for one in context.selected_asset_check_keys]
     if not names:
@@ -112,9 +107,12 @@ def _check(
         pipeline.exclusive(),
         open_table(pipeline, plan.resource) as table,
     ):
-        return check(names, table, plan.resource, plan.windows, before, metadata and plain(metadata))
+        checked = CheckContext(
+            table=table, resource=plan.resource, window=None, previous=previous, current=current
+        )
+        return run_checks(names, checked, plan.windows)
 
 
-def _latest_metadata(context: dg.AssetExecutionContext, key: dg.AssetKey) -> dict[str, Any] | None:
+def _latest_metadata(context: dg.AssetExecutionContext, key: dg.AssetKey) -> Metadata | None:
     latest = context.instance.get_latest_materialization_event(key)
-    return plain(latest.asset_materialization.metadata) if latest and latest.asset_materialization else None
+    return latest.asset_materialization.metadata if latest and latest.asset_materialization else None

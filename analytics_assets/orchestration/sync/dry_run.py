@@ -7,8 +7,18 @@ import dagster as dg
 
 from analytics_assets.ingestion.dry_run import DryRunResult
 from analytics_assets.ingestion.time_window import Window
-from analytics_assets.orchestration.checks.results import UNDECLARED, UNSENT
-from analytics_assets.orchestration.runs import PartitionRange
+from analytics_assets.orchestration.metadata import (
+    DECLARED_BUT_NOT_SENT,
+    DRY_RUN,
+    MAX_QUARANTINED,
+    MAX_QUARANTINED_EXCEEDED,
+    PARTITIONS,
+    REASONS,
+    ROWS_READ,
+    ROWS_TO_LOAD,
+    ROWS_TO_QUARANTINE,
+    UNDECLARED_FIELDS,
+)
 
 
 def observation(key: dg.AssetKey, found: DryRunResult, windows: Mapping[str, Window]) -> dg.AssetObservation:
@@ -20,20 +30,20 @@ def observation(key: dg.AssetKey, found: DryRunResult, windows: Mapping[str, Win
         windows: of the run, by partition key.
     """
     metadata: dict[str, Any] = {
-        "dry_run": True,
-        "rows_read": found.read,
-        "rows_to_load": found.loading,
-        "rows_to_quarantine": found.quarantined,
-        "reasons": list(found.reasons),
-        "max_quarantined": str(found.limit),
-        "max_quarantined_exceeded": found.too_many,
-        UNDECLARED: dict(found.undeclared),
-        UNSENT: list(found.unsent),
+        DRY_RUN: True,
+        ROWS_READ: found.read,
+        ROWS_TO_LOAD: found.loading,
+        ROWS_TO_QUARANTINE: found.quarantined,
+        REASONS: list(found.reasons),
+        MAX_QUARANTINED: str(found.limit),
+        MAX_QUARANTINED_EXCEEDED: found.too_many,
+        UNDECLARED_FIELDS: dict(found.undeclared),
+        DECLARED_BUT_NOT_SENT: list(found.unsent),
         **found.requests.to_metadata(),
     }
     keys = list(windows)
     if keys:
-        metadata["partitions"] = PartitionRange.of_keys(keys).label("...")
+        metadata[PARTITIONS] = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
     return dg.AssetObservation(
         asset_key=key,
         partition=keys[0] if len(keys) == 1 else None,
@@ -48,15 +58,15 @@ def sentence(found: DryRunResult) -> str:
     others = found.read - found.loading - found.quarantined
     if others > 0:
         parts.append(f"{others:,} are of another window")
-    told = [f"Dry run, nothing was written: of {found.read:,} rows read {', '.join(parts)}."]
+    sentences = [f"Dry run, nothing was written: of {found.read:,} rows read {', '.join(parts)}."]
     if found.reasons:
-        told.append(f"In quarantine: {'; '.join(found.reasons)}.")
+        sentences.append(f"In quarantine: {'; '.join(found.reasons)}.")
     if found.too_many:
-        told.append(
+        sentences.append(
             f"That is more than max_quarantined ({found.limit}) allows: a sync of these rows would fail."
         )
     if found.undeclared:
-        told.append(f"Not declared: {', '.join(sorted(found.undeclared))}.")
+        sentences.append(f"Not declared: {', '.join(sorted(found.undeclared))}.")
     if found.unsent:
-        told.append(f"Declared but not sent: {', '.join(found.unsent)}.")
-    return " ".join(told)
+        sentences.append(f"Declared but not sent: {', '.join(found.unsent)}.")
+    return " ".join(sentences)

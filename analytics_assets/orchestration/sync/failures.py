@@ -49,7 +49,11 @@ def _is_outage(error: SyncError) -> bool:
 
 def _failure(plan: LoadPlan, error: SyncError) -> dg.Failure:
     metadata: dict[str, Any] = {
-        **{name: _shown(value) for name, value in error.facts().items() if value is not None},
+        **{
+            name: _shown(value)
+            for name, value in error.facts().items()
+            if name != "resource" and value is not None
+        },
         SOURCE_KEY: plan.config.name,
         RESOURCE_KEY: plan.resource.name,
         "code": error.code,

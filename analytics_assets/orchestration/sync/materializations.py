@@ -8,7 +8,12 @@ import dagster as dg
 from analytics_assets.ingestion.contract.columns import Contract
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.sync_result import SyncResult
-from analytics_assets.orchestration.checks.results import COLUMN_SCHEMA
+from analytics_assets.orchestration.metadata import (
+    COLUMN_SCHEMA,
+    PARTITION_ROW_COUNT,
+    ROW_COUNT,
+    for_page,
+)
 from analytics_assets.orchestration.translator import SyncTranslator, loaded_schema
 
 
@@ -40,15 +45,16 @@ def record(
     asked = set(context.partition_keys) if plan.windows else set()
     for partition in plan.windows:
         rows = result.rows_by_partition.get(partition)
-        own = {} if rows is None else {"dagster/partition_row_count": rows}
+        page = for_page({**metadata, PARTITION_ROW_COUNT: rows})
         if partition in asked:
-            context.add_asset_metadata(own, asset_key=key, partition_key=partition)
+            context.add_asset_metadata(page, asset_key=key, partition_key=partition)
         else:
-            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata={**metadata, **own}))
-    yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=page))
+    # Dagster puts the metadata of a partition after those of the result, which would undo the order of the page.
+    yield dg.MaterializeResult(asset_key=key, metadata={} if plan.windows else for_page(metadata))
     for name, child in result.children.items():
         described: dict[str, Any] = {
-            "dagster/row_count": child.rows,
+            ROW_COUNT: child.rows,
             COLUMN_SCHEMA: loaded_schema(Contract(()), child.columns),
         }
         for child_partition in plan.windows or (None,):

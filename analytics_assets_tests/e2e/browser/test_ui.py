@@ -1,6 +1,6 @@
 """The Dagster UI in a real browser: lineage, a partition materialized by hand, its check turning green.
 
-Run by `make browser`, for it needs Chromium. Screenshots go to the folder named by SCREENSHOTS, if any.
+`make e2e` runs these tests: they need Chromium. Screenshots go to the folder that SCREENSHOTS names, if it is set.
 """
 
 from __future__ import annotations

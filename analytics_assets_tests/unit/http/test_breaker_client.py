@@ -17,7 +17,7 @@ from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted, UnreadableResponseError
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.circuit_breaker import CircuitEventKind, Phase, Policy
-from analytics_assets.ingestion.http.rate_limit import Gate
+from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -30,7 +30,7 @@ DOWN = Reply({"error": "down"}, 503)
 
 
 class World:
-    """An API, a clock, and the log that all processes share; each sync has a breaker and a gate of its own."""
+    """An API, a clock, and the log that all processes share; each sync has a breaker and a rate limiter of its own."""
 
     def __init__(self, url: str, asked: list[Asked]) -> None:
         self.now = 1_000_000.0
@@ -45,9 +45,9 @@ class World:
 
         breaker = Breaker(self.log, resource, f"run of {resource}", lambda: self.now, sleep=lambda _: None)
         breaker.refresh()  # as the asset's step does
-        gate = Gate(RequestsConfig(max_in_flight=4), clock=lambda: self.now)
+        limiter = RateLimiter(RequestsConfig(max_in_flight=4), clock=lambda: self.now)
         telemetry = Telemetry(resource)
-        return ApiSession(resource, gate, breaker, Secrets(), telemetry, sleep=sleep or pass_by)
+        return ApiSession(resource, limiter, breaker, Secrets(), telemetry, sleep=sleep or pass_by)
 
     def sync(self, resource: str = "rows") -> int:
         """A whole sync, in a process of its own as far as it can tell; the rows."""
@@ -189,7 +189,7 @@ def test_an_expired_key_opens_it_and_a_probe_with_it_fails(world: World) -> None
 
 
 def test_an_expired_client_secret_opens_it_too(world: World) -> None:
-    """The token of OAuth2 is asked for through the same door."""
+    """The token of OAuth2 is asked for through the same session."""
     world.answer = lambda _: Reply({}, 401)
     with world.session() as session:
         auth = OAuth2ClientCredentials(

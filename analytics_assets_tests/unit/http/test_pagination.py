@@ -18,11 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted, UnreadableResponseError
-from analytics_assets.ingestion.http import session as session_module
-from analytics_assets.ingestion.http.dlt_paginators import SweepPaginator
-from analytics_assets.ingestion.http.response import Reader
+from analytics_assets.ingestion.http import page_group
+from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
+from analytics_assets.ingestion.http.page_reader import Paging
+from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.telemetry import Telemetry
-from analytics_assets_tests.answering import Asked, Reply, answering, door
+from analytics_assets_tests.answering import Asked, Reply, answering, api_session
+from analytics_assets_tests.examples import examples
 
 RESTARTS = 3
 
@@ -118,7 +120,7 @@ def swept(server: Server, shop: Shop, paginator: Any, **config: Any) -> list[int
     path = server.open(shop)
     for restart in range(RESTARTS + 1):
         shop.begin()
-        reader = Reader(
+        reader = ResponseReader(
             "rows",
             config.pop("selector", "rows"),
             paginator.total_path,
@@ -126,9 +128,9 @@ def swept(server: Server, shop: Shop, paginator: Any, **config: Any) -> list[int
             paged=True,
         )
         telemetry = Telemetry("rows")
-        with door(telemetry=telemetry, **config) as session:
+        with api_session(telemetry=telemetry, **config) as session:
             client = RESTClient(server.url, session=session)
-            sweep = SweepPaginator(paginator, reader, ("id",), overlap=config.get("page_overlap", True))
+            sweep = PagingBySession(Paging(paginator, reader, ("id",)))
             try:
                 rows = [
                     row["id"]
@@ -157,16 +159,16 @@ apis = st.fixed_dictionaries(
     }
 )
 in_flight_numbers = st.integers(1, 8)
-virtual_rows = st.sampled_from([1, 7, 25_000])
-examples = settings(
-    max_examples=250,
+group_rows = st.sampled_from([1, 7, 25_000])
+many_examples = settings(
+    max_examples=examples(250),
     deadline=None,
     derandomize=True,  # the same examples everywhere; threads differ enough
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
-@examples
+@many_examples
 @given(
     api=apis,
     answer=st.tuples(
@@ -174,7 +176,7 @@ examples = settings(
     ),
     limit=st.integers(2, 25),
     in_flight=in_flight_numbers,
-    virtual=virtual_rows,
+    group=group_rows,
 )
 def test_a_green_sweep_by_offset_is_complete_or_it_is_not_green(
     server: Server,
@@ -183,11 +185,11 @@ def test_a_green_sweep_by_offset_is_complete_or_it_is_not_green(
     answer: tuple[tuple[str, ...], int],
     limit: int,
     in_flight: int,
-    virtual: int,
+    group: int,
 ) -> None:
     says, cap = answer
     shop = Shop(**api, says=says, cap=cap)
-    monkeypatch.setattr(session_module, "_VIRTUAL_ROWS", virtual)
+    monkeypatch.setattr(page_group, "_GROUP_ROWS", group)
     paginator = OffsetPaginator(
         limit,
         total_path="total" if "total" in says else None,
@@ -207,7 +209,7 @@ def test_a_green_sweep_by_offset_is_complete_or_it_is_not_green(
         assert shop.requests - len(shop.failures) <= least + in_flight
 
 
-@examples
+@many_examples
 @given(
     api=apis,
     answer=st.tuples(
@@ -215,7 +217,7 @@ def test_a_green_sweep_by_offset_is_complete_or_it_is_not_green(
         st.integers(1, 25),
     ),
     in_flight=in_flight_numbers,
-    virtual=virtual_rows,
+    group=group_rows,
 )
 def test_a_sweep_by_page_number_is_complete_and_never_doubles_a_row(
     server: Server,
@@ -223,12 +225,12 @@ def test_a_sweep_by_page_number_is_complete_and_never_doubles_a_row(
     api: dict[str, Any],
     answer: tuple[tuple[str, ...], int],
     in_flight: int,
-    virtual: int,
+    group: int,
 ) -> None:
     """Pages that cannot overlap do not show every change: that nothing is missing holds while rows stay."""
     says, size = answer
     shop = Shop(**api, says=says, limit=size)
-    monkeypatch.setattr(session_module, "_VIRTUAL_ROWS", virtual)
+    monkeypatch.setattr(page_group, "_GROUP_ROWS", group)
     paginator = PageNumberPaginator(
         total_path=next((one for one in ("pages", "total") if one in says), None),
         has_more_path="has_more" if "has_more" in says else None,
@@ -312,8 +314,9 @@ def test_numbers_go_into_a_json_body(server: Server) -> None:
     shop = Posted(size=45)
     path = server.open(shop)
     paginator = OffsetPaginator(10, offset_body_path="page.offset", limit_body_path="page.limit")
-    sweep = SweepPaginator(paginator, Reader("rows", "rows", "total", paged=True), ("id",), overlap=True)
-    with door() as session:
+    reader = ResponseReader("rows", "rows", "total", paged=True)
+    sweep = PagingBySession(Paging(paginator, reader, ("id",)))
+    with api_session() as session:
         client = RESTClient(server.url, session=session)
         pages = client.paginate(
             path, method="POST", json={"page": {"offset": 0}}, paginator=sweep, data_selector="$"
@@ -346,9 +349,9 @@ TRUTHS = [
 
 @pytest.mark.parametrize(("body", "sentence"), [one[1:] for one in TRUTHS], ids=[one[0] for one in TRUTHS])
 def test_the_truth_of_a_200(body: bytes, sentence: str | None) -> None:
-    with answering(lambda _: Reply(body)) as url, door() as session:
-        reader = Reader("rows", "rows", "total", paged=True)
-        sweep = SweepPaginator(OffsetPaginator(10), reader, ("id",), overlap=True)
+    with answering(lambda _: Reply(body)) as url, api_session() as session:
+        reader = ResponseReader("rows", "rows", "total", paged=True)
+        sweep = PagingBySession(Paging(OffsetPaginator(10), reader, ("id",)))
         pages = RESTClient(url, session=session).paginate("/0", paginator=sweep, data_selector="$")
         if sentence is None:
             rows = [row for page in pages for row in page]

@@ -1,4 +1,4 @@
-"""What all requests of a source share: the halt, one voice in trouble, and the budget."""
+"""What all requests of a source share: the halt, the single-flight retry, and the rate limit."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.circuit_breaker import Policy
-from analytics_assets.ingestion.http.dlt_paginators import SweepPaginator
-from analytics_assets.ingestion.http.rate_limit import Gate, gate_of
+from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
+from analytics_assets.ingestion.http.page_reader import Paging
+from analytics_assets.ingestion.http.rate_limit import RateLimiter, rate_limiter_of
 from analytics_assets.ingestion.http.redaction import Secrets
-from analytics_assets.ingestion.http.response import Reader
+from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
-from analytics_assets_tests.answering import Asked, Reply, answering, door
+from analytics_assets_tests.answering import Asked, Reply, answering, api_session
 from analytics_assets_tests.memory_circuit import MemoryCircuit
 
 POLICY = Policy(cooldown=300, max_cooldown=21_600, lease=100)
 
 
 def sweep(url: str, session: Any) -> list[Any]:
-    paginator = SweepPaginator(
-        OffsetPaginator(10), Reader("rows", "rows", "total", paged=True), ("id",), overlap=True
-    )
+    reader = ResponseReader("rows", "rows", "total", paged=True)
+    paginator = PagingBySession(Paging(OffsetPaginator(10), reader, ("id",)))
     pages = RESTClient(url, session=session).paginate("/rows", paginator=paginator, data_selector="$")
     return [row for page in pages for row in page]
 
@@ -39,7 +39,7 @@ def rows_of(asked: Asked, size: int = 1000) -> dict[str, Any]:
     return {"rows": [{"id": n} for n in range(start, min(start + 10, size))], "total": size}
 
 
-def test_an_api_that_goes_down_is_asked_by_one_voice_and_then_left_alone() -> None:
+def test_an_api_that_goes_down_is_retried_by_one_request_and_then_left_alone() -> None:
     """16 requests are in flight when it goes down: 16 find out, and three retries are made, not 48."""
     asked: list[Asked] = []
 
@@ -47,16 +47,16 @@ def test_an_api_that_goes_down_is_asked_by_one_voice_and_then_left_alone() -> No
         asked.append(request)
         return rows_of(request) if len(asked) == 1 else Reply({"error": "down"}, 503)
 
-    gate, log = Gate(RequestsConfig(max_in_flight=16)), MemoryCircuit(POLICY, "an_api")
+    limiter, log = RateLimiter(RequestsConfig(max_in_flight=16)), MemoryCircuit(POLICY, "an_api")
     with answering(reply) as url:
         # It waits long enough for all to find out.
-        patient = door("rows", gate=gate, log=log, sleep=lambda _: time.sleep(0.02))
+        patient = api_session("rows", limiter=limiter, log=log, sleep=lambda _: time.sleep(0.02))
         with patient as session, pytest.raises(SyncHalted) as caught:
             sweep(url, session)
         assert (caught.value.attempts, caught.value.status) == (4, 503)
         assert len(asked) <= 1 + 16 + 3
         before = len(asked)
-        with door("siblings", log=log) as session, pytest.raises(CircuitOpenError) as sibling:
+        with api_session("siblings", log=log) as session, pytest.raises(CircuitOpenError) as sibling:
             sweep(url, session)
         time.sleep(0.05)
         assert len(asked) == before, "another sync asked an API that is down"
@@ -74,18 +74,21 @@ def test_a_key_that_is_refused_opens_the_circuit_and_a_missing_endpoint_does_not
 ) -> None:
     log = MemoryCircuit(POLICY)
     with answering(lambda _: Reply({}, status)) as url:
-        with door("rows", log=log) as session, pytest.raises(SyncHalted) as caught:
+        with api_session("rows", log=log) as session, pytest.raises(SyncHalted) as caught:
             sweep(url, session)
         assert caught.value.outage is opens
-        with door("others", log=log) as session, pytest.raises(CircuitOpenError if opens else SyncHalted):
+        with (
+            api_session("others", log=log) as session,
+            pytest.raises(CircuitOpenError if opens else SyncHalted),
+        ):
             sweep(url, session)
 
 
-def test_sources_have_gates_of_their_own() -> None:
+def test_sources_have_rate_limiters_of_their_own() -> None:
     config = RequestsConfig()
-    assert gate_of("one", config) is gate_of("one", config)
-    assert gate_of("one", config) is not gate_of("two", config)
-    assert gate_of("one", RequestsConfig(max_in_flight=3)).config.max_in_flight == 3
+    assert rate_limiter_of("one", config) is rate_limiter_of("one", config)
+    assert rate_limiter_of("one", config) is not rate_limiter_of("two", config)
+    assert rate_limiter_of("one", RequestsConfig(max_in_flight=3)).config.max_in_flight == 3
 
 
 def test_no_more_requests_are_in_flight_than_allowed_over_all_sessions_of_a_source() -> None:
@@ -98,11 +101,11 @@ def test_no_more_requests_are_in_flight_than_allowed_over_all_sessions_of_a_sour
         now[0] -= 1
         return rows_of(request, 200)
 
-    gate = Gate(RequestsConfig(max_in_flight=3))
+    limiter = RateLimiter(RequestsConfig(max_in_flight=3))
     with (
         answering(reply) as url,
-        door(gate=gate) as one,
-        door(gate=gate) as two,
+        api_session(limiter=limiter) as one,
+        api_session(limiter=limiter) as two,
         ThreadPoolExecutor(2) as threads,
     ):
         got = list(threads.map(lambda session: sweep(url, session), (one, two)))
@@ -112,10 +115,10 @@ def test_no_more_requests_are_in_flight_than_allowed_over_all_sessions_of_a_sour
 
 def test_requests_per_second_is_a_pace_for_all_threads() -> None:
     now = [100.0]
-    gate = Gate(RequestsConfig(requests_per_second=4), clock=lambda: now[0])
-    assert [gate.reserve() for _ in range(4)] == [0, 0.25, 0.5, 0.75]
+    limiter = RateLimiter(RequestsConfig(requests_per_second=4), clock=lambda: now[0])
+    assert [limiter.reserve() for _ in range(4)] == [0, 0.25, 0.5, 0.75]
     now[0] += 10
-    assert [gate.reserve() for _ in range(2)] == [0, 0.25]
+    assert [limiter.reserve() for _ in range(2)] == [0, 0.25]
 
 
 @pytest.mark.parametrize(
@@ -146,10 +149,10 @@ def test_requests_per_second_is_a_pace_for_all_threads() -> None:
     ],
 )
 def test_a_limit_that_is_used_up_is_waited_for(headers: dict[str, str], wait: float) -> None:
-    gate = Gate(RequestsConfig(), clock=lambda: 0.0)
-    gate.reserve()
-    gate.heed(headers)
-    assert gate.reserve() == wait
+    limiter = RateLimiter(RequestsConfig(), clock=lambda: 0.0)
+    limiter.reserve()
+    limiter.update_from_headers(headers)
+    assert limiter.reserve() == wait
 
 
 def test_a_rate_limit_is_never_run_into() -> None:
@@ -169,7 +172,7 @@ def test_a_rate_limit_is_never_run_into() -> None:
         waits.append(seconds)
         left[0] = 5
 
-    with answering(reply) as url, door(sleep=sleep, max_in_flight=1) as session:
+    with answering(reply) as url, api_session(sleep=sleep, max_in_flight=1) as session:
         assert len(sweep(url, session)) == 100
     assert set(statuses) == {200}
     assert len(waits) >= 2
@@ -179,14 +182,14 @@ def test_a_session_that_is_left_waits_for_nothing() -> None:
     """As when a person ends a run while the API has asked for five minutes of patience."""
     busy = Reply({}, 429, {"Retry-After": "300"})
     with answering(lambda _: busy) as url:
-        gate = Gate(RequestsConfig())
+        limiter = RateLimiter(RequestsConfig())
         secrets = Secrets()
         breaker = Breaker(MemoryCircuit(POLICY), "rows", "a run")
-        session = ApiSession("rows", gate, breaker, secrets, Telemetry("rows"))
+        session = ApiSession("rows", limiter, breaker, secrets, Telemetry("rows"))
         with ThreadPoolExecutor(1) as threads:
             syncing = threads.submit(sweep, url, session)
             until = time.monotonic() + 10
-            while not gate.trouble.locked() and time.monotonic() < until:
+            while not limiter.single_flight.locked() and time.monotonic() < until:
                 time.sleep(0.001)
             start = time.monotonic()
             session.close()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
-from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets.ingestion.http.telemetry import Telemetry, run_logging
 
 
-def test_progress_is_told_every_ten_seconds_with_the_time_left(caplog: pytest.LogCaptureFixture) -> None:
+def test_progress_is_logged_every_ten_seconds_with_the_time_left(caplog: pytest.LogCaptureFixture) -> None:
     now = [0.0]
     telemetry = Telemetry("events", clock=lambda: now[0])
     telemetry.request()
-    for _ in range(100):  # of 400 pages, four a second
-        now[0] += 0.25
-        telemetry.page(250, 100_000)
+    with run_logging():
+        for _ in range(100):  # of 400 pages, four a second
+            now[0] += 0.25
+            telemetry.page(250, 100_000)
     assert [record.getMessage() for record in caplog.records] == [
         "events: 10,000 of 100,000 rows, 1,000 rows/s, about 2 min left",
         "events: 20,000 of 100,000 rows, 1,000 rows/s, about 80 s left",
@@ -28,3 +31,18 @@ def test_rows_of_a_sync_that_began_anew_do_not_count() -> None:
     telemetry.restart()
     telemetry.page(3)
     assert (telemetry.rows_fetched, telemetry.restarts, telemetry.requests) == (3, 1, 1)
+
+
+def test_the_level_of_the_logger_is_that_of_before_once_the_last_run_ends() -> None:
+    logger = logging.getLogger("analytics_assets")
+    logger.setLevel(logging.ERROR)
+    try:
+        one, two = run_logging(), run_logging()
+        one.__enter__()
+        two.__enter__()
+        one.__exit__(None, None, None)
+        assert logger.level == logging.INFO, "the other run still logs"
+        two.__exit__(None, None, None)
+        assert logger.level == logging.ERROR
+    finally:
+        logger.setLevel(logging.NOTSET)

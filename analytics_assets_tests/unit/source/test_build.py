@@ -17,13 +17,13 @@ from requests import Session
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.errors import MissingBaseUrlError, MissingSecretError, UnsendableSecretError
-from analytics_assets.ingestion.http.redaction import stand_in
+from analytics_assets.ingestion.http.redaction import secret_reference
 from analytics_assets.ingestion.plan.load_plan import plan_load
 from analytics_assets.ingestion.plan.resource_info import describe
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
 from analytics_assets.ingestion.source.settings import read_secrets
 from analytics_assets.ingestion.time_window import Window
-from analytics_assets_tests.answering import Asked, answering, door
+from analytics_assets_tests.answering import Asked, answering, api_session
 from analytics_assets_tests.conftest import SHIPPED_DEFS
 
 CAPABILITIES = DestinationCapabilitiesContext.generic_capabilities()
@@ -118,7 +118,7 @@ def test_a_missing_secret_is_told_in_one_sentence_and_a_present_one_is_used(
         read_secrets(config)
     assert (caught.value.code, caught.value.source, caught.value.field) == ("missing_secret", "api", field)
     monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "value\n")  # as a file gives it
-    assert read_secrets(config).in_url(f"/?key={stand_in(field)}") == "/?key=value"
+    assert read_secrets(config).in_url(f"/?key={secret_reference(field)}") == "/?key=value"
     monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "two\nlines")
     with pytest.raises(UnsendableSecretError) as caught:
         read_secrets(config)
@@ -151,7 +151,7 @@ def loaded(
         asked.append(request)
         return {"data": rows[int(request.params.get("offset", 0)) :], "total": len(rows)}
 
-    with answering(reply) as url, door(resource) as session:
+    with answering(reply) as url, api_session(resource) as session:
         client = {**config.rest_api["client"], "base_url": url}
         here = config.model_copy(update={"rest_api": {**config.rest_api, "client": client}})
         windows = {"2026-01-05": window} if window else None

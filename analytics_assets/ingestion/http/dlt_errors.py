@@ -1,0 +1,58 @@
+"""What a user can act on, among the errors that dlt wraps around it."""
+
+from __future__ import annotations
+
+from requests.exceptions import HTTPError, JSONDecodeError, RequestException
+
+from analytics_assets.config.models import RequestsConfig
+from analytics_assets.ingestion.errors import (
+    NotJsonError,
+    RefusedResponseError,
+    SyncError,
+    SyncHalted,
+    UnfollowableLinkError,
+)
+from analytics_assets.ingestion.http.retry_policy import (
+    Caller,
+    Exchange,
+    classify,
+    endpoint_of,
+    status_in_words,
+)
+
+
+def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
+    """What a user can act on among the causes of `error`; None for a bug or anything else.
+
+    dlt wraps what its extract step raises. The text of its error about a response that it cannot read is the whole
+    page, so only its beginning is kept.
+
+    Args:
+        error: what dlt raised.
+        resource: dlt resource being loaded.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        found = _sync_error_of(cause, resource)
+        if found is not None:
+            return found
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _sync_error_of(error: BaseException, resource: str) -> SyncError | None:
+    if isinstance(error, SyncError):
+        return error
+    if isinstance(error, JSONDecodeError):
+        return NotJsonError(resource, "")
+    if (
+        isinstance(error, HTTPError) and error.response is not None
+    ):  # of a request that an auth of the user sent
+        endpoint, status = endpoint_of(error.response.request), error.response.status_code
+        fault = classify(Exchange(status), Caller(), RequestsConfig()).fault
+        return SyncHalted(resource, endpoint, status, 1, status_in_words(status), fault=fault)
+    if isinstance(error, RequestException):
+        return UnfollowableLinkError(resource, type(error).__name__)
+    if isinstance(error, ValueError) and " in the response in " in str(error):
+        return RefusedResponseError(resource, str(error).partition(" in the response in ")[0])
+    return None

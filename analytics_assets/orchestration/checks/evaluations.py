@@ -1,0 +1,112 @@
+"""What Dagster records about the checks: their specs, and their evaluations.
+
+A check runs in the step of the sync when its asset is materialized, and alone when a person asks for it in the UI.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+import dagster as dg
+
+# Not in Dagster's public names, but the type of a public parameter: without it an evaluation of a partition
+# does not count for the latest materialization.
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+
+from analytics_assets.config.assets import AssetConfig, CheckConfig
+from analytics_assets.ingestion.plan.resource_info import ResourceInfo
+from analytics_assets.orchestration.checks.registry import CHECKS, Check, Outcomes
+
+CheckEvent = dg.AssetCheckEvaluation | dg.AssetCheckResult | dg.Output[None]
+
+
+def check_specs(key: dg.AssetKey, resource: ResourceInfo, asset: AssetConfig) -> list[dg.AssetCheckSpec]:
+    """The specs of the checks of one asset.
+
+    They have no partitions of their own: Dagster's UI would then refuse to run them alone (docs/adr/0004). In a
+    sync they look at the partitions of the run, alone at the whole table.
+    """
+    return [
+        dg.AssetCheckSpec(
+            check.name, asset=key, description=check.description, blocking=_blocks(check, asset)
+        )
+        for check in CHECKS.values()
+        if check.applies(resource)
+    ]
+
+
+def evaluations(
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    asset: AssetConfig,
+    outcomes: Mapping[str, Outcomes],
+) -> Iterator[CheckEvent]:
+    """The events that record the outcomes of the checks.
+
+    For a run over partitions Dagster plans one evaluation per partition, and shows each as skipped until it gets one.
+    So each partition has an evaluation. The summary of all partitions comes last, because the UI shows the last
+    evaluation: a later partition that passes must not hide one that fails.
+
+    Args:
+        context: of a step that has materialized the asset, if it is selected.
+        key: the asset.
+        asset: its config.
+        outcomes: by name of the check, as `run_checks` returns them.
+    """
+    partitions = {partition for found in outcomes.values() for partition in found if partition}
+    materializations = _materializations(context, key, partitions)
+    for name, found in outcomes.items():
+        check = CHECKS[name]
+        severity = _severity(check, asset)
+        for partition, outcome in found.items():
+            result = dg.AssetCheckResult(
+                passed=outcome.passed,
+                asset_key=key,
+                check_name=name,
+                severity=severity,
+                metadata=outcome.metadata,
+                description=outcome.sentence,
+            )
+            if partition is None:
+                yield result
+                continue
+            yield dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=name,
+                passed=result.passed,
+                metadata=result.metadata,
+                severity=severity,
+                blocking=None not in found and _blocks(check, asset),  # otherwise the summary blocks
+                description=result.description,
+                partition=partition,
+                target_materialization_data=materializations.get(partition),
+            )
+        if None not in found:
+            yield dg.Output(None, output_name=dg.AssetCheckSpec(name, asset=key).get_python_identifier())
+
+
+def _blocks(check: Check, asset: AssetConfig) -> bool:
+    configured = asset.checks.get(check.name, CheckConfig()).blocking
+    return check.blocking if configured is None else configured
+
+
+def _severity(check: Check, asset: AssetConfig) -> dg.AssetCheckSeverity:
+    configured = asset.checks.get(check.name, CheckConfig()).severity
+    return dg.AssetCheckSeverity(configured.upper()) if configured else check.severity
+
+
+def _materializations(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Collection[str]
+) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
+    """The latest materialization of each partition: its evaluation is about that."""
+    if not partitions:
+        return {}
+    wanted = dg.AssetRecordsFilter(key, asset_partitions=list(partitions))
+    records = context.instance.fetch_materializations(wanted, limit=len(partitions)).records
+    return {
+        record.partition_key: AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        for record in records
+        if record.partition_key
+    }

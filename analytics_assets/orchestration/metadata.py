@@ -1,0 +1,131 @@
+"""The metadata keys that we write and read: one name each, and the name that version 0.1.0 gave it.
+
+A key that starts with `partition_` or `dagster/partition_` is a fact about one partition. Every other key of a
+materialization is a fact about the whole run: a run over a partition range puts the same value on each partition, with
+`partitions_in_run` beside it.
+What does not belong here: the values. Keys that identify a source or a resource are in `runs.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import dagster as dg
+
+# Dagster's own keys. The UI shows them in places of their own.
+ROW_COUNT: Final = "dagster/row_count"
+PARTITION_ROW_COUNT: Final = "dagster/partition_row_count"
+TABLE_NAME: Final = "dagster/table_name"
+COLUMN_SCHEMA: Final = "dagster/column_schema"
+
+# dagster-dlt's own keys.
+ROWS_LOADED: Final = "rows_loaded"
+DATASET_NAME: Final = "dataset_name"
+DESTINATION_NAME: Final = "destination_name"
+FIRST_RUN: Final = "first_run"
+STARTED_AT: Final = "started_at"
+FINISHED_AT: Final = "finished_at"
+
+# What the API sent in this run.
+PARTITIONS_IN_RUN: Final = "partitions_in_run"
+ROWS_REPORTED_BY_API: Final = "rows_reported_by_api"
+ROWS_FETCHED: Final = "rows_fetched"
+CURSOR_FROM: Final = "cursor_from"
+CURSOR_TO: Final = "cursor_to"
+FULL_REFRESH: Final = "full_refresh"
+
+# What this run rejected or removed.
+ROWS_QUARANTINED: Final = "rows_quarantined"
+ROWS_REMOVED: Final = "rows_removed"
+UNDECLARED_FIELDS: Final = "undeclared_fields"
+DECLARED_BUT_NOT_SENT: Final = "declared_but_not_sent"
+
+# The requests of this run.
+REQUESTS: Final = "requests"
+PAGES: Final = "pages"
+RETRIES: Final = "retries"
+RESPONSES_429: Final = "responses_429"
+RESTARTS: Final = "restarts"
+SECONDS_WAITED: Final = "seconds_waited"
+BYTES_RECEIVED: Final = "bytes_received"
+ROWS_PER_SECOND: Final = "rows_per_second"
+
+# A dry run, which records an observation.
+DRY_RUN: Final = "dry_run"
+ROWS_READ: Final = "rows_read"
+ROWS_TO_LOAD: Final = "rows_to_load"
+ROWS_TO_QUARANTINE: Final = "rows_to_quarantine"
+REASONS: Final = "reasons"
+MAX_QUARANTINED: Final = "max_quarantined"
+MAX_QUARANTINED_EXCEEDED: Final = "max_quarantined_exceeded"
+PARTITIONS: Final = "partitions"
+
+# The result of a check.
+WINDOW: Final = "window"
+QUERY: Final = "query"
+ROWS_CHECKED: Final = "rows_checked"
+ROWS_IN_TABLE: Final = "rows_in_table"
+ROWS_IN_QUARANTINE: Final = "rows_in_quarantine"
+NULLS: Final = "nulls"
+QUARANTINE: Final = "quarantine"
+DUPLICATE_KEYS: Final = "duplicate_keys"
+DUPLICATES: Final = "duplicates"
+COLUMNS: Final = "columns"
+CHANGES: Final = "changes"
+
+_NAMES_IN_0_1_0: Mapping[str, str] = {
+    ROWS_REPORTED_BY_API: "rows_promised",
+    RESPONSES_429: "too_many_requests",
+}
+"""The old name of each key that has a new one. Materializations that are stored keep it."""
+
+_PAGE_ORDER = (
+    PARTITION_ROW_COUNT,
+    ROW_COUNT,
+    ROWS_LOADED,
+    ROWS_FETCHED,
+    ROWS_REPORTED_BY_API,
+    PARTITIONS_IN_RUN,
+    FULL_REFRESH,
+    CURSOR_FROM,
+    CURSOR_TO,
+    TABLE_NAME,
+    QUERY,
+    COLUMN_SCHEMA,
+    ROWS_QUARANTINED,
+    ROWS_REMOVED,
+    UNDECLARED_FIELDS,
+    DECLARED_BUT_NOT_SENT,
+    REQUESTS,
+    PAGES,
+    RETRIES,
+    RESPONSES_429,
+    RESTARTS,
+    SECONDS_WAITED,
+    BYTES_RECEIVED,
+    ROWS_PER_SECOND,
+)
+"""The order on an asset's page: rows, table, what was rejected, requests. Dagster's UI keeps the order of an event."""
+
+Metadata = Mapping[str, Any]
+"""Metadata of a materialization, as it is recorded or as it was read back."""
+
+
+def read(metadata: Metadata, key: str, default: Any = None) -> Any:
+    """The plain value of a key, or of the name that version 0.1.0 gave it; `default` where neither is there."""
+    for name in (key, _NAMES_IN_0_1_0.get(key, key)):
+        if name in metadata:
+            value = metadata[name]
+            return value.value if isinstance(value, dg.MetadataValue) else value
+    return default
+
+
+def for_page(metadata: Metadata) -> dict[str, Any]:
+    """Metadata in the order of an asset's page, without empty values. A count of zero stays: the UI plots it."""
+    first = [key for key in _PAGE_ORDER if key in metadata]
+    others = [key for key in metadata if key not in _PAGE_ORDER]
+    return {key: metadata[key] for key in (*first, *others) if metadata[key] not in (None, "", (), [], {})}
+
+
+def plain(metadata: Metadata) -> dict[str, Any]:
+    """Metadata with plain values."""
+    return {name: read(metadata, name) for name in metadata}

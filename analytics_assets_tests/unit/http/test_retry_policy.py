@@ -1,0 +1,119 @@
+"""What one exchange means: the whole table, and the bounds of the waits."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from typing import Any
+
+import pytest
+from urllib3.exceptions import LocationValueError, NewConnectionError, ProtocolError, SSLError
+
+from analytics_assets.config.models import RequestsConfig
+from analytics_assets.ingestion.errors import Fault
+from analytics_assets.ingestion.http.retry_policy import (
+    Action,
+    Caller,
+    Decision,
+    Exchange,
+    Judge,
+    backoff,
+    classify,
+)
+
+CONFIG = RequestsConfig()
+SESSION, HOOKS = Caller(), Caller(Judge.HOOKS)
+TOKEN_REQUEST, WITH_TOKEN = Caller(Judge.TOKEN_REQUEST), Caller(has_token=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "caller", "action", "fault", "outage", "closes_probe"),
+    [
+        (200, SESSION, Action.SUCCESS, Fault.TRANSIENT, False, True),
+        (204, HOOKS, Action.SUCCESS, Fault.TRANSIENT, False, True),
+        (302, SESSION, Action.SUCCESS, Fault.TRANSIENT, False, False),
+        (200, TOKEN_REQUEST, Action.SUCCESS, Fault.TRANSIENT, False, False),
+        (503, SESSION, Action.RETRY, Fault.TRANSIENT, True, False),
+        (503, TOKEN_REQUEST, Action.RETRY, Fault.TRANSIENT, True, False),
+        (429, SESSION, Action.RATE_LIMITED, Fault.TRANSIENT, True, False),
+        (401, SESSION, Action.FAIL, Fault.CONFIG, True, False),
+        (401, TOKEN_REQUEST, Action.FAIL, Fault.CONFIG, True, False),
+        (401, WITH_TOKEN, Action.REFRESH_TOKEN, Fault.CONFIG, True, False),
+        (403, WITH_TOKEN, Action.FAIL, Fault.CONFIG, True, False),
+        (404, SESSION, Action.FAIL, Fault.CONFIG, False, True),
+        (404, TOKEN_REQUEST, Action.FAIL, Fault.CONFIG, False, False),
+        (400, HOOKS, Action.FAIL, Fault.CONFIG, False, True),
+        (501, SESSION, Action.FAIL, Fault.SYSTEM, False, True),
+        (599, SESSION, Action.FAIL, Fault.SYSTEM, False, True),
+    ],
+)
+def test_a_status_means_one_thing(
+    status: int, caller: Caller, action: Action, fault: Fault, outage: bool, closes_probe: bool
+) -> None:
+    decision = classify(Exchange(status), caller, CONFIG)
+    assert (decision.action, decision.fault) == (action, fault)
+    assert (decision.outage, decision.closes_probe) == (outage, closes_probe)
+    assert decision.handed_on is (caller is HOOKS and status >= 400)
+    assert (decision.reason == "") is (status < 400)
+    assert str(status) in decision.reason or status < 400
+
+
+def test_the_statuses_of_the_file_are_the_ones_retried() -> None:
+    config = RequestsConfig(retry_statuses=frozenset({418}))
+    assert classify(Exchange(418), SESSION, config).action is Action.RETRY
+    halted = classify(Exchange(503), SESSION, config)
+    assert (halted.action, halted.outage) == (Action.FAIL, False)
+    limited = classify(Exchange(429), SESSION, config)
+    assert (limited.action, limited.fault) == (Action.FAIL, Fault.TRANSIENT)
+
+
+@pytest.mark.parametrize(
+    ("error", "action", "outage", "reason"),
+    [
+        (OSError(), Action.RETRY, True, "the response broke off"),
+        (ProtocolError("a", ConnectionResetError()), Action.RETRY, True, "the connection to api:80 broke"),
+        (NewConnectionError(None, "no"), Action.RETRY, True, "no connection to api:80; check base_url"),  # type: ignore[arg-type]
+        (SSLError(ssl.SSLError("no TLS")), Action.RETRY, True, "no connection to api:80; check base_url"),
+        (SSLError(ssl.SSLCertVerificationError("expired")), Action.FAIL, False, "SSLError: check base_url"),
+        (LocationValueError("key=secret"), Action.FAIL, False, "LocationValueError: check base_url"),
+    ],
+)
+def test_a_network_error_is_retried_unless_no_retry_helps(
+    error: BaseException, action: Action, outage: bool, reason: str
+) -> None:
+    decision = classify(Exchange(error=error, host="api:80"), SESSION, CONFIG)
+    assert (decision.action, decision.outage) == (action, outage)
+    assert decision.fault is (Fault.TRANSIENT if outage else Fault.CONFIG)
+    assert decision.reason.startswith(reason)
+    assert "secret" not in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "wait"),
+    [(429, "7", 7), (503, "0", 0), (503, "soon", None), (503, None, None), (404, "7", None)],
+)
+def test_the_wait_is_what_the_api_asks_for(status: int, header: str | None, wait: float | None) -> None:
+    headers = {"Retry-After": header} if header else {}
+    assert classify(Exchange(status, headers), SESSION, CONFIG).wait == wait
+
+
+RETRY = Decision(Action.RETRY)
+
+
+def test_jitter_adds_up_to_a_tenth_and_never_takes_any_away() -> None:
+    chance = random.Random(1)  # noqa: S311  no secret
+    for attempt, seconds in ((1, 2), (2, 4), (3, 8)):
+        waits = [backoff(RETRY, attempt, CONFIG, chance.random) for _ in range(1000)]
+        assert seconds <= min(waits) < seconds * 1.01
+        assert seconds * 1.09 < max(waits) <= seconds * 1.1
+    waits = [backoff(Decision(Action.RATE_LIMITED, wait=30), 1, CONFIG, chance.random) for _ in range(1000)]
+    assert 30 <= min(waits) < 30.3
+    assert 32.7 < max(waits) <= 33
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+def test_max_retry_delay_bounds_the_wait_with_its_jitter(jitter: float) -> None:
+    config: Any = RequestsConfig(max_retry_delay=300)
+    assert backoff(Decision(Action.RETRY, wait=86_400), 1, config, lambda: jitter) == 300
+    assert backoff(Decision(Action.RETRY, wait=299), 1, config, lambda: jitter) == (300 if jitter else 299)
+    assert backoff(RETRY, 10, config, lambda: jitter) == 300

@@ -1,0 +1,179 @@
+"""A body read as a stream: in bounded memory, redacted, and retried until its first byte is handed on."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import socket
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from requests import Request
+
+from analytics_assets.config.models import RequestsConfig
+from analytics_assets.ingestion.errors import SyncHalted
+from analytics_assets.ingestion.http.breaker_client import Breaker
+from analytics_assets.ingestion.http.circuit_breaker import Policy
+from analytics_assets.ingestion.http.rate_limit import RateLimiter
+from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
+from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets.ingestion.http.transport import Transport
+from analytics_assets.ingestion.http.wire import WireRequest
+from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.memory_circuit import MemoryCircuit
+
+SIZE = 50_000_000
+SECRET = "a+long/secret=value"
+BLOCK = bytes(range(256)) * 256
+
+
+class Api:
+    """A transport with all its parts."""
+
+    def __init__(self, **config: Any) -> None:
+        self.waits: list[float] = []
+        self.telemetry = Telemetry("files")
+        self.limiter = RateLimiter(RequestsConfig(**config))
+        self.log = MemoryCircuit(Policy(300, 21_600, 100))
+        breaker = Breaker(self.log, "files", "a run", sleep=lambda _: None)
+        secrets = Secrets({secret_reference("api_key"): SECRET})
+        self.transport = Transport(
+            "files",
+            self.limiter,
+            breaker,
+            secrets,
+            self.telemetry,
+            sleep=self.waits.append,
+            jitter=lambda: 0.0,
+        )
+
+    def request(self, url: str) -> WireRequest:
+        return self.transport.wire_request(Request("GET", f"{url}/file").prepare(), True, None, None)
+
+
+@contextmanager
+def raw_server(respond: Callable[[socket.socket, int], None]) -> Iterator[str]:
+    """A server that writes what it likes to each connection, by its number."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        number = 0
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            number += 1
+            with connection, suppress(OSError):  # the client may hang up
+                connection.recv(65_536)
+                respond(connection, number)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(10)
+
+
+def send_large(connection: socket.socket, _: int) -> None:
+    connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode())
+    left = SIZE
+    while left:
+        left -= connection.send(BLOCK[: min(left, len(BLOCK))])
+
+
+def test_fifty_megabytes_are_read_in_bounded_memory() -> None:
+    api, size = Api(), 0
+    with raw_server(send_large) as url:
+        request = api.request(url)
+        tracemalloc.start()
+        with api.transport.stream(request) as response:
+            for chunk in response.chunks:
+                size += len(chunk)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert (response.status, response.attempts, size) == (200, 1, SIZE)
+    assert api.telemetry.bytes_received == SIZE
+    assert peak < 2_000_000
+
+
+def test_a_stream_is_decompressed_and_redacted_also_across_chunks() -> None:
+    """The key stands at every place of a chunk's border."""
+    padding = b"x" * 65_536
+    body = b"".join(padding[n:] + SECRET.encode() + padding[: n + 7] for n in range(1, 40))
+    answer = Reply(gzip.compress(body, 0), headers={"Content-Encoding": "gzip", "X-Echo": SECRET})
+    api = Api()
+    with answering(lambda _: answer) as url, api.transport.stream(api.request(url)) as response:
+        chunks = list(response.chunks)
+    reference = secret_reference("api_key").encode()
+    assert len(chunks) > 30
+    assert (
+        hashlib.sha256(b"".join(chunks)).digest()
+        == hashlib.sha256(body.replace(SECRET.encode(), reference)).digest()
+    )
+    assert response.headers["X-Echo"] == reference.decode()
+
+
+def test_of_two_secrets_that_begin_alike_the_longer_one_is_redacted_whole() -> None:
+    secrets = Secrets({"first": "abcdefgh", "second": "abcdefgh-and-more"})
+    body = b"1 abcdefgh-and-more 2 abcdefgh 3"
+    whole = secrets.redact_body(body)
+    assert whole == b"1 second 2 first 3"
+    for size in range(1, len(body) + 1):
+        cuts = [*range(0, len(body), size), len(body)]
+        chunks = [body[a:b] for a, b in pairwise(cuts)]
+        assert b"".join(secrets.redact_chunks(chunks)) == whole
+
+
+def test_it_is_retried_until_the_first_byte_is_handed_on() -> None:
+    def respond(connection: socket.socket, number: int) -> None:
+        if number == 1:
+            return connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
+        promised = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+        return connection.sendall(promised + (b"" if number == 2 else b"rows"))
+
+    api = Api(max_in_flight=1)
+    with raw_server(respond) as url, api.transport.stream(api.request(url)) as response:
+        assert b"".join(response.chunks) == b"rows"
+    assert response.attempts == 3
+    assert api.waits == [2, 4]
+
+
+def test_a_stream_that_breaks_later_halts_and_leaves_the_circuit_closed() -> None:
+    def respond(connection: socket.socket, _: int) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + b"x" * 200_000)
+
+    api = Api(max_in_flight=1)
+    with raw_server(respond) as url, api.transport.stream(api.request(url)) as response:
+        assert next(response.chunks)
+        with pytest.raises(SyncHalted) as caught:
+            list(response.chunks)
+    assert (caught.value.attempts, caught.value.reason) == (1, "the response broke off")
+    assert not caught.value.outage
+    assert (api.waits, api.log.events) == ([], [])
+
+
+def test_an_error_status_fails_and_an_abandoned_stream_gives_its_slot_back() -> None:
+    asked: list[Asked] = []
+
+    def reply(request: Asked) -> Any:
+        asked.append(request)
+        return Reply({}, 404) if len(asked) == 1 else Reply(b"x" * 300_000)
+
+    api = Api(max_in_flight=1)
+    with answering(reply) as url:
+        with pytest.raises(SyncHalted, match="404 Not Found"), api.transport.stream(api.request(url)):
+            pass
+        for _ in range(2):
+            with api.transport.stream(api.request(url)) as response:
+                assert next(response.chunks)
+                assert not api.limiter.slots.acquire(blocking=False)
+        assert api.limiter.slots.acquire(blocking=False)
