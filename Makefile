@@ -6,6 +6,10 @@ STAMP := $(VENV)/.installed
 
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
+# Tests write databases that live for seconds. In memory, where there is room for them, no commit waits for a disk.
+MEMORY := $(shell df -k --output=avail /dev/shm 2> /dev/null | awk 'NR == 2 && $$1 > 4000000 {print "/dev/shm"}')
+IN_MEMORY := $(if $(MEMORY),TMPDIR=$(MEMORY))
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test e2e stress bench check format lock clean
 
@@ -34,14 +38,15 @@ dev: $(STAMP) ## the demo API and the Dagster UI on http://127.0.0.1:3000; Ctrl-
 	$(BIN)/dagster dev
 
 test: $(STAMP) ## run the unit, integration and upgrade tests (some minutes)
-	@$(BIN)/python -m pytest --ignore=analytics_assets_tests/e2e
+	@$(IN_MEMORY) $(BIN)/python -m pytest --ignore=analytics_assets_tests/e2e
 
 e2e: $(STAMP) ## run the tests through `dagster dev`, its daemon and a browser (needs Debian's chromium and chromium-driver)
 	@command -v chromedriver > /dev/null || { echo "No chromedriver: apt-get install chromium chromium-driver"; exit 1; }
-	@$(BIN)/python -m pytest analytics_assets_tests/e2e
+	@$(IN_MEMORY) $(BIN)/python -m pytest analytics_assets_tests/e2e
 
 stress: $(STAMP) ## kill processes while they sync and read, for some minutes (ROUNDS="--rounds 5 --workers 12")
 	@$(BIN)/python -m analytics_assets_tests.stress $(ROUNDS)
+	@EXAMPLES=all $(IN_MEMORY) $(BIN)/python -m pytest -o addopts=-q -m hypothesis analytics_assets_tests
 
 bench: $(STAMP) ## measure this project beside dlt and a script by hand (benchmarks/sync.py --help)
 	@$(BIN)/python benchmarks/sync.py

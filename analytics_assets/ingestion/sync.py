@@ -57,7 +57,7 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
         quarantine = plan.new_quarantine()
         with open_load_pipeline(plan, quarantine, api.caller) as pipeline, api.session() as session:
             built = build_source(plan, quarantine, session, pipeline.capabilities)
-            with pipeline.turn():
+            with pipeline.locked():
                 restored = pipeline.restore()
                 pipeline.extract(built.source)
                 normalized = pipeline.normalize()

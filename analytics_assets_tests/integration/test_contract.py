@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of, metadata_of
+from analytics_assets_tests.examples import examples
 from analytics_assets_tests.unit.contract.test_coercion import FITS, HUGE, JSON, UNFIT
 
 COLUMNS: dict[str, Any] = {
@@ -116,7 +117,9 @@ def test_each_odd_value_of_each_type_ends_in_the_table_or_in_quarantine(
     assert check_of(result, "complete").passed
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=JSON.map(lambda value: {"anything": value}) | JSON, others=JSON)
 def test_nothing_an_api_sends_kills_a_load(
     project: Project, lists: tuple[Api, str], data: Any, others: Any

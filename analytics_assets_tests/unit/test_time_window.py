@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from analytics_assets.config.assets import PartitionsConfig
 from analytics_assets.ingestion.time_window import Cursor, Window
 from analytics_assets.orchestration.partitions import partitions_def
+from analytics_assets_tests.examples import examples
 
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "America/Havana", "America/Sao_Paulo",
@@ -42,7 +43,7 @@ def windows_around(kind: Any, zone: str, moment: datetime) -> list[tuple[str, Wi
 @example("hourly", "Europe/Berlin", datetime(2025, 10, 26, 1, tzinfo=UTC), timedelta())
 @example("daily", "Africa/Cairo", datetime(2025, 4, 24, 22, tzinfo=UTC), timedelta())
 @example("daily", "America/Havana", datetime(2025, 11, 2, 4, tzinfo=UTC), timedelta())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_a_row_is_in_exactly_one_window(kind: str, zone: str, moment: datetime, shift: timedelta) -> None:
     found = windows_around(kind, zone, moment)
     keys = [key for key, _ in found]

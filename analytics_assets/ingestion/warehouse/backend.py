@@ -31,7 +31,7 @@ class Backend(Protocol):
     def missing_guarantees(self) -> Sequence[str]:
         """See above."""
 
-    def turns(self, names: Sequence[str], by: str) -> AbstractContextManager[None]:
+    def locked(self, names: Sequence[str], by: str) -> AbstractContextManager[None]:
         """Holds named locks for the block, taken in this order. A lock of a dead process is free.
 
         Args:

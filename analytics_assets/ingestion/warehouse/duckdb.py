@@ -35,7 +35,7 @@ class DuckDbBackend:
     missing_guarantees: Sequence[str] = ()
 
     @contextmanager
-    def turns(self, names: Sequence[str], by: str) -> Iterator[None]:
+    def locked(self, names: Sequence[str], by: str) -> Iterator[None]:
         """See `Backend`."""
         with ExitStack() as held:
             if self.database is not None:
@@ -49,7 +49,7 @@ class DuckDbBackend:
     @contextmanager
     def exclusive(self, by: str) -> Iterator[None]:
         """See `Backend`."""
-        with self.turns([WAREHOUSE], by):
+        with self.locked([WAREHOUSE], by):
             yield
 
     @contextmanager

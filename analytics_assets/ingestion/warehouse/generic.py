@@ -27,7 +27,7 @@ class GenericBackend:
     missing_guarantees: Sequence[str] = MISSING
 
     @contextmanager
-    def turns(self, names: Sequence[str], by: str) -> Iterator[None]:  # noqa: ARG002  no locks here
+    def locked(self, names: Sequence[str], by: str) -> Iterator[None]:  # noqa: ARG002  no locks here
         """See `Backend`; nobody waits."""
         yield
 

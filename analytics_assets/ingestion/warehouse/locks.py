@@ -1,6 +1,6 @@
-"""Who waits for whom: file locks beside the embedded warehouse, each with the name of who has it.
+"""File locks beside the embedded warehouse, each with the name of its holder. A lock of a dead process is free.
 
-What belongs here: names of locks, and waiting. When one is taken is `pipeline.py`. A lock of a dead process is free.
+What belongs here: names of locks, and waiting. `pipeline.py` decides when a lock is taken.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from analytics_assets.ingestion.time_window import Window
 log = logging.getLogger("analytics_assets")
 
 WAREHOUSE = "warehouse"
-"""The lock of whoever has the DuckDB file open."""
+"""The lock for opening the DuckDB file."""
 
 _NOTICE_AFTER = 2.0  # seconds of waiting before the run log says so
 _NOTICE_EVERY = 60.0
-_TURNS = 61
-"""Locks that the partitions of a resource share. A prime, so that neighbours never share one, whatever their length."""
+_LOCKS = 61
+"""Locks that the partitions of a resource share. A prime, so that neighbours of any length never share one."""
 
 
-def turns(pipeline: str, windows: Iterable[Window]) -> list[str]:
-    """The locks under which a run has its windows to itself, in the order in which all runs take them.
+def lock_names(pipeline: str, windows: Iterable[Window]) -> list[str]:
+    """The locks that give a run its windows alone, in the order in which all runs take them.
 
     Args:
-        pipeline: its name.
-        windows: of the run's partitions. Without any it is a resource whose runs take turns altogether.
+        pipeline: name of the dlt pipeline.
+        windows: of the run's partitions. Without any, all runs of the resource share one lock.
     """
     hours = {int(window.start.timestamp()) // 3600 for window in windows}
-    return sorted({f"{pipeline}.{hour % _TURNS:02}" for hour in hours}) or [pipeline]
+    return sorted({f"{pipeline}.{hour % _LOCKS:02}" for hour in hours}) or [pipeline]
 
 
 @contextmanager

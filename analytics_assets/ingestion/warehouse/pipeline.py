@@ -28,7 +28,7 @@ from analytics_assets.ingestion.warehouse.backend import Backend
 from analytics_assets.ingestion.warehouse.duckdb import DuckDbBackend, database_of
 from analytics_assets.ingestion.warehouse.duckdb_merge import OnMerge, duckdb
 from analytics_assets.ingestion.warehouse.generic import MISSING, GenericBackend
-from analytics_assets.ingestion.warehouse.locks import turns
+from analytics_assets.ingestion.warehouse.locks import lock_names
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns
 from analytics_assets.ingestion.warehouse.workdir import working_directory
@@ -119,16 +119,16 @@ class LoadPipeline(WarehousePipeline):
     quarantine: Quarantine
     reconcile: Reconcile
 
-    def turn(self) -> AbstractContextManager[None]:
-        """One sync of a resource at a time, or of each of its partitions.
+    def locked(self) -> AbstractContextManager[None]:
+        """Holds the locks of the sync's windows: one sync at a time of a resource, or of each of its partitions.
 
-        dlt reads state and schema at its start and writes them at its end; and what was read first must not be loaded
-        last.
+        dlt reads state and schema at its start and writes them at its end. And what one sync reads first must not be
+        loaded last.
 
         Raises:
             UnreachableWarehouseError: the locks cannot be made.
         """
-        return self.backend.turns(turns(self.dlt.pipeline_name, self.plan.windows.values()), self.by)
+        return self.backend.locked(lock_names(self.dlt.pipeline_name, self.plan.windows.values()), self.by)
 
     def restore(self) -> Restored:
         """Reads dlt's state and schema from the destination."""

@@ -1,4 +1,4 @@
-"""The working directory of a run: it holds rows on their way, so it goes with the run, killed or not."""
+"""The working directory of a run. It holds rows, so it is removed with the run, or after a kill by the next run."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from filelock import FileLock, Timeout
 
 _PREFIX = ".analytics_assets-run-"
 _LOCK = ".lock"
-_YOUNG = 60.0  # seconds in which one that is just being made has surely taken its lock
+_YOUNG = 60.0  # seconds; a directory of this age has taken its lock, if its process lives
 
 
 @contextmanager
 def working_directory() -> Iterator[Path]:
-    """A fresh directory, which nobody else can read, for the block; those that dead processes have left are removed."""
-    _sweep()
+    """A new private directory for the block. Directories of dead processes are removed first."""
+    _remove_abandoned()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         folder = Path(name)
         with FileLock(folder / _LOCK):
             yield folder
 
 
-def _sweep() -> None:
+def _remove_abandoned() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
             if (folder / _LOCK).exists() and time.time() - folder.stat().st_mtime > _YOUNG:

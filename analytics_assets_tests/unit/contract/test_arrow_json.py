@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from analytics_assets.ingestion.contract.columns import Column, Contract
 from analytics_assets.ingestion.contract.validator import ValidationResult, Validator
+from analytics_assets_tests.examples import examples
 from analytics_assets_tests.unit.contract.test_coercion import FITS, HUGE, JSON, UNFIT
 
 CAPABILITIES = duckdb("unused.duckdb").capabilities()
@@ -82,7 +83,7 @@ def test_values_of_any_kind(kind: str, value: Any) -> None:
     same([WHOLE, {**WHOLE, WHERE[kind]: value}])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(st.one_of(
     st.just(WHOLE),
     st.builds(lambda name, value: {**WHOLE, name: value}, st.sampled_from([*WHERE.values(), "address"]), JSON),

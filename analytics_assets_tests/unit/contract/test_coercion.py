@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.ingestion.contract.coercion import Coercer
+from analytics_assets_tests.examples import examples
 
 CAPABILITIES = duckdb("unused.duckdb").capabilities()
 HUGE = "x" * 100_000
@@ -193,7 +194,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from(sorted(TYPES)), st.lists(JSON, min_size=1, max_size=6))
 def test_a_value_is_coerced_alike_whatever_its_neighbours(kind: str, values: list[Any]) -> None:
     """A whole column at once and one by one give the same result, and neither raises."""

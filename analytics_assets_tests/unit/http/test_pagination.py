@@ -24,6 +24,7 @@ from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets_tests.answering import Asked, Reply, answering, api_session
+from analytics_assets_tests.examples import examples
 
 RESTARTS = 3
 
@@ -159,15 +160,15 @@ apis = st.fixed_dictionaries(
 )
 in_flight_numbers = st.integers(1, 8)
 group_rows = st.sampled_from([1, 7, 25_000])
-examples = settings(
-    max_examples=250,
+many_examples = settings(
+    max_examples=examples(250),
     deadline=None,
     derandomize=True,  # the same examples everywhere; threads differ enough
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
-@examples
+@many_examples
 @given(
     api=apis,
     answer=st.tuples(
@@ -208,7 +209,7 @@ def test_a_green_sweep_by_offset_is_complete_or_it_is_not_green(
         assert shop.requests - len(shop.failures) <= least + in_flight
 
 
-@examples
+@many_examples
 @given(
     api=apis,
     answer=st.tuples(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from analytics_assets.ingestion.time_window import Window
-from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold, turns
+from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold, lock_names
 from analytics_assets.ingestion.warehouse.workdir import working_directory
 
 PROCESSES = multiprocessing.get_context("spawn")
@@ -76,14 +76,14 @@ def test_neighbours_never_share_a_lock_and_a_range_meets_all_of_its_partitions()
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for length in (timedelta(hours=1), timedelta(days=1), timedelta(days=7)):
         windows = [Window(start + length * n, start + length * (n + 1)) for n in range(200)]
-        each = [turns("p", [window]) for window in windows]
+        each = [lock_names("p", [window]) for window in windows]
         assert all(len(one) == 1 for one in each)
         for n in range(len(windows) - 60):
             assert len({one for names in each[n : n + 61] for one in names}) == 61
-        assert {one for names in each[3:9] for one in names} == set(turns("p", windows[3:9]))
-    many = turns("p", windows)
+        assert {one for names in each[3:9] for one in names} == set(lock_names("p", windows[3:9]))
+    many = lock_names("p", windows)
     assert many == sorted(many), "all runs take them in one order, so that no two wait for each other"
-    assert turns("p", []) == ["p"]
+    assert lock_names("p", []) == ["p"]
 
 
 def test_a_working_directory_goes_with_its_run_and_that_of_a_dead_one_with_the_next(
