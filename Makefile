@@ -1,4 +1,4 @@
-# `make help` lists the commands. A plain python3.11 with venv and pip is all they need.
+# `make help` lists the commands. They need python3.11 with venv and pip, and git.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,8 +18,8 @@ help: ## list the commands
 
 setup: $(STAMP) ## install everything into .venv (the other commands do it themselves)
 
-# Everything by hash (the lock is complete: no resolving), then this package itself, with what is already there.
-# One `dagster` process makes the instance's databases: many at once would race.
+# Installs every dependency by its hash: the lock is complete, so pip resolves nothing. Then this package, without a build
+# environment. One `dagster` process makes the instance's databases, because many at once would race.
 $(STAMP): requirements.lock pyproject.toml setup.py
 	@echo "Installing into $(VENV) (once; a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,7 +31,7 @@ $(STAMP): requirements.lock pyproject.toml setup.py
 demo: $(STAMP) ## sync the demo API into data/analytics.duckdb through Dagster, and show what arrived
 	@$(BIN)/python -m analytics_assets.demo
 
-dev: $(STAMP) ## the demo API and the Dagster UI on http://127.0.0.1:3000; Ctrl-C ends both
+dev: $(STAMP) ## run the demo API, and the Dagster UI on http://127.0.0.1:3000; Ctrl-C ends both
 	@$(BIN)/python -m analytics_assets.demo_api & api=$$!; \
 	trap 'kill $$api 2> /dev/null' EXIT; trap : INT TERM; \
 	export SOURCES__ANALYTICS_API__API_KEY=$${SOURCES__ANALYTICS_API__API_KEY:-demo-key}; \
@@ -44,20 +44,20 @@ e2e: $(STAMP) ## run the tests through `dagster dev`, its daemon and a browser (
 	@command -v chromedriver > /dev/null || { echo "No chromedriver: apt-get install chromium chromium-driver"; exit 1; }
 	@$(IN_MEMORY) $(BIN)/python -m pytest analytics_assets_tests/e2e
 
-stress: $(STAMP) ## kill processes while they sync and read, for some minutes (ROUNDS="--rounds 5 --workers 12")
+stress: $(STAMP) ## kill processes while they sync and read, then run every property test in full (ROUNDS="--rounds 5 --workers 12")
 	@$(BIN)/python -m analytics_assets_tests.stress $(ROUNDS)
 	@EXAMPLES=all $(IN_MEMORY) $(BIN)/python -m pytest -o addopts=-q -m hypothesis analytics_assets_tests
 
 bench: $(STAMP) ## measure this project beside dlt and a script by hand (benchmarks/sync.py --help)
 	@$(BIN)/python benchmarks/sync.py
 
-check: $(STAMP) ## lint, types, and the direction of imports
+check: $(STAMP) ## check style, types, and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 format: $(STAMP) ## format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
+lock: ## resolve requirements.lock again from pyproject.toml (needs uv)
 	uv pip compile --universal --generate-hashes --no-annotate --extra dev --extra alerts --python-version 3.11 \
 		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
 

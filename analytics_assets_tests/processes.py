@@ -69,6 +69,7 @@ class Home:
             stdout=log or subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # so that a test can end it with all that it started
         )
 
     def materialize(self, resource: str, *options: str) -> subprocess.Popen[str]:
@@ -189,6 +190,6 @@ def dagster_dev(home: Home) -> Iterator[Ui]:
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # its webserver and daemon too, which would outlive it
             process.wait()
         log.close()
