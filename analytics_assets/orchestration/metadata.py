@@ -119,6 +119,11 @@ def read(metadata: Metadata, key: str, default: Any = None) -> Any:
     return default
 
 
+def is_of_0_1_0(metadata: Metadata) -> bool:
+    """Whether version 0.1.0 recorded these metadata of a sync."""
+    return any(name in metadata for name in _NAMES_IN_0_1_0.values())
+
+
 def for_page(metadata: Metadata) -> dict[str, Any]:
     """Metadata in the order of an asset's page, without empty values. A count of zero stays: the UI plots it."""
     first = [key for key in _PAGE_ORDER if key in metadata]

@@ -292,7 +292,7 @@ def test_the_error_about_a_changed_type_names_the_statement_that_helps(
     assert sync(project, defs(url)).success
     finer = defs(url, columns={**COLUMNS, "amount": {"data_type": "decimal", "precision": 18, "scale": 4}})
     failure = failure_of(sync(project, finer))
-    assert "`amount` is decimal(18, 2) there and decimal(18, 4) here" in str(failure.description)
+    assert "`amount` is decimal(18, 2), declared as decimal(18, 4)" in str(failure.description)
     statement = str(failure.description).partition("run `")[2].partition("`")[0]
     project.execute(statement)
     assert sync(project, finer).success

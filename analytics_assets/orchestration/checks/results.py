@@ -120,7 +120,7 @@ def schema_drift(context: CheckContext) -> CheckOutcome:
             {"field": name, "rows": rows} for name, rows in sorted(undeclared.items())
         )
     notice = _undeclared_notice(undeclared, current, context.resource)
-    changes = _changes(previous, current)
+    changes = _changes(previous, current, context.resource)
     if not changes:
         sentence = f"No change since the previous sync: {_count(len(_columns(current)), 'column')}.{notice}"
         return CheckOutcome(True, sentence, metadata)
@@ -158,9 +158,14 @@ def _undeclared_notice(undeclared: Mapping[str, int], current: Metadata, resourc
     return f" Not declared ({treatment}): {', '.join(sorted(undeclared))}."
 
 
-def _changes(previous: Metadata, current: Metadata) -> list[tuple[str, str]]:
+def _changes(previous: Metadata, current: Metadata, resource: ResourceInfo) -> list[tuple[str, str]]:
     """What changed between two syncs: pairs of a column and a phrase."""
     old, new = _columns(previous), _columns(current)
+    if keys.is_of_0_1_0(previous):
+        # It recorded each undeclared column as text: dagster-dlt took the types out of dlt's schema.
+        old = {
+            name: one if resource.contract.column(name) else new.get(name, one) for name, one in old.items()
+        }
     changes = []
     for name, column in new.items():
         if name in old:
