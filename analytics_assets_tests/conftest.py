@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import os
 import secrets
+import shutil
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +21,10 @@ import duckdb
 import pytest
 import time_machine
 import yaml
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from dagster.components.core import load_defs
+from dagster.components.core import snapshot as descriptions
 
 from analytics_assets.demo_api.data import Row, snapshot
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
@@ -51,6 +60,45 @@ def _utc(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _dagster_repeats_less() -> Iterator[None]:
+    """Spares the tests what Dagster does again and again with the same result.
+
+    At each load of definitions it describes every installed component type, and for the database of each run alembic
+    reads all migrations.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        scripts: dict[str | None, ScriptDirectory] = {}
+        read_scripts = ScriptDirectory.from_config
+
+        def read_scripts_once(config: Config) -> ScriptDirectory:
+            place = config.get_main_option("script_location")
+            if place not in scripts:
+                scripts[place] = read_scripts(config)
+            return scripts[place]
+
+        patch.setattr(ScriptDirectory, "from_config", read_scripts_once)
+        describe, as_json = descriptions.get_package_entry_snap, load_defs.json_for_all_components
+        written: list[Any] = []
+
+        def as_json_once(described: Any) -> Any:
+            written[:] = written or [as_json(described)]
+            return written[0]
+
+        patch.setattr(descriptions, "get_package_entry_snap", functools.cache(describe))
+        patch.setattr(load_defs, "json_for_all_components", as_json_once)
+        yield
+
+
+@functools.cache
+def _empty_home() -> Path:
+    """A folder with the databases of a Dagster instance, which take most of a second to make."""
+    home = Path(tempfile.mkdtemp(prefix="dagster-home-"))
+    atexit.register(shutil.rmtree, home)
+    dg.DagsterInstance.local_temp(str(home)).dispose()
+    return home
+
+
 @pytest.fixture(scope="session")
 def _running_api() -> Iterator[DemoApi]:
     with serve(today=TODAY) as url:
@@ -63,6 +111,9 @@ def api(_running_api: DemoApi) -> Iterator[DemoApi]:
     _running_api.set_faults()
     yield _running_api
     _running_api.set_faults()
+
+
+_loaded: dict[Any, dg.Definitions] = {}
 
 
 class Project:
@@ -80,9 +131,16 @@ class Project:
         (folder / self._root_module / "__init__.py").touch()
 
     def definitions(self, text: str) -> dg.Definitions:
-        """Loads the project with this defs.yaml, as Dagster does."""
+        """The project with this defs.yaml, loaded as Dagster does; once for all projects that are the same."""
         self.defs_yaml.write_text(text)
-        return dg.load_from_defs_folder(path_within_project=self.folder)
+        files = [*self.defs_yaml.parents[1].rglob("*.yaml"), *(self.folder / ".dlt").glob("*.toml")]
+        contents = frozenset(
+            (file.name, file.parent.name if file == self.defs_yaml else file, file.read_text()) for file in files
+        )
+        settings = frozenset(item for item in os.environ.items() if not item[0].startswith("PYTEST"))
+        if (contents, settings) not in _loaded:
+            _loaded[contents, settings] = dg.load_from_defs_folder(path_within_project=self.folder)
+        return _loaded[contents, settings]
 
     def run(
         self,
@@ -123,7 +181,7 @@ class Project:
     def keep_on_disk(self) -> dg.DagsterInstance:
         """An instance in a folder, as sensors and schedules need it."""
         home = self.folder / "home"
-        home.mkdir()
+        shutil.copytree(_empty_home(), home)
         self.instance.dispose()
         self.instance = dg.DagsterInstance.local_temp(str(home))
         return self.instance

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from threading import Lock
 
 log = logging.getLogger("analytics_assets")
+_dlt_log = logging.getLogger("dlt")
 
 _PACE = 10.0  # seconds between two lines of progress
 
@@ -25,9 +26,14 @@ class _RunsInProcess:
 _runs = _RunsInProcess()
 
 
+def _says_something(record: logging.LogRecord) -> bool:
+    """False for a warning that dlt gives for each declared JSON column: Arrow has it as text, the table as JSON."""
+    return "when merging arrow schema with dlt schema" not in str(record.msg)
+
+
 @contextmanager
 def run_logging() -> Iterator[None]:
-    """Lets progress into the run's log for the block.
+    """Lets progress into the run's log for the block, and keeps a warning without meaning out.
 
     Dagster takes from our logger what the logger lets through, and by Python's default that is warnings only. Runs may
     overlap in one process: the level goes back with the last of them.
@@ -36,6 +42,7 @@ def run_logging() -> Iterator[None]:
         if not _runs.count:
             _runs.level_before = log.level
             log.setLevel(logging.INFO)
+            _dlt_log.addFilter(_says_something)
         _runs.count += 1
     try:
         yield
@@ -44,6 +51,7 @@ def run_logging() -> Iterator[None]:
             _runs.count -= 1
             if not _runs.count:
                 log.setLevel(_runs.level_before)
+                _dlt_log.removeFilter(_says_something)
 
 
 class Telemetry:

@@ -42,18 +42,16 @@ class Backend(Protocol):
             UnreachableWarehouseError: the locks cannot be made.
         """
 
-    def exclusive(self, by: str) -> AbstractContextManager[None]:
-        """Has the warehouse to itself for the block.
+    def exclusive(self, pipeline: Pipeline, by: str) -> AbstractContextManager[None]:
+        """Has the warehouse to itself for the block. Where opening a connection is slow, one stays open meanwhile.
 
         Args:
-            by: who has it, for those who wait.
+            pipeline: uses the connection.
+            by: the run that has the warehouse; the log of a run that waits names it.
 
         Raises:
             UnreachableWarehouseError: the lock cannot be made.
         """
-
-    def keep_open(self, pipeline: Pipeline) -> AbstractContextManager[None]:
-        """Keeps the connection open for the block, where it costs something to open."""
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:
         """What a user can do about an error of the destination; None where nothing is known."""

@@ -47,15 +47,9 @@ class DuckDbBackend:
             yield
 
     @contextmanager
-    def exclusive(self, by: str) -> Iterator[None]:
-        """See `Backend`."""
-        with self.locked([WAREHOUSE], by):
-            yield
-
-    @contextmanager
-    def keep_open(self, pipeline: Pipeline) -> Iterator[None]:
-        """See `Backend`; dlt opens and closes the file, and so checkpoints it, for each job."""
-        with pipeline.destination_client():
+    def exclusive(self, pipeline: Pipeline, by: str) -> Iterator[None]:
+        """See `Backend`; dlt alone opens and closes the file, and so checkpoints it, for each job and question."""
+        with self.locked([WAREHOUSE], by), pipeline.destination_client():
             yield
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:

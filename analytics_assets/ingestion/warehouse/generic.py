@@ -32,13 +32,8 @@ class GenericBackend:
         yield
 
     @contextmanager
-    def exclusive(self, by: str) -> Iterator[None]:  # noqa: ARG002  no locks here
+    def exclusive(self, pipeline: Pipeline, by: str) -> Iterator[None]:  # noqa: ARG002  no locks here
         """See `Backend`; the destination takes concurrent writers."""
-        yield
-
-    @contextmanager
-    def keep_open(self, pipeline: Pipeline) -> Iterator[None]:  # noqa: ARG002  dlt opens what it needs
-        """See `Backend`."""
         yield
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:  # noqa: ARG002  its words are its own

@@ -72,7 +72,7 @@ class WarehousePipeline:
             UnreachableWarehouseError: the warehouse cannot be opened.
         """
         try:
-            with self.backend.exclusive(self.by):
+            with self.backend.exclusive(self.dlt, self.by):
                 yield
         except (DestinationException, PipelineStepFailed) as error:
             explained = self.backend.explain(error, self.resource)
@@ -174,12 +174,11 @@ class LoadPipeline(WarehousePipeline):
             DuplicateKeysError: a key comes twice, and the strategy would load both rows.
             TooManyRemovedError: more rows are gone from the API than `max_removed`.
         """
-        with self.backend.keep_open(self.dlt):
-            self.backend.refuse_conflicts(self.dlt, self.plan, restored.schema_hash)
-            self.reconcile.before(self.dlt)
-            info = self.dlt.load()
-            info.raise_on_failed_jobs()
-            self.reconcile.after(self.dlt)
+        self.backend.refuse_conflicts(self.dlt, self.plan, restored.schema_hash)
+        self.reconcile.before(self.dlt)
+        info = self.dlt.load()
+        info.raise_on_failed_jobs()
+        self.reconcile.after(self.dlt)
         return info
 
     @property
