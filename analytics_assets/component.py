@@ -1,7 +1,7 @@
 """`RestApiSync`: turns the config of one API into Dagster definitions.
 
-What belongs here: the assembly, and the config checks that need dlt or Dagster.
-From Python, the same object is `RestApiSync(name=…, rest_api={…}).build_defs(context)`.
+What belongs here: the code that builds the definitions, and the config checks that need dlt or Dagster.
+Python code builds the same definitions with `RestApiSync(name=…, rest_api={…}).build_defs(context)`.
 """
 
 from functools import cached_property
@@ -43,7 +43,7 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The JSON schema for editors and for `dg`: pydantic's, with the name and description of each check."""
+        """Returns pydantic's JSON schema with the name and description of each check, for editors and `dg`."""
         schema = super().model_json_schema(*args, **kwargs)
         checks = schema["$defs"]["AssetConfig"]["properties"]["checks"]
         config = checks["additionalProperties"]
