@@ -241,7 +241,7 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
     attempts: int
     reason: str
     outage: bool = False
-    fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]  # only here it varies
+    fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]  # varies in this class only
     code = "halted"
 
     @property
