@@ -1,4 +1,4 @@
-"""The code location: loads every `defs/**/defs.yaml`."""
+"""The Dagster code location, which loads every `defs/**/defs.yaml`."""
 
 from pathlib import Path
 

@@ -67,7 +67,7 @@ class PartitionsConfig(StrictModel):
     def _no_number(cls, value: Any) -> Any:
         if isinstance(value, (int, float)):
             # Pydantic reads a number as seconds since 1970.
-            raise ValueError('a number is not a date. Write a date, such as "2026-01-01".')  # noqa: TRY004  for pydantic
+            raise ValueError('a number is not a date. Write a date, such as "2026-01-01".')  # noqa: TRY004  pydantic
         return value
 
     @field_validator("start_date")

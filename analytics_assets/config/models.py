@@ -119,7 +119,7 @@ class AlertsConfig(StrictModel):
 
 
 class DestinationConfig(StrictModel):
-    """What this API requires of the destination. dlt's own settings choose the destination."""
+    """The requirements of this API on the destination. dlt's own settings choose the destination."""
 
     accept_missing_guarantees: bool = Field(
         False,
@@ -129,7 +129,7 @@ class DestinationConfig(StrictModel):
 
 
 class SyncConfig(StrictModel):
-    """One API: the `attributes` of a `defs.yaml`."""
+    """The config of one API, from the `attributes` of a `defs.yaml`."""
 
     name: str = Field(
         description="The name of the source: its dataset, the prefix of its asset keys, its asset group, "

@@ -139,7 +139,7 @@ def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]
     for place, client in _clients(rest_api):
         auth = client.get("auth")
         if isinstance(auth, str):
-            yield (*place, "auth"), {"type": auth}  # dlt's shorthand
+            yield (*place, "auth"), {"type": auth}  # dlt accepts the type as shorthand
         elif isinstance(auth, dict):
             yield (*place, "auth"), auth
 
@@ -211,7 +211,7 @@ def _check_columns(columns: Any, place: Location) -> None:
     elif isinstance(columns, list):
         named = [((*place, i), str(one.get("name")), one) for i, one in enumerate(columns)]
     else:
-        return  # absent, or a pydantic model from Python
+        return  # columns are absent, or a pydantic model from Python code
     for here, name, column in named:
         _check_column_name(name, here)
         for key in column or {}:

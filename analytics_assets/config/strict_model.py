@@ -1,4 +1,4 @@
-"""The base of every model of a `defs.yaml`: it rejects unknown keys and accepts a template as any value.
+"""The base class of all models of a `defs.yaml`, which rejects unknown keys and accepts a template as any value.
 
 What belongs here: the rules for every key. `assets.py` and `models.py` define the keys.
 """

@@ -75,7 +75,7 @@ class SyncTranslator(DagsterDltTranslator):
         )
 
     def child_spec(self, info: ResourceInfo, name: str) -> dg.AssetSpec:
-        """Returns the spec of a child table. A child table has no run of its own, because dlt loads it with its parent."""
+        """Returns the spec of a child table, which has no separate run because dlt loads it with its parent."""
         return dg.AssetSpec(
             key=self.child_key(info, name),
             deps=[self.key(info)],

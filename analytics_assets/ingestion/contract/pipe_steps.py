@@ -42,7 +42,7 @@ class ValidateStep(ValidateItem):
         self._validator = validator
         self._quarantine = quarantine
 
-    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt calls it so
+    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the good rows of a page. An empty page passes, because dlt then empties the table under `replace`."""
         rows = item if isinstance(item, list) else [item]
         if not rows:
@@ -63,12 +63,12 @@ class AddDltIdsStep(ItemTransform[Any, Any]):
     dlt can add these columns to Arrow tables too, but rewrites each file, which takes 3 s per million rows.
     """
 
-    placement_affinity = 1.05  # right after dlt's incremental step, which may compare whole rows
+    placement_affinity = 1.05  # the step runs after dlt's incremental step, which may compare whole rows
 
     def __init__(self) -> None:
         super().__init__(lambda item: item)
 
-    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt calls it so
+    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns an Arrow table with both columns added, and any other item unchanged."""
         if not isinstance(item, pa.Table):
             return item

@@ -61,7 +61,7 @@ class ParsedResponse(Response):
     """A response that keeps its parsed JSON, so that dlt does not parse the body again.
 
     Args:
-        response: the response.
+        response: the response to copy.
         parsed: the parsed JSON of the response.
     """
 

@@ -56,7 +56,7 @@ def describe(store: CircuitStore, circuit: Circuit, now: float) -> str:
 
 
 class Breaker:
-    """The circuit breaker of one sync. Safe across threads.
+    """The circuit breaker of one sync. The class is thread-safe.
 
     Args:
         store: the store of the source's circuit events.
@@ -135,7 +135,7 @@ class Breaker:
             while state.probe_is_free:  # the claim of a very slow process may expire before the next read
                 self._store.append(CircuitEventKind.PROBE, by=self._by, run_id=self._run_id)
                 self._sleep(_COMMIT_DELAY)
-                state = self.refresh()  # raises if another run was first
+                state = self.refresh()  # raises if another run claimed the probe first
             self._probing = state.claim is not None
             return self._probing
 

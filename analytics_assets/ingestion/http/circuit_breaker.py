@@ -37,7 +37,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Policy:
-    """How long an open circuit stays open.
+    """The durations of the cool-down and of the lease of a probe.
 
     Attributes:
         cooldown: seconds of cool-down after the first failure. Each failed probe doubles the cool-down.

@@ -33,24 +33,24 @@ class CheckedPaginator(BasePaginator):
         self._paginator = paginator
         self._reader = reader
 
-    def init_request(self, request: Request) -> None:  # noqa: D102  dlt's
+    def init_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         request.hooks["response"].append(RequestTag(self._reader, request.auth))
         if self._paginator is not None:
             self._paginator.init_request(request)
 
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: D102  dlt's
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: D102  described by dlt
         if self._paginator is None:
             self._paginator, _ = PaginatorFactory().create_paginator(response)
         if self._paginator is None:
             raise PaginatorNotFound("no paginator fits the first response: set `paginator`")
         self._paginator.update_state(response, data)
 
-    def update_request(self, request: Request) -> None:  # noqa: D102  dlt's
+    def update_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         if self._paginator is not None:
             self._paginator.update_request(request)
 
     @property
-    def has_next_page(self) -> bool:  # noqa: D102  dlt's
+    def has_next_page(self) -> bool:  # noqa: D102  described by dlt
         return self._paginator is None or self._paginator.has_next_page
 
 
@@ -65,15 +65,15 @@ class PagingBySession(BasePaginator):
         super().__init__()
         self._paging = paging
 
-    def init_request(self, request: Request) -> None:  # noqa: D102  dlt's
+    def init_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         self._has_next_page = True
         page_reader_of(self._paging, request).attach()
 
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002, D102  dlt's
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002, D102  dlt
         assert isinstance(response, PageGroup)
         self._has_next_page = response.has_more
 
-    def update_request(self, request: Request) -> None:  # noqa: D102  dlt's
+    def update_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         pass
 
 

@@ -24,7 +24,7 @@ from urllib3.exceptions import (
     ProtocolError,
     ProxyError,
     SSLError,
-    TimeoutError,  # noqa: A004  urllib3's own, which is no subclass of the built-in one
+    TimeoutError,  # noqa: A004  urllib3's TimeoutError is not Python's TimeoutError
 )
 from urllib3.util import Retry
 

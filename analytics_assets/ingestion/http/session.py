@@ -48,8 +48,7 @@ class ApiSession(Session):
         jitter: a function that returns a random number from 0 to 1, for the jitter of waits.
 
     Raises:
-        SyncHalted: `send` raises it after the last retry, for any other error status, if paging repeats a page, and
-            after an earlier halt of the session.
+        SyncHalted: a request failed for good in this or an earlier call of `send`, or paging repeats a page.
         CircuitOpenError: the circuit is open when `send` is called.
         RowsMovedError: rows moved between the requests of `send`.
         UnreadableResponseError: a response does not match the config.

@@ -150,7 +150,7 @@ class Transport(HTTPAdapter):
         """Sends a request with retries, and reads the whole body of the response.
 
         Args:
-            request: the request.
+            request: the request to send.
             caller: the caller of the request.
 
         Raises:

@@ -22,7 +22,7 @@ from analytics_assets.ingestion.http.telemetry import Telemetry
 NETWORK_ERRORS = (HTTPError, HTTPException, OSError)
 """The exceptions that show that there is no response or only a part of the response."""
 
-_CHUNK = 65_536  # bytes
+_CHUNK = 65_536  # the size of a chunk in bytes
 
 
 @dataclass(frozen=True)

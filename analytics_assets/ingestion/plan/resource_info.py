@@ -81,8 +81,8 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     """Describes every resource of `config`, by name. The function needs no network, no secret and no database.
 
     Raises:
-        UnfitResourceError: two columns have one name, dlt reserves a column name, the cursor is inside a declared
-            column, two resources share a table, or a load would delete rows that the sync did not fetch.
+        UnfitResourceError: column names clash, the cursor is inside a declared column, two resources share a table, or
+            a load would delete rows that the sync did not fetch.
         UnfitCursorError: the cursor of a partitioned resource does not show the partition of a row.
         ValueError: dlt cannot build the source from this config.
     """

@@ -122,12 +122,12 @@ class _SqlClient(DuckDbSqlClient):
         table, staged = super().get_qualified_table_names(table_name, quote, casefold)
         if table_name in self._files:
             files = self.select(self._files[table_name])
-            staged = f"(SELECT * FROM {staged} UNION ALL BY NAME {files})"  # noqa: S608  dlt's tables
+            staged = f"(SELECT * FROM {staged} UNION ALL BY NAME {files})"  # noqa: S608  names from dlt
         return table, staged
 
     def select(self, files: Sequence[str]) -> str:
         """Returns the query for all rows of some files."""
-        return f"SELECT * FROM {rows_of(files)}"  # noqa: S608  dlt's files
+        return f"SELECT * FROM {rows_of(files)}"  # noqa: S608  names from dlt
 
 
 class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):

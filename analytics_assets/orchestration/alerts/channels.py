@@ -31,7 +31,7 @@ class Channel:
 
     def send(self, title: str, body: str, *, good: bool) -> bool:
         """Sends one message. Returns whether the service accepted the message."""
-        from apprise import NotifyFormat, NotifyType  # noqa: PLC0415  an extra
+        from apprise import NotifyFormat, NotifyType  # noqa: PLC0415  apprise is optional
 
         kind = NotifyType.SUCCESS if good else NotifyType.FAILURE
         return bool(
@@ -51,7 +51,7 @@ def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
     if not written:
         return (), ()
     try:
-        from apprise import Apprise  # noqa: PLC0415  an extra
+        from apprise import Apprise  # noqa: PLC0415  apprise is optional
     except ImportError:
         return (), (
             f"{setting} names a channel, and Apprise, which sends to it, is not installed: "

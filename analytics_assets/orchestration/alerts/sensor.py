@@ -22,8 +22,8 @@ _SEND_SECONDS = 20.0
 def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:
     """Builds the alert sensor of a source, which is on by default.
 
-    Dagster's `run_failure_sensor` does not fit. Dagster calls such a sensor per run, continues with the next run even
-    if no channel accepted the message, and cannot combine the failures of several runs (docs/adr/0014).
+    Dagster's `run_failure_sensor` does not fit, because Dagster calls such a sensor once per run. After a message that
+    no channel accepted, such a sensor continues with the next run (docs/adr/0014).
     """
     source = config.name
 

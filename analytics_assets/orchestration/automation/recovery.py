@@ -45,8 +45,8 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
     """Builds the recovery sensor of a source, which is on by default.
 
     While the circuit is half-open, the sensor requests one missed sync per cool-down as the probe, preferably the
-    halted sync. After the circuit has closed, the sensor requests each missed sync once: missing partitions, and full
-    syncs that did not run since the last tick of their schedule.
+    halted sync. After the circuit has closed, the sensor requests each missed sync once. A missed sync is a missing
+    partition, or a full sync that did not run since the last tick of its schedule.
 
     Args:
         config: the config of the API.

@@ -45,8 +45,8 @@ def evaluations(
     """Yields the events that record the outcomes of the checks.
 
     In a run of partitions, Dagster expects one evaluation per partition, and shows a missing evaluation as skipped. So
-    each partition gets an evaluation. The summary of all partitions is the last event, because the UI shows the last
-    evaluation, and a passing partition must not hide a failed partition.
+    each partition gets an evaluation. The summary of all partitions is the last event, because the UI shows only the
+    last evaluation. A passing partition would hide a failed partition.
 
     Args:
         context: the context of the step, which has materialized the asset if the asset is selected.
@@ -77,7 +77,7 @@ def evaluations(
                 passed=result.passed,
                 metadata=result.metadata,
                 severity=severity,
-                blocking=None not in found and _blocks(check, asset),  # otherwise the summary blocks
+                blocking=None not in found and _blocks(check, asset),  # with a summary, the summary blocks
                 description=result.description,
                 partition=partition,
                 target_materialization_data=materializations.get(partition),
