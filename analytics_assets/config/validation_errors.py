@@ -26,7 +26,7 @@ _REST_API_KEYS = frozenset(
 
 
 def error_at(location: Location, message: str) -> ValidationError:
-    """Makes a validation error with `message` at `location`. pydantic keeps the location if a validator raises the error.
+    """Makes a validation error with `message` at `location`. pydantic keeps the location of an error in a validator.
 
     The error has pydantic's type `value_error`. Dagster adds file and line only to errors of pydantic's own types.
     """
