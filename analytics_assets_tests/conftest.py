@@ -1,4 +1,4 @@
-"""Real parts for every test: the demo API over loopback, a DuckDB file, a Dagster instance."""
+"""Fixtures with real parts: the demo API over loopback, a DuckDB file, and a Dagster instance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROJECT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class DemoApi:
-    """The demo API, running, as it is at the start of `today`."""
+    """A running demo API, with the data at the start of `today`."""
 
     url: str
     today: date
@@ -43,7 +43,7 @@ class DemoApi:
             return counts
 
     def rows(self, collection: str, since: str | None = None, until: str | None = None) -> list[Row]:
-        """The truth: what the API has for `since <= updated_at < until`, days or timestamps in UTC."""
+        """The API's rows with `since <= updated_at < until`, where both are days or timestamps in UTC."""
         return snapshot(self.today).rows(collection, _utc(since), _utc(until))
 
 
@@ -59,14 +59,14 @@ def _running_api() -> Iterator[DemoApi]:
 
 @pytest.fixture
 def api(_running_api: DemoApi) -> Iterator[DemoApi]:
-    """The demo API without faults, counting from zero."""
+    """The demo API without faults, with request counts at zero."""
     _running_api.set_faults()
     yield _running_api
     _running_api.set_faults()
 
 
 class Project:
-    """A user's project folder: one defs.yaml, runs on an instance of its own, one DuckDB file."""
+    """A user's project folder, with one defs.yaml, one Dagster instance and one DuckDB file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -93,9 +93,9 @@ class Project:
         source: str = "analytics_api",
         asked: dict[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Materializes one asset, for one partition or from the first to the last; never raises.
+        """Materializes one asset, or the partitions from the first to the last. The method never raises.
 
-        What is `asked` for stands in the launchpad, as the config of the asset's op.
+        `asked` is the config of the asset's op, as in the launchpad.
         """
         key = dg.AssetKey([source, resource])
         tags = {}
@@ -111,7 +111,7 @@ class Project:
                 resources=definitions.resources,
                 raise_on_error=False,
             )
-        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(  # as the UI does
+        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(  # the UI sets these tags too
             asset_selection=[key],
             instance=self.instance,
             partition_key=partitions[0] if len(partitions) == 1 else None,
@@ -121,7 +121,7 @@ class Project:
         )
 
     def keep_on_disk(self) -> dg.DagsterInstance:
-        """An instance in a folder, as sensors and schedules need it."""
+        """A Dagster instance in a folder, which sensors and schedules need."""
         home = self.folder / "home"
         home.mkdir()
         self.instance.dispose()
@@ -132,7 +132,7 @@ class Project:
         return query(self.database, sql)
 
     def execute(self, sql: str) -> None:
-        """Changes the warehouse, as somebody else might."""
+        """Changes the warehouse directly, as another program may do."""
         with duckdb.connect(str(self.database)) as connection:
             connection.execute(sql)
 
@@ -154,7 +154,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: DemoApi) -> It
 
 
 class Clock:
-    """The clock of this process, which goes on by itself and can be set."""
+    """The clock of this process, which runs on and can be set."""
 
     def __init__(self, traveller: time_machine.Traveller) -> None:
         self._traveller = traveller
@@ -163,7 +163,7 @@ class Clock:
         self._traveller.shift(minutes * 60)
 
     def move_to(self, moment: str) -> None:
-        """To a moment in ISO 8601, UTC."""
+        """Sets the clock to a moment in ISO 8601, UTC."""
         self._traveller.move_to(datetime.fromisoformat(moment).replace(tzinfo=UTC))
 
 
@@ -181,14 +181,14 @@ def shipped_yaml() -> str:
 
 @pytest.fixture
 def impatient_yaml(shipped_yaml: str) -> str:
-    """The same with waits of milliseconds, for tests that make the API fail."""
+    """The defs.yaml of the demo source with waits of milliseconds, for tests in which the API fails."""
     document = yaml.safe_load(shipped_yaml)
     document["attributes"]["requests"]["backoff_factor"] = 0.001
     return yaml.safe_dump(document)
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> dg.Failure:
-    """The `dg.Failure` a run ended with."""
+    """The `dg.Failure` of a failed run."""
     events = [event for event in result.all_events if event.is_step_failure]
     assert len(events) == 1, events
     failure = events[0].step_failure_data.user_failure_data
@@ -204,6 +204,6 @@ def metadata_of(failure: dg.Failure) -> set[tuple[str, Any]]:
 def check_of(
     result: dg.ExecuteInProcessResult, name: str = "schema_nullability", partition: str | None = None
 ) -> dg.AssetCheckEvaluation:
-    """The evaluation of a check that a person sees first: the last one, or that of a partition."""
+    """The latest evaluation of a check, or the evaluation for one partition."""
     found = [one for one in result.get_asset_check_evaluations() if one.check_name == name]
     return next(one for one in reversed(found) if partition in (None, one.partition))
