@@ -21,7 +21,8 @@ class DryRunResult:
     Attributes:
         read: the number of rows that the dry run checked.
         loading: the number of rows that a sync would load.
-        quarantined: the number of rows that a sync would quarantine. All other rows belong to another window.
+        quarantined: the number of rows that a sync would quarantine. A row that is neither loaded nor quarantined
+            belongs to another window.
         reasons: the reasons for quarantine, with primary keys of example rows and masked values.
         limit: the parsed `max_quarantined`.
         too_many: whether the number of quarantined rows exceeds `limit`, so that the sync would fail.
