@@ -38,7 +38,7 @@ COLUMNS = {
     "created_at": "TIMESTAMP WITH TIME ZONE",
     "updated_at": "TIMESTAMP WITH TIME ZONE",
 }
-"""What a row is in the warehouse."""
+"""The DuckDB type of each column of a row."""
 
 
 def row(number: int, day: str = "2026-01-05") -> dict[str, Any]:

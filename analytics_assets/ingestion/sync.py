@@ -1,4 +1,4 @@
-"""One sync of one resource, from top to bottom.
+"""Runs one sync of one resource. `run_sync` shows all steps of a sync in order.
 
 Dagster's asset, the benchmark and the tests call `run_sync`. This module imports none of its callers.
 """
@@ -199,7 +199,7 @@ def _result(
         cursor_to=end,
         full_refresh=plan.full_refresh,
         undeclared=dict(built.validator.undeclared),
-        # A sync with a cursor reads only some rows: an absent field there may still be in other rows.
+        # A sync with a cursor reads only some rows, and rows that it does not read may have the field.
         unsent=tuple(sorted(built.validator.unsent)) if resource.cursor is None else (),
         children={
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables

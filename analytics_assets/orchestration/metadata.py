@@ -24,7 +24,7 @@ FIRST_RUN: Final = "first_run"
 STARTED_AT: Final = "started_at"
 FINISHED_AT: Final = "finished_at"
 
-# Rows and cursor of this run.
+# The keys for rows and cursor of this run.
 PARTITIONS_IN_RUN: Final = "partitions_in_run"
 ROWS_REPORTED_BY_API: Final = "rows_reported_by_api"
 ROWS_FETCHED: Final = "rows_fetched"
@@ -32,13 +32,13 @@ CURSOR_FROM: Final = "cursor_from"
 CURSOR_TO: Final = "cursor_to"
 FULL_REFRESH: Final = "full_refresh"
 
-# Rows that this run rejected or removed.
+# The keys for rows that this run rejected or removed.
 ROWS_QUARANTINED: Final = "rows_quarantined"
 ROWS_REMOVED: Final = "rows_removed"
 UNDECLARED_FIELDS: Final = "undeclared_fields"
 DECLARED_BUT_NOT_SENT: Final = "declared_but_not_sent"
 
-# The requests of this run.
+# The keys for requests of this run.
 REQUESTS: Final = "requests"
 PAGES: Final = "pages"
 RETRIES: Final = "retries"
@@ -48,7 +48,7 @@ SECONDS_WAITED: Final = "seconds_waited"
 BYTES_RECEIVED: Final = "bytes_received"
 ROWS_PER_SECOND: Final = "rows_per_second"
 
-# The observation of a dry run.
+# The keys of a dry run's observation.
 DRY_RUN: Final = "dry_run"
 ROWS_READ: Final = "rows_read"
 ROWS_TO_LOAD: Final = "rows_to_load"
@@ -58,7 +58,7 @@ MAX_QUARANTINED: Final = "max_quarantined"
 MAX_QUARANTINED_EXCEEDED: Final = "max_quarantined_exceeded"
 PARTITIONS: Final = "partitions"
 
-# The result of a check.
+# The keys of a check's evaluation.
 WINDOW: Final = "window"
 QUERY: Final = "query"
 ROWS_CHECKED: Final = "rows_checked"

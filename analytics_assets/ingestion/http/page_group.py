@@ -138,7 +138,7 @@ class PageGroups:
         """Returns a fetch function that uses threads and the transport, which is faster than a `requests` session."""
         verify, cert, proxies = (options.get(name) for name in ("verify", "cert", "proxies"))
         template = self._transport.wire_request(request, True if verify is None else verify, cert, proxies)
-        template.headers.pop("Content-Length", None)  # the page numbers change the length; urllib3 sets it
+        template.headers.pop("Content-Length", None)  # page numbers change the length
         caller = caller_of(request, reader)
 
         def fetch(numbers: Numbers) -> Page:

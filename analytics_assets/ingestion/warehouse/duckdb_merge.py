@@ -49,7 +49,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
 
     @cached_property
     def _resolved(self) -> dict[frozenset[tuple[str, str]], DuckDbClientConfiguration]:
-        """The resolved configurations, by the settings of the pipeline. Clients share the connections of one."""
+        """The resolved configurations, by pipeline settings. All clients with one configuration share connections."""
         return {}
 
     @property

@@ -25,7 +25,7 @@ def check_specs(key: dg.AssetKey, resource: ResourceInfo, asset: AssetConfig) ->
     """Returns the specs of the checks of one asset.
 
     The specs have no partitions, because Dagster's UI cannot execute a partitioned check alone (docs/adr/0004). In a
-    sync, a check reads the partitions of the run. Alone, a check reads the whole table.
+    sync, a check reads the partitions of the run. A check that runs alone reads the whole table.
     """
     return [
         dg.AssetCheckSpec(

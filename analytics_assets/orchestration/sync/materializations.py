@@ -31,8 +31,8 @@ def record(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Yields the materialization of the asset, and logs the materializations of lookback partitions and child tables.
 
-    Lookback partitions are not part of the Dagster run, so the step logs their materializations as events. The oldest
-    is first, because the UI shows the latest event.
+    Lookback partitions are not part of the Dagster run, so the step logs their materializations as events. The step
+    logs the oldest partition first, because the UI shows the latest event.
 
     Args:
         context: the context of the step.
