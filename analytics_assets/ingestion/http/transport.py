@@ -1,6 +1,6 @@
 """Sends one request with secrets, rate limit, retries and circuit breaker, in the same way for every endpoint.
 
-What does not belong here: `retry_policy.py` decides what a response means, `response.py` reads the content of a
+`retry_policy.py` decides what a response means, `response.py` reads the content of a
 response, and `pagination.py` decides which page is next.
 """
 

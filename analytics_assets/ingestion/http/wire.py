@@ -1,6 +1,6 @@
 """Sends one request, and reads its response whole or as a stream.
 
-What does not belong here: `transport.py` decides whether and when a request is sent, and retries the request.
+`transport.py` decides whether and when a request is sent, and retries the request.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The check functions. Each returns whether the check passes, a sentence for the UI, and metadata.
 
-What does not belong here: `registry.py` has the names, severities and scopes, and `evaluations.py` records the outcomes
+`registry.py` has the names, severities and scopes, and `evaluations.py` records the outcomes
 in Dagster.
 """
 
