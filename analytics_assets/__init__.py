@@ -1,7 +1,7 @@
 """A third-party analytics API in your warehouse, as Dagster assets, from one dlt config.
 
-`RestApiSync` is the component a `defs.yaml` names as its type, and its Python form; `read_warehouse` opens what it has
-loaded. They are loaded on first use, so that `analytics_assets.ingestion` and the demo API start without Dagster.
+`RestApiSync` is the component that a `defs.yaml` names as its type. `read_warehouse` opens the DuckDB file with the
+loaded tables. Both names are imported on first use, so that `analytics_assets.ingestion` starts without Dagster.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """`RestApiSync`: turns the config of one API into Dagster definitions.
 
-What belongs here: the assembly, and the config checks that need dlt or Dagster.
-From Python, the same object is `RestApiSync(name=…, rest_api={…}).build_defs(context)`.
+What belongs here: the code that builds the definitions, and the config checks that need dlt or Dagster.
+Python code builds the same definitions with `RestApiSync(name=…, rest_api={…}).build_defs(context)`.
 """
 
 from functools import cached_property
@@ -32,7 +32,7 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """The model that validates a `defs.yaml`. Dagster adds file and line to its errors."""
+        """Returns the model class that validates a `defs.yaml`. Dagster adds file and line to validation errors."""
         return cls
 
     @classmethod
@@ -43,7 +43,7 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The JSON schema for editors and for `dg`: pydantic's, with the name and description of each check."""
+        """Returns pydantic's JSON schema with the name and description of each check, for editors and `dg`."""
         schema = super().model_json_schema(*args, **kwargs)
         checks = schema["$defs"]["AssetConfig"]["properties"]["checks"]
         config = checks["additionalProperties"]
@@ -55,7 +55,7 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @cached_property
     def resources(self) -> dict[str, ResourceInfo]:
-        """What is known about each dlt resource before any run, by name."""
+        """The facts about each dlt resource that are known before any run, by name."""
         return describe(self)
 
     @model_validator(mode="after")
@@ -130,7 +130,7 @@ class RestApiSync(SyncConfig, dg.Component):
                 ) from None
         return self
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster's signature
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster passes it
         """Builds the assets, checks, jobs, schedules and sensors of this API."""
         translator = SyncTranslator(self, self.resources)
         assets: list[Any] = [translator.circuit_spec()]

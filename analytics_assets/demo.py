@@ -1,6 +1,6 @@
-"""`make demo`: syncs the demo API through Dagster into DuckDB, and prints what arrived.
+"""`make demo`: syncs the demo API through Dagster into DuckDB, and prints a table of the loaded assets.
 
-Runs are stored in DAGSTER_HOME, and `make dev` shows them.
+Dagster stores the runs in DAGSTER_HOME, and `make dev` shows them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> int:
     with ExitStack() as stack:
         os.environ["ANALYTICS_API_BASE_URL"] = stack.enter_context(serve())
         os.environ[f"SOURCES__{_SOURCE.upper()}__API_KEY"] = DEFAULT_KEY
-        from analytics_assets.definitions import defs  # noqa: PLC0415  it reads the two settings above
+        from analytics_assets.definitions import defs  # noqa: PLC0415  the import reads the two settings above
 
         definitions = defs()
         instance = stack.enter_context(dg.DagsterInstance.get())
@@ -105,7 +105,7 @@ def _rows(one: _Synced) -> int:
     for event in one.result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
         if materialization.asset_key != one.key:
-            continue  # this one belongs to a child table
+            continue  # this materialization belongs to a child table
         metadata = materialization.metadata
         count = metadata.get("dagster/partition_row_count") or metadata.get("dagster/row_count")
         rows += int(str(count.value)) if count else 0

@@ -1,4 +1,4 @@
-"""The alert sensor as Dagster's daemon evaluates it, a webhook that it sends to, and faults that it reports."""
+"""Runs the alert sensor as Dagster's daemon does, with a webhook for its messages and faults that it reports."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DAY = "2026-01-05"
 
 
 class Webhook:
-    """A receiver on loopback, that can be down.
+    """A webhook receiver on loopback, which can be down.
 
     Attributes:
-        got: the messages it took.
-        tries: requests it saw.
-        down: whether it answers 500.
+        got: the accepted messages.
+        tries: the number of requests, accepted or not.
+        down: whether the receiver answers 500.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Webhook:
 
 
 class Sensor:
-    """The sensor, with the cursor that Dagster keeps for it."""
+    """The alert sensor, with its stored cursor."""
 
     def __init__(self, project: Project, text: str) -> None:
         self._project = project
@@ -54,7 +54,7 @@ class Sensor:
         self.said = ""
 
     def look(self) -> None:
-        """One tick, as after a restart of the daemon: nothing but the cursor is left of the one before."""
+        """Runs one tick. As after a restart of the daemon, only the cursor of the previous tick remains."""
         context = dg.build_sensor_context(instance=self._project.instance, cursor=self.cursor)
         data = failure_sensor(self.config).evaluate_tick(context)
         assert not data.run_requests

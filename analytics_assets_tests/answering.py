@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers what a test's function says, and a session to ask it."""
+"""A real HTTP server on loopback that returns the replies of a test's function, and a session for its requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from analytics_assets_tests.memory_circuit import MemoryCircuit
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it arrived."""
+    """One request, as the server received it."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer: JSON, or the bytes themselves."""
+    """One reply, with a JSON value or with raw bytes as its body."""
 
     content: Any
     status: int = 200
@@ -43,7 +43,7 @@ class Reply:
 
 @contextmanager
 def answering(reply: Callable[[Asked], Reply | Any]) -> Iterator[str]:
-    """Serves what `reply` returns, for the length of a `with` block; gives the base URL."""
+    """Serves the replies of the function `reply` within a `with` block. Yields the base URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -62,9 +62,9 @@ def answering(reply: Callable[[Asked], Reply | Any]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
             if said.headers.get("Content-Length"):
-                self.close_connection = True  # it promised another length
+                self.close_connection = True  # the headers state another length
 
-        do_POST = do_GET  # noqa: N815  its name is that of the method
+        do_POST = do_GET  # noqa: N815  the HTTP method is in the name
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -74,7 +74,7 @@ def answering(reply: Callable[[Asked], Reply | Any]) -> Iterator[str]:
         request_queue_size = 64
 
         def handle_error(self, *_: Any) -> None:
-            pass  # a client that hangs up, as one does whose paging has ended
+            pass  # the client closed the connection, as at the end of paging
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -99,7 +99,7 @@ def api_session(
     may_repeat: bool = False,
     **config: Any,
 ) -> ApiSession:
-    """A session as a sync opens it, with waits that take no time, and without jitter."""
+    """An `ApiSession` as in a sync, but without real waits and without jitter."""
     return ApiSession(
         resource,
         limiter or RateLimiter(RequestsConfig(**config)),

@@ -1,4 +1,4 @@
-"""Real parts for every test: the demo API over loopback, a DuckDB file, a Dagster instance."""
+"""Fixtures with real parts: the demo API over loopback, a DuckDB file, and a Dagster instance."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ import time_machine
 import yaml
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from dagster.components.core import load_defs
 from dagster.components.core import snapshot as descriptions
+from dagster_shared.serdes.objects.package_entry import json_for_all_components
 
 from analytics_assets.demo_api.data import Row, snapshot
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
@@ -37,7 +37,7 @@ PROJECT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class DemoApi:
-    """The demo API, running, as it is at the start of `today`."""
+    """A running demo API, with the data at the start of `today`."""
 
     url: str
     today: date
@@ -52,7 +52,7 @@ class DemoApi:
             return counts
 
     def rows(self, collection: str, since: str | None = None, until: str | None = None) -> list[Row]:
-        """The truth: what the API has for `since <= updated_at < until`, days or timestamps in UTC."""
+        """The API's rows with `since <= updated_at < until`, where both are days or timestamps in UTC."""
         return snapshot(self.today).rows(collection, _utc(since), _utc(until))
 
 
@@ -78,7 +78,7 @@ def _dagster_repeats_less() -> Iterator[None]:
             return scripts[place]
 
         patch.setattr(ScriptDirectory, "from_config", read_scripts_once)
-        describe, as_json = descriptions.get_package_entry_snap, load_defs.json_for_all_components
+        describe, as_json = descriptions.get_package_entry_snap, json_for_all_components
         written: list[Any] = []
 
         def as_json_once(described: Any) -> Any:
@@ -86,7 +86,7 @@ def _dagster_repeats_less() -> Iterator[None]:
             return written[0]
 
         patch.setattr(descriptions, "get_package_entry_snap", functools.cache(describe))
-        patch.setattr(load_defs, "json_for_all_components", as_json_once)
+        patch.setattr("dagster.components.core.load_defs.json_for_all_components", as_json_once)
         yield
 
 
@@ -107,7 +107,7 @@ def _running_api() -> Iterator[DemoApi]:
 
 @pytest.fixture
 def api(_running_api: DemoApi) -> Iterator[DemoApi]:
-    """The demo API without faults, counting from zero."""
+    """The demo API without faults, with request counts at zero."""
     _running_api.set_faults()
     yield _running_api
     _running_api.set_faults()
@@ -117,11 +117,10 @@ _loaded: dict[Any, dg.Definitions] = {}
 
 
 class Project:
-    """A user's project folder: one defs.yaml, runs on an instance of its own, one DuckDB file."""
+    """A user's project folder, with one defs.yaml, one Dagster instance and one DuckDB file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.instance = dg.DagsterInstance.ephemeral()
         self._root_module = f"user_project_{secrets.token_hex(4)}"
         (folder / "pyproject.toml").write_text(
             f"""[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "{self._root_module}"\n"""
@@ -130,12 +129,18 @@ class Project:
         self.defs_yaml.parent.mkdir(parents=True)
         (folder / self._root_module / "__init__.py").touch()
 
+    @functools.cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """The instance of the project's runs: in memory, unless `keep_on_disk` was called first."""
+        return dg.DagsterInstance.ephemeral()
+
     def definitions(self, text: str) -> dg.Definitions:
         """The project with this defs.yaml, loaded as Dagster does; once for all projects that are the same."""
         self.defs_yaml.write_text(text)
         files = [*self.defs_yaml.parents[1].rglob("*.yaml"), *(self.folder / ".dlt").glob("*.toml")]
         contents = frozenset(
-            (file.name, file.parent.name if file == self.defs_yaml else file, file.read_text()) for file in files
+            (file.name, file.parent.name if file == self.defs_yaml else file, file.read_text())
+            for file in files
         )
         settings = frozenset(item for item in os.environ.items() if not item[0].startswith("PYTEST"))
         if (contents, settings) not in _loaded:
@@ -151,9 +156,9 @@ class Project:
         source: str = "analytics_api",
         asked: dict[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Materializes one asset, for one partition or from the first to the last; never raises.
+        """Materializes one asset, or the partitions from the first to the last. The method never raises.
 
-        What is `asked` for stands in the launchpad, as the config of the asset's op.
+        `asked` is the config of the asset's op, as in the launchpad.
         """
         key = dg.AssetKey([source, resource])
         tags = {}
@@ -169,7 +174,7 @@ class Project:
                 resources=definitions.resources,
                 raise_on_error=False,
             )
-        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(  # as the UI does
+        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(  # the UI sets these tags too
             asset_selection=[key],
             instance=self.instance,
             partition_key=partitions[0] if len(partitions) == 1 else None,
@@ -179,10 +184,9 @@ class Project:
         )
 
     def keep_on_disk(self) -> dg.DagsterInstance:
-        """An instance in a folder, as sensors and schedules need it."""
+        """A Dagster instance in a folder, which sensors and schedules need."""
         home = self.folder / "home"
         shutil.copytree(_empty_home(), home)
-        self.instance.dispose()
         self.instance = dg.DagsterInstance.local_temp(str(home))
         return self.instance
 
@@ -190,7 +194,7 @@ class Project:
         return query(self.database, sql)
 
     def execute(self, sql: str) -> None:
-        """Changes the warehouse, as somebody else might."""
+        """Changes the warehouse directly, as another program may do."""
         with duckdb.connect(str(self.database)) as connection:
             connection.execute(sql)
 
@@ -208,11 +212,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: DemoApi) -> It
     monkeypatch.syspath_prepend(str(tmp_path))
     project = Project(tmp_path)
     yield project
-    project.instance.dispose()
+    if "instance" in vars(project):
+        project.instance.dispose()
 
 
 class Clock:
-    """The clock of this process, which goes on by itself and can be set."""
+    """The clock of this process, which runs on and can be set."""
 
     def __init__(self, traveller: time_machine.Traveller) -> None:
         self._traveller = traveller
@@ -221,7 +226,7 @@ class Clock:
         self._traveller.shift(minutes * 60)
 
     def move_to(self, moment: str) -> None:
-        """To a moment in ISO 8601, UTC."""
+        """Sets the clock to a moment in ISO 8601, UTC."""
         self._traveller.move_to(datetime.fromisoformat(moment).replace(tzinfo=UTC))
 
 
@@ -239,14 +244,14 @@ def shipped_yaml() -> str:
 
 @pytest.fixture
 def impatient_yaml(shipped_yaml: str) -> str:
-    """The same with waits of milliseconds, for tests that make the API fail."""
+    """The defs.yaml of the demo source with waits of milliseconds, for tests in which the API fails."""
     document = yaml.safe_load(shipped_yaml)
     document["attributes"]["requests"]["backoff_factor"] = 0.001
     return yaml.safe_dump(document)
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> dg.Failure:
-    """The `dg.Failure` a run ended with."""
+    """The `dg.Failure` of a failed run."""
     events = [event for event in result.all_events if event.is_step_failure]
     assert len(events) == 1, events
     failure = events[0].step_failure_data.user_failure_data
@@ -262,6 +267,6 @@ def metadata_of(failure: dg.Failure) -> set[tuple[str, Any]]:
 def check_of(
     result: dg.ExecuteInProcessResult, name: str = "schema_nullability", partition: str | None = None
 ) -> dg.AssetCheckEvaluation:
-    """The evaluation of a check that a person sees first: the last one, or that of a partition."""
+    """The latest evaluation of a check, or the evaluation for one partition."""
     found = [one for one in result.get_asset_check_evaluations() if one.check_name == name]
     return next(one for one in reversed(found) if partition in (None, one.partition))

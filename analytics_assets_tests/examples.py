@@ -1,4 +1,4 @@
-"""How many examples a property test tries: a quarter in `make test`, all of them in `make stress` (`EXAMPLES=all`)."""
+"""The number of examples of a property test: a quarter in `make test`, all in `make stress` (`EXAMPLES=all`)."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def examples(full: int) -> int:
-    """The number of examples for this run, of `full` in all."""
+    """The number of examples in this run, at most `full`."""
     return full if os.environ.get("EXAMPLES") == "all" else max(10, full // 4)

@@ -1,4 +1,4 @@
-"""A circuit that lives in this process, for tests and benchmarks."""
+"""A circuit store in memory, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from analytics_assets.ingestion.http.circuit_breaker import Circuit, CircuitEven
 
 
 class MemoryCircuit:
-    """A `CircuitStore` in a list."""
+    """A `CircuitStore` that stores events in a list."""
 
     def __init__(self, policy: Policy, source: str = "local", clock: Callable[[], float] = time.time) -> None:
         self.source = source

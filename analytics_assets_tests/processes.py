@@ -1,4 +1,4 @@
-"""As users run it: a DAGSTER_HOME, the `dagster` command in processes of their own, and `dagster dev`."""
+"""Runs the product as users do: with a DAGSTER_HOME, with `dagster` commands as processes, and with `dagster dev`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ BIN = Path(sys.executable).parent
 
 
 class Home:
-    """A working folder with a DAGSTER_HOME, as shipped, and the project's code location, or one with another defs.yaml.
+    """A working folder with the shipped dagster.yaml, and the project's code location or one with another defs.yaml.
 
     Attributes:
-        module: the code location.
+        module: the Python module of the code location.
     """
 
     def __init__(self, folder: Path, api: DemoApi, defs_yaml: str | None = None) -> None:
@@ -52,16 +52,16 @@ class Home:
         self.environment = {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "HOME": str(folder),
-            "PYTHONPATH": str(PROJECT),  # the code beside these tests, wherever it is installed from
+            "PYTHONPATH": str(PROJECT),  # the code beside these tests, not an installed version
             "DAGSTER_HOME": str(home),
             "ANALYTICS_API_BASE_URL": api.url,
             "SOURCES__ANALYTICS_API__API_KEY": "demo-key",
             "RUNTIME__DLTHUB_TELEMETRY": "false",
         }
-        finished(self.start("instance", "info"))  # one process makes the instance's databases
+        finished(self.start("instance", "info"))  # one process creates the databases of the instance
 
     def start(self, *arguments: str, log: IO[str] | None = None) -> subprocess.Popen[str]:
-        """The `dagster` command; where it runs for long it writes to `log`, for a pipe that nobody reads fills up."""
+        """Starts the `dagster` command. A long-running command writes to `log`, as an unread pipe would block."""
         return subprocess.Popen(
             [str(BIN / "dagster"), *arguments],
             cwd=self.folder,
@@ -69,7 +69,7 @@ class Home:
             stdout=log or subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # so that a test can end it with all that it started
+            start_new_session=True,  # a test can then end the process with its children
         )
 
     def materialize(self, resource: str, *options: str) -> subprocess.Popen[str]:
@@ -97,11 +97,11 @@ LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $p
 
 
 class Ui:
-    """`dagster dev`, spoken to as the UI in the browser speaks to it.
+    """`dagster dev`, controlled through the GraphQL API of the UI.
 
     Attributes:
-        url: where it is.
-        repository: what its selectors name.
+        url: the URL of the UI.
+        repository: the repository selector for GraphQL queries.
     """
 
     def __init__(self, url: str, module: str) -> None:
@@ -129,7 +129,7 @@ class Ui:
         raise AssertionError(f"no {what} within {seconds} s")
 
     def launch(self, assets: list[Any], checks: list[Any], **tags: str) -> str:
-        """What the buttons that materialize and execute do; the id of the run."""
+        """Launches a run, as the buttons Materialize and Execute do. Returns the id of the run."""
         selector = {
             **self.repository,
             "pipelineName": "__ASSET_JOB",
@@ -155,7 +155,7 @@ _BACKFILL_STATUS = """query ($id: String!) { partitionBackfillOrError(backfillId
 
 
 def launch_backfill(ui: Ui, asset: list[str], partitions: list[str], seconds: float = 120) -> dict[str, Any]:
-    """What the UI's *Launch backfill* does, waited for: its `status`, and its `runs` by id."""
+    """Launches a backfill as the UI does, and waits for its end. Returns `status` and `runs` by id."""
     params = {"assetSelection": [{"path": asset}], "partitionNames": partitions, "fromFailure": False}
     backfill = ui.ask(_BACKFILL, params=params)["launchPartitionBackfill"]["backfillId"]
 
@@ -190,6 +190,6 @@ def dagster_dev(home: Home) -> Iterator[Ui]:
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # its webserver and daemon too, which would outlive it
+            os.killpg(process.pid, signal.SIGKILL)  # also ends its webserver and daemon
             process.wait()
         log.close()

@@ -1,4 +1,4 @@
-"""Ticks of a schedule, the partitions that they request, and runs and materializations that they find."""
+"""Helpers that tick a schedule, read the requested partitions, and create runs and materializations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analytics_assets_tests.conftest import Project
 
 TRANSACTIONS = dg.AssetKey(["analytics_api", "transactions"])
 SCHEDULE = "analytics_api__transactions__schedule"
-MORNING = "2026-01-11T02:00"  # its own partition is 2026-01-10
+MORNING = "2026-01-11T02:00"  # the partition of this tick is 2026-01-10
 
 
 def tick(project: Project, definitions: dg.Definitions, name: str, moment: str) -> Any:
@@ -29,7 +29,7 @@ def tick(project: Project, definitions: dg.Definitions, name: str, moment: str) 
 
 
 def ranges(data: Any) -> list[str]:
-    """The partitions of each run that was requested."""
+    """The partitions of each requested run."""
     found = []
     for request in data.run_requests:
         ends = [request.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end")]
@@ -38,7 +38,7 @@ def ranges(data: Any) -> list[str]:
 
 
 def plan(project: Project, definitions: dg.Definitions, *partitions: str) -> dg.DagsterRun:
-    """A run of these partitions that is queued and has not begun."""
+    """Creates a run of these partitions that is queued and has not started."""
     tags = {"dagster/partition": partitions[0]}
     if len(partitions) > 1:
         tags = {

@@ -1,4 +1,4 @@
-"""The API's rows in the types of the warehouse, and the warehouse's in those of Python: to be compared."""
+"""Converts rows of the API to warehouse types, and rows of the warehouse to Python types, to compare both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMESTAMPS = {"created_at", "updated_at", "discontinued_at"}
 
 
 def query(database: Path, sql: str) -> list[dict[str, Any]]:
-    """The rows of a query, as mappings; timestamps in UTC."""
+    """The rows of a query as mappings, with timestamps in UTC."""
     with duckdb.connect(str(database), read_only=True) as connection:
         cursor = connection.execute("SET TimeZone = 'UTC'").execute(sql)
         names = [column[0] for column in cursor.description or ()]
@@ -25,7 +25,7 @@ def query(database: Path, sql: str) -> list[dict[str, Any]]:
 
 
 def as_loaded(row: Row) -> dict[str, Any]:
-    """A row of the API in the types of the warehouse."""
+    """Converts a row of the API to the types of the warehouse."""
     loaded: dict[str, Any] = {}
     for name, value in row.items():
         if name in DECIMALS and value is not None:

@@ -1,7 +1,7 @@
-"""The API that every way is measured against: its rows, and a server of them that costs next to nothing.
+"""The benchmark API: its rows, and a server that needs almost no CPU time.
 
-The server shares two cores with what is measured, so what it spends per row is noise in every number: rows differ
-in `id` and repeat otherwise, and a page is one format string with its ids put in.
+The server shares two cores with the measured process, so its CPU time is noise in every result. For this reason most
+rows differ only in `id`, and a page is one format string with the ids filled in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import uvloop
 PATH, PAGE = "/rows", 100
 SECRET = "a-secret-that-is-looked-for-in-every-body"  # noqa: S105  of these benchmarks alone
 VARIANTS = 6_000
-"""Rows that differ in more than `id`, before they repeat."""
+"""The number of rows that differ in more than `id`. After these rows, the values repeat."""
 
 COLUMNS = {
     "id": "BIGINT",
@@ -38,15 +38,15 @@ COLUMNS = {
     "created_at": "TIMESTAMP WITH TIME ZONE",
     "updated_at": "TIMESTAMP WITH TIME ZONE",
 }
-"""What a row is in the warehouse."""
+"""The DuckDB type of each column of a row."""
 
 
 def row(number: int, day: str = "2026-01-05") -> dict[str, Any]:
-    """The row at a place of the API.
+    """Returns one row of the API.
 
     Args:
-        number: its place, from 0, and its `id`.
-        day: when it was updated last.
+        number: the position of the row, from 0, which is also its `id`.
+        day: the day of the row's last update.
     """
     variant = number % VARIANTS
     return {
@@ -66,12 +66,12 @@ def row(number: int, day: str = "2026-01-05") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Rows:
-    """What the API has.
+    """The rows of the API.
 
     Attributes:
-        count: how many rows.
-        stride: from one `id` to the next.
-        day: when they were updated last.
+        count: the number of rows.
+        stride: the difference between two consecutive ids.
+        day: the day of the last update of all rows.
     """
 
     count: int
@@ -79,7 +79,7 @@ class Rows:
     day: str = "2026-01-05"
 
     def page(self, offset: int, limit: int) -> bytes:
-        """The body of the page at any offset."""
+        """Returns the body of the page at an offset."""
         end = min(offset + limit, self.count)
         first = min(offset, end)
         ids = range(first * self.stride, end * self.stride, self.stride)
@@ -87,26 +87,26 @@ class Rows:
         return b'{"data":[' + rows + b'],"total":%d}' % self.count
 
     def changed(self) -> Rows:
-        """One in a hundred, updated a month later."""
+        """Returns one row in a hundred, with an update a month later."""
         return Rows(self.count // 100, stride=self.stride * 100, day="2026-02-05")
 
 
 @lru_cache
 def _variants(day: str) -> list[bytes]:
-    """Each row as JSON, with a place for its `id`."""
+    """Returns each row as JSON, with a placeholder for its `id`."""
     rendered = (json.dumps(row(number, day), separators=(",", ":")) for number in range(VARIANTS))
     return [b'{"id":%d' + one[one.index(",") :].encode() for one in rendered]
 
 
 @lru_cache(maxsize=VARIANTS)
 def _template(variant: int, length: int, day: str) -> bytes:
-    """A page of rows with places for their ids; a sweep comes by the same ones again and again."""
+    """Returns a page of rows with placeholders for the ids. The cache helps because a sync reads equal pages often."""
     variants = _variants(day)
     return b",".join(variants[number % VARIANTS] for number in range(variant, variant + length))
 
 
 class _Connection(asyncio.Protocol):
-    """One connection. Without streams and tasks a request costs half."""
+    """One connection. An asyncio protocol needs half the CPU time of streams and tasks."""
 
     requests = 0  # of all connections
 
@@ -158,18 +158,18 @@ class Api:
     url: str
 
     def requests(self) -> int:
-        """Pages it was asked for so far."""
+        """Returns the number of page requests so far."""
         with urllib.request.urlopen(f"{self.url}/_requests", timeout=60) as answer:  # noqa: S310  ours
             return int(answer.read())
 
 
 @contextmanager
 def serving(rows: Rows, latency: float = 0) -> Iterator[Api]:
-    """The API in another process, ready to answer.
+    """Runs the API in another process within a `with` block.
 
     Args:
-        rows: what it has.
-        latency: seconds before each answer.
+        rows: the rows of the API.
+        latency: the seconds before each response.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         process = get_context("spawn").Process(target=_serve, args=(listener, rows, latency), daemon=True)

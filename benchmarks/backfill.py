@@ -2,8 +2,9 @@
 
     python benchmarks/backfill.py --partitions 1 30 365 --per-run 1 30 0
 
-One `dagster dev` per line, the dagster.yaml as shipped, the demo API on loopback, hourly partitions; 0 per run is one
-run for the range. Rows are compared with the API's before a line is printed.
+Each line of the result has its own `dagster dev`, with the shipped dagster.yaml, the demo API on loopback, and hourly
+partitions. `--per-run 0` means one run for the whole range. The script compares the rows with the API before it prints
+a line.
 """
 
 from __future__ import annotations

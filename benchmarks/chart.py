@@ -24,7 +24,7 @@ ROOM = WIDTH - LABEL - 90
 
 
 def measured() -> dict[str, dict[str, float]]:
-    """Seconds by case and way, of the first table."""
+    """Returns the seconds by case and way from the first table of RESULTS.md."""
     cases: dict[str, dict[str, float]] = {}
     table = re.search(r"(^\|.*\n)+", RESULTS.read_text(), re.MULTILINE)
     for line in table[0].splitlines()[2:] if table else ():
@@ -34,7 +34,7 @@ def measured() -> dict[str, dict[str, float]]:
 
 
 def draw(cases: dict[str, dict[str, float]]) -> str:
-    """The chart; the longest bar of each case has the whole width, for cases differ by more than ways do."""
+    """Returns the chart as SVG. The longest bar of each case has the whole width, because cases differ a lot."""
     lines, top = [], 0
     for case, seconds in cases.items():
         top += GAP

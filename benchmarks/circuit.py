@@ -1,4 +1,4 @@
-"""A circuit that lives in this process: a sync without Dagster needs one."""
+"""A circuit store in memory, for a sync without Dagster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from analytics_assets.ingestion.http.circuit_breaker import Circuit, CircuitEven
 
 
 class MemoryCircuit:
-    """A `CircuitStore` in a list."""
+    """A `CircuitStore` that stores events in a list."""
 
     source, reset = "benchmark", ""
 
@@ -22,7 +22,7 @@ class MemoryCircuit:
         return Circuit(Policy(cooldown=300, max_cooldown=300, lease=100)).after(self._events)
 
     def append(self, kind: CircuitEventKind, *, by: str, run_id: str, cause: Any = None) -> None:
-        """Adds an event."""
+        """Appends an event."""
         self._events.append(CircuitEvent(len(self._events), time.time(), kind, by, run_id, cause))
 
 

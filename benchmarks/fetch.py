@@ -1,8 +1,8 @@
-"""How fast pages are fetched: the session as a sync uses it, beside a bare urllib3 thread pool, in one run.
+"""Compares the speed of page requests: the session of a sync, and a bare urllib3 thread pool, in one run.
 
-`make bench` runs it. Both ask the same server, another process on this machine, for the same 100,000 rows in
-pages of 100, with as many requests in flight. The session does all it always does: truth of every page, overlap,
-retry, budget, redaction, telemetry, and dlt's own client on top. Rows are counted and summed before a time counts.
+`make bench` runs this script. Both clients fetch the same 100,000 rows in pages of 100 from one server process on this
+machine, with equally many requests in flight. The session includes page checks, overlap, retries, rate limit,
+redaction, telemetry and dlt's client. The script verifies count and sum of the rows before it counts a time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One way, measured: in a process of its own, from the first line of work to the last row in the table.
+"""Measures one way in a separate process, from the first line of work to the last row in the table.
 
-`sync.py` starts it as `measure.py <way> <url> <database> <in flight>`, and reads `measured.json`, which it leaves in
-its working directory: standard output may be anyone's, such as DuckDB's progress bar's. The imports are made before
-the clock starts: they are a cost per process, whichever way it goes.
+`sync.py` starts this script as `measure.py <way> <url> <database> <in flight>`. The script writes `measured.json` to
+its working directory, because other code may write to standard output, such as DuckDB's progress bar. The imports run
+before the clock starts, because each process needs them only once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How fast an API becomes a table: this project beside dlt alone, and beside a script written by hand.
+"""Compares the speed of a sync: this project, dlt alone, and a hand-written script.
 
-`make bench` runs it. Every way syncs the same rows from the same server, another process on this machine, into a
-fresh DuckDB file, in a fresh process. A time counts when the table holds what it must, and not before.
+`make bench` runs this script. Every way syncs the same rows from one server process on this machine into a new DuckDB
+file, in a new process. The script verifies the table before it counts a time.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from truth import complaint, fill
 WAYS = {"ours": "ours", "as_shipped": "dlt as shipped", "tuned": "dlt tuned", "by_hand": "by hand"}
 IN_FLIGHT = 16
 SLOW = 20.0
-"""Seconds. A way that takes longer is run once: its time tells enough, and the others' rounds go on."""
+"""The limit in seconds for repeated rounds. A way that takes longer runs only once."""
 
 BEGUN = Rows(1_000)
-"""What a table that is to be filled up is begun with."""
+"""The first rows of a table that `fill` then completes."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Case:
-    """What is synced.
+    """One benchmark case.
 
     Attributes:
-        rows: of the table, in the end.
-        latency: of the API, in milliseconds.
-        ways: that are measured.
-        before: a DuckDB file that has all rows already, some of them outdated; none to begin with nothing.
+        rows: the rows of the table after the sync.
+        latency: the latency of the API in milliseconds.
+        ways: the names of the measured ways.
+        before: a DuckDB file with all rows, some of them outdated; None to start without a table.
     """
 
     rows: Rows
@@ -62,7 +62,7 @@ class Case:
 
     @property
     def changed(self) -> Rows | None:
-        """The rows that are synced, where these are not all."""
+        """The changed rows that the API serves; None if the API serves all rows."""
         return self.rows.changed() if self.before else None
 
     def __str__(self) -> str:
@@ -73,14 +73,14 @@ class Case:
 
 
 class Bench:
-    """What all cases share: a directory, and a process that knows the truth."""
+    """The directory and the verification process, which all cases share."""
 
     def __init__(self, directory: Path, truth: ProcessPoolExecutor) -> None:
         self._directory = directory
         self._truth = truth
 
     def filled(self, rows: Rows) -> Path:
-        """A DuckDB file with a table of `rows`, made as a sync makes it."""
+        """Creates a DuckDB file with a table of `rows`, which looks like the result of a sync."""
         directory = self._directory / "before"
         directory.mkdir()
         with serving(BEGUN) as api:
@@ -89,7 +89,7 @@ class Bench:
         return _database(directory)
 
     def compare(self, case: Case, rounds: int) -> dict[str, list[Measured]]:
-        """The ways of a case, each once a round, by turns."""
+        """Measures each way of a case once per round."""
         measured: dict[str, list[Measured]] = {way: [] for way in case.ways}
         with serving(case.changed or case.rows, case.latency / 1000) as api:
             for number in range(1, rounds + 1):
@@ -118,7 +118,7 @@ def _database(directory: Path) -> Path:
 
 
 def _measure(way: str, api: Api, directory: Path) -> Measured:
-    """Runs one way in a process of its own, away from any configuration of dlt."""
+    """Runs one way in a separate process, without any dlt configuration."""
     script = Path(__file__).with_name("measure.py")
     command = [sys.executable, str(script), way, api.url, str(_database(directory)), str(IN_FLIGHT)]
     environment = {**os.environ, "RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_DATA_DIR": str(directory)}
@@ -131,7 +131,7 @@ def _measure(way: str, api: Api, directory: Path) -> Measured:
 
 
 def _table(case: Case, measured: dict[str, list[Measured]], rounds: int) -> list[str]:
-    """The lines of a case: medians, and times ours."""
+    """Returns the table lines of a case, with medians and with ratios to this project."""
     seconds = {way: statistics.median(run.seconds for run in runs) for way, runs in measured.items()}
     lines = []
     for way, runs in measured.items():
@@ -147,7 +147,7 @@ def _table(case: Case, measured: dict[str, list[Measured]], rounds: int) -> list
 
 
 def _cases(options: argparse.Namespace, bench: Bench) -> list[Case]:
-    """What the options ask for; by default, what can be waited for."""
+    """Returns the cases that the command line selects, or the default cases."""
     if options.changes:
         rows = Rows(options.rows or 10_000_000)
         return [Case(rows, options.latency or 0, options.ways or list(WAYS), bench.filled(rows))]
@@ -163,7 +163,7 @@ def _cases(options: argparse.Namespace, bench: Bench) -> list[Case]:
 
 
 def _bearable(way: str, rows: int, latency: int) -> bool:
-    """As it is shipped, dlt takes 40 KB of memory a row, and waits for each page."""
+    """Whether a way is fast enough: dlt as shipped needs 40 KB of memory per row, and waits for each page."""
     return way != "as_shipped" or (rows <= 100_000 and latency == 0)
 
 

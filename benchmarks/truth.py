@@ -1,7 +1,6 @@
-"""The rows of the API in SQL: what a table must hold before a time counts, and a large table to sync into.
+"""The rows of the API in SQL, which verify a synced table and fill a large table before a sync.
 
-It runs apart from what is measured, and from `sync.py`: the kernel counts the memory of whoever starts a process
-to that process's peak.
+This module runs in its own process, because the kernel adds the memory of a parent process to the peak of its child.
 """
 
 # ruff: noqa: S608  (every name in these queries is ours)
@@ -24,12 +23,12 @@ SELECT count(*), count(DISTINCT id), sum(id), sum(transaction_amount), count(not
 
 
 def complaint(database: Path, rows: Rows, changed: Rows | None, *, typed: bool) -> str | None:
-    """What is wrong with a synced table; None where nothing is.
+    """Describes an error in a synced table; None if the table is correct.
 
     Args:
-        database: DuckDB file.
-        rows: of the API, or those that were there before.
-        changed: those of the API that were synced over them.
+        database: the path of the DuckDB file.
+        rows: the rows of the API, or the rows in the table before the sync.
+        changed: the changed rows that the sync loaded over `rows`.
         typed: whether the columns must have their declared types, and not only values that can be cast.
     """
     with _connected(str(database)) as connection:
@@ -42,7 +41,7 @@ def complaint(database: Path, rows: Rows, changed: Rows | None, *, typed: bool) 
 
 
 def fill(database: Path, rows: Rows) -> None:
-    """Fills up a table that a sync through dlt has begun, as if all of it had come that way."""
+    """Adds the remaining rows to a table that dlt created, as if a sync had loaded all rows."""
     with _connected(str(database)) as connection:
         connection.execute(
             f"INSERT INTO {TABLE} BY NAME SELECT *, id::VARCHAR AS _dlt_id, "
@@ -70,7 +69,7 @@ def _connected(database: str) -> duckdb.DuckDBPyConnection:
 
 
 def _select(connection: duckdb.DuckDBPyConnection, rows: Rows) -> str:
-    """The query for these rows."""
+    """Returns the SQL query that generates these rows."""
     variants = f"variants_of_{rows.day.replace('-', '_')}"
     connection.register(variants, pa.Table.from_pylist([row(n, rows.day) for n in range(VARIANTS)]))
     return (

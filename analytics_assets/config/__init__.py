@@ -1,1 +1,1 @@
-"""What a `defs.yaml` may contain: the models, and the rules of `rest_api`. No network, no Dagster."""
+"""The models of a `defs.yaml` and the rules of `rest_api`. This package uses no network and no Dagster."""

@@ -1,7 +1,7 @@
 """What Dagster adds to one dlt resource: the keys under `assets.<resource>`.
 
 What belongs here: the models of these keys, and the rules that need no other key.
-Rules that also need `rest_api` are in `models.py`.
+`models.py` holds the rules that also need `rest_api`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PERIODS = {"hourly": "an hour", "daily": "a day", "weekly": "a week", "monthly"
 
 
 class PartitionsConfig(StrictModel):
-    """Time partitions. Each is one half-open window of the resource's cursor."""
+    """Time partitions. Each partition is one half-open window of the resource's cursor."""
 
     type: Literal["hourly", "daily", "weekly", "monthly"] = Field(
         description="The length of a partition. Weeks start on Sunday."
@@ -56,7 +56,7 @@ class PartitionsConfig(StrictModel):
     @classmethod
     def _known_timezone(cls, value: str) -> str:
         if not is_template(value) and value not in available_timezones():
-            # Names without a place, such as EST, have no daylight saving time: do not suggest them.
+            # Zone names without a place, such as EST, have no daylight saving time, so the error suggests none of them.
             places = [name for name in available_timezones() if "/" in name]
             near = suggestion(value, places) or " Use an IANA name, such as Europe/Berlin."
             raise ValueError(f"there is no time zone `{value}`.{near}")
@@ -66,14 +66,14 @@ class PartitionsConfig(StrictModel):
     @classmethod
     def _no_number(cls, value: Any) -> Any:
         if isinstance(value, (int, float)):
-            # Otherwise pydantic reads it as seconds since 1970.
-            raise ValueError('a number is not a date. Write a date, such as "2026-01-01".')  # noqa: TRY004  for pydantic
+            # Pydantic reads a number as seconds since 1970.
+            raise ValueError('a number is not a date. Write a date, such as "2026-01-01".')  # noqa: TRY004  pydantic
         return value
 
     @field_validator("start_date")
     @classmethod
     def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
-        timezone = info.data.get("timezone")  # None if it is invalid
+        timezone = info.data.get("timezone")  # None if the time zone is invalid
         if is_template(value) or timezone is None or is_template(timezone):
             return value
         zone = ZoneInfo(timezone)
@@ -88,7 +88,7 @@ class PartitionsConfig(StrictModel):
 
     @model_validator(mode="after")
     def _whole_first_partition(self) -> PartitionsConfig:
-        """Dagster would start with the next whole period, and would never load the rows before it."""
+        """Rejects a start inside a period: Dagster would start with the next period and skip the rows before it."""
         if any(is_template(one) for one in (self.type, self.timezone, self.start_date)):
             return self
         start = self.start_date.replace(minute=0, second=0, microsecond=0)
@@ -109,7 +109,7 @@ class PartitionsConfig(StrictModel):
 
 
 class CheckConfig(StrictModel):
-    """How much a failure of one check matters. A key that is absent has the default of the check."""
+    """How Dagster treats a failure of one check. An absent key has the default of the check."""
 
     severity: Literal["warn", "error"] | None = Field(
         None,

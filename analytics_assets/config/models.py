@@ -1,8 +1,8 @@
-"""The grammar of a `defs.yaml`: which keys `attributes` may have, and the rules between them.
+"""The models of a `defs.yaml`: the keys that `attributes` may have, and the rules between the keys.
 
 What belongs here: the models of one API, and every rule that needs no network, secret or database.
-Rules about `rest_api` alone are in `rest_api.py`. Rules about one asset alone are in `assets.py`.
-A broken rule is a pydantic error at its key, so that Dagster can add file and line.
+`rest_api.py` holds the rules about `rest_api` alone, and `assets.py` the rules about one asset alone.
+A broken rule raises a pydantic error at the wrong key, so that Dagster can add file and line.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from analytics_assets.config.strict_model import StrictModel
 from analytics_assets.config.validation_errors import Location, error_at, suggestion, unbuildable
 
 CIRCUIT = "circuit"
-"""The last part of the key of the asset that shows the history of the circuit."""
-
+"""The last part of the asset key of the asset that shows the history of the circuit breaker."""
 
 _FIXED_BY_WINDOWS: dict[str, tuple[Any, ...]] = {
     "last_value_func": ("max", max),
@@ -35,7 +34,7 @@ _FIXED_BY_WINDOWS: dict[str, tuple[Any, ...]] = {
     "range_end": ("open",),
     "lag": (None, 0),
 }
-"""Options of dlt's incremental that a window fixes, each with the values that it allows."""
+"""Options of dlt's incremental that partition windows fix, each with the values that windows allow."""
 
 
 class RequestsConfig(StrictModel):
@@ -78,7 +77,7 @@ class RequestsConfig(StrictModel):
 
 
 class CircuitBreakerConfig(StrictModel):
-    """How long every run and process leaves an API alone after a sync has halted."""
+    """How long no run or process sends a request to an API after a sync has halted."""
 
     cooldown_minutes: float = Field(
         5,
@@ -104,7 +103,7 @@ class CircuitBreakerConfig(StrictModel):
 
 
 class AlertsConfig(StrictModel):
-    """What alerts contain. Their channels are a secret, `sources.alerts`."""
+    """What alerts contain. The channels of alerts are a secret, `sources.alerts`."""
 
     dagster_url: str = Field(
         "http://127.0.0.1:3000",
@@ -120,7 +119,7 @@ class AlertsConfig(StrictModel):
 
 
 class DestinationConfig(StrictModel):
-    """What this API requires of the destination. dlt's own settings choose the destination."""
+    """The requirements of this API on the destination. dlt's own settings choose the destination."""
 
     accept_missing_guarantees: bool = Field(
         False,
@@ -130,7 +129,7 @@ class DestinationConfig(StrictModel):
 
 
 class SyncConfig(StrictModel):
-    """One API: the `attributes` of a `defs.yaml`."""
+    """The config of one API, from the `attributes` of a `defs.yaml`."""
 
     name: str = Field(
         description="The name of the source: its dataset, the prefix of its asset keys, its asset group, "
@@ -213,7 +212,7 @@ class SyncConfig(StrictModel):
                 yield resource if isinstance(resource, str) else resource.name
 
     def asset(self, resource: str) -> AssetConfig:
-        """What Dagster adds to `resource`: the keys of the file, and defaults for the absent ones."""
+        """The keys under `assets.<resource>` of the file, with defaults for absent keys."""
         return self.assets.get(resource, AssetConfig())
 
     def _check_partitioned(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """dlt's REST API config: finds its mistakes, fills in its secrets, and applies its defaults.
 
 What belongs here: everything about `rest_api` that needs only the document.
-How an error names its key is in `validation_errors.py`. What Dagster adds is in `assets.py` and `models.py`.
+`validation_errors.py` reports an error at its key. `assets.py` and `models.py` define the keys that Dagster adds.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from requests import Session
 from analytics_assets.config.validation_errors import Location, error_at, from_dlt, suggestion, value_at
 
 PLACEHOLDER = "resolved-when-a-run-starts"
-"""The value of a secret where a config is only checked, never used."""
+"""The value that replaces each secret while a config is only checked."""
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-"""The form of a source's or a resource's name: it also names a dataset or a table, and an asset."""
+"""The pattern for names of sources and resources, which also name datasets, tables and assets."""
 
 _SECRET_HEADERS = frozenset(
     {"authorization", "x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token"}
@@ -38,7 +38,7 @@ _DATA_TYPES = get_args(TDataType)
 
 
 def is_template(value: object) -> bool:
-    """Whether `value` is a Jinja template. Dagster first validates the file, then renders templates."""
+    """Whether `value` is a Jinja template. Dagster first validates the file, and then renders its templates."""
     return isinstance(value, str) and "{{" in value
 
 
@@ -55,12 +55,12 @@ def disposition_of(hint: Any) -> str:
 
 
 def check_rest_api(rest_api: dict[str, Any]) -> None:
-    """Finds the mistakes that the document alone shows. A rendered template is checked later.
+    """Finds the mistakes that need only the document. Dagster validates each template again once it has rendered it.
 
     Raises:
-        ValidationError: the first mistake, at its key.
+        ValidationError: the document has a mistake. The error is at the key of the first one.
     """
-    _check_secrets_stay_out(rest_api)  # templates too: Dagster renders them when it loads the definitions
+    _check_secrets_stay_out(rest_api)  # also in templates, which Dagster renders at load time
     try:
         _check_against_dlt(rest_api)
         _check_base_url(rest_api["client"].get("base_url"))
@@ -74,9 +74,9 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
 
 
 def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
-    """Returns the resources by name, with `resource_defaults` applied by dlt's own rules and an `endpoint` mapping.
+    """Returns the resources by name. dlt's own code applies `resource_defaults` and makes each `endpoint` a mapping.
 
-    A resource that is a Python object stays as it is.
+    A resource that is a Python object stays unchanged.
 
     Raises:
         ValueError: dlt cannot read a resource.
@@ -91,12 +91,12 @@ def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
 def with_secrets(
     rest_api: dict[str, Any], secret: Callable[[str, str], str], token_session: Session | None = None
 ) -> dict[str, Any]:
-    """Returns a copy of a REST API config in which `secret` fills in each secret field that is empty.
+    """Returns a copy of a REST API config in which the function `secret` supplies each empty secret field.
 
     Args:
-        rest_api: the config as written.
-        secret: returns the value of a field, such as `api_key`, for an auth type.
-        token_session: the session that requests an OAuth2 token; dlt's own if None.
+        rest_api: the config as the user wrote it.
+        secret: a function from a field name, such as `api_key`, and an auth type to the value of the field.
+        token_session: the session that requests an OAuth2 token; None for dlt's own session.
     """
     copied: dict[str, Any] = _copy(rest_api)
     for place, auth in _auths(rest_api):
@@ -111,7 +111,7 @@ def with_secrets(
 
 
 def _copy(value: Any) -> Any:
-    """Copies dicts and lists. Other Python objects are shared, even dlt's specs, which are mappings."""
+    """Copies dicts and lists. The copy shares all other Python objects, also dlt's specs, which are mappings."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value
@@ -124,7 +124,7 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Yields each part that may have `auth` and `headers`, with its location: the client, and each endpoint."""
+    """Yields the client and each endpoint, which may have `auth` and `headers`, with their locations."""
     yield ("client",), rest_api.get("client") or {}
     holders: list[tuple[Location, Any]] = [(("resource_defaults",), rest_api.get("resource_defaults") or {})]
     holders += [(("resources", index), one) for index, one in _dicts(rest_api.get("resources"))]
@@ -139,7 +139,7 @@ def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]
     for place, client in _clients(rest_api):
         auth = client.get("auth")
         if isinstance(auth, str):
-            yield (*place, "auth"), {"type": auth}  # dlt's shorthand
+            yield (*place, "auth"), {"type": auth}  # dlt accepts the type as shorthand
         elif isinstance(auth, dict):
             yield (*place, "auth"), auth
 
@@ -148,7 +148,7 @@ def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
     """The names of the secret fields of an auth mapping, such as `api_key` or `token`."""
     spec = AUTH_MAP.get(auth.get("type", "bearer"))
     fields = spec.get_resolvable_fields() if spec else {}
-    # dlt makes a field marked `NotResolved`, such as an OAuth2 access token, at run time.
+    # dlt sets a field marked `NotResolved`, such as an OAuth2 access token, at run time.
     return [
         field for field, hint in fields.items() if is_secret_hint(hint) and "NotResolved" not in str(hint)
     ]
@@ -211,7 +211,7 @@ def _check_columns(columns: Any, place: Location) -> None:
     elif isinstance(columns, list):
         named = [((*place, i), str(one.get("name")), one) for i, one in enumerate(columns)]
     else:
-        return  # absent, or a pydantic model from Python
+        return  # columns are absent, or a pydantic model from Python code
     for here, name, column in named:
         _check_column_name(name, here)
         for key in column or {}:

@@ -1,6 +1,6 @@
-"""The base of every model of a `defs.yaml`: it rejects unknown keys and accepts a template as any value.
+"""The base class of all models of a `defs.yaml`, which rejects unknown keys and accepts a template as any value.
 
-What belongs here: the rules for every key. The keys are in `assets.py` and `models.py`.
+What belongs here: the rules for every key. `assets.py` and `models.py` define the keys.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reports a mistake in a `defs.yaml` at its key: what is wrong, and what to write instead.
 
-What belongs here: how to make such an error, and the translation of dlt's errors. The rules are in the other modules.
+What belongs here: functions that make such an error, and the translation of dlt's errors. Other modules hold the rules.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _REST_API_KEYS = frozenset(
 
 
 def error_at(location: Location, message: str) -> ValidationError:
-    """Makes a validation error with `message` at `location`. A validator that raises it keeps the location.
+    """Makes a validation error with `message` at `location`. pydantic keeps the location of an error in a validator.
 
-    Its type is pydantic's `value_error`. Dagster rebuilds errors to add file and line, and only for pydantic's types.
+    The error has pydantic's type `value_error`. Dagster adds file and line only to errors of pydantic's own types.
     """
     error = InitErrorDetails(type="value_error", loc=location, input=None, ctx={"error": ValueError(message)})
     return ValidationError.from_exception_data("defs.yaml", [error])
@@ -49,8 +49,8 @@ def suggestion(word: str, known: frozenset[str] | list[str]) -> str:
 def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> ValidationError:
     """Turns dlt's error about `rest_api` into one error at the key that is wrong.
 
-    For a union, dlt lists an error per alternative. The user meant the alternative whose error is deepest in the
-    document. Of several, the user meant the alternative that the document's own `type` names.
+    For a union, dlt lists one error per alternative. The deepest error in the document is the likely mistake. If
+    several errors are equally deep, the `type` in the document selects one.
     """
     leaves = list(_leaves(error))
     depth = max(leaf.path.count("/") for leaf in leaves)
@@ -59,7 +59,7 @@ def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
     meant = str(value_at(rest_api, (*location, "type"))).replace("_", "")
     named = [one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower()]
     no_such_type = [one for one in deepest if one.field == "type"]
-    # A key is not unknown if another alternative has it and rejects its value.
+    # If another alternative has the key and rejects its value, the key is known and its value is wrong.
     foreign = set(_unexpected(deepest[0]))
     bad_value = [one for one in deepest if one.field in foreign]
     leaf = min(named or no_such_type or bad_value[:1] or deepest[:1], key=lambda one: len(_unexpected(one)))
@@ -77,7 +77,7 @@ def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
 
 
 def _unexpected(error: DictValidationException) -> list[str]:
-    """The keys that dlt does not know, sorted: dlt lists them in random order."""
+    """The keys that dlt does not know, sorted because dlt lists the keys in random order."""
     listed = re.match(r"received unexpected fields `\{(.+)\}`", error.msg)
     return sorted(re.findall(r"'([^']+)'", listed[1])) if listed else []
 

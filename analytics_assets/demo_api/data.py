@@ -17,7 +17,7 @@ Row = dict[str, Any]
 EPOCH = date(2026, 1, 1)
 """The first day with data."""
 
-_CUSTOMERS = 120  # on the first day; three more every day
+_CUSTOMERS = 120  # the number on the first day; each day adds three
 _PRODUCTS = 40
 _TRANSACTIONS_PER_DAY = 60
 _EVENTS_PER_DAY = 25
@@ -55,7 +55,7 @@ class Snapshot:
     def rows(
         self, collection: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[Row]:
-        """Rows of `collection` with `since <= updated_at < until`. An absent bound is no bound."""
+        """Returns the rows of `collection` with `since <= updated_at < until`. None means no bound."""
         cursors = self._cursors[collection]
         first = bisect_left(cursors, since) if since else 0
         last = bisect_left(cursors, until) if until else len(cursors)
@@ -64,7 +64,7 @@ class Snapshot:
 
 @lru_cache(maxsize=4)
 def snapshot(day: date) -> Snapshot:
-    """The `Snapshot` of `day`. The latest four are cached."""
+    """Returns the `Snapshot` of `day`. The latest four snapshots are cached."""
     return Snapshot(day)
 
 
@@ -85,7 +85,7 @@ def _money(cents: int) -> str:
 
 
 def _rng(kind: str, number: int) -> random.Random:
-    return random.Random(f"{kind}/{number}")  # a text seed gives the same numbers on every machine
+    return random.Random(f"{kind}/{number}")  # a str seed gives the same numbers on every machine
 
 
 def _days(until: date) -> range:
@@ -154,7 +154,7 @@ def _transactions(day: date) -> list[Row]:
 
 
 def _transaction(number: int, day: datetime, index: int, now: datetime) -> Row | None:
-    """One sale at `now`, or None after its deletion. The first two are at the edges of the day and never change."""
+    """Returns one sale as of `now`, or None after its deletion. The first two sales of a day never change."""
     rng = _rng("transaction", number)
     edges = (timedelta(), _DAY - timedelta(microseconds=1))
     within = timedelta(microseconds=rng.randrange(86_400_000_000))

@@ -1,4 +1,4 @@
-"""Faults on demand: which requests to which endpoint fail, and how.
+"""Faults on demand, which make chosen requests to an endpoint fail.
 
 A test, or a person with curl, posts a list of faults to `/_faults`. Each fault names an endpoint and the numbers of
 the requests that it affects. The count starts at 1 when the faults are set.
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Fault(BaseModel):
-    """One way for an endpoint to fail. An absent key changes nothing."""
+    """One fault of an endpoint. An absent key changes nothing."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,7 +37,7 @@ class Fault(BaseModel):
     shift: int = Field(0, ge=0, description="Rows missing from the start of the list, as if just deleted.")
 
     def applied_to(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The page after this fault has changed its rows."""
+        """Returns the page with the changes of this fault."""
         if not (self.set_fields or self.drop_fields):
             return page
         return [self._changed(row) if self.row in (None, index) else row for index, row in enumerate(page)]
@@ -48,7 +48,7 @@ class Fault(BaseModel):
 
 
 class FaultPlan:
-    """The current faults, and the number of requests per endpoint. Thread-safe."""
+    """The current faults, and the number of requests per endpoint. The class is thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -73,6 +73,6 @@ class FaultPlan:
             ]
 
     def counts(self) -> dict[str, int]:
-        """The number of requests per endpoint since the faults were last set."""
+        """Returns the number of requests per endpoint since the faults were last set."""
         with self._lock:
             return dict(self._counts)

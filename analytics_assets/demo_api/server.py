@@ -1,4 +1,4 @@
-"""The endpoints of the demo API, and how to run it on loopback.
+"""The endpoints of the demo API, and functions that run the API on loopback.
 
 `/v1` has offset pagination and the key in the query. `/v2` has cursor pagination and the key in a header.
 `POST /_faults` sets faults, `GET /_requests` returns request counts, `GET /_health` answers when the server is up.
@@ -36,11 +36,11 @@ _DEFAULT_LIMIT = 50
 
 
 def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Starlette:
-    """The ASGI application.
+    """Creates the ASGI application.
 
     Args:
         api_key: the key that every data endpoint requires.
-        today: the day whose data the API serves. Absent: the current UTC day, so that data changes overnight.
+        today: the day whose data the API serves. None means the current UTC day, so that data changes overnight.
     """
     api = _Api(api_key, today)
     app = Starlette(
@@ -61,7 +61,7 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
 
 
 class _BadRequestError(Exception):
-    """The request is wrong, and the message says why."""
+    """The request is wrong. The error text says why."""
 
 
 async def _bad_request(_: Request, error: Exception) -> Response:
@@ -189,7 +189,7 @@ class _Reset(Response):
 
 
 def _protocol(app: Starlette) -> type[H11Protocol]:
-    """A uvicorn protocol that gives the app its transports: ASGI alone cannot break a connection."""
+    """Returns a uvicorn protocol that stores each transport in the app, because ASGI cannot break a connection."""
     connections: dict[tuple[str, int], asyncio.Transport] = app.state.connections
 
     class _Protocol(H11Protocol):
@@ -206,7 +206,7 @@ def _protocol(app: Starlette) -> type[H11Protocol]:
 
 
 def listen(port: int) -> socket.socket:
-    """Opens a socket on 127.0.0.1. Port 0 takes a free port.
+    """Opens a socket on 127.0.0.1. Port 0 selects a free port.
 
     Raises:
         OSError: the port is taken.
@@ -218,18 +218,18 @@ def listen(port: int) -> socket.socket:
 
 
 def make_server(app: Starlette) -> uvicorn.Server:
-    """A uvicorn server for `app`. Run it on a socket from `listen`."""
+    """Returns a uvicorn server for `app`, which runs on a socket from `listen`."""
     return uvicorn.Server(uvicorn.Config(app, http=_protocol(app), lifespan="off", log_level="warning"))
 
 
 @contextmanager
 def serve(*, api_key: str = DEFAULT_KEY, today: date | None = None, patience: float = 10) -> Iterator[str]:
-    """Runs the demo API on a free port, in a thread, for the length of a `with` block. Yields its base URL.
+    """Runs the demo API in a thread on a free port, within a `with` block. Yields the base URL.
 
     Args:
         api_key: the key that the API requires.
-        today: the day whose data the API serves. Absent: the current UTC day.
-        patience: seconds to wait for the API to start, and later to stop.
+        today: the day whose data the API serves. None means the current UTC day.
+        patience: the seconds to wait for the API to start, and later to stop.
 
     Raises:
         RuntimeError: the API did not start in time.

@@ -1,1 +1,1 @@
-"""dlt and HTTP: from one config to rows in the warehouse. Never imports Dagster (a lint holds that)."""
+"""Loads rows from an API into the warehouse with dlt. This package never imports Dagster; a lint rule checks that."""

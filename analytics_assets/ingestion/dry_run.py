@@ -1,4 +1,4 @@
-"""A sync that writes nothing: what a few pages of a resource are, held against the contract."""
+"""The dry run: a sync that fetches a few pages, checks their rows against the contract, and writes nothing."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from analytics_assets.ingestion.warehouse.pipeline import open_load_pipeline
 
 @dataclass(frozen=True, kw_only=True)
 class DryRunResult:
-    """What a sync would have done with the rows that were read.
+    """The result of a dry run.
 
     Attributes:
-        read: rows held against the contract.
-        loading: rows that would load.
-        quarantined: rows that would go to quarantine. The others are of another window.
-        reasons: why, with the primary keys of examples; values are masked.
-        limit: `max_quarantined`.
-        too_many: whether these rows alone exceed it, so that the sync would fail.
-        undeclared: fields that are not declared, with the number of rows that have them.
-        unsent: declared columns that no row has.
-        requests: what was asked of the API.
+        read: the number of rows that the dry run checked.
+        loading: the number of rows that a sync would load.
+        quarantined: the number of rows that a sync would quarantine. A row that is neither loaded nor quarantined
+            belongs to another window.
+        reasons: the reasons for quarantine, with primary keys of example rows and masked values.
+        limit: the parsed `max_quarantined`.
+        too_many: whether the number of quarantined rows exceeds `limit`, so that the sync would fail.
+        undeclared: the number of rows with a value, by name of each undeclared field.
+        unsent: the declared columns that no row has.
+        requests: the counts of requests and responses.
     """
 
     read: int
@@ -42,17 +43,17 @@ class DryRunResult:
 
 
 def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunResult:
-    """Extracts into a working directory that is thrown away; opens no destination, and takes no lock.
+    """Extracts into a temporary working directory. A dry run reads nothing from the destination, and takes no lock.
 
-    The cursor of an unpartitioned resource is in the destination, so it begins where a first sync would.
+    The destination stores the cursor, so a dry run of an unpartitioned resource starts without a cursor value.
 
     Args:
-        plan: of the sync; `dry_run` is set.
-        circuit: of the API, shared by all its syncs.
-        run_id: of the Dagster run, for people.
+        plan: the plan of the sync, with `dry_run=True`.
+        circuit: the store of the API's circuit, which all syncs of the API share.
+        run_id: the id of the Dagster run, for log and error messages.
 
     Raises:
-        SyncError: a failure that a user can act on; see `errors.py`.
+        SyncError: the dry run failed in a way that a user can act on.
     """
     api, name = open_api(plan, circuit, run_id), plan.resource.name
 

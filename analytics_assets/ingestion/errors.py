@@ -1,4 +1,4 @@
-"""Every way a sync fails that a user can act on: one tree, one code each, one text each.
+"""Every failure of a sync that a user can act on. Each class has one code and one text.
 
     SyncError
     ├── ConfigError                     the file or a setting is wrong
@@ -8,10 +8,10 @@
     │   ├── UnfitResourceError          unfit_resource
     │   ├── UnfitCursorError            unfit_cursor
     │   └── TooManyPagesError           max_pages_exceeded
-    ├── ApiError                        the API, or what the file says about it
+    ├── ApiError                        the API is wrong, or the file describes the API wrongly
     │   ├── SyncHalted                  halted
     │   ├── CircuitOpenError            circuit_open
-    │   ├── UnreadableResponseError     it answers, but not as the file says
+    │   ├── UnreadableResponseError     a response does not match the file
     │   │   ├── UnfollowableLinkError   unfollowable_link
     │   │   ├── NotJsonError            not_json
     │   │   ├── MissingRowsError        missing_rows
@@ -28,15 +28,15 @@
     │   ├── ColumnTypeChangedError      column_type_changed
     │   ├── DuplicateKeysError          duplicate_keys
     │   └── TooManyRemovedError         max_removed_exceeded
-    └── WarehouseError                  the destination
+    └── WarehouseError                  the destination cannot do what the sync needs
         ├── NoSqlError                  no_sql
         ├── NoWarehouseFileError        no_warehouse_file
         ├── WarehouseBusyError          warehouse_busy
         ├── UnreachableWarehouseError   unreachable_warehouse
         └── MissingGuaranteesError      missing_guarantees
 
-A text says what happened, where, and what to do. It holds no secret, and of a row the primary key at most.
-The file is long because every text of the product stands here, beside its fields.
+A text says what happened, where, and what to do. A text holds no secret, and of a row only the primary key.
+This file is long because it holds every error text of a sync, beside the fields of the error.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from typing import Any, ClassVar, Self
 
 
 class Fault(StrEnum):
-    """Who can end a failure, as Airbyte's protocol has it (`failure_type`)."""
+    """The origin of a failure, like `failure_type` in Airbyte's protocol."""
 
-    CONFIG = "config"  # the user: the file, a setting, a secret
-    SYSTEM = "system"  # the API or the warehouse sends or holds what it should not
-    TRANSIENT = "transient"  # time: the same sync may succeed later
+    CONFIG = "config"  # the file, a setting or a secret is wrong, and the user can correct it
+    SYSTEM = "system"  # the API or the warehouse has wrong data, or does not work
+    TRANSIENT = "transient"  # the same sync may succeed later
 
 
 @dataclass(eq=False)
@@ -59,9 +59,9 @@ class SyncError(Exception):
     """Base of every failure of a sync that a user can act on.
 
     Attributes:
-        resource: dlt resource; empty where the failure is not about one resource.
-        code: stable name of the failure, for tests, alerts and automation.
-        fault: who can end it.
+        resource: the dlt resource; empty if the failure is not about one resource.
+        code: the stable name of the failure, for tests, alerts and automation.
+        fault: the origin of the failure: config, system or transient.
     """
 
     resource: str
@@ -71,16 +71,16 @@ class SyncError(Exception):
 
     @property
     def cause(self) -> str:
-        """What happened and where, without the resource: a sentence without its full stop."""
+        """The sentence that says what happened and where, without the resource and without the full stop."""
         raise NotImplementedError
 
     @property
     def cure(self) -> str:
-        """What the user can do: sentences without the last full stop; empty where the cause says it."""
+        """The sentences that say what the user can do, without the last full stop. Empty if `cause` says so already."""
         return ""
 
     def facts(self) -> dict[str, Any]:
-        """The fields of this failure by name, for metadata and alerts."""
+        """The fields of this failure by name. Metadata and alerts use them."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def __str__(self) -> str:
@@ -111,8 +111,8 @@ class MissingSecretError(ConfigError):
     """A secret that the run needs is not set.
 
     Attributes:
-        source: dlt source name.
-        field: of the auth, such as `api_key`.
+        source: the dlt source name.
+        field: the secret field of the auth type, such as `api_key`.
     """
 
     source: str
@@ -146,10 +146,10 @@ class UnsendableSecretError(MissingSecretError):
 
 @dataclass(eq=False)
 class MissingBaseUrlError(ConfigError):
-    """The URL of the API is empty when a run starts.
+    """The base URL of the API is empty when a run starts.
 
     Attributes:
-        source: dlt source name.
+        source: the dlt source name.
     """
 
     source: str
@@ -166,11 +166,11 @@ class MissingBaseUrlError(ConfigError):
 
 @dataclass(eq=False)
 class UnfitResourceError(ConfigError):
-    """Two settings of a resource do not go together. Raised when definitions load.
+    """Two settings of a resource contradict each other. The error is raised when definitions load.
 
     Attributes:
-        problem: which ones, and why.
-        fix: what to write instead.
+        problem: the sentence that names the settings and the contradiction.
+        fix: the sentence that says what to write instead.
     """
 
     problem: str
@@ -188,17 +188,17 @@ class UnfitResourceError(ConfigError):
 
 @dataclass(eq=False)
 class UnfitCursorError(UnfitResourceError):
-    """The cursor of a partitioned resource cannot tell its partitions apart."""
+    """The cursor of a partitioned resource does not show the partition of a row."""
 
     code = "unfit_cursor"
 
 
 @dataclass(eq=False)
 class TooManyPagesError(ConfigError):
-    """There are more pages than the run may ask for.
+    """The API has more pages than `max_pages` of the run allows.
 
     Attributes:
-        endpoint: method and path of the page that was one too many, without the query.
+        endpoint: the method and path of the first page beyond the limit, without the query.
         max_pages: the limit of the run.
     """
 
@@ -220,20 +220,20 @@ class TooManyPagesError(ConfigError):
 
 @dataclass(eq=False)
 class ApiError(SyncError):
-    """The API, or what the file says about it, is wrong."""
+    """The API is wrong, or the file describes the API wrongly."""
 
 
 @dataclass(eq=False)
-class SyncHalted(ApiError):  # noqa: N818  a state of the sync, and the name users read
-    """The API did not answer as it should, and the sync stopped asking.
+class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of the sync
+    """A request failed for good, and the sync sends no more requests.
 
     Attributes:
-        endpoint: method and path, without the query.
-        status: HTTP status of the last response; None where there was none.
-        attempts: requests sent for this page, the first included.
-        reason: what went wrong, in a few words.
-        outage: whether the API as a whole is down or refuses the key. Only then the circuit opens.
-        fault: who can end it: a wrong key or path is of the config, an API that is down is transient.
+        endpoint: the method and path of the request, without the query.
+        status: the HTTP status of the last response; None if there was no response.
+        attempts: the number of requests sent for this page, the first included.
+        reason: the problem in a few words.
+        outage: whether the whole API is down or refuses the key. Only such a failure opens the circuit.
+        fault: the origin of the failure. A wrong key or path is a config fault, and an API that is down is transient.
     """
 
     endpoint: str
@@ -241,7 +241,7 @@ class SyncHalted(ApiError):  # noqa: N818  a state of the sync, and the name use
     attempts: int
     reason: str
     outage: bool = False
-    fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]  # only here it varies
+    fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]  # varies in this class only
     code = "halted"
 
     @property
@@ -250,17 +250,17 @@ class SyncHalted(ApiError):  # noqa: N818  a state of the sync, and the name use
 
     @property
     def answer(self) -> int | str:
-        """The status, or words where there was no response."""
+        """The HTTP status, or `no answer` if there was no response."""
         return "no answer" if self.status is None else self.status
 
 
 @dataclass(eq=False)
 class CircuitOpenError(ApiError):
-    """The circuit of the API is open: a sync halted a while ago, or a person opened it.
+    """The circuit of the API is open, because a sync halted or because a person opened the circuit.
 
     Attributes:
-        source: dlt source name.
-        state: a clause that says since when, why, and until when.
+        source: the dlt source name.
+        state: the clause that says since when and why the circuit is open, and until when.
     """
 
     source: str
@@ -275,15 +275,15 @@ class CircuitOpenError(ApiError):
 
 @dataclass(eq=False)
 class UnreadableResponseError(ApiError):
-    """The API answered, but not with what the file says it answers with."""
+    """A response of the API does not match the config in the file."""
 
 
 @dataclass(eq=False)
 class UnfollowableLinkError(UnreadableResponseError):
-    """A URL, a certificate or a link of the API leads nowhere, whatever is tried.
+    """No request can be sent to a URL or a link of the API, or its certificate is not valid.
 
     Attributes:
-        error: the name of the error; its text may hold a secret.
+        error: the class name of the network error. The text of the network error may hold a secret.
     """
 
     error: str
@@ -303,7 +303,7 @@ class NotJsonError(UnreadableResponseError):
     """The body of a response is not JSON.
 
     Attributes:
-        endpoint: method and path, without the query; empty where it is not known.
+        endpoint: the method and path of the request, without the query; empty if the request is unknown.
     """
 
     endpoint: str
@@ -320,13 +320,13 @@ class NotJsonError(UnreadableResponseError):
 
 @dataclass(eq=False)
 class MissingRowsError(UnreadableResponseError):
-    """There are no rows where rows should be, and nothing says that there are none.
+    """The `data_selector` finds no rows, and nothing else in the response says that the page is empty.
 
     Attributes:
-        endpoint: method and path, without the query.
+        endpoint: the method and path of the request, without the query.
         selector: the `data_selector`.
         found: `nothing` or `null`.
-        present: what the response has instead, as a clause; never a value.
+        present: the clause that names the fields of the response, never a value.
     """
 
     endpoint: str
@@ -346,12 +346,12 @@ class MissingRowsError(UnreadableResponseError):
 
 @dataclass(eq=False)
 class RowsNotAListError(UnreadableResponseError):
-    """The rows of a response are no list.
+    """The `data_selector` finds a value that is not a list of rows.
 
     Attributes:
-        endpoint: method and path, without the query.
+        endpoint: the method and path of the request, without the query.
         selector: the `data_selector`.
-        found: what they are, such as `an object`.
+        found: the kind of the value, such as `an object`.
     """
 
     endpoint: str
@@ -373,8 +373,8 @@ class NoListError(UnreadableResponseError):
     """No `data_selector` is set, and the response has no list.
 
     Attributes:
-        endpoint: method and path, without the query.
-        present: what the response has instead, as a clause; never a value.
+        endpoint: the method and path of the request, without the query.
+        present: the clause that names the fields of the response, never a value.
     """
 
     endpoint: str
@@ -392,14 +392,14 @@ class NoListError(UnreadableResponseError):
 
 @dataclass(eq=False)
 class PagingFieldError(UnreadableResponseError):
-    """A field that the paginator reads is missing, or is of another kind.
+    """A field that the paginator reads is missing, or its value has the wrong kind.
 
     Attributes:
-        endpoint: method and path, without the query.
-        path: of the field, as written.
-        setting: of the paginator, such as `total_path`.
-        found: what it is instead, such as `text`; empty where it is missing.
-        present: what the response has, as a clause; never a value.
+        endpoint: the method and path of the request, without the query.
+        path: the JSONPath of the field, as the user wrote it.
+        setting: the setting of the paginator, such as `total_path`.
+        found: the wrong kind, such as `text`; empty if the field is missing.
+        present: the clause that names the fields of the response, never a value.
     """
 
     endpoint: str
@@ -425,7 +425,7 @@ class RefusedResponseError(UnreadableResponseError):
     """dlt's own paginator cannot read a response.
 
     Attributes:
-        problem: what dlt says, without the response.
+        problem: the beginning of dlt's error text, without the response.
     """
 
     problem: str
@@ -442,11 +442,11 @@ class RefusedResponseError(UnreadableResponseError):
 
 @dataclass(eq=False)
 class RestartError(ApiError):
-    """What was read does not hold any more: nothing is loaded, and the sync starts over.
+    """The rows that the sync read are out of date: nothing is loaded, and the sync starts over.
 
     Attributes:
-        observation: what was seen, as a clause.
-        attempts: how often the sync has been tried; 1 while it may start over.
+        observation: the clause that says what the sync noticed.
+        attempts: the number of attempts of the sync; 1 while the sync may start over.
     """
 
     observation: str
@@ -454,7 +454,7 @@ class RestartError(ApiError):
     fault = Fault.TRANSIENT
 
     def after(self, attempts: int) -> Self:
-        """The same failure, after so many attempts in vain."""
+        """Returns the same failure with another number of attempts."""
         return replace(self, attempts=attempts)
 
     @property
@@ -464,10 +464,10 @@ class RestartError(ApiError):
 
 @dataclass(eq=False)
 class RowsMovedError(RestartError):
-    """Rows moved while they were read page by page, so that some may be missing or doubled.
+    """Rows moved between pages during the sync, so that some rows may be missing or doubled.
 
     Attributes:
-        endpoint: method and path, without the query.
+        endpoint: the method and path of the request, without the query.
     """
 
     endpoint: str
@@ -487,7 +487,7 @@ class RowsMovedError(RestartError):
 
 @dataclass(eq=False)
 class StaleLoadError(RestartError):
-    """Another run has loaded something newer than what this run has read."""
+    """Another run has loaded newer rows, or more columns, than this run has read."""
 
     code = "stale_load"
 
@@ -510,13 +510,13 @@ class ContractError(SyncError):
 
 @dataclass(eq=False)
 class ContractExceededError(ContractError):
-    """So many rows break the contract that the rows may not be what is wrong.
+    """More rows break the contract than `max_quarantined` allows.
 
     Attributes:
-        rejected: rows that break it.
-        rows: rows read.
-        limit: `max_quarantined`, as written.
-        reasons: the most frequent ones, each with an example whose value is masked.
+        rejected: the number of rows that break the contract.
+        rows: the number of rows read.
+        limit: `max_quarantined` as text.
+        reasons: the most frequent reasons, each with an example whose value is masked or a primary key.
     """
 
     rejected: int
@@ -539,10 +539,10 @@ class ContractExceededError(ContractError):
 
 @dataclass(eq=False)
 class UndeclaredFieldError(ContractError):
-    """The API sends a field that is not declared, and the contract is frozen.
+    """The API sends a field that is not declared, and `schema_contract` is `freeze`.
 
     Attributes:
-        field: its name in the warehouse.
+        field: the warehouse name of the field.
     """
 
     field: str
@@ -562,11 +562,11 @@ class UndeclaredFieldError(ContractError):
 
 @dataclass(eq=False)
 class ColumnTypeChangedError(ContractError):
-    """A column is declared with another type than it has in the table.
+    """The declared type of a column differs from the type in the table.
 
     Attributes:
-        table: its qualified name.
-        changes: by column, the type in the table and the declared one.
+        table: the qualified name of the table.
+        changes: the type in the table and the declared type, by column.
     """
 
     table: str
@@ -591,11 +591,11 @@ class ColumnTypeChangedError(ContractError):
 
 @dataclass(eq=False)
 class DuplicateKeysError(ContractError):
-    """A primary key comes twice in one load, and the merge strategy would load both rows, or none.
+    """One load has two rows with the same primary key, and the merge strategy would load both rows or fail.
 
     Attributes:
-        keys: how many.
-        examples: of the keys, up to five.
+        keys: the number of primary keys that occur more than once.
+        examples: up to five of these primary keys.
         strategy: dlt's merge strategy.
     """
 
@@ -618,13 +618,13 @@ class DuplicateKeysError(ContractError):
 
 @dataclass(eq=False)
 class TooManyRemovedError(ContractError):
-    """So many rows of a partition are gone from the API that the API may be what is wrong.
+    """More rows of a partition are gone from the API than `max_removed` allows.
 
     Attributes:
-        partition: partition key.
-        removed: rows that are gone.
-        rows: rows of the partition in the table.
-        limit: `max_removed`, as written.
+        partition: the partition key.
+        removed: the number of rows that are gone from the API.
+        rows: the number of rows of the partition in the table.
+        limit: `max_removed` as text.
     """
 
     partition: str
@@ -658,10 +658,10 @@ class WarehouseError(SyncError):
 
 @dataclass(eq=False)
 class NoSqlError(WarehouseError):
-    """The destination has no SQL, so that nothing loaded there could be counted or checked.
+    """The destination has no SQL, so that no row there can be counted or checked.
 
     Attributes:
-        destination: its name in dlt.
+        destination: the name of the destination in dlt.
     """
 
     destination: str
@@ -684,8 +684,8 @@ class NoWarehouseFileError(WarehouseError):
     """There is no DuckDB file to read.
 
     Attributes:
-        problem: why.
-        fix: what to do.
+        problem: the sentence that says why there is no file.
+        fix: the sentence that says what to do.
     """
 
     problem: str
@@ -704,10 +704,10 @@ class NoWarehouseFileError(WarehouseError):
 
 @dataclass(eq=False)
 class WarehouseBusyError(WarehouseError):
-    """A program that does not take our lock has the DuckDB file open.
+    """Another program, which does not use this project's file lock, has the DuckDB file open.
 
     Attributes:
-        database: its path.
+        database: the path of the DuckDB file.
     """
 
     database: str
@@ -725,11 +725,11 @@ class WarehouseBusyError(WarehouseError):
 
 @dataclass(eq=False)
 class UnreachableWarehouseError(WarehouseError):
-    """The warehouse cannot be opened, or nothing can be written beside it.
+    """The warehouse cannot be opened, or lock files cannot be written beside the DuckDB file.
 
     Attributes:
-        database: its path or name.
-        problem: what the system says.
+        database: the path of the DuckDB file.
+        problem: the error text of DuckDB or of the operating system.
     """
 
     database: str
@@ -747,11 +747,11 @@ class UnreachableWarehouseError(WarehouseError):
 
 @dataclass(eq=False)
 class MissingGuaranteesError(WarehouseError):
-    """The destination cannot give guarantees that the product promises, and the file does not accept that.
+    """The destination lacks guarantees that DuckDB gives, and the file does not accept that.
 
     Attributes:
-        destination: its name in dlt.
-        missing: what it lacks, a clause each.
+        destination: the name of the destination in dlt.
+        missing: the missing guarantees, one clause each.
     """
 
     destination: str
@@ -769,5 +769,5 @@ class MissingGuaranteesError(WarehouseError):
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things: `1 row`, `1,200 rows`."""
+    """Formats a count with its noun, such as `1 row` or `1,200 rows`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The kind of a JSON value, in words for a person."""
+"""The name of a JSON value's kind, for error messages."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ _KINDS = {
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a value: `text`, `a list`. The name of its Python type where JSON has no such kind."""
+    """The kind of a value, such as `text` or `a list`. For a value that is not JSON, the name of its Python type."""
     return _KINDS.get(type(value), type(value).__name__)

@@ -1,4 +1,4 @@
-"""Parses a row that is still JSON text, as `msgspec.Raw`. Only code that needs its fields calls this."""
+"""Parses a row that is still JSON text (`msgspec.Raw`). Only code that needs the row's fields calls this module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def read_row(row: msgspec.Raw) -> Any:
-    """The parsed row. Python's own parser reads text that msgspec refuses, such as half a surrogate pair."""
+    """Parses a row. Python's JSON parser reads text that msgspec rejects, such as half a surrogate pair."""
     try:
         return _decode(row)
     except (msgspec.DecodeError, UnicodeDecodeError):

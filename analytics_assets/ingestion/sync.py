@@ -1,6 +1,6 @@
-"""One sync of one resource, from top to bottom.
+"""Runs one sync of one resource. `run_sync` shows all steps of a sync in order.
 
-Dagster's asset, the benchmark and the tests call `run_sync`; it knows nothing of them.
+Dagster's asset, the benchmark and the tests call `run_sync`. This module imports none of its callers.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from analytics_assets.ingestion.warehouse.reader import Table, open_table
 log = logging.getLogger("analytics_assets")
 
 MAX_RESTARTS = 3
-"""Times a sync starts over because what it read does not hold any more, before it fails."""
+"""How many times a sync starts over, because rows moved or another run loaded newer rows, before the sync fails."""
 
 _T = TypeVar("_T")
 
 
 def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncResult:
-    """Loads what a plan says: every page, each row held against the contract, in one load package.
+    """Runs one sync: fetches every page, checks each row against the contract, and loads one load package.
 
     Args:
-        plan: of the sync.
-        circuit: of the API, shared by all its syncs.
-        run_id: of the Dagster run, for people.
+        plan: the plan of the sync.
+        circuit: the store of the API's circuit, which all syncs of the API share.
+        run_id: the id of the Dagster run, for log and error messages.
 
     Returns:
-        What the sync did. The table then holds what the plan says; nothing is loaded where an error is raised, but
-        for `TooManyRemovedError`.
+        The result of the sync.
 
     Raises:
-        SyncError: a failure that a user can act on; see `errors.py`.
+        SyncError: the sync failed in a way that a user can act on. The sync loaded nothing, unless the error is
+            `TooManyRemovedError`.
     """
     api = open_api(plan, circuit, run_id)
 
@@ -76,9 +76,9 @@ class Api:
     """The API as one sync uses it.
 
     Attributes:
-        caller: who asks, for those who wait.
-        telemetry: counts over all attempts.
-        session: opens the network for one attempt.
+        caller: resource and run as text, which the log of a waiting run shows.
+        telemetry: the counts over all attempts of the sync.
+        session: a function that opens the HTTP session for one attempt.
     """
 
     caller: str
@@ -87,24 +87,25 @@ class Api:
 
 
 def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
-    """Looks whether the API may be asked, and reads the secrets.
+    """Checks that the circuit permits requests, and reads the secrets.
 
     Args:
-        plan: of the sync.
-        circuit: of the API.
-        run_id: of the Dagster run.
+        plan: the plan of the sync.
+        circuit: the store of the API's circuit.
+        run_id: the id of the Dagster run.
 
     Raises:
         CircuitOpenError: the circuit is open.
         MissingSecretError: a secret is not set.
+        UnsendableSecretError: a secret has characters that no HTTP header can carry.
     """
     config, name = plan.config, plan.resource.name
     breaker, telemetry = Breaker(circuit, name, run_id), Telemetry(name)
-    breaker.refresh()  # an open circuit ends the sync before it waits for anything
+    breaker.refresh()  # an open circuit ends the sync before the sync waits for a lock
     limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
 
     def session() -> ApiSession:
-        # A resource with a parent asks other endpoints too, and may ask a page for two equal rows of the parent.
+        # A resource with a parent also reads the parent's endpoint. Two equal parent rows request the same page.
         may_repeat = plan.resource.parent is not None
         page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
         return ApiSession(
@@ -115,16 +116,16 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
 
 
 def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: Callable[[], _T]) -> _T:
-    """What `attempt` returns. Where what it read does not hold any more, it starts over.
+    """Runs `attempt` and returns its result. Each `RestartError` starts `attempt` over, up to `MAX_RESTARTS` times.
 
     Args:
-        plan: of the sync.
+        plan: the plan of the sync.
         telemetry: counts the restarts.
         attempt: one attempt of the sync.
 
     Raises:
-        SyncError: what a user can act on.
-        RestartError: each attempt found that rows had moved, or that another run was faster.
+        SyncError: the sync failed in a way that a user can act on.
+        RestartError: in every attempt rows moved, or another run loaded newer rows.
     """
     while True:
         try:
@@ -141,13 +142,13 @@ def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: C
 
 @contextmanager
 def user_errors(resource: str) -> Iterator[None]:
-    """Raises what a user can act on, in place of what dlt wraps around it.
+    """Raises a `SyncError` in place of the dlt error that wraps it.
 
     Args:
-        resource: dlt resource being loaded.
+        resource: the dlt resource that the sync loads.
 
     Raises:
-        SyncError: the failure within dlt's.
+        SyncError: the cause of dlt's error, if a user can act on the cause.
     """
     try:
         yield
@@ -157,7 +158,7 @@ def user_errors(resource: str) -> Iterator[None]:
         cause = find_sync_error(error, resource)
         if cause is None:
             raise
-        raise cause from None  # what dlt says around it repeats it at length
+        raise cause from None  # the text of dlt's error repeats the cause at length
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def _result(
         if plan.windows and resource.cursor
         else None
     )
-    # A parent's rows are other rows than those that the API has of this resource.
+    # If the resource has a parent, the latest total belongs to the parent or to one row of the parent.
     counts = RequestCounts.of(telemetry, promised=resource.parent is None)
     return SyncResult(
         destination_name=str(info.destination_name),
@@ -198,7 +199,7 @@ def _result(
         cursor_to=end,
         full_refresh=plan.full_refresh,
         undeclared=dict(built.validator.undeclared),
-        # Only where all rows are read a column that no row has is one that the API does not send.
+        # A sync with a cursor reads only some rows, and rows that it does not read may have the field.
         unsent=tuple(sorted(built.validator.unsent)) if resource.cursor is None else (),
         children={
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables

@@ -1,4 +1,4 @@
-"""What a sync did: one dataclass, and the same as metadata."""
+"""The result of a sync as a dataclass, and its conversion to metadata."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from analytics_assets.ingestion.http.telemetry import Telemetry
 
 @dataclass(frozen=True, kw_only=True)
 class RequestCounts:
-    """What a sync asked of the API, and what it got.
+    """The counts of requests and responses of a sync.
 
     Attributes:
-        requests: sent, retries included.
-        pages: read, in order.
-        retries: requests sent again.
-        responses_429: responses with status 429.
-        restarts: times the sync started over.
-        seconds_waited: for retries and rate limits, over all threads.
-        bytes_received: of bodies, decoded.
-        rows_fetched: rows read from pages, each once.
-        rows_per_second: from the first request to the last page.
-        rows_reported_by_api: rows that the API says there are; None where it does not.
+        requests: the number of requests sent, retries included.
+        pages: the number of pages read.
+        retries: the number of retries.
+        responses_429: the number of responses with status 429.
+        restarts: the number of times that the sync started over.
+        seconds_waited: seconds of waiting for retries and rate limits, summed over all threads.
+        bytes_received: the size of all response bodies after decompression.
+        rows_fetched: the number of rows read from pages, without the repeated rows of overlapping pages.
+        rows_per_second: rows fetched per second, from the first request to the last page.
+        rows_reported_by_api: the total number of rows that the API reports; None if the API reports none.
     """
 
     requests: int
@@ -40,11 +40,11 @@ class RequestCounts:
 
     @classmethod
     def of(cls, telemetry: Telemetry, *, promised: bool = False) -> RequestCounts:
-        """The counts of a telemetry, as they are now.
+        """Copies the current counts of a telemetry.
 
         Args:
-            telemetry: of the sync.
-            promised: whether the rows that the API says it has are those of this sync.
+            telemetry: the telemetry of the sync.
+            promised: whether the total that the API reports counts the rows of this resource.
         """
         return cls(
             requests=telemetry.requests,
@@ -60,7 +60,7 @@ class RequestCounts:
         )
 
     def to_metadata(self) -> dict[str, Any]:
-        """By name, without what is not known: numbers, so that Dagster plots them."""
+        """The known counts by name. All values are numbers, so that Dagster plots them."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -69,8 +69,8 @@ class ChildTable:
     """A child table after a load.
 
     Attributes:
-        rows: in the whole table.
-        columns: dlt's column schemas, by name; empty where the table does not exist yet.
+        rows: the number of rows in the whole child table.
+        columns: dlt's column schemas, by name; empty if the child table does not exist yet.
     """
 
     rows: int
@@ -79,30 +79,31 @@ class ChildTable:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncResult:
-    """What one sync of one resource did.
+    """The result of one sync of one resource.
 
     Attributes:
-        destination_name: of the destination in dlt.
-        dataset_name: of the dataset.
-        table_name: of the table, as users of the destination write it.
-        first_run: whether no sync of this resource came before.
-        started_at: when the load began.
-        finished_at: when it ended.
+        destination_name: the name of the destination in dlt.
+        dataset_name: the name of the dataset.
+        table_name: the qualified name of the table in SQL.
+        first_run: whether this sync was the first of its resource.
+        started_at: the time when the load started.
+        finished_at: the time when the load finished.
         columns: dlt's column schemas of the table, by name.
-        requests: what was asked of the API.
-        rows_loaded: good rows in this load.
-        rows_quarantined: rows that went to quarantine.
-        rows_removed: rows of the table that are gone from the API, and have left it.
-        row_count: rows in the whole table; None where the sync is of partitions.
-        rows_by_partition: rows of each partition in the table, by key; empty where there are none or nobody can tell.
-        partitions: keys of the partitions that were loaded.
-        cursor_from: where the cursor started; None on a first run or without a cursor.
-        cursor_to: how far it came; None without a cursor.
-        full_refresh: whether all rows were replaced.
-        undeclared: fields that are not declared, with the number of rows that have them.
-        unsent: declared columns that no row has; empty where only new rows were read.
-        children: the child tables that are assets, by field.
-        missing_guarantees: what the destination cannot promise, and the file accepts.
+        requests: the counts of requests and responses.
+        rows_loaded: the number of good rows in this load.
+        rows_quarantined: the number of rows that went to quarantine.
+        rows_removed: the number of rows that the load removed because the API no longer returns them.
+        row_count: the number of rows in the whole table; None for a sync of partitions.
+        rows_by_partition: the number of rows in the table, by partition key; empty without partitions, or if the cursor
+            is not a column of the table.
+        partitions: the keys of the loaded partitions.
+        cursor_from: the cursor value at the start; None in a first run or without a cursor.
+        cursor_to: the cursor value at the end; None without a cursor.
+        full_refresh: whether the load replaced all rows.
+        undeclared: the number of rows with a value, by name of each undeclared field.
+        unsent: the declared columns that no row has; empty for a resource with a cursor.
+        children: the child tables that are assets, by field name.
+        missing_guarantees: the guarantees that the destination lacks.
     """
 
     destination_name: str
@@ -128,7 +129,7 @@ class SyncResult:
     missing_guarantees: Sequence[str] = ()
 
     def to_metadata(self) -> dict[str, Any]:
-        """The facts of the sync as a whole, in plain values; facts of one partition are `rows_by_partition`."""
+        """The facts about the whole sync as metadata. `rows_by_partition` holds the facts about single partitions."""
         known: dict[str, Any] = {
             "dagster/table_name": self.table_name,
             "dagster/row_count": self.row_count,

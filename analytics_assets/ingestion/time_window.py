@@ -1,4 +1,4 @@
-"""Windows of time, and the incremental cursor whose values are in them. Values are compared as time, not as text."""
+"""Half-open time windows, and the incremental cursor. Cursor values are compared as time, not as text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Window:
-    """A half-open range of time in UTC: `start <= moment < end`. `Cursor.is_in` tests a value."""
+    """A half-open time range in UTC: `start <= moment < end`. `Cursor.is_in` tests whether a value is in a window."""
 
     start: datetime
     end: datetime
 
 
 def whole_window(windows: Mapping[str, Window]) -> Window | None:
-    """One window from the first start to the last end of `windows`, which are contiguous; None if there are none."""
+    """Returns one window from the first start to the last end of contiguous `windows`, or None for an empty mapping."""
     if not windows:
         return None
     return Window(min(one.start for one in windows.values()), max(one.end for one in windows.values()))
@@ -31,12 +31,12 @@ class Cursor:
     """The incremental cursor of a resource.
 
     Attributes:
-        path: its path in a row of the API, fields joined by dots.
-        column: its column in the warehouse.
-        data_type: its type, if it is known to be a time: `timestamp`, `date`, or `bigint` (counts `unit` since 1970).
-            None if dlt compares the values as they are.
-        timezone: IANA name of the time zone of a `date`.
-        unit: what a `bigint` counts: `seconds`, `milliseconds` or `microseconds`.
+        path: the path of the cursor field in a row of the API, with dots between nested fields.
+        column: the warehouse name of the cursor column.
+        data_type: the dlt type of a cursor that is a time: `timestamp`, `date`, or `bigint` (counts `unit` since 1970).
+            None for any other cursor, whose values dlt compares unchanged.
+        timezone: the IANA name of the time zone of a `date` cursor.
+        unit: the unit of a `bigint` cursor: `seconds`, `milliseconds` or `microseconds`.
     """
 
     path: str
@@ -46,7 +46,7 @@ class Cursor:
     unit: str | None = None
 
     def bound(self, moment: datetime) -> datetime | date | int:
-        """A start or end of a window, in the type of the cursor."""
+        """Converts a start or end of a window to the type of the cursor."""
         if self.data_type == "date":
             return moment.astimezone(ZoneInfo(self.timezone)).date()
         if self.unit:
@@ -54,12 +54,12 @@ class Cursor:
         return moment
 
     def is_in(self, window: Window, value: Any) -> bool:
-        """Whether a value, in the type of the cursor, is in `window`."""
+        """Whether a value of the cursor's type is in `window`."""
         start, end = self.bound(window.start), self.bound(window.end)
         return bool(start <= value < end)
 
     def as_time(self, value: Any) -> Any:
-        """A value as time, from ISO 8601 text or from what YAML made of it. Any other value is returned unchanged.
+        """Converts ISO 8601 text, or a date that YAML parsed, to a time. Any other value is returned unchanged.
 
         Raises:
             ValueError: the text is not ISO 8601.
@@ -77,5 +77,5 @@ class Cursor:
 
 
 def as_filter(value: Any) -> Any:
-    """A cursor value for the API's filter: a time as ISO 8601, with `Z` for UTC; any other value unchanged."""
+    """Formats a cursor value for the API's filter: a time as ISO 8601 with `Z` for UTC, any other value unchanged."""
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, (datetime, date)) else value

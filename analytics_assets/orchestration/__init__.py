@@ -1,1 +1,1 @@
-"""Dagster: assets, partitions, checks, schedules and sensors over `analytics_assets.ingestion`."""
+"""The Dagster definitions: assets, partitions, checks, schedules and sensors that use `analytics_assets.ingestion`."""

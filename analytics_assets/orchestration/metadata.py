@@ -1,9 +1,8 @@
-"""The metadata keys that we write and read: one name each, and the name that version 0.1.0 gave it.
+"""The metadata keys that this project writes and reads, and the names of renamed keys in version 0.1.0.
 
-A key that starts with `partition_` or `dagster/partition_` is a fact about one partition. Every other key of a
-materialization is a fact about the whole run: a run over a partition range puts the same value on each partition, with
-`partitions_in_run` beside it.
-What does not belong here: the values. Keys that identify a source or a resource are in `runs.py`.
+The value of `dagster/partition_row_count` belongs to one partition. The value of every other key of a materialization
+belongs to the whole run, and `partitions_in_run` counts the run's partitions.
+What does not belong here: the values of the keys. `runs.py` has the keys that identify a source or a resource.
 """
 
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-# Dagster's own keys. The UI shows them in places of their own.
+# Dagster's own keys, for which the UI has special places.
 ROW_COUNT: Final = "dagster/row_count"
 PARTITION_ROW_COUNT: Final = "dagster/partition_row_count"
 TABLE_NAME: Final = "dagster/table_name"
@@ -25,7 +24,7 @@ FIRST_RUN: Final = "first_run"
 STARTED_AT: Final = "started_at"
 FINISHED_AT: Final = "finished_at"
 
-# What the API sent in this run.
+# The keys for rows and cursor of this run.
 PARTITIONS_IN_RUN: Final = "partitions_in_run"
 ROWS_REPORTED_BY_API: Final = "rows_reported_by_api"
 ROWS_FETCHED: Final = "rows_fetched"
@@ -33,13 +32,13 @@ CURSOR_FROM: Final = "cursor_from"
 CURSOR_TO: Final = "cursor_to"
 FULL_REFRESH: Final = "full_refresh"
 
-# What this run rejected or removed.
+# The keys for rows that this run rejected or removed.
 ROWS_QUARANTINED: Final = "rows_quarantined"
 ROWS_REMOVED: Final = "rows_removed"
 UNDECLARED_FIELDS: Final = "undeclared_fields"
 DECLARED_BUT_NOT_SENT: Final = "declared_but_not_sent"
 
-# The requests of this run.
+# The keys for requests of this run.
 REQUESTS: Final = "requests"
 PAGES: Final = "pages"
 RETRIES: Final = "retries"
@@ -49,7 +48,7 @@ SECONDS_WAITED: Final = "seconds_waited"
 BYTES_RECEIVED: Final = "bytes_received"
 ROWS_PER_SECOND: Final = "rows_per_second"
 
-# A dry run, which records an observation.
+# The keys of a dry run's observation.
 DRY_RUN: Final = "dry_run"
 ROWS_READ: Final = "rows_read"
 ROWS_TO_LOAD: Final = "rows_to_load"
@@ -59,7 +58,7 @@ MAX_QUARANTINED: Final = "max_quarantined"
 MAX_QUARANTINED_EXCEEDED: Final = "max_quarantined_exceeded"
 PARTITIONS: Final = "partitions"
 
-# The result of a check.
+# The keys of a check's evaluation.
 WINDOW: Final = "window"
 QUERY: Final = "query"
 ROWS_CHECKED: Final = "rows_checked"
@@ -76,7 +75,7 @@ _NAMES_IN_0_1_0: Mapping[str, str] = {
     ROWS_REPORTED_BY_API: "rows_promised",
     RESPONSES_429: "too_many_requests",
 }
-"""The old name of each key that has a new one. Materializations that are stored keep it."""
+"""The old names of renamed keys. Stored materializations keep the old names."""
 
 _PAGE_ORDER = (
     PARTITION_ROW_COUNT,
@@ -104,14 +103,14 @@ _PAGE_ORDER = (
     BYTES_RECEIVED,
     ROWS_PER_SECOND,
 )
-"""The order on an asset's page: rows, table, what was rejected, requests. Dagster's UI keeps the order of an event."""
+"""The order of the keys on an asset's page: rows, table, rejected rows, requests. Dagster's UI keeps this order."""
 
 Metadata = Mapping[str, Any]
-"""Metadata of a materialization, as it is recorded or as it was read back."""
+"""The metadata of a materialization, with plain values or with `MetadataValue` objects."""
 
 
 def read(metadata: Metadata, key: str, default: Any = None) -> Any:
-    """The plain value of a key, or of the name that version 0.1.0 gave it; `default` where neither is there."""
+    """Returns the plain value of a key or of its old name in version 0.1.0; `default` if both are absent."""
     for name in (key, _NAMES_IN_0_1_0.get(key, key)):
         if name in metadata:
             value = metadata[name]
@@ -120,17 +119,17 @@ def read(metadata: Metadata, key: str, default: Any = None) -> Any:
 
 
 def is_of_0_1_0(metadata: Metadata) -> bool:
-    """Whether version 0.1.0 recorded these metadata of a sync."""
+    """Whether version 0.1.0 recorded this metadata."""
     return any(name in metadata for name in _NAMES_IN_0_1_0.values())
 
 
 def for_page(metadata: Metadata) -> dict[str, Any]:
-    """Metadata in the order of an asset's page, without empty values. A count of zero stays: the UI plots it."""
+    """Sorts metadata in the order of an asset's page, and drops empty values. Zeros stay, because the UI plots them."""
     first = [key for key in _PAGE_ORDER if key in metadata]
     others = [key for key in metadata if key not in _PAGE_ORDER]
     return {key: metadata[key] for key in (*first, *others) if metadata[key] not in (None, "", (), [], {})}
 
 
 def plain(metadata: Metadata) -> dict[str, Any]:
-    """Metadata with plain values."""
+    """Converts each value of metadata to a plain value."""
     return {name: read(metadata, name) for name in metadata}

@@ -1,4 +1,4 @@
-"""Time partitions: from the config to Dagster's definitions, and from a run to the windows it loads."""
+"""Time partitions: builds Dagster's partitions definition from the config, and the windows of a run."""
 
 from collections.abc import Callable
 from datetime import UTC
@@ -17,7 +17,7 @@ _PARTITIONS: dict[str, Callable[..., dg.TimeWindowPartitionsDefinition]] = {
 
 
 def partitions_def(config: PartitionsConfig | None) -> dg.TimeWindowPartitionsDefinition | None:
-    """Dagster's definition of the partitions; None for an unpartitioned resource."""
+    """Builds Dagster's partitions definition; None for an unpartitioned resource."""
     if config is None:
         return None
     return _PARTITIONS[config.type](
@@ -26,21 +26,21 @@ def partitions_def(config: PartitionsConfig | None) -> dg.TimeWindowPartitionsDe
 
 
 def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
-    """Dagster's policy: how many partitions are one run. A run costs seconds, a partition within it milliseconds."""
+    """Builds Dagster's backfill policy. One run of many partitions is faster, because each run costs seconds."""
     if config.max_partitions_per_run is None:
         return dg.BackfillPolicy.single_run()
     return dg.BackfillPolicy.multi_run(config.max_partitions_per_run)
 
 
 def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[str, Window]:
-    """The window of each partition of this run, by partition key, the earliest first; empty without partitions.
+    """Returns the windows of this run's partitions, by partition key in order of time; empty without partitions.
 
-    A check that runs alone may start without a partition. An asset without partitions may run together with one that
-    has some.
+    A check that runs alone may have no partition. An asset without partitions may run together with a partitioned
+    asset.
 
     Args:
-        context: of the run.
-        lookback: number of partitions to add before those of the run.
+        context: the context of the asset's step.
+        lookback: the number of earlier partitions to add.
     """
     definition = context.assets_def.partitions_def
     if definition is None or not (context.has_partition_key or context.has_partition_key_range):
@@ -54,6 +54,6 @@ def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[st
     windows = {}
     for key in keys:
         window = definition.time_window_for_partition_key(key)
-        # In UTC: Python compares two times of one zone by their clocks, and a clock that is set back repeats an hour.
+        # Python compares two times of one zone by local time, which may repeat an hour. UTC repeats no hour.
         windows[key] = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
     return windows

@@ -1,6 +1,7 @@
-"""What a Dagster run says about itself: which asset and partitions it loads, and whether it writes anything.
+"""Reads the tags and config of a Dagster run: its assets, its partitions, and whether the run is a dry run.
 
-The lowest module of `orchestration`: it also holds the keys that mark runs, assets and failures as ours.
+This module imports no other module of `orchestration`. It also defines the keys that mark runs, assets and failures of
+this project.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +11,15 @@ from typing import Any, Self
 import dagster as dg
 
 SOURCE_KEY = "analytics_assets/source"
-"""Metadata key of our assets, and of the failure of a sync: the source."""
+"""The metadata key for the source, on assets of this project and on failures of a sync."""
 
 RESOURCE_KEY = "analytics_assets/resource"
-"""Metadata key of our assets, and of the failure of a sync: the dlt resource."""
+"""The metadata key for the dlt resource, on assets of this project and on failures of a sync."""
 
 CIRCUIT_KEY = "analytics_assets/circuit"
-"""Metadata key of a failure that opened the circuit, or found it open. The run has it as a tag too.
+"""The metadata key of a failure that opened the circuit, or found the circuit open. The same key is a tag of the run.
 
-The tag's value is the id of the run itself, because a re-execution copies the tags of the run before.
+The value of the tag is the id of its own run, because a re-execution copies the tags of the earlier run.
 """
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -26,11 +27,11 @@ _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset
 
 @dataclass(frozen=True)
 class PartitionRange:
-    """Consecutive partitions of a run.
+    """A range of consecutive partitions.
 
     Attributes:
-        first: partition key.
-        last: partition key; may equal the first.
+        first: the first partition key.
+        last: the last partition key, which may equal the first.
     """
 
     first: str
@@ -38,36 +39,36 @@ class PartitionRange:
 
     @classmethod
     def of_keys(cls, keys: Sequence[str]) -> Self:
-        """The range of partition keys that are consecutive and in order."""
+        """Makes the range of consecutive partition keys that are in order."""
         return cls(keys[0], keys[-1])
 
     @property
     def is_single(self) -> bool:
-        """Whether it is one partition."""
+        """Whether the range has only one partition."""
         return self.first == self.last
 
     @property
     def tags(self) -> dict[str, str]:
-        """The run tags by which Dagster runs the range as one run."""
+        """The run tags with which Dagster loads the whole range in one run."""
         return {_RANGE_START: self.first, _RANGE_END: self.last}
 
     @property
     def key(self) -> str:
-        """`first to last`, as run keys and sensor cursors hold it."""
+        """The range as text `first to last`, for run keys and sensor cursors."""
         return f"{self.first} to {self.last}"
 
     @classmethod
     def from_key(cls, key: str) -> Self:
-        """The range of a `key`."""
+        """Parses the text of `PartitionRange.key`."""
         return cls(*key.split(" to "))
 
     def label(self, between: str) -> str:
-        """`first`, or `first` and `last` with a text between them."""
+        """Returns the first key of a single partition, or the first and last key with a text between them."""
         return self.first if self.is_single else f"{self.first}{between}{self.last}"
 
 
 def run_partitions(tags: Mapping[str, str]) -> PartitionRange | None:
-    """The partitions of a run, by its tags; None for a run without partitions."""
+    """Reads the partitions of a run from its tags; None for a run without partitions."""
     if "dagster/partition" in tags:
         return PartitionRange(tags["dagster/partition"], tags["dagster/partition"])
     first, last = tags.get(_RANGE_START), tags.get(_RANGE_END)
@@ -75,12 +76,12 @@ def run_partitions(tags: Mapping[str, str]) -> PartitionRange | None:
 
 
 def is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:
-    """Whether a run loads `asset`: a run of its job `job`, or one that a person or a backfill launched."""
+    """Whether a run loads `asset`, in the asset's job `job` or in a run that a person or a backfill launched."""
     return run.job_name == job if run.asset_selection is None else asset in run.asset_selection
 
 
 def is_dry_run(run: dg.DagsterRun, asset: dg.AssetKey) -> bool:
-    """Whether a run reads rows for `asset` and writes none."""
+    """Whether a run is a dry run of `asset`."""
     ops: Any = run.run_config.get("ops") or {}
     op = ops.get("__".join(asset.path)) or {}
     return bool((op.get("config") or {}).get("dry_run"))

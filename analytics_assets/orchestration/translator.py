@@ -1,4 +1,4 @@
-"""What Dagster shows for a dlt resource: key, group, kinds, owners, and the schema before the first run."""
+"""Builds the asset specs of a dlt resource: key, group, kinds, owners, and the schema before the first run."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -20,9 +20,9 @@ from analytics_assets.orchestration.runs import RESOURCE_KEY, SOURCE_KEY
 
 
 class SyncTranslator(DagsterDltTranslator):
-    """dagster-dlt's translator, for resources that are known from their config alone.
+    """The translator for dagster-dlt, which builds asset specs from the config alone.
 
-    The defaults of dagster-dlt give `dlt_<source>_<resource>` keys, stub upstream assets and a wrong table name.
+    The default translator makes keys `dlt_<source>_<resource>`, stub upstream assets, and a wrong table name.
     """
 
     def __init__(self, config: SyncConfig, infos: Mapping[str, ResourceInfo]) -> None:
@@ -30,11 +30,11 @@ class SyncTranslator(DagsterDltTranslator):
         self._infos = infos
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        """The spec of the asset that dagster-dlt asks about, with a resource that was built for a run."""
+        """Returns the spec of the asset of a dlt resource, as dagster-dlt requires."""
         return self.spec(self._infos[data.resource.name])
 
     def spec(self, info: ResourceInfo) -> dg.AssetSpec:
-        """The spec of one resource's asset."""
+        """Returns the spec of one resource's asset."""
         asset = self._config.asset(info.name)
         upstream = [self.api_key(info)]
         if info.parent:
@@ -57,7 +57,7 @@ class SyncTranslator(DagsterDltTranslator):
         )
 
     def _warning(self) -> list[str]:
-        """What the configured destination cannot promise, and whether the file accepts that."""
+        """Returns a paragraph about missing guarantees of the configured destination; empty if none is missing."""
         missing = missing_guarantees()
         if not missing:
             return []
@@ -66,7 +66,7 @@ class SyncTranslator(DagsterDltTranslator):
         return [f"**Missing guarantees** of {destination_name()}: {'; '.join(missing)}. {consequence}"]
 
     def api_spec(self, info: ResourceInfo) -> dg.AssetSpec:
-        """The spec of the external asset upstream: the endpoint that the resource reads."""
+        """Returns the spec of the external upstream asset, which stands for the endpoint of the resource."""
         return dg.AssetSpec(
             key=self.api_key(info),
             group_name=self._config.name,
@@ -75,7 +75,7 @@ class SyncTranslator(DagsterDltTranslator):
         )
 
     def child_spec(self, info: ResourceInfo, name: str) -> dg.AssetSpec:
-        """The spec of a child table: dlt loads it with its parent, so it cannot be materialized alone."""
+        """Returns the spec of a child table, which has no separate run because dlt loads it with its parent."""
         return dg.AssetSpec(
             key=self.child_key(info, name),
             deps=[self.key(info)],
@@ -87,10 +87,10 @@ class SyncTranslator(DagsterDltTranslator):
         )
 
     def circuit_spec(self) -> dg.AssetSpec:
-        """The spec of the external asset whose materializations are the history of the circuit.
+        """Returns the spec of the external asset whose materializations are the history of the circuit.
 
-        It is downstream of the endpoints and upstream of nothing. So its events make no table look stale, and start no
-        run.
+        The asset is downstream of the endpoints, and has no downstream asset. So its events make no table stale, and
+        start no run.
         """
         name = self._config.name
         return dg.AssetSpec(
@@ -108,20 +108,20 @@ class SyncTranslator(DagsterDltTranslator):
         )
 
     def key(self, info: ResourceInfo) -> dg.AssetKey:
-        """`<source>/<resource>`."""
+        """Returns the asset key of a resource, `<source>/<resource>`."""
         return dg.AssetKey([self._config.name, info.name])
 
     def child_key(self, info: ResourceInfo, name: str) -> dg.AssetKey:
-        """`<source>/<table>__<field>`."""
+        """Returns the asset key of a child table, `<source>/<table>__<field>`."""
         return dg.AssetKey([self._config.name, f"{info.table}__{name}"])
 
     def api_key(self, info: ResourceInfo) -> dg.AssetKey:
-        """`<source>/api/<resource>`."""
+        """Returns the asset key of an endpoint, `<source>/api/<resource>`."""
         return dg.AssetKey([self._config.name, "api", info.name])
 
 
 def declared_schema(contract: Contract) -> dg.TableSchema:
-    """The declared columns, for the UI."""
+    """Builds Dagster's table schema of the declared columns."""
     return dg.TableSchema(
         columns=[
             _column(column.name, column.data_type or "text", contract, column.description)
@@ -131,11 +131,11 @@ def declared_schema(contract: Contract) -> dg.TableSchema:
 
 
 def loaded_schema(contract: Contract, columns: Mapping[str, Mapping[str, Any]]) -> dg.TableSchema:
-    """The columns of the table after a load: the declared ones, then the others.
+    """Builds Dagster's table schema after a load: the declared columns first, and then all other columns.
 
     Args:
         contract: the declared columns.
-        columns: dlt's column schemas, by name in the warehouse.
+        columns: dlt's column schemas, by warehouse name.
     """
     types = {column.name: column.data_type for column in contract.columns}
     for name, hints in columns.items():

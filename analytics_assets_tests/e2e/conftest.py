@@ -1,4 +1,4 @@
-"""A home for tests that start processes."""
+"""The fixture for tests that start processes: a folder with a DAGSTER_HOME."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backfill through the daemon, as the UI launches it, under a policy of one run per partition."""
+"""A backfill that the UI launches through the daemon, with one run per partition."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAD = "2026-01-06"
 
 
 def reply(asked: Asked) -> Any:
-    """As many rows as the day has days; those of one day break the contract."""
+    """Returns as many rows as the day of the month. The rows of one day break the contract."""
     day = asked.params["updated_since"][:10]
     rows = [
         {
@@ -63,10 +63,10 @@ def test_one_bad_partition_fails_alone(tmp_path: Path, api: DemoApi) -> None:
         records = instance.fetch_materializations(
             dg.AssetKey(["analytics_api", "transactions"]), limit=10
         ).records
-        told = {record.partition_key: record.asset_materialization for record in records}
+        materialized = {record.partition_key: record.asset_materialization for record in records}
         pools = instance.get_concurrency_config().pool_config
-    assert sorted(map(str, told)) == good
-    for day, materialization in told.items():
+    assert sorted(map(str, materialized)) == good
+    for day, materialization in materialized.items():
         assert materialization is not None
         assert materialization.metadata["dagster/partition_row_count"].value == int(str(day)[-2:])
         assert materialization.metadata["partitions_in_run"].value == 1

@@ -1,4 +1,4 @@
-"""An outage under a real `dagster dev`: halt, probes, a daemon that is killed and started again, and the way back."""
+"""An outage under a real `dagster dev`: halt, probes, a killed daemon that starts again, and recovery."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOWN = [{"path": f"/v1/{name}", "status": 503} for name in ("customers", "transa
 
 @pytest.fixture
 def living_api() -> Iterator[DemoApi]:
-    """The demo API as of today, for what is missing is missing until yesterday."""
+    """The demo API with today's data, because partitions until yesterday are missing."""
     with serve() as url:
         yield DemoApi(url, datetime.now(UTC).date())
 
@@ -41,7 +41,7 @@ def defs_yaml() -> str:
 
 
 def kinds(ui: Ui) -> list[str]:
-    """The events of the circuit, oldest first, as the UI has them."""
+    """The events of the circuit from the UI's API, oldest first."""
     asset = ui.ask(HISTORY)["assetOrError"]
     entries = [one["metadataEntries"] for one in asset.get("assetMaterializations", [])]
     events = [
@@ -51,7 +51,7 @@ def kinds(ui: Ui) -> list[str]:
 
 
 def loaded(ui: Ui) -> set[str]:
-    """The days that runs which are over have loaded; none while a run is not over."""
+    """The days that finished runs have loaded; empty while a run is active."""
     days: set[str] = set()
     for run in ui.ask(RUNS)["runsOrError"]["results"]:
         if run["status"] not in ("SUCCESS", "FAILURE", "CANCELED"):
@@ -78,7 +78,7 @@ def test_an_outage_that_outlives_the_daemon(tmp_path: Path, living_api: DemoApi)
         with dagster_dev(home) as ui:
             ui.ask(TURN_ON, it={**ui.repository, "scheduleName": "analytics_api__transactions__schedule"})
             ui.launch([{"path": ["analytics_api", "transactions"]}], [], partition=days[-1])
-            # It halts; the recovery sensor sends a probe, which fails too.
+            # The sync halts, and the recovery sensor requests a probe, which fails too.
             ui.wait_for("failed probe", lambda: kinds(ui) == ["opened", "probe", "opened"], 150)
             assert living_api.request_counts() == {"/v1/transactions": 5}
             ui.wait_for("alert", lambda: messages, 60)

@@ -1,4 +1,4 @@
-"""Many processes, one circuit in Dagster's event log: one probe, however many processes come at once."""
+"""Many processes share one circuit in Dagster's event log, and only one of them may probe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DOWN = SyncHalted("products", f"GET {PATH}", 503, 4, "503 Service Unavailable", 
 
 @dataclass(frozen=True)
 class Race:
-    """What every process needs."""
+    """The settings of every process."""
 
     home: str
     url: str
@@ -38,7 +38,7 @@ class Race:
     @property
     def config(self) -> SyncConfig:
         attributes = yaml.safe_load(SHIPPED_DEFS.read_text())["attributes"]
-        # A second, whatever became of the probe before: who is late in a round still finds it open.
+        # The cool-down is a second in each round, so a late process still finds the circuit open.
         attributes["circuit_breaker"] = {"cooldown_minutes": 1 / 60, "max_cooldown_minutes": 1 / 60}
         return SyncConfig(**attributes)
 
@@ -47,9 +47,9 @@ class Race:
 
 
 def run(race: Race, start: Barrier, done: Barrier) -> None:
-    """Asks once in each round, as the first request of a sync does."""
+    """Asks for permission once per round, as the first request of a sync does."""
     store = race.store()
-    store.circuit()  # what a process does once is no part of the race
+    store.circuit()  # work that a process does once is not part of the race
     for number in range(ROUNDS):
         start.wait(120)
         breaker = Breaker(store, "products", f"round {number}")
@@ -61,13 +61,13 @@ def run(race: Race, start: Barrier, done: Barrier) -> None:
 
 
 def test_sixteen_processes_race_for_one_probe(home: Home, api: DemoApi) -> None:
-    """Twenty rounds: in each all ask at once, and the server sees one request per claim that counts."""
+    """Twenty rounds, in which all processes ask at once. The server gets one request per valid claim."""
     api.set_faults({"path": PATH, "status": 503})
     race = Race(home.environment["DAGSTER_HOME"], api.url)
     store = race.store()
     store.append(CircuitEventKind.OPENED, by="the first", cause=DOWN)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # what all import is imported once
+    context.set_forkserver_preload([__name__])  # the common imports run once
     start, done = context.Barrier(PROCESSES + 1), context.Barrier(PROCESSES + 1)
     racers = [context.Process(target=run, args=(race, start, done), daemon=True) for _ in range(PROCESSES)]
     for racer in racers:
@@ -89,9 +89,9 @@ def test_sixteen_processes_race_for_one_probe(home: Home, api: DemoApi) -> None:
 
 
 def probes_of(race: Race, store: EventLogCircuit) -> list[CircuitEvent]:
-    """The claims that count, by the history: the first one after each cool-down.
+    """The valid claims in the history, which are the first claim after each cool-down.
 
-    Usually one a round. On a busy machine a process may be so late in a round that the next cool-down is over.
+    Usually there is one claim per round. On a busy machine, a process may be so late that the next cool-down is over.
     """
     circuit, probes = Circuit(policy_of(race.config)), []
     for event in store.events():

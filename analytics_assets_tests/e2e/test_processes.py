@@ -1,4 +1,4 @@
-"""Several processes at once on one DuckDB file, the daemon behind the UI, and the demo."""
+"""Several processes on one DuckDB file, the daemon of the UI, and the demo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from analytics_assets_tests.truth import table, truth
 
 
 def test_runs_side_by_side_lose_no_row(home: Home, api: DemoApi) -> None:
-    """Partitions, a range and full refreshes at once, by the README's command."""
+    """Runs partitions, a range and full refreshes in parallel, with the README's command."""
     processes = [
         home.materialize("transactions", "--partition", "2026-01-05"),
         home.materialize("transactions", "--partition", "2026-01-06"),
@@ -42,7 +42,7 @@ def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
     home: Home, api: DemoApi
 ) -> None:
     with dagster_dev(home) as ui:
-        # One partition, as the Materialize button asks for it; its check comes with it.
+        # One partition, as the Materialize button requests it, with its check.
         run_id = ui.launch([KEY], [NULLABILITY], partition="2026-01-05")
         assert ui.wait_for("end of the run", lambda: ui.run_status(run_id)) == "SUCCESS"
         executions = ui.ask(CHECK, key=KEY)["assetCheckExecutions"]
@@ -59,7 +59,7 @@ def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
         expected = sorted(row["id"] for row in api.rows("transactions", "2026-01-05", "2026-01-16"))
         assert home.ids("transactions") == expected
 
-        # The check alone, as its Execute button asks for it.
+        # The check alone, as its Execute button requests it.
         alone = ui.launch([], [NULLABILITY])
         assert ui.wait_for("end of the check", lambda: ui.run_status(alone)) == "SUCCESS"
         latest = ui.ask(CHECK, key=KEY)["assetCheckExecutions"][0]["evaluation"]
@@ -73,7 +73,7 @@ def test_the_ui_materializes_a_partition_a_backfill_and_runs_the_check_alone(
 
 
 def test_the_demo_prints_what_arrived(home: Home) -> None:
-    """`make demo` without its make: the table, a second time the same; and every value as the API has it."""
+    """The command of `make demo` prints the same table twice, and loads every value of the API."""
     tables = []
     today = datetime.now(UTC).date()
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Eight processes at once on one warehouse and one Dagster instance, an API that changes, and kill -9 in between."""
+"""Eight processes share one warehouse and one Dagster instance, while the API changes and `kill -9` ends processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of a table: each fails on what it is there for, says what a person needs to act, and works at any time."""
+"""Each check fails on its own problem, reports the details, and works at any time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = set(CHECKS)
 
 
 def spoil(api: DemoApi, row: int, **what: Any) -> int:
-    """Spoils one row of the first page of a day's sales; its primary key."""
+    """Spoils one row of the first page of a day's sales. Returns the primary key of the row."""
     api.set_faults({"path": PATH, "requests": [1], "row": row, **what})
     return int(api.rows("transactions", DAY, NEXT_DAY)[row]["id"])
 
@@ -34,7 +34,7 @@ def asset_of(text: str, resource: str, **settings: Any) -> str:
 
 
 def query_of(check: dg.AssetCheckEvaluation) -> str:
-    """The SQL that a check shows."""
+    """The SQL query in the metadata of a check."""
     return str(check.metadata["query"].value).strip("`").removeprefix("sql\n")
 
 
@@ -74,7 +74,7 @@ def test_a_nullable_column_may_be_null(project: Project, api: DemoApi, shipped_y
 def test_nulls_that_are_in_the_table_already_are_found(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
-    """They came while the column was nullable."""
+    """The NULLs were loaded while the column was nullable."""
     key = spoil(api, 4, set_fields={"status": None})
     loose = shipped_yaml.replace(
         "status: {data_type: text, nullable: false", "status: {data_type: text, nullable: true"
@@ -105,10 +105,10 @@ def test_a_sync_checks_its_own_partitions_and_a_check_alone_the_whole_table(
     assert check_of(project.run(definitions, "transactions", checks_only=True)).passed, "mended"
 
 
-def test_in_a_range_each_partition_has_its_result_and_the_last_word_is_of_them_all(
+def test_in_a_range_each_partition_has_its_result_and_the_summary_is_last(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
-    """Dagster's UI shows the last evaluation: a later partition that passes must not hide one that fails."""
+    """Dagster's UI shows only the last evaluation, so a passing partition must not hide a failed partition."""
     days = [DAY, NEXT_DAY, "2026-01-07"]
     key = spoil(api, 4, set_fields={"status": None})
     result = project.run(project.definitions(shipped_yaml), "transactions", days[0], days[-1])
@@ -147,7 +147,7 @@ def test_a_check_alone_works_before_the_first_load_and_without_a_secret(
 
 
 def test_a_key_that_is_there_twice(project: Project, api: DemoApi, shipped_yaml: str) -> None:
-    """A full refresh loads what it gets; nobody merges it."""
+    """A full refresh loads duplicate rows, because it does not merge."""
     definitions = project.definitions(shipped_yaml)
     api.set_faults({"path": "/v1/products", "row": 3, "set_fields": {"id": 1}})
     result = project.run(definitions, "products")
@@ -302,7 +302,7 @@ def test_metadata_that_version_0_1_0_stored_is_still_read(project: Project, ship
 
 
 def test_a_not_null_column_declared_later_is_a_load_that_halts(project: Project, shipped_yaml: str) -> None:
-    """All rows would break it: then it is the contract that is wrong, and the table stays as it is."""
+    """If all rows break the contract, the contract is probably wrong, so the table stays unchanged."""
     assert project.run(project.definitions(shipped_yaml), "products").success
     declared = shipped_yaml.replace(
         "sku: {data_type: text", "origin: {data_type: text, nullable: false}\n          sku: {data_type: text"

@@ -1,4 +1,4 @@
-"""The circuit through Dagster: its history in the event log, runs that end at once, and what a person does by hand."""
+"""The circuit in Dagster: its history in the event log, runs that end at once, and manual changes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def by_hand(project: Project, definitions: dg.Definitions, job: str, reason: str
 
 
 def report(project: Project, description: str | None) -> None:
-    """What the button `Report materialization` of the UI does."""
+    """Reports a materialization, as the button `Report materialization` of the UI does."""
     project.instance.report_runless_asset_event(dg.AssetMaterialization(CIRCUIT, description=description))
 
 
@@ -54,7 +54,7 @@ def test_an_outage_from_end_to_end(project: Project, api: DemoApi, clock: Clock,
     halted = project.run(definitions, "customers")
     assert requests(api) == 4
 
-    # Every run of the source ends at once, without a request, and says why.
+    # Every run of the source fails at once, without a request, and its error says why.
     refused = project.run(definitions, "transactions", "2026-01-05")
     said = str(failure_of(refused).description)
     assert "transactions: no request was sent, because the circuit of analytics_api is open since " in said
@@ -67,14 +67,14 @@ def test_an_outage_from_end_to_end(project: Project, api: DemoApi, clock: Clock,
     assert run.tags["dagster/retry_on_asset_or_op_failure"] == "false"
     assert requests(api) == 4
 
-    # One probe, and twice the cool-down.
+    # One probe is sent, and its failure doubles the cool-down.
     clock.pass_minutes(5.1)
     failure_of(project.run(definitions, "customers"))
     assert requests(api) == 5
     opened = [one for one in records(project) if one.metadata[EVENT].value == "opened"]
     assert [one.metadata["cooldown_minutes"].value for one in opened] == [5, 10]
 
-    # The API is back: whoever comes first finds out and goes on, and all others may follow.
+    # The API is back. The first run probes and continues, and then all other runs may start.
     api.set_faults()
     clock.pass_minutes(10.1)
     assert project.run(definitions, "products").success
@@ -117,7 +117,7 @@ def test_a_range_is_refused_as_a_whole_without_a_request(
 def test_a_run_that_finds_it_open_ends_before_anything_else(
     project: Project, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits for no lock, opens no database, and needs no secret."""
+    """A run with an open circuit waits for no lock, opens no database, and needs no secret."""
     definitions = project.definitions(shipped_yaml)
     by_hand(project, definitions, "open")
     monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY")
@@ -183,7 +183,7 @@ def test_what_is_no_outage_never_opens_it(
 
 
 def test_a_full_disk_never_opens_it(project: Project, impatient_yaml: str) -> None:
-    """Nothing can be written beyond the first 64 KB of any file: it fails as on a disk that is full."""
+    """Limits each file to 64 KB, so that a write fails as on a full disk."""
     definitions = project.definitions(impatient_yaml)
     assert project.run(definitions, "products").success
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -268,10 +268,10 @@ def test_a_report_with_metadata_of_its_own_is_a_persons(project: Project, shippe
     assert store(project, shipped_yaml).circuit().phase(time.time()) is Phase.FORCED_OPEN
 
 
-def test_a_run_asked_for_again_has_forgotten_the_halt_of_the_one_before(
+def test_a_reexecuted_run_does_not_inherit_the_halt(
     project: Project, api: DemoApi, impatient_yaml: str
 ) -> None:
-    """Dagster copies the tags of a run that is executed again: it may be retried, and its failure is its own."""
+    """Dagster copies the tags of a run to its re-execution. But the re-execution may be retried."""
     definitions = project.definitions(impatient_yaml)
     inherited = {
         "analytics_assets/circuit": "the run before",

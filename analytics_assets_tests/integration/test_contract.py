@@ -1,4 +1,4 @@
-"""Every row that an API sends ends in the table or in quarantine, whatever it holds."""
+"""Every row of an API is in the table or in quarantine after a sync, for any values."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_nothing_an_api_sends_kills_a_load(
 
 
 def test_a_page_that_is_not_strict_json_among_others(project: Project, lists: tuple[Api, str]) -> None:
-    """A page with NaN, which some APIs send although it is not JSON, is read row by row. Others are read whole."""
+    """A page with NaN, which is not valid JSON, is read row by row. Other pages are read as a whole."""
     api, url = lists
     columns = {name: COLUMNS[name] for name in ("id", "name", "ratio")}
     api.rows = [{"id": number, "name": "x", "ratio": 0.5} for number in range(350)]
@@ -156,7 +156,7 @@ VALID = [{**WHOLE, "id": number, column: value} for number, (column, value) in e
 
 
 def test_both_paths_give_the_same_table(project: Project, lists: tuple[Api, str]) -> None:
-    """One more field, which is not declared, sends the same rows down the row path."""
+    """An additional undeclared field makes the same rows take the row path."""
     api, url = lists
     tables = []
     for extra in ({}, {"extra": "x"}):
@@ -176,7 +176,7 @@ def test_both_paths_give_the_same_table(project: Project, lists: tuple[Api, str]
 
 
 def test_both_paths_can_load_one_table(project: Project, lists: tuple[Api, str]) -> None:
-    """The first load has no declared columns, the second has, the third has fields beyond them."""
+    """The first load has no declared columns, the second has them, and the third also has undeclared fields."""
     api, url = lists
     api.rows = [{"id": 1, "name": "Ada", "ratio": 0.5}, {"id": 2, "name": "Bo", "ratio": 1.5}]
     assert sync(project, defs(url, columns={})).success

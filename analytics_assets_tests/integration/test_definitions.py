@@ -1,4 +1,4 @@
-"""The code location: its public names, where Dagster finds it, and what it needs to load."""
+"""The code location: its public names, its module path, and its requirements."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_public_surface() -> None:
 
 
 def test_the_circuit_is_downstream_of_the_endpoints_and_upstream_of_nothing() -> None:
-    """So an event of the circuit makes no table look stale, and starts no automation."""
+    """With this lineage, a circuit event makes no table stale, and starts no automation."""
     node = defs().resolve_asset_graph().get(dg.AssetKey(["analytics_api", "circuit"]))
     assert sorted(key.path[1] for key in node.parent_keys) == ["api"] * 4
     assert node.child_keys == set()

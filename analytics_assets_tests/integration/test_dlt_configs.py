@@ -56,7 +56,7 @@ def run(project: Project, definitions: dg.Definitions, resource: str, *partition
 def test_a_run_of_one_resource_keeps_the_schema_of_another(
     project: Project, api: DemoApi, disposition: str
 ) -> None:
-    """dlt stores one document per schema name. If it were shared, the run of `b` would drop the columns of `a`."""
+    """dlt stores one document per schema name. With a shared name, the run of `b` would drop the columns of `a`."""
     a = {"name": "a", "endpoint": {"path": A}, "write_disposition": disposition}
     b = {"name": "b", "endpoint": {"path": B}, "write_disposition": disposition}
     definitions = project.definitions(defs(a, b))
@@ -123,7 +123,7 @@ def test_the_newest_version_wins_however_it_is_written(
 def test_a_row_that_changes_at_the_last_cursor_value_is_merged(
     project: Project, api: DemoApi, declared: dict[str, Any]
 ) -> None:
-    """dlt alone would skip the row, because it has seen its key and cursor value."""
+    """dlt alone would skip the row, because dlt has already loaded its key and cursor value."""
     endpoint = {"path": A, "incremental": {"cursor_path": "u", "start_param": "since"}}
     resource = {"name": "a", "write_disposition": "merge", "endpoint": endpoint, "columns": declared}
     definitions = project.definitions(defs(resource))

@@ -1,4 +1,4 @@
-"""Merging from files gives the tables that dlt's own destination gives."""
+"""A merge from files produces the same tables as dlt's own destination."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ FLAT: list[Load] = [[{name: one[name] for name in one if name != "items"} for on
 
 
 def load(destination: Any, directory: Path, loads: list[Load], **hints: Any) -> Pipeline:
-    """Loads one after the other, with the rows that `hints` give to the table."""
+    """Runs several loads one after the other, each with its rows and `hints`."""
     directory.mkdir(exist_ok=True)
     pipeline = dlt.pipeline(
         "p",
@@ -47,7 +47,7 @@ def load(destination: Any, directory: Path, loads: list[Load], **hints: Any) -> 
 
 
 def tables(directory: Path) -> dict[str, Any]:
-    """Columns and rows of each table, but for what dlt makes up."""
+    """The columns and rows of each table, without the random values of dlt."""
     found: dict[str, Any] = {}
     with duckdb.connect(str(_file(directory))) as connection:
         names = connection.execute(
@@ -80,7 +80,7 @@ def test_the_tables_are_the_same(tmp_path: Path, loads: list[Load], hints: dict[
     dlts = load(dlt.destinations.duckdb, tmp_path / "dlts", loads, **hints)
     got, expected = tables(tmp_path / "ours"), tables(tmp_path / "dlts")
     staged = got.pop("staged")
-    assert (staged == [(0,)]) is ("write_disposition" not in hints)  # delete-insert alone reads the files
+    assert (staged == [(0,)]) is ("write_disposition" not in hints)  # only delete-insert reads the files
     assert expected.pop("staged") != [(0,)]
     assert got == expected
     assert ours.destination.destination_description == dlts.destination.destination_description
@@ -104,20 +104,20 @@ with open_pipeline("s", "r") as pipeline, pipeline.dlt.sql_client() as sql:
 
 
 def test_settings_are_the_users_and_the_file_stays_where_it_is(tmp_path: Path) -> None:
-    """With any setting of its credentials dlt had one file per pipeline, in the working directory."""
+    """With any setting of the credentials, dlt used one file per pipeline in the working directory."""
     for folder in ("data", ".dlt"):
         (tmp_path / folder).mkdir()
     (tmp_path / ".dlt/secrets.toml").write_text(
         '[destination.duckdb.credentials.global_config]\nmemory_limit = "256MB"\npreserve_insertion_order = "true"\n'
     )
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", ASK], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert told.stdout.strip() == f"244.1 MiB|True|{tmp_path / 'data/analytics.duckdb'}"
+    assert completed.stdout.strip() == f"244.1 MiB|True|{tmp_path / 'data/analytics.duckdb'}"
     assert not list(tmp_path.glob("*.duckdb"))
 
 
-def test_a_file_that_cannot_be_opened_is_told_in_a_sentence(
+def test_a_file_that_cannot_be_opened_fails_with_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "no.duckdb").write_text(

@@ -1,4 +1,4 @@
-"""When the API misbehaves: the run says why in one sentence, and the table stays as it was."""
+"""When the API fails, the run reports the reason in one sentence, and the table stays unchanged."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_secret_in_dlts_secrets_file_is_found(
     assert project.run(project.definitions(shipped_yaml), "products").success
 
 
-def test_a_wrong_key_is_told_as_such(
+def test_a_wrong_key_is_reported_as_a_wrong_key(
     project: Project, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", "wr0ng-key")
@@ -117,7 +117,7 @@ def test_a_wrong_key_is_told_as_such(
         ),
     ],
 )
-def test_an_answer_that_cannot_be_read_is_told_without_its_rows(
+def test_an_unreadable_response_is_reported_without_its_rows(
     project: Project, api: DemoApi, shipped_yaml: str, body: str, sentence: str
 ) -> None:
     api.set_faults({"path": "/v1/products", "body": body})
@@ -129,7 +129,7 @@ def test_an_answer_that_cannot_be_read_is_told_without_its_rows(
 def test_a_data_selector_that_finds_nothing_leaves_the_table_as_it_was(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
-    """dlt takes it for an empty answer, and would empty the table."""
+    """dlt alone reads the response as empty, and would empty the table."""
     assert project.run(project.definitions(shipped_yaml), "products").success
     wrong = shipped_yaml.replace("data_selector: data", "data_selector: rows")
     failure = failure_of(project.run(project.definitions(wrong), "products"))
@@ -142,10 +142,8 @@ def test_a_data_selector_that_finds_nothing_leaves_the_table_as_it_was(
     ]
 
 
-def test_paging_that_goes_round_in_circles_is_stopped(
-    project: Project, api: DemoApi, shipped_yaml: str
-) -> None:
-    """The API does not know the parameter, and gives the first page for ever."""
+def test_paging_that_repeats_a_page_is_stopped(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    """The API ignores the page parameter, and returns the first page forever."""
     document = yaml.safe_load(shipped_yaml)
     circling = {
         "name": "products",
@@ -160,19 +158,19 @@ def test_paging_that_goes_round_in_circles_is_stopped(
     assert api.request_counts()["/v1/events"] == 2
 
 
-def test_rows_that_are_no_objects_are_told(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+def test_rows_that_are_not_objects_are_reported(project: Project, api: DemoApi, shipped_yaml: str) -> None:
     api.set_faults({"path": "/v1/events", "body": '{"data": [7], "total": 1}'})
     failure = failure_of(project.run(project.definitions(shipped_yaml), "events"))
     assert "the row is a whole number, not an object (check data_selector)" in str(failure.description)
 
 
-def test_the_door_is_also_that_of_oauth2(
+def test_the_token_requests_of_oauth2_use_the_same_retries(
     project: Project, api: DemoApi, impatient_yaml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token endpoint that will not answer is asked no more often than any other."""
+    """A failing token endpoint gets no more requests than any other endpoint."""
     monkeypatch.setenv("SOURCES__ANALYTICS_API__CLIENT_ID", "me")
     monkeypatch.setenv("SOURCES__ANALYTICS_API__CLIENT_SECRET", "s3cr3t")
-    token_url = f"{api.url}/_health"  # answers 405 to a POST
+    token_url = f"{api.url}/_health"  # the server answers 405 to a POST
     auth = f"{{type: oauth2_client_credentials, access_token_url: '{token_url}'}}"
     document = yaml.safe_load(impatient_yaml)
     document["attributes"]["rest_api"]["client"]["auth"] = yaml.safe_load(auth)
@@ -190,8 +188,10 @@ def test_a_destination_without_sql_is_refused_before_anything_is_asked(
     assert api.request_counts() == {}
 
 
-def test_a_database_that_is_open_elsewhere_is_told_in_a_sentence(project: Project, shipped_yaml: str) -> None:
-    """Somebody's DuckDB shell, which knows nothing of our lock; once it is closed, all is well."""
+def test_a_database_that_is_open_elsewhere_is_reported_in_a_sentence(
+    project: Project, shipped_yaml: str
+) -> None:
+    """A DuckDB shell without the lock keeps the file open. After the shell is closed, the sync succeeds."""
     definitions = project.definitions(shipped_yaml)
     project.database.parent.mkdir()
     connect = f"held = duckdb.connect({str(project.database)!r})"

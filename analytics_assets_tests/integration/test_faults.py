@@ -1,4 +1,4 @@
-"""Every fault the demo API can inject: requests counted, outcome, the sentence a user reads, and no key anywhere."""
+"""Every fault of the demo API: the number of requests, the outcome, the error text, and no key in any output."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def secret_api() -> Iterator[DemoApi]:
 def everything(
     project: Project, secret_api: DemoApi, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Project]:
-    """A project whose every trace is kept and looked through for the key at the end.
+    """A project whose outputs are kept, and searched for the key at the end.
 
-    Event log and compute logs of a Dagster instance on disk, DuckDB, dlt's working directories, stdout, stderr,
-    and the log of everything at DEBUG.
+    The outputs are event log and compute logs of a Dagster instance, DuckDB, dlt's working directories, stdout, stderr,
+    and the DEBUG log.
     """
     monkeypatch.setenv("ANALYTICS_API_BASE_URL", secret_api.url)
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", KEY)
@@ -127,7 +127,7 @@ def test_every_fault(
     if requests > 0:
         assert counted == requests
     else:
-        assert counted <= 40  # read-ahead: how many were in flight depends on the moment
+        assert counted <= 40  # the number of requests in flight depends on timing
     if sentence is None:
         assert result.success
         return
@@ -170,4 +170,4 @@ def test_in_any_parameter_or_header(
     document = yaml.safe_load(hasty_yaml)
     document["attributes"]["rest_api"]["client"]["auth"] = auth
     failure = failure_of(everything.run(everything.definitions(yaml.safe_dump(document)), "products"))
-    assert "401 Unauthorized" in str(failure.description)  # the demo API wants it elsewhere
+    assert "401 Unauthorized" in str(failure.description)  # the demo API expects the key at another place

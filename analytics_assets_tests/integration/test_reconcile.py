@@ -1,4 +1,4 @@
-"""After a green run a window holds what the API has for it now, whatever has become of the rows meanwhile."""
+"""After a green run, a window holds the API's current rows, for any changes in between."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def row(number: int, day: int, name: str = "a", **more: Any) -> dict[str, Any]:
 
 
 class Api:
-    """An API of one list, filtered by its cursor, which a test changes; `meanwhile` is called once, by a request."""
+    """An API of one list with a cursor filter, which a test changes. One request calls `meanwhile`."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -82,7 +82,7 @@ def defs_with(url: str, strategy: str, **hints: Any) -> str:
     return str(yaml.safe_dump(document))
 
 
-def until_told(caplog: pytest.LogCaptureFixture, text: str) -> None:
+def wait_for_log(caplog: pytest.LogCaptureFixture, text: str) -> None:
     give_up = time.monotonic() + 60
     while text not in caplog.text:
         assert time.monotonic() < give_up, f"nobody says `{text}`"
@@ -90,7 +90,7 @@ def until_told(caplog: pytest.LogCaptureFixture, text: str) -> None:
 
 
 class Things:
-    """The asset, materialized and read."""
+    """The asset, with methods that materialize and read it."""
 
     def __init__(self, project: Project, text: str) -> None:
         self._project = project
@@ -102,28 +102,28 @@ class Things:
     def metadata(self, *days: str) -> dict[str, Any]:
         result = self.run(*days)
         assert result.success
-        told = result.asset_materializations_for_node("api__things")[-1].metadata
-        return {name: value.value for name, value in told.items()}
+        recorded = result.asset_materializations_for_node("api__things")[-1].metadata
+        return {name: value.value for name, value in recorded.items()}
 
     def rows(self, columns: str = 'id, name, day("at") AS day') -> list[tuple[Any, ...]]:
         found = self._project.query(f"SELECT {columns} FROM api.things ORDER BY id")
         return [tuple(one.values()) for one in found]
 
 
-def test_a_window_read_anew_holds_what_the_api_has_now(project: Project, changing: tuple[Api, str]) -> None:
+def test_a_window_read_again_holds_what_the_api_has_now(project: Project, changing: tuple[Api, str]) -> None:
     api, url = changing
     things = Things(project, defs(url))
     api.rows = [row(1, 5), row(2, 5), row(3, 6), row(4, 7)]
     assert things.metadata("2026-01-05", "2026-01-07")["rows_removed"] == 0
 
-    # 1 is deleted, 2 changed, 3 and 4 moved, 5 new.
+    # Row 1 is deleted, row 2 has changed, rows 3 and 4 have moved, and row 5 is new.
     api.rows = [row(2, 5, "b"), row(3, 5), row(4, 6), row(5, 5)]
     assert things.metadata("2026-01-05")["rows_removed"] == 1
     assert things.rows() == [(2, "b", 5), (3, "a", 5), (4, "a", 7), (5, "a", 5)], "4 is another window's"
     assert things.metadata("2026-01-06")["rows_removed"] == 0
     assert things.rows() == [(2, "b", 5), (3, "a", 5), (4, "a", 6), (5, "a", 5)]
 
-    # Emptied, alone and within a range.
+    # The window is empty now, alone and within a range.
     api.rows = [row(4, 6)]
     assert things.metadata("2026-01-05")["rows_removed"] == 3
     assert things.rows() == [(4, "a", 6)]
@@ -143,16 +143,16 @@ def test_what_is_gone_takes_its_child_tables_rows_along(project: Project, changi
     assert result.success
     assert [one["n"] for one in project.query("SELECT n FROM api.things__parts")] == [3]
     child = dg.AssetKey(["api", "things__parts"])
-    told = [one for one in result.get_asset_materialization_events() if one.asset_key == child]
-    assert [one.partition for one in told] == ["2026-01-05"]
+    recorded = [one for one in result.get_asset_materialization_events() if one.asset_key == child]
+    assert [one.partition for one in recorded] == ["2026-01-05"]
     api.rows.clear()
     assert things.run("2026-01-05").success
     assert project.query("SELECT n FROM api.things__parts") == []
 
 
-@pytest.mark.parametrize(("allowed", "told"), [("20%", "20%"), (1, "1")])
+@pytest.mark.parametrize(("allowed", "recorded"), [("20%", "20%"), (1, "1")])
 def test_a_large_drop_is_refused_where_the_user_says_so(
-    project: Project, changing: tuple[Api, str], allowed: int | str, told: str
+    project: Project, changing: tuple[Api, str], allowed: int | str, recorded: str
 ) -> None:
     api, url = changing
     things = Things(project, defs(url, max_removed=allowed))
@@ -165,7 +165,7 @@ def test_a_large_drop_is_refused_where_the_user_says_so(
         ("partition", "2026-01-05"),
         ("removed", 3),
         ("rows", 10),
-        ("limit", told),
+        ("limit", recorded),
     }
     assert len(things.rows()) == 110
     api.rows = gone[:2] + api.rows
@@ -176,7 +176,7 @@ def test_a_large_drop_is_refused_where_the_user_says_so(
 def test_a_row_that_moves_while_two_windows_are_read_ends_where_it_is_newest(
     project: Project, changing: tuple[Api, str]
 ) -> None:
-    """The window it was in is read first and loaded last: nothing old may be put over what is newer."""
+    """The old window of the row is read first and loaded last, and must not replace the newer version."""
     api, url = changing
     things = Things(project, defs(url))
     api.rows = [row(1, 5), row(2, 5)]
@@ -197,7 +197,7 @@ def test_a_row_that_moves_while_two_windows_are_read_ends_where_it_is_newest(
 def test_columns_that_two_windows_bring_at_once_are_both_kept(
     project: Project, changing: tuple[Api, str]
 ) -> None:
-    """dlt keeps one document of columns per schema: the one that is written last must know of the other's."""
+    """dlt stores one document per schema, so the last writer must know the columns of the other run."""
     api, url = changing
     things = Things(project, defs(url))
     api.rows = [row(1, 5, one=1), row(2, 6, two="x", one="text")]
@@ -228,13 +228,13 @@ def test_a_partition_waits_for_its_own_run_and_says_for_whom(
     api.rows = [row(1, 5)]
     second = threading.Thread(target=lambda: things.run("2026-01-04", "2026-01-06"))
 
-    def is_asked_for_again() -> None:
+    def start_the_second_run() -> None:
         second.start()
-        until_told(caplog, "waiting for its turn at the same rows, after things, run ")
+        wait_for_log(caplog, "waiting for its turn at the same rows, after things, run ")
         api.rows = [row(1, 5, "newer")]
         assert api.asked == 1, "the second has asked nothing yet"
 
-    api.meanwhile = is_asked_for_again
+    api.meanwhile = start_the_second_run
     assert things.run("2026-01-05").success
     second.join(60)
     assert things.rows() == [(1, "newer", 5)]
@@ -261,7 +261,7 @@ def test_a_reader_waits_for_a_load_and_a_load_for_a_reader(
     loading = threading.Thread(target=lambda: done.append(things.run("2026-01-05").success))
     with read_warehouse() as connection:
         loading.start()
-        until_told(caplog, "waiting for the warehouse, after a reader")
+        wait_for_log(caplog, "waiting for the warehouse, after a reader")
         assert not done
         assert connection.execute("SELECT id FROM api.things").fetchall() == [(1,)]
     loading.join(60)
@@ -273,7 +273,7 @@ def test_a_reader_waits_for_a_load_and_a_load_for_a_reader(
 def test_an_append_that_was_killed_halfway_is_not_doubled(
     project: Project, changing: tuple[Api, str]
 ) -> None:
-    """What a killed load leaves: rows whose load dlt has never heard the end of."""
+    """A killed append leaves rows of a load that is not in dlt's loads table."""
     api, url = changing
     document = yaml.safe_load(defs(url))
     [resource] = document["attributes"]["rest_api"]["resources"]
@@ -286,7 +286,7 @@ def test_an_append_that_was_killed_halfway_is_not_doubled(
     assert things.run().success
     api.rows.append(row(2, 6, parts=[{"n": 2}]))
     assert things.run().success
-    # As if the second load had been killed before its last word, and its state with it.
+    # This simulates a second load that was killed before dlt stored the load and its state.
     project.execute(
         """DELETE FROM api._dlt_loads WHERE load_id = (SELECT MAX(load_id) FROM api._dlt_loads);
         DELETE FROM api._dlt_pipeline_state WHERE _dlt_load_id NOT IN (SELECT load_id FROM api._dlt_loads)"""
@@ -306,13 +306,13 @@ def test_a_run_by_hand_may_look_back(project: Project, changing: tuple[Api, str]
     result = things.run("2026-01-05", lookback=1)
     assert result.success
     assert things.rows() == [(1, "a", 3), (2, "late", 4), (3, "late", 5), (4, "late", 4)]
-    told = {
+    recorded = {
         one.partition: one.step_materialization_data.materialization.metadata[
             "dagster/partition_row_count"
         ].value
         for one in result.get_asset_materialization_events()
     }
-    assert told == {"2026-01-04": 2, "2026-01-05": 1}
+    assert recorded == {"2026-01-04": 2, "2026-01-05": 1}
     checked = {
         one.partition
         for one in result.get_asset_check_evaluations()
@@ -386,7 +386,7 @@ def test_a_check_that_blocks_fails_the_run_of_one_partition_as_that_of_many(
 def test_another_strategy_holds_from_the_next_run_on(
     project: Project, changing: tuple[Api, str], strategy: str
 ) -> None:
-    """dlt would go on with the one before, and the rows it left as they were would look as if they were gone."""
+    """dlt would use the old strategy, and rows that it left unchanged would look as if they were gone."""
     api, url = changing
     api.rows = [row(1, 5), row(2, 6)]
     assert Things(project, defs_with(url, strategy)).run("2026-01-05", "2026-01-06").success
@@ -415,8 +415,8 @@ def test_a_row_that_has_become_bad_is_not_gone(project: Project, changing: tuple
     api.rows = [row(number, 5) for number in range(1, 6)]
     assert things.run("2026-01-05").success
     api.rows = [{**one, "name": None} if one["id"] > 2 else one for one in api.rows]
-    told = things.metadata("2026-01-05")
-    assert (told["rows_quarantined"], told["rows_removed"]) == (3, 0)
+    recorded = things.metadata("2026-01-05")
+    assert (recorded["rows_quarantined"], recorded["rows_removed"]) == (3, 0)
     assert [one for one, *_ in things.rows()] == [1, 2]
     assert [one["id"] for one in project.query("SELECT key__id AS id FROM api.things__quarantine")] == [
         3,
@@ -461,7 +461,7 @@ def test_the_query_of_a_check_shows_the_rows_of_its_partition(
 
 
 def queried(project: Project, evaluation: dg.AssetCheckEvaluation) -> list[int]:
-    """The rows that each query of a check gives."""
+    """The rows that each query of a check returns."""
     text = str(evaluation.metadata["query"].value)
     return [
         len(project.query(one.strip(" \n`").removeprefix("sql")))
@@ -470,12 +470,12 @@ def queried(project: Project, evaluation: dg.AssetCheckEvaluation) -> list[int]:
     ]
 
 
-def test_the_latest_materialization_is_that_of_the_partition_asked_for(
+def test_the_latest_materialization_is_of_the_requested_partition(
     project: Project, changing: tuple[Api, str]
 ) -> None:
     api, url = changing
     api.rows = [row(number, number) for number in range(1, 8)]
     assert Things(project, defs(url)).run("2026-01-05", lookback=3).success
     key = dg.AssetKey(["api", "things"])
-    told = [one.partition_key for one in project.instance.fetch_materializations(key, limit=9).records]
-    assert told == ["2026-01-05", "2026-01-04", "2026-01-03", "2026-01-02"], "newest first"
+    recorded = [one.partition_key for one in project.instance.fetch_materializations(key, limit=9).records]
+    assert recorded == ["2026-01-05", "2026-01-04", "2026-01-03", "2026-01-02"], "newest first"

@@ -1,4 +1,4 @@
-"""The table is the API's data, value by value: in every mode, however often and in whatever order."""
+"""The table has the API's data, value by value, in every write mode and in any order of runs."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_empty_partition_is_green_and_empty(project: Project, shipped_yaml: s
 def test_a_late_update_replaces_the_row_it_updates(
     project: Project, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What changed between two days is as the later day has it; a row is in the table once."""
+    """Changed rows have the values of the later day, and each row is in the table once."""
     versions = []
     for today in (date(2026, 1, 6), date(2026, 1, 12)):
         with serve(today=today) as url:
@@ -95,7 +95,7 @@ def test_a_late_update_replaces_the_row_it_updates(
 def test_incremental_remembers_its_cursor_in_the_destination(
     project: Project, api: DemoApi, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No local state survives a run, yet the second one asks only for what is new."""
+    """No local state survives a run, but the second run fetches only new rows."""
     definitions = project.definitions(shipped_yaml)
     assert project.run(definitions, "events").success
     pages = -(-len(api.rows("events")) // 100)
@@ -128,7 +128,7 @@ def test_nested_lists_become_child_tables(project: Project, api: DemoApi, shippe
 
 
 def test_of_two_versions_of_a_row_the_newest_wins(project: Project, api: DemoApi, shipped_yaml: str) -> None:
-    """The same row comes twice in one load when the API's list moves; dlt alone keeps the first it saw."""
+    """When the API's list moves, one load has a row twice. dlt alone keeps the first version."""
     rows = api.rows("transactions", DAYS[0], DAYS[1])
     older, spoiled = rows[1], rows[50]
     api.set_faults(

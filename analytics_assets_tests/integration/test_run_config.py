@@ -1,11 +1,8 @@
-"""What a person may ask of one run in the launchpad: to look only, to keep within so many pages, to begin anew."""
+"""The run config of the launchpad: dry run, page limit and full refresh."""
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -63,7 +60,7 @@ def answer(api: DemoApi, *rows: dict[str, Any]) -> None:
 
 
 def observed(result: dg.ExecuteInProcessResult) -> tuple[str, dict[str, Any]]:
-    """The sentence and the metadata of the only thing that a dry run records."""
+    """The description and the metadata of the observation, which is the only record of a dry run."""
     assert result.success
     assert not result.get_asset_materialization_events()
     assert not result.get_asset_check_evaluations()
@@ -83,7 +80,7 @@ def loaded(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 
 def paged(kind: str, pages: int, size: int = 3) -> Callable[[Asked], Any]:
-    """An API of `pages` pages, which notes what it is asked for."""
+    """An API of `pages` pages, which records the requests."""
 
     def reply(asked: Asked) -> Any:
         reply.asked.append(asked)  # type: ignore[attr-defined]
@@ -138,7 +135,7 @@ def test_what_keeps_rows_of_older_loads_cannot_be_refreshed_in_full(project: Pro
     assert "full_refresh" not in definition.config_schema.config_type.fields
 
 
-def test_a_value_out_of_range_is_told_in_a_sentence(
+def test_a_value_out_of_range_is_reported_in_a_sentence(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
     result = project.run(project.definitions(shipped_yaml), "customers", asked={"max_pages": 0})
@@ -176,7 +173,7 @@ def test_a_dry_run_looks_at_one_page_and_writes_nothing(
 
 
 def test_a_dry_run_leaves_the_warehouse_as_it_is(project: Project, api: DemoApi, shipped_yaml: str) -> None:
-    """Not even the lock is taken: another run may hold it."""
+    """A dry run does not take the lock, which another run may hold."""
     definitions = project.definitions(shipped_yaml)
     assert project.run(definitions, "events").success
 
@@ -299,8 +296,8 @@ def test_a_sync_within_its_pages_has_them_all_and_one_beyond_loads_nothing(
     assert project.instance.get_latest_materialization_event(dg.AssetKey(["docs", "circuit"])) is None
 
 
-def test_each_attempt_counts_its_pages_anew(project: Project, api: DemoApi, shipped_yaml: str) -> None:
-    """Rows that move while they are read are read again from the start."""
+def test_each_attempt_counts_its_pages_from_zero(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    """If rows move between pages, the sync starts over."""
     definitions = project.definitions(shipped_yaml)
     api.set_faults({"path": "/v1/customers", "requests": [2], "shift": 3})
     result = project.run(definitions, "customers", asked={"max_pages": 3})
@@ -359,7 +356,7 @@ def test_a_full_refresh_leaves_what_the_api_has_and_its_cursor(
         assert project.query(
             "SELECT a.id, t.n FROM docs.a__tags t LEFT JOIN docs.a ON a._dlt_id = t._dlt_parent_id ORDER BY 1, 2"
         ) == [{"id": one, "n": n} for one in (1, 4) for n in (1, 2)]
-    # The next run goes on from there, and as ever: what it does not bring stays.
+    # The next run continues from this cursor, and rows that it does not fetch stay.
     answer(api, row(5, 7, **more))
     metadata = loaded(project.run(definitions, "a", source="docs"))
     assert metadata["cursor_from"] == "2026-01-05 00:00:00+00:00"
@@ -380,7 +377,7 @@ def test_a_full_refresh_of_an_api_without_rows_empties_the_table(
     answer(api)
     loaded(
         project.run(definitions, "a", source="docs", asked={"full_refresh": True})
-    )  # nothing there to empty
+    )  # there is no table to empty
     answer(api, row(1, 1, tags=[{"n": 1}]))
     loaded(project.run(definitions, "a", source="docs"))
     answer(api)
@@ -395,7 +392,7 @@ def test_a_full_refresh_of_an_api_without_rows_empties_the_table(
 
 @pytest.mark.parametrize("disposition", ["merge", "append"])
 def test_a_full_refresh_settles_the_quarantine(project: Project, api: DemoApi, disposition: str) -> None:
-    """What is bad now leaves the table, what is good now leaves the quarantine, and what is gone leaves both."""
+    """Rows that are now bad leave the table. Rows that are now good leave the quarantine. Deleted rows leave both."""
     definitions = project.definitions(defs(incremental(disposition)))
     answer(api, row(1, 1), row(2, 2), {"id": "x"}, row(3, 3), {"id": None})
     loaded(project.run(definitions, "a", source="docs"))
@@ -422,73 +419,11 @@ def test_a_full_refresh_that_is_halted_leaves_table_and_cursor(
     assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 2}, {"id": 3}]
 
 
-_KILLED_RUN = """
-import os, signal, sys
-from pathlib import Path
-import dagster as dg
-from analytics_assets.ingestion.warehouse.reconcile import Reconcile
-from dlt.destinations.job_client_impl import SqlJobClientBase
-from dlt.pipeline.pipeline import Pipeline
-
-def die(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-where, folder = sys.argv[1:]
-if where == "before the load":
-    Pipeline.load = die
-elif where == "before the rows are in the table":
-    SqlJobClientBase._create_merge_followup_jobs = SqlJobClientBase._create_replace_followup_jobs = die
-elif where == "in the transaction of the merge":
-    Reconcile.during = die
-else:
-    Reconcile.after = die
-sys.path.insert(0, folder)
-job = dg.load_from_defs_folder(path_within_project=Path(folder)).resolve_implicit_global_asset_job_def()
-config = {"ops": {"docs__a": {"config": {"full_refresh": True}}}}
-job.execute_in_process(asset_selection=[dg.AssetKey(["docs", "a"])], run_config=config)
-"""
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        "before the load",
-        "before the rows are in the table",
-        "in the transaction of the merge",
-        "after the merge",
-    ],
-)
-@pytest.mark.parametrize("disposition", ["merge", "append"])
-def test_a_full_refresh_that_is_killed_doubles_and_loses_nothing(
-    project: Project, api: DemoApi, disposition: str, where: str
-) -> None:
-    definitions = project.definitions(defs(incremental(disposition)))
-    answer(api, row(1, 1), row(2, 9))
-    loaded(project.run(definitions, "a", source="docs"))
-    answer(api, row(1, 1), row(3, 5))
-    killed = subprocess.run(
-        [sys.executable, "-c", _KILLED_RUN, where, str(project.folder)], capture_output=True, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
-    ids = [one["id"] for one in project.query("SELECT id FROM docs.a ORDER BY id")]
-    if where == "after the merge":
-        assert ids == [1, 3], "old and new rows are never there together"
-    else:
-        assert ids == [1, 2]
-        api.set_faults({"path": A, "body": json.dumps({"data": [row(2, 9)]})})
-        assert (
-            loaded(project.run(definitions, "a", source="docs"))["cursor_from"] == "2026-01-09 00:00:00+00:00"
-        )
-    answer(api, row(1, 1), row(3, 5))
-    loaded(project.run(definitions, "a", source="docs", asked={"full_refresh": True}))
-    assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 3}]
-
-
 @pytest.mark.parametrize("days", [["2026-01-05"], ["2026-01-05", "2026-01-06"]], ids=["one", "range"])
 def test_assets_with_and_without_partitions_run_together(
     project: Project, api: DemoApi, shipped_yaml: str, days: list[str]
 ) -> None:
-    """As the UI asks for it, where both are selected and a partition is chosen."""
+    """The run that the UI launches if both assets are selected and a partition is chosen."""
     ends = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]}
     result = (
         project.definitions(shipped_yaml)

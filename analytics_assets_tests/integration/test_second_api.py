@@ -1,4 +1,4 @@
-"""An API of another form, from another `defs.yaml` alone: cursor pagination, a key in a header, camel case."""
+"""A second `defs.yaml` loads an API with cursor pagination, a key in a header, and names in camel case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole sync without Dagster: `run_sync`, on DuckDB and on a destination that promises less."""
+"""A whole sync without Dagster, on DuckDB and on a destination with missing guarantees."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def row(number: int, name: str | None = "a", parts: int = 0) -> dict[str, Any]:
 
 @dataclass
 class Things:
-    """An API of one endpoint, and the syncs of it."""
+    """An API of one endpoint, with methods that sync it."""
 
     url: str
     rows: list[dict[str, Any]] = field(default_factory=list)

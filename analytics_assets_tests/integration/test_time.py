@@ -1,4 +1,4 @@
-"""Every row in exactly one partition: in any zone, whatever the cursor counts, and however the API reads its filter."""
+"""Every row is in exactly one partition, for any time zone, cursor type and kind of API filter."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Readings:
     """An API of readings `{id, at, value}`, filtered by `since` and `until`.
 
     Attributes:
-        rows: what it has.
-        read: a cursor, or a bound, as what it is compared by.
-        includes_end: whether it gives rows that are at `until` as well.
-        asked: the filters it was asked with, in order.
+        rows: the rows of the API.
+        read: a function that converts a cursor or a bound to a comparable value.
+        includes_end: whether the API also returns rows at exactly `until`.
+        asked: the filters of the requests, in order.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Readings:
 
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Readings]:
-    """The API of `defs`, on the network."""
+    """The API of `defs`, served on loopback."""
     api = Readings()
     with answering(api.reply) as url:
         monkeypatch.setenv("READINGS_URL", url)
@@ -106,7 +106,7 @@ def loaded(project: Project) -> list[int]:
 
 
 def counts(result: dg.ExecuteInProcessResult) -> dict[str | None, Any]:
-    """Rows by partition, as the materializations say."""
+    """The row count of each partition, from the materializations."""
     events = [
         one.step_materialization_data.materialization for one in result.get_asset_materialization_events()
     ]
@@ -166,7 +166,7 @@ AUTUMN = ("2025-10-25T22:00Z", ["00:00", "01:00", "02:00", "02:00+0100", "03:00"
 def test_every_hour_of_a_clock_change_once(
     project: Project, readings: Readings, start: str, hours: list[str], as_a_range: bool
 ) -> None:
-    """Two hours are called 02:00 in autumn; in spring there is none."""
+    """In autumn there are two hours named 02:00, and in spring there is no such hour."""
     midnight = datetime.fromisoformat(start)
     end = midnight + timedelta(hours=len(hours))
     readings.has(
@@ -190,10 +190,10 @@ class Kind:
     """A kind of cursor.
 
     Attributes:
-        column: how it is declared.
-        write: a moment as the API has it.
-        read: what the API compares it as.
-        partitions: what has to be said of it there.
+        column: the declaration of the cursor column.
+        write: a function that writes a moment in the API's format.
+        read: a function that converts the API's format to a comparable value.
+        partitions: additional keys under `partitions`.
     """
 
     column: dict[str, Any]
@@ -230,12 +230,12 @@ CURSORS = {
 def test_no_row_is_lost_or_doubled_whether_the_api_includes_the_end_or_not(
     project: Project, readings: Readings, cursor: str, kind: str, includes_end: bool
 ) -> None:
-    """Rows lie on both edges of each window, good ones and bad ones; each belongs to the later."""
+    """Good and bad rows are at both edges of each window, and a row at an edge belongs to the later window."""
     is_of = CURSORS[cursor]
     starts = {
         "daily": [
             datetime(2026, 3, day, tzinfo=BERLIN) for day in (28, 29, 30, 31)
-        ],  # summer begins on the 29th
+        ],  # daylight saving time starts on the 29th
         "weekly": [datetime(2026, 3, day, tzinfo=BERLIN) for day in (8, 15, 22, 29)],
         "monthly": [datetime(2026, month, 1, tzinfo=BERLIN) for month in (2, 3, 4, 5)],
     }[kind]
@@ -311,8 +311,8 @@ def test_rows_that_go_through_dlts_normalizer_fall_into_the_same_windows(
     assert loaded(project) == [0, 1, 2, 3]
 
 
-def test_an_incremental_of_whole_numbers_asks_for_what_is_new(project: Project, readings: Readings) -> None:
-    """Without partitions a number needs no unit: dlt remembers the largest."""
+def test_an_incremental_of_whole_numbers_fetches_only_new_rows(project: Project, readings: Readings) -> None:
+    """Without partitions a number needs no unit, because dlt stores the largest value."""
     rows = [{"id": n, "at": 1767225600 + n, "value": n} for n in range(5)]
     readings.has(rows, int, includes_end=False)
     definitions = project.definitions(defs({"data_type": "bigint"}, None, {"initial_value": 1767225602}))
@@ -344,7 +344,7 @@ ZONES = (
 def test_partitions_in_any_order_give_the_rows_of_the_api(
     project: Project, readings: Readings, kind: str, start: str, end: str
 ) -> None:
-    """A random zone and cursor, rows on the half-hours and anywhere, an API that includes the end or not."""
+    """A test case with random time zone, cursor and rows, and an API that includes the end or not."""
     chance = random.Random(f"{kind} {start}")  # noqa: S311
     zone = ZoneInfo(chance.choice(ZONES))
     first, last = (datetime.fromisoformat(one).replace(tzinfo=zone) for one in (start, end))
@@ -380,7 +380,7 @@ def test_a_day_that_is_not_over_is_loaded_as_far_as_it_is_and_whole_afterwards(
     moments = every(
         timedelta(hours=1), datetime(2026, 3, 9, tzinfo=BERLIN), datetime(2026, 3, 11, tzinfo=BERLIN)
     )
-    readings.rows = rows_at(moments[:42])  # as far as the day has come
+    readings.rows = rows_at(moments[:42])  # the rows of the day so far
     text = defs({"data_type": "timestamp"}, TODAY, schedule="0 * * * *", catch_up=0)
     definitions = project.definitions(text)
     name = "sensors__readings__schedule"
@@ -401,7 +401,7 @@ def test_a_day_that_is_not_over_is_loaded_as_far_as_it_is_and_whole_afterwards(
 def test_what_began_before_the_day_was_over_is_not_whole(
     project: Project, readings: Readings, clock: Clock
 ) -> None:
-    """It may have been asked for in the last minute, and be done in the first of the next day."""
+    """The run may start in the last minute of the day, and end in the first minute of the next day."""
     project.keep_on_disk()
     clock.move_to("2026-03-10T22:59")
     text = defs({"data_type": "timestamp"}, TODAY, schedule="0 * * * *", catch_up=2)

@@ -213,10 +213,10 @@ def _task(site: Site, what: str, chosen: random.Random) -> tuple[bool, str]:
     else:
         result = site.run(what, *([chosen.choice(PARTITIONS)] if what == "things" else []))
     failures = [one.step_failure_data for one in result.all_events if one.is_step_failure]
-    told = [
+    collected = [
         str((one.user_failure_data and one.user_failure_data.description) or one.error) for one in failures
     ]
-    return result.success, "; ".join(told)
+    return result.success, "; ".join(collected)
 
 
 @dataclass
@@ -242,14 +242,14 @@ def _read() -> tuple[bool, str]:
     try:
         with read_warehouse() as connection:
             found = {name for (name,) in connection.execute(loaded).fetchall()}
-            told = []
+            collected = []
             for name in RESOURCES:
                 if f"api__{name}" in found:
                     counts = f'SELECT COUNT(*), COUNT(DISTINCT id) FROM api."{name}"'
-                    told.append((name, *(connection.execute(counts).fetchone() or ())))
+                    collected.append((name, *(connection.execute(counts).fetchone() or ())))
     except (NoSqlError, duckdb.CatalogException):
         return True, ""  # nothing was loaded yet
-    wrong = [one for one in told if one[1] != one[2] or (one[0] == "all" and one[1] != ROWS)]
+    wrong = [one for one in collected if one[1] != one[2] or (one[0] == "all" and one[1] != ROWS)]
     return not wrong, f"{wrong}"
 
 
@@ -322,13 +322,13 @@ def stress(folder: Path, seed: int, workers: int, tasks: int) -> Report:
         try:
             with _changing(api):
                 end = time.monotonic() + 600
-                while time.monotonic() < end and len(_told(folder)) < tasks:
+                while time.monotonic() < end and len(_finished_tasks(folder)) < tasks:
                     crew.fill(workers)
                     time.sleep(0.02)
                     crew.kill_some()
         finally:  # they work until somebody ends them
             report.kills = crew.kill_all()
-        for what, success, why in _told(folder):
+        for what, success, why in _finished_tasks(folder):
             report.done[what, success] += 1
             if not success and not any(one in why for one in _EXPECTED):
                 report.unexpected.append(f"{what}: {why}")
@@ -343,7 +343,7 @@ def stress(folder: Path, seed: int, workers: int, tasks: int) -> Report:
     return report
 
 
-def _told(folder: Path) -> list[tuple[str, bool, str]]:
+def _finished_tasks(folder: Path) -> list[tuple[str, bool, str]]:
     lines = [line for log in folder.glob("log-*") for line in log.read_text().splitlines(keepends=True)]
     return [tuple(json.loads(line)) for line in lines if line.endswith("\n")]
 

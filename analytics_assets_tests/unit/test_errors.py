@@ -1,4 +1,4 @@
-"""Every error has a code of its own, fields, and one text; the texts are here, once."""
+"""Every error has a unique code, fields and one text. This module lists each text once."""
 
 from __future__ import annotations
 

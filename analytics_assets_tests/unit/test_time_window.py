@@ -1,4 +1,4 @@
-"""A row is in exactly one window, for every time zone, length of partition and type of cursor."""
+"""A row is in exactly one window, for every time zone, partition length and cursor type."""
 
 from __future__ import annotations
 

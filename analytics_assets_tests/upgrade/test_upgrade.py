@@ -364,12 +364,12 @@ def test_an_open_circuit_stays_open_until_it_is_reset_and_then_no_row_is_doubled
 # What is asked for, and what is reported, without a person.
 
 
-def test_a_tick_asks_for_what_is_missing(project: Project, definitions: dg.Definitions) -> None:
+def test_a_tick_requests_missing_partitions(project: Project, definitions: dg.Definitions) -> None:
     data = tick(project, definitions, "analytics_api__transactions__schedule", "2026-02-02T02:00")
     assert ranges(data) == [*MISSING, "2026-02-01"]
 
 
-def test_recovery_asks_for_nothing_twice(daemon: Daemon) -> None:
+def test_recovery_requests_nothing_twice(daemon: Daemon) -> None:
     requests = daemon.look("analytics_api__recovery")
     assert {(one.job_name, one.partition_key) for one in requests} == {
         ("analytics_api__transactions__sync", "2026-02-01"),

@@ -1,1 +1,1 @@
-"""The ways from an API to a table that `sync.py` compares; each is imported alone, in a process of its own."""
+"""The ways to sync an API that `sync.py` compares. Each way is imported alone, in a separate process."""

@@ -1,7 +1,7 @@
-"""What a good engineer writes who needs this table, and nothing else: no retry, no check, nothing to configure.
+"""A hand-written script for exactly this table, without retries, checks and configuration.
 
-Threads fetch, Arrow parses many pages at once into the declared types, Parquet keeps them out of memory, and one
-transaction of DuckDB makes them the table's.
+Threads fetch pages, and Arrow parses many pages at once into the declared types. Parquet files hold the rows outside
+memory, and one DuckDB transaction merges the files into the table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pyarrow.parquet
 import urllib3
 from api import PAGE, PATH, SECRET
 
-AHEAD = 4  # pages asked for per thread, so that none waits while pages are parsed
+AHEAD = 4  # pages requested ahead per thread, so that no thread waits for the parser
 BATCH = 250  # pages parsed at once
 
 AMOUNT = pa.decimal128(18, 2)
@@ -86,7 +86,7 @@ def _batches(url: str, in_flight: int) -> Iterator[list[bytes]]:
 
 
 def _bodies(url: str, in_flight: int) -> Iterator[bytes]:
-    """Every page, in order; only as many are held as are asked for ahead."""
+    """Yields every page in order, and holds only the pages that are requested ahead."""
     with (
         urllib3.connection_from_url(url, maxsize=in_flight) as pool,
         ThreadPoolExecutor(in_flight) as threads,

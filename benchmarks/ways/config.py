@@ -1,10 +1,10 @@
-"""The config that a user of dlt writes for this API; every way through dlt has it, whole or in part."""
+"""The dlt config for this API, which every way with dlt uses as a whole or in part."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# What dlt imports in the midst of its first run, which is no part of what is measured.
+# dlt imports these modules during its first run, and the measurement excludes imports.
 import dlt.common.libs.pyarrow
 import dlt.common.libs.sql_alchemy_compat
 import dlt.destinations.impl.duckdb.factory  # noqa: F401
@@ -27,11 +27,11 @@ DECLARED = {
 
 
 def rest_api(url: str, **resource: Any) -> dict[str, Any]:
-    """The REST API config of dlt, without the secret.
+    """Returns dlt's REST API config, without the secret.
 
     Args:
-        url: of the API.
-        resource: more that is said of the resource, such as its columns.
+        url: the base URL of the API.
+        resource: more settings of the resource, such as its columns.
     """
     return {
         "client": {

@@ -1,4 +1,4 @@
-"""The way of this project: one resource as its asset syncs it, without Dagster, whose cost is per run."""
+"""The way of this project: one sync of one resource without Dagster, because Dagster's cost is per run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ways.config import DECLARED, SOURCE, TABLE, rest_api
 
 
 def sync(url: str, database: Path, in_flight: int) -> None:
-    """One sync, from the config on."""
+    """Runs one sync, which starts with the config."""
     os.environ[f"SOURCES__{SOURCE.upper()}__API_KEY"] = SECRET
     os.environ["DESTINATION__DUCKDB__CREDENTIALS"] = str(database)
     config = SyncConfig(

@@ -1,4 +1,4 @@
-"""dlt alone: as a user finds it, and as one who has read its performance guide sets it up."""
+"""dlt alone, with its default settings, and with the settings of its performance guide."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ways.config import DECLARED, SOURCE, rest_api
 
 
 def as_shipped(url: str, database: Path, in_flight: int) -> None:  # noqa: ARG001  it asks for one page at a time
-    """Primary key and merge, and nothing else said."""
+    """Syncs with a primary key and `merge`, and with dlt's defaults for everything else."""
     _run(rest_api(url), database)
 
 
 def tuned(url: str, database: Path, in_flight: int) -> None:  # noqa: ARG001  it asks for one page at a time
-    """Declared columns, and Parquet between normalize and load."""
+    """Syncs with declared columns, and with Parquet files between normalize and load."""
     _run(rest_api(url, columns=DECLARED), database, loader_file_format="parquet")
 
 

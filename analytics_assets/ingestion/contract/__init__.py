@@ -1,1 +1,1 @@
-"""The contract: the declared columns of a resource. A row that matches it is loaded; another goes to quarantine."""
+"""The contract: the declared columns of a resource. Matching rows are loaded, and other rows go to quarantine."""

@@ -1,8 +1,8 @@
-"""Reads a page of JSON rows into Arrow columns, without Python objects in between.
+"""Reads a page of JSON rows into Arrow columns, without intermediate Python objects.
 
-It reads a page only if all its rows are good and all their fields are declared. Otherwise it reads nothing, and
-`validator.py` looks at each row. Arrow's JSON reader must never get a line that is not an object: `null` in the first
-line ends the process (pyarrow 26.0.1).
+The reader accepts a page only if all rows are good and all fields are declared. `validator.py` checks the rows of any
+other page one by one. Arrow's JSON reader must never get a line that is not an object: `null` in the first line ends
+the process (pyarrow 26.0.1).
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _AS_JSON = {
     "bool": pa.bool_(),
     **dict.fromkeys(("text", "decimal", "wei", "timestamp", "date"), pa.string()),
 }
-"""The Arrow type in which the reader takes each dlt type. Text is coerced afterwards, by `coercion.py`."""
+"""The Arrow type that the JSON reader uses for each dlt type. `coercion.py` converts text afterwards."""
 
 _EXACT_IN_DOUBLE = 2**53
-"""A double rounds larger whole numbers silently."""
+"""The bound of exact whole numbers in a double. A double rounds larger whole numbers."""
 _MAX_FAILURES = 3
 _OPENING_BRACE = ord("{")
 
 
 def reads_json(contract: Contract) -> bool:
-    """Whether the reader can read the type of every declared column."""
+    """Whether `JsonReader` can read the type of every declared column."""
     return bool(contract.typed) and all(
         column.hints["data_type"] in _AS_JSON for column in contract.columns if column.data_type
     )
 
 
 class JsonReader:
-    """Reads pages of JSON rows, once it has learned under which paths the columns are.
+    """Reads pages of JSON rows. The caller first passes the field paths of the columns to `learn`.
 
     Args:
         coercers: the coercers of the declared columns, by name.
@@ -56,17 +56,17 @@ class JsonReader:
 
     @property
     def gave_up(self) -> bool:
-        """Whether too many pages in succession could not be read, so that trying again would waste time."""
+        """Whether the reader failed on too many pages in succession, so that another attempt would waste time."""
         return self._failures >= _MAX_FAILURES
 
     def learn(self, paths: Mapping[str, FieldPath]) -> None:
-        """Adds the paths under which columns were found, by name of the column."""
+        """Adds the field paths of columns, by column name."""
         if not paths.keys() <= self._paths.keys():
             self._paths |= paths
             self._options = None
 
     def read(self, rows: list[msgspec.Raw]) -> dict[str, pa.Array] | None:
-        """The columns of all rows; None if a row is bad, or has a field that is not declared."""
+        """Returns the columns of all rows; None if a row is bad or has an undeclared field."""
         if self.gave_up or not self._paths:
             return None
         lines = b"\n".join(rows)

@@ -1,7 +1,7 @@
-"""Coerces a whole column at once into its declared type, or value by value where that is needed.
+"""Coerces a column into its declared type, all values at once if possible, and otherwise value by value.
 
-The fast way takes only what Arrow converts without loss, and gives the same result as the rules for one value, which
-are in `coercion_rules.py`.
+The fast path accepts only columns that Arrow converts without loss. Its result is the same as that of the rules for
+one value in `coercion_rules.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIRST_MOMENT, _LAST_MOMENT = (
     (one - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     for one in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC))
 )
-"""The first and last moment of years 1 to 9999, which Python and the warehouses know, in microseconds since 1970."""
+"""The bounds of the years 1 to 9999, which Python and the warehouses support, in microseconds since 1970."""
 
 _FIRST_DAY = (date(1, 1, 1) - date(1970, 1, 1)).days
 
@@ -30,12 +30,12 @@ class Coercer:
     """Coerces values into one declared column.
 
     Args:
-        hints: dlt's hints of the column, `data_type` among them.
-        arrow_type: the column's type in Arrow, for the destination.
+        hints: dlt's hints of the column, which include `data_type`.
+        arrow_type: the Arrow type of the column, which depends on the destination.
 
     Attributes:
-        arrow_type: as above.
-        data_type: dlt's name of the type.
+        arrow_type: the Arrow type of the column.
+        data_type: the dlt data type of the column.
     """
 
     def __init__(self, hints: Mapping[str, Any], arrow_type: pa.DataType) -> None:
@@ -46,13 +46,13 @@ class Coercer:
         self._coerce_one = rules.coerce
 
     def coerce(self, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
-        """The values in the column's type, and the reasons of those that it cannot hold, by position.
+        """Converts values to the column's type.
 
         Args:
-            values: JSON values, or Python values where a user's processing step made them; None for NULL.
+            values: JSON values, or Python values from a processing step of the user. None stands for NULL.
 
         Returns:
-            An array of the same length, NULL where the type cannot hold a value; and the reasons.
+            An array of the same length with NULL for each value that the type cannot hold, and the reasons by position.
         """
         types = set(map(type, values)) - {type(None)}
         if not types:
@@ -60,11 +60,11 @@ class Coercer:
         try:
             column = self._all_at_once(values, types)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError):
-            column = None  # at least one value is not simple: the rules decide
+            column = None  # Arrow cannot convert at least one value, so the rules for one value decide
         return (column, {}) if column is not None else self._one_by_one(values)
 
     def coerce_texts(self, texts: pa.Array) -> pa.Array | None:
-        """A column of texts in the column's type; None where the rules for one value must decide.
+        """Converts texts to the column's type; None if the rules for one value must decide.
 
         Raises:
             pa.ArrowInvalid: Arrow cannot convert at least one text, so the rules for one value must decide.
@@ -93,7 +93,7 @@ class Coercer:
         return None
 
     def _timestamps(self, texts: pa.Array) -> pa.Array:
-        """Timestamps from ISO 8601 texts, which must all have a time zone, or all have none."""
+        """Converts ISO 8601 texts to timestamps. Either all texts have a time zone, or no text has one."""
         unit = "ns" if self.arrow_type.unit == "ns" else "us"
         try:
             moments = texts.cast(pa.timestamp(unit, "UTC"))

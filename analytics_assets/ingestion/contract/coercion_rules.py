@@ -1,8 +1,8 @@
-"""The rules of each dlt data type for one value: whether the declared type can hold it, and what it becomes.
+"""The coercion rules for one value: whether the declared type can hold the value, and the converted value.
 
-A value is accepted if nothing of it is lost: `5.0` and `"5"` are a bigint, `1.239` is no decimal(18, 2). Two losses are
-accepted, as dlt accepts them: digits of a timestamp below the precision of its column are cut off, and a timestamp
-without a time zone is read as UTC. Whole columns are in `coercion.py`.
+A rule accepts a value if the conversion loses nothing: `5.0` and `"5"` are a bigint, `1.239` is no decimal(18, 2).
+There are two exceptions, as in dlt. A timestamp loses the digits below the precision of its column, and a timestamp
+without a time zone is read as UTC. `coercion.py` converts whole columns.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from analytics_assets.ingestion.json_kind import kind_of
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+", re.ASCII)
 _FLOAT_DIGITS = 15
-"""Decimal digits that a JSON number keeps on its way through a binary float (IEEE 754, `DBL_DIG`)."""
+"""The decimal digits of a JSON number that a binary float preserves (IEEE 754, `DBL_DIG`)."""
 
 _LONGEST_WHOLE_NUMBER, _LONGEST_NUMBER = 40, 400
-"""The most characters of a number in text. Python refuses to parse much longer ones."""
+"""The most characters of a number in a text. Python refuses to parse a much longer number."""
 
 
 class CoercionError(ValueError):
-    """A declared type cannot hold a value. The text gives the reason, to follow the column's name, and no value."""
+    """A declared type cannot hold a value. The error text follows the column name, and does not contain the value."""
 
 
 class CoercionRules:
     """Coerces one value at a time into one declared column.
 
     Args:
-        hints: dlt's hints of the column, `data_type` among them.
-        arrow_type: the column's type in Arrow, for the destination.
+        hints: dlt's hints of the column, which include `data_type`.
+        arrow_type: the Arrow type of the column, which depends on the destination.
 
     Attributes:
-        data_type: dlt's name of the type.
-        max_length: the most characters or bytes, where one is declared.
-        coerce: the rule: takes a value that is not None, returns it in the column's type or raises `CoercionError`.
+        data_type: the dlt data type of the column.
+        max_length: the most characters or bytes of a value; None for no limit.
+        coerce: a function that converts a value other than None to the column's type, or raises `CoercionError`.
     """
 
     def __init__(self, hints: Mapping[str, Any], arrow_type: pa.DataType) -> None:
@@ -146,7 +146,7 @@ class CoercionRules:
         if isinstance(value, str):
             try:
                 number = Decimal(self._digits(value, _NUMBER, _LONGEST_NUMBER))
-            except InvalidOperation:  # an exponent beyond all bounds
+            except InvalidOperation:  # the exponent is too large for Decimal
                 raise self._too_large() from None
         elif isinstance(value, float):
             number = Decimal(repr(value))
@@ -163,7 +163,7 @@ class CoercionRules:
         return self._exact(number)
 
     def _exact(self, number: Decimal) -> Decimal:
-        """The number, if the column can hold all its digits. Zeros at the end do not count."""
+        """Returns the number if the column can hold all its digits, without trailing zeros."""
         _, digits, exponent = number.as_tuple()
         assert isinstance(exponent, int)
         significant = len(digits)
@@ -228,7 +228,7 @@ class CoercionRules:
         return value.replace(microsecond=self._cut_off(value.microsecond), tzinfo=None)
 
     def _cut_off(self, microseconds: int) -> int:
-        """The part of the microseconds that the column keeps."""
+        """Returns the microseconds without the digits below the column's precision."""
         unit = {"s": 1_000_000, "ms": 1_000}.get(self._arrow_type.unit, 1)
         return microseconds // unit * unit
 
@@ -247,13 +247,13 @@ class CoercionRules:
 
     def _json(self, value: Any) -> str:
         if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-            with suppress(ValueError):  # JSON within JSON, which dlt reads as well
+            with suppress(ValueError):  # dlt also parses a text that contains JSON
                 value = json.loads(value)
         return as_json(value)
 
 
 def as_json(value: Any) -> str:
-    """The value as JSON text, as dlt writes it.
+    """Converts a value to JSON text, as dlt does.
 
     Raises:
         CoercionError: the value has a whole number of more than 64 bits, invalid Unicode, or too many levels.
@@ -267,5 +267,5 @@ def as_json(value: Any) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be stored. JSON allows half a surrogate pair; no warehouse does."""
+    """Whether a text is valid Unicode. JSON allows half a surrogate pair, but no warehouse stores it."""
     return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)

@@ -1,6 +1,6 @@
-"""The declared columns of a resource, read from dlt's `columns` hints, under their names in the warehouse.
+"""The contract of a resource: the declared columns from dlt's `columns` hints, under their warehouse names.
 
-Parser, DDL, UI and checks all read this one description.
+The validator, the dlt schema, the Dagster UI and the asset checks all use this contract.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from analytics_assets.ingestion.errors import UnfitResourceError
 _NAMING = Schema("naming").naming
 
 Undeclared = Literal["evolve", "discard_value", "discard_row", "freeze"]
-"""What happens to a field that is not declared: dlt's modes of `schema_contract.columns`."""
+"""The modes for undeclared fields, which are dlt's modes of `schema_contract.columns`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +28,14 @@ class Column:
     """One declared column.
 
     Attributes:
-        name: its name in the warehouse.
-        data_type: its type as people write it, such as `decimal(18, 2)`; None where none is declared.
-        nullable: whether the user allows NULL. The warehouse enforces it only on the primary key. Elsewhere, rows that
-            break it go to quarantine.
-        primary_key: whether it is part of the primary key.
-        unique: whether its values are declared unique.
-        description: the user's description.
-        hints: the hints that dlt gets: NOT NULL only on the primary key.
+        name: the warehouse name of the column.
+        data_type: the declared type in words, such as `decimal(18, 2)`; None for a column without a declared type.
+        nullable: whether the user allows NULL. The warehouse enforces NOT NULL only on the primary key. In other
+            columns, a row with a forbidden NULL goes to quarantine.
+        primary_key: whether the column is part of the primary key.
+        unique: whether the values of the column are declared unique.
+        description: the user's description of the column.
+        hints: the column hints for dlt, with NOT NULL only on the primary key.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Contract:
     """The declared columns of one resource, in order of declaration.
 
     Attributes:
-        columns: the declared columns, and the primary key even if it has no declaration.
-        undeclared: what happens to other fields.
+        columns: the declared columns, and the primary key columns even without a declaration.
+        undeclared: the mode for undeclared fields.
     """
 
     columns: tuple[Column, ...]
@@ -61,12 +61,12 @@ class Contract:
 
     @property
     def primary_key(self) -> tuple[str, ...]:
-        """The names of the primary-key columns."""
+        """The names of the primary key columns."""
         return tuple(column.name for column in self.columns if column.primary_key)
 
     @property
     def not_null(self) -> tuple[str, ...]:
-        """The names of the columns declared `nullable: false`, and of the primary key."""
+        """The names of the columns declared `nullable: false`, and of the primary key columns."""
         return tuple(column.name for column in self.columns if not column.nullable)
 
     @property
@@ -76,26 +76,26 @@ class Contract:
 
     @property
     def typed_key(self) -> tuple[Column, ...]:
-        """The primary-key columns if all have a declared type; none otherwise."""
+        """The primary key columns if all have a declared type, or otherwise an empty tuple."""
         key = tuple(column for column in self.columns if column.primary_key)
         return key if all(column.data_type for column in key) else ()
 
     def column(self, name: str) -> Column | None:
-        """The declared column with this name in the warehouse; None if there is none."""
+        """Returns the declared column with this warehouse name; None if there is no such column."""
         return next((column for column in self.columns if column.name == name), None)
 
 
 def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
     """Reads the contract from a resource that dlt built from the config.
 
-    dlt adds hints that the user did not write, such as NOT NULL on a cursor. They are ignored.
+    dlt adds hints that the user did not write, such as NOT NULL on a cursor. The contract ignores such hints.
 
     Args:
-        resource: the resource.
-        schema_contract: dlt's hint, as the user wrote it: one mode, or one each for tables, columns and data_type.
+        resource: the dlt resource.
+        schema_contract: dlt's hint, as the user wrote it: one mode, or one mode each for tables, columns and data_type.
 
     Raises:
-        UnfitResourceError: two declared columns have one name in the warehouse, or a name is reserved by dlt.
+        UnfitResourceError: two declared columns have one warehouse name, or dlt reserves the name of a column.
     """
     written = ensure_table_schema_columns(cast(TTableSchemaColumns, resource.columns or {}))
     known = resource.compute_table_schema()["columns"]
@@ -107,7 +107,7 @@ def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
             for name, hints in known.items()
             if name in written or hints.get("primary_key")
         ),
-        # Without declared columns dlt itself applies the mode, to the columns of the table.
+        # For a resource without declared columns, dlt itself applies the mode to the columns of the table.
         cast(Undeclared, mode) if mode and written else "evolve",
     )
 
@@ -130,27 +130,27 @@ def _refuse_clashes(resource: str, written: Iterable[str]) -> None:
 
 
 def column_name(path: str) -> str:
-    """The warehouse name of a field, or of nested fields joined by dots: `buyer.id` becomes `buyer__id`."""
+    """Returns the warehouse name of a field, or of nested fields with dots: `buyer.id` becomes `buyer__id`."""
     return nested_name(*path.split("."))
 
 
 def table_name(name: str) -> str:
-    """The warehouse name of a table."""
+    """Returns the warehouse name of a table."""
     return _NAMING.normalize_tables_path(name)
 
 
 def nested_name(*fields: str) -> str:
-    """The warehouse name of nested fields, the outermost first.
+    """Returns the warehouse name of nested fields, given from the outermost to the innermost.
 
     Raises:
-        ValueError: a field is empty.
+        ValueError: the name of a field is empty.
     """
     return _NAMING.make_path(*(_NAMING.normalize_identifier(one) for one in fields))
 
 
 @lru_cache(maxsize=10_000)
 def field_name(prefix: str, field: str) -> str:
-    """The warehouse name of a field in the object named `prefix`, or of the row; empty if it cannot have one."""
+    """Returns the warehouse name of a field in the object `prefix`, or of a top-level field; empty if there is none."""
     try:
         return f"{prefix}__{nested_name(field)}" if prefix else nested_name(field)
     except ValueError:
@@ -158,7 +158,7 @@ def field_name(prefix: str, field: str) -> str:
 
 
 def data_type_name(column: Mapping[str, Any] | TColumnSchema) -> str:
-    """A column's type as people write it: `decimal(18, 2)`, `timestamp`, `text`."""
+    """Returns a column's type in words, such as `decimal(18, 2)`, `timestamp` or `text`."""
     sizes = [str(column[key]) for key in ("precision", "scale") if column.get(key) is not None]
     name = column.get("data_type") or "text"
     return f"{name}({', '.join(sizes)})" if sizes else str(name)

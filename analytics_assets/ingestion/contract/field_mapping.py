@@ -1,6 +1,6 @@
-"""Which field of a row belongs to which declared column, and which fields belong to none.
+"""Maps the fields of rows to the declared columns, and finds undeclared fields.
 
-A column `address__city` takes the field `city` of the object `address`. The values are judged in `validator.py`.
+The column `address__city` gets the field `city` of the object `address`. `validator.py` checks the values.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Fields:
     """The fields of some rows.
 
     Attributes:
-        columns: by name of a declared column, its values, one for each row.
-        undeclared: the other fields, each with a name and values. A field may occur more than once.
-        conflicts: position, column and value, where two fields of a row are one column and their values differ.
+        columns: the values of each declared column, one value per row, by column name.
+        undeclared: pairs of name and values for undeclared fields. One field may have several pairs.
+        conflicts: triples of row position, column and value, if two fields of a row have one column but not one value.
     """
 
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)
@@ -37,12 +37,12 @@ class FieldMapping:
     """Finds the declared columns in rows.
 
     Args:
-        typed: names of the columns with a declared type.
-        untyped: names of the columns without one.
+        typed: the names of the columns with a declared type.
+        untyped: the names of the columns without a declared type.
 
     Attributes:
-        typed: as above.
-        untyped: as above.
+        typed: the names of the columns with a declared type.
+        untyped: the names of the columns without a declared type.
     """
 
     def __init__(self, typed: Collection[str], untyped: Collection[str]) -> None:
@@ -54,7 +54,7 @@ class FieldMapping:
         self._known = self._declared | self._objects
 
     def collect(self, rows: Sequence[Row]) -> Fields:
-        """The fields of `rows`, column by column."""
+        """Returns the fields of `rows`, column by column."""
         fields = Fields()
         self._collect(rows, "", fields)
         return fields
@@ -62,7 +62,7 @@ class FieldMapping:
     def leaves(
         self, row: Row, prefix: str = "", path: FieldPath = ()
     ) -> Iterator[tuple[str, FieldPath, Any]]:
-        """The fields of a row: name, path and value. Goes into an object only where a column is declared in it."""
+        """Yields name, path and value of each field. An object that contains declared columns yields its fields."""
         for key, value in row.items():
             name = field_name(prefix, key)
             if name in self._objects and isinstance(value, dict):
@@ -71,12 +71,12 @@ class FieldMapping:
                 yield name, (*path, key), value
 
     def untyped_part(self, row: Row, *, with_undeclared: bool, prefix: str = "") -> Row:
-        """A row without its typed columns.
+        """Returns a row without the fields of its typed columns.
 
         Args:
-            row: the row.
-            with_undeclared: whether fields that are not declared stay.
-            prefix: warehouse name of the object that `row` is, if it is inside another row.
+            row: the row, or an object inside a row.
+            with_undeclared: whether undeclared fields stay.
+            prefix: the warehouse name of an object inside a row; empty for a row.
         """
         part: Row = {}
         for key, value in row.items():
@@ -94,7 +94,7 @@ class FieldMapping:
     def _collect(self, rows: Sequence[Row], prefix: str, into: Fields) -> None:
         shapes = Counter(map(tuple, rows))
         keys = dict.fromkeys(chain.from_iterable(shapes))
-        if len(shapes) == 1:  # all rows have the same fields in the same order: transpose at once
+        if len(shapes) == 1:  # all rows have the same fields in one order, so one zip transposes the rows
             values_of = dict(zip(keys, zip(*map(dict.values, rows), strict=True), strict=True))
         else:
             known = [key for key in keys if field_name(prefix, key) in self._known]
@@ -120,9 +120,9 @@ class FieldMapping:
 def _merged(
     name: str, values: Sequence[Any] | None, more: Sequence[Any], conflicts: list[tuple[int, str, Any]]
 ) -> Sequence[Any]:
-    """The values of two fields that are one column, such as `orderId` and `order_id`.
+    """Merges the values of two fields with one column name, such as `orderId` and `order_id`.
 
-    dlt drops one of the two silently, so two different values are a conflict.
+    dlt would silently drop one of two different values, so two different values are a conflict.
     """
     if values is None:
         return more

@@ -1,10 +1,10 @@
-"""The two steps that we add to the pipe of a dlt resource: validate, and add dlt's ids.
+"""Two steps in the pipe of a dlt resource: one validates the rows, and the other adds dlt's ids.
 
-Rows come in pages, as lists. There are two paths to the warehouse:
+Each item is a page, which is a list of rows. There are two paths to the warehouse:
 
-- The Arrow path: a page of declared fields becomes one Arrow table, which dlt writes as it is.
-- The row path: a page with other fields goes through dlt's normalizer as rows. Its declared columns are coerced before,
-  so that both paths load the same table.
+- The Arrow path: a page with only declared fields becomes one Arrow table, which dlt writes unchanged.
+- The row path: a page with other fields goes through dlt's normalizer as rows. The validator first coerces the declared
+  columns, so that both paths load the same values.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _ID_CHARACTERS = bytes(
 
 
 class ValidateStep(ValidateItem):
-    """The step that lets only good rows pass, before dlt reads their cursor.
+    """The step that passes on only good rows, before dlt reads the cursor of the rows.
 
     Args:
-        validator: separates good rows from bad ones.
-        quarantine: takes the bad rows.
+        validator: the validator, which separates good rows from bad rows.
+        quarantine: the quarantine, which takes the bad rows.
     """
 
     def __init__(self, validator: Validator, quarantine: Quarantine) -> None:
@@ -42,14 +42,14 @@ class ValidateStep(ValidateItem):
         self._validator = validator
         self._quarantine = quarantine
 
-    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt calls it so
-        """The good rows of a page. An empty page passes: dlt empties a table that gets one under `replace`."""
+    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
+        """Returns the good rows of a page. An empty page passes, because dlt then empties the table under `replace`."""
         rows = item if isinstance(item, list) else [item]
         if not rows:
             return item
         if set(map(type, rows)) == {Raw}:
             result = self._validator.read(rows)
-        else:  # a response that is not strict JSON was parsed when it arrived
+        else:  # a response that is not strict JSON is already parsed
             result = self._validator.validate(
                 [read_row(one) if isinstance(one, Raw) else one for one in rows]
             )
@@ -58,18 +58,18 @@ class ValidateStep(ValidateItem):
 
 
 class AddDltIdsStep(ItemTransform[Any, Any]):
-    """The step that adds `_dlt_load_id` and `_dlt_id` to Arrow tables, as dlt's normalizer adds them to rows.
+    """The step that adds `_dlt_load_id` and `_dlt_id` to Arrow tables, as dlt's normalizer does for rows.
 
-    dlt can add them too, but it rewrites each file to do so: 3 s per million rows.
+    dlt can add these columns to Arrow tables too, but rewrites each file, which takes 3 s per million rows.
     """
 
-    placement_affinity = 1.05  # right after dlt's incremental step, which may compare whole rows
+    placement_affinity = 1.05  # the step runs after dlt's incremental step, which may compare whole rows
 
     def __init__(self) -> None:
         super().__init__(lambda item: item)
 
-    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt calls it so
-        """A table with both columns added; rows unchanged."""
+    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
+        """Returns an Arrow table with both columns added, and any other item unchanged."""
         if not isinstance(item, pa.Table):
             return item
         load_id = current.load_package_state()["load_id"]
@@ -79,7 +79,7 @@ class AddDltIdsStep(ItemTransform[Any, Any]):
 
 
 def _ids(count: int) -> pa.Array:
-    """Random ids like dlt's: 14 characters out of 64."""
+    """Returns random ids in dlt's format: 14 characters from an alphabet of 64."""
     characters = os.urandom(_ID_LENGTH * count).translate(_ID_CHARACTERS)
     offsets = array("i", range(0, _ID_LENGTH * (count + 1), _ID_LENGTH))
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(characters))

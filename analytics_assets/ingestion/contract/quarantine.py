@@ -1,7 +1,7 @@
-"""Rows that break the contract: kept beside the table they are missing from, until they are good.
+"""The quarantine: a table for the rows that break the contract, beside the table of the good rows.
 
-What belongs here: the quarantine table, what is written to it, and how many are too many. When a row leaves it is
-`reconcile.py`. It is loaded in the same load package as the good rows: either both arrive or neither.
+What belongs here: the quarantine table, its rows, and the limit on their number. `reconcile.py` deletes rows from the
+quarantine. Good rows and quarantine are in the same load package.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from analytics_assets.ingestion.time_window import Cursor, Window, whole_window
 
 SUFFIX = "__quarantine"
 KEY_PREFIX = "key__"
-"""Of the columns that hold the primary key of a row in quarantine, as far as it fits."""
+"""The prefix of the columns with the primary key of a row in quarantine."""
 
 _EXAMPLES = 3
 _LONGEST_EXAMPLE = 20
@@ -35,11 +35,11 @@ _LONGEST_EXAMPLE = 20
 
 @dataclass(frozen=True)
 class Limit:
-    """How many rows may be affected before something else must be wrong.
+    """A limit on the number of rejected or removed rows.
 
     Attributes:
-        count: at most so many; None for no such limit.
-        share: at most this part of the rows, from 0 to 1; None for no such limit.
+        count: the most rows; None for no limit by number.
+        share: the largest share of the rows, from 0 to 1; None for no limit by share.
     """
 
     count: int | None = None
@@ -47,13 +47,13 @@ class Limit:
 
     @classmethod
     def parse(cls, written: int | str) -> Limit:
-        """A limit as `max_quarantined` and `max_removed` have it: a number of rows, or a share such as `5%`."""
+        """Parses the value of `max_quarantined` or `max_removed`: a number of rows, or a share such as `5%`."""
         if isinstance(written, int):
             return cls(count=written)
         return cls(share=float(written.rstrip(" %")) / 100)
 
     def is_exceeded(self, affected: int, rows: int) -> bool:
-        """Whether `affected` of `rows` are too many."""
+        """Whether `affected` rows out of `rows` exceed the limit."""
         if self.count is not None and affected > self.count:
             return True
         return self.share is not None and affected > self.share * rows
@@ -63,19 +63,19 @@ class Limit:
 
 
 class Quarantine:
-    """What one sync rejects, and the table that keeps it.
+    """The rejected rows of one sync, and the table that stores these rows.
 
     Args:
-        resource: dlt resource name.
-        table: of the good rows.
+        resource: the dlt resource name.
+        table: the name of the table of the good rows.
         contract: the declared columns.
-        cursor: of the resource, if any.
-        windows: the partitions of this run, by partition key in order of time.
-        limit: how many rows may break the contract.
-        halts: whether more of them halt the sync; in a dry run they are only counted.
+        cursor: the cursor of the resource; None for a resource without a cursor.
+        windows: the windows of the run's partitions, by partition key in order of time.
+        limit: the limit on rejected rows.
+        halts: whether more rejected rows than the limit halt the sync. A dry run only counts the rows.
 
     Attributes:
-        rows_seen: rows held against the contract.
+        rows_seen: the number of rows that were checked.
     """
 
     def __init__(
@@ -103,14 +103,14 @@ class Quarantine:
 
     @property
     def count(self) -> int:
-        """Rows rejected."""
+        """The number of rejected rows."""
         return len(self._rejected)
 
     def add(self, rejected: Sequence[Rejected], rows: int) -> None:
-        """Takes what was rejected among `rows` rows. Rows of another window are left to the run of their partition.
+        """Adds the rejected rows of a page of `rows` rows. A row outside the windows of this run is ignored.
 
         Raises:
-            ContractExceededError: there are more than the limit allows, whatever is still to come.
+            ContractExceededError: the number of rejected rows already exceeds a limit by number.
         """
         self.rows_seen += rows
         for one in rejected:
@@ -129,16 +129,16 @@ class Quarantine:
 
     @property
     def too_many(self) -> bool:
-        """Whether more rows are rejected than the limit allows."""
+        """Whether the number of rejected rows exceeds the limit."""
         return self.limit.is_exceeded(self.count, self.rows_seen)
 
     def reasons(self) -> list[str]:
-        """Why rows are rejected, the most frequent first: column, reason, rows, a value's shape, primary keys."""
+        """Describes the reasons of rejected rows, the most frequent first, with row count and example keys."""
         violations = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.violations)
         return [self._example(column, why, count) for (column, why), count in violations.most_common()]
 
     def keys_table(self) -> pa.Table:
-        """The primary keys of the rows in this quarantine, as the columns of its table; empty where none is known."""
+        """Returns the primary keys of the rejected rows as columns of the quarantine table; NULL for an unknown key."""
         columns = {
             KEY_PREFIX + key.name: [one.values.get(key.name) for one, *_ in self._rejected]
             for key in self.keys
@@ -146,10 +146,10 @@ class Quarantine:
         return pa.table(columns)
 
     def source(self, schema: str) -> DltSource:
-        """The dlt source of the quarantine table, to be extracted after the good rows.
+        """Returns the dlt source of the quarantine table, which dlt extracts after the good rows.
 
         Args:
-            schema: name of the schema of the good rows, whose load package it joins.
+            schema: the name of the schema of the good rows. With one schema, dlt writes one load package.
         """
         hints: dict[str, Any] = {
             "reason": {"data_type": "text", "nullable": False},
@@ -168,7 +168,7 @@ class Quarantine:
                 if name in column.hints
             }
             hints[KEY_PREFIX + column.name] = kept
-        # Of a generator as such dlt looks for the module, through all that are imported: 35 ms.
+        # For a plain generator, dlt searches all imported modules, which takes 35 ms. A `chain` avoids the search.
         rows = chain(self._rows())
         resource = dlt.resource(
             rows, name=self.table, write_disposition="append", columns=hints, max_table_nesting=0
@@ -195,7 +195,7 @@ class Quarantine:
             ]
 
     def _home(self, cursor: Cursor, value: Any) -> tuple[str, Window] | None:
-        """The partition of this run that a value of the cursor falls into; None where it is of another run."""
+        """Returns the partition of this run that contains a cursor value; None if no partition contains the value."""
         index = bisect_right(self._starts, value) - 1
         home = list(self._windows.items())[max(index, 0)]
         return home if cursor.is_in(home[1], value) else None
@@ -226,7 +226,7 @@ class Quarantine:
 
 
 def _as_text(value: Any) -> str | None:
-    """A value to be looked at: text as it is, but for what no warehouse can store."""
+    """Converts a value to text, with escapes in place of characters that no warehouse can store."""
     return None if value is None else str(value).encode(errors="backslashreplace").decode()
 
 
@@ -236,5 +236,5 @@ def _shortened(value: Any) -> str:
 
 
 def _masked(value: Any) -> str:
-    """The shape of a value, without what it says: it may be a customer's."""
+    """Masks a value: letters become `x` and digits become `9`, because the value may be personal data."""
     return re.sub(r"[^\W\d_]", "x", re.sub(r"\d", "9", _shortened(value)))

@@ -1,4 +1,4 @@
-"""A row that breaks the contract, and how it does."""
+"""A row that breaks the contract, and its violations."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Violation(NamedTuple):
     """One way in which a row breaks the contract.
 
     Attributes:
-        column: the column; None where the row as a whole is wrong.
-        reason: what is wrong, to follow the column's name.
-        value: the value that is wrong; None where there is none.
+        column: the warehouse name of the column; None if the whole row is wrong.
+        reason: the reason, as text that follows the column name.
+        value: the wrong value; None if there is no value.
     """
 
     column: str | None
@@ -26,9 +26,9 @@ class Rejected:
     """A row that breaks the contract.
 
     Attributes:
-        violations: what is wrong.
-        row: the row as the API sent it, as JSON text.
-        values: its values that the declared types can hold, by column.
+        violations: the violations of the contract.
+        row: the row of the API as JSON text.
+        values: the values of the row in the declared types, by column. A wrong value is None.
     """
 
     violations: tuple[Violation, ...]
@@ -37,7 +37,7 @@ class Rejected:
 
     @property
     def reason(self) -> str:
-        """All violations in one sentence."""
+        """All violations as one text."""
         return "; ".join(
             f"{one.column} {one.reason}" if one.column else one.reason for one in self.violations
         )

@@ -1,4 +1,4 @@
-"""What dlt's normalizer cannot store in fields without a declared type. A row that has it must not get there."""
+"""Finds values that dlt's normalizer cannot store in fields without a declared type. Such a row goes to quarantine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from analytics_assets.ingestion.contract.coercion_rules import is_unicode
 from analytics_assets.ingestion.contract.columns import field_name
 
 _MAX_DEPTH = 100
-"""Levels of nesting. dlt fails at some 250."""
+"""The most levels of nesting. dlt fails at about 250 levels."""
 
 
 def unstorable_in(row: Mapping[str, Any]) -> str:
-    """What dlt cannot store in a row without its typed columns; empty if it can store all of it."""
+    """Describes a value that dlt cannot store, in a row without its typed columns; empty if dlt can store the row."""
     if any(isinstance(value, list) and field_name("", key) == "quarantine" for key, value in row.items()):
         return "a list `quarantine`, which is the name of the table of rejected rows"
     return _in_value(row, 0)
@@ -48,7 +48,7 @@ def _in_scalar(value: Any) -> str:
     if isinstance(value, str):
         if not is_unicode(value):
             return "text that is not valid Unicode"
-        if value[:4] in ("0001", "9999"):  # dlt reads it as a timestamp and converts it to UTC
+        if value[:4] in ("0001", "9999"):  # dlt converts timestamps in text to UTC
             with suppress(ValueError):
                 moment = datetime.fromisoformat(value)
                 try:

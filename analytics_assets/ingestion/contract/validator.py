@@ -1,7 +1,7 @@
-"""Validates rows of the API against the contract: good rows become Arrow, a column at once; bad rows are rejected.
+"""Validates rows of the API against the contract. Good rows become an Arrow table, and bad rows are rejected.
 
-Which field is which column is in `field_mapping.py`, what a value must be in `coercion.py`. What happens to good and
-bad rows is in `pipe_steps.py` and `quarantine.py`.
+`field_mapping.py` maps fields to columns, and `coercion.py` converts values. `pipe_steps.py` passes good rows to dlt,
+and `quarantine.py` stores bad rows.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ValidationResult:
     """The good and the bad rows of a page.
 
     Attributes:
-        items: the good rows, for dlt: a table of the declared columns, or rows where they have other fields too.
+        items: the good rows for dlt: an Arrow table of the declared columns, or Python rows if there are other fields.
         rejected: the bad rows.
     """
 
@@ -51,16 +51,16 @@ class Validator:
     """Validates the rows of one resource.
 
     Args:
-        resource: dlt resource name.
+        resource: the dlt resource name.
         contract: the declared columns.
-        capabilities: the destination's; they decide the types of the columns.
-        cursor: the incremental cursor as a column, where its type is known.
-        required: more columns that must not be NULL. The text of each is added to the reason.
-        kept: warehouse names of more fields that stay as the API sends them.
-        as_rows: whether dlt must get rows, because it cannot do its work on Arrow.
+        capabilities: dlt's capabilities of the destination, which decide the Arrow types of the columns.
+        cursor: the incremental cursor as a column; None if the type of the cursor is unknown.
+        required: more columns that must not be NULL, each with a text that is added to the reason.
+        kept: the warehouse names of undeclared fields that dlt gets unchanged.
+        as_rows: whether dlt needs Python rows in place of Arrow tables.
 
     Attributes:
-        undeclared: by name of a field that is not declared, the number of rows that had a value there.
+        undeclared: the number of rows with a value, by name of each undeclared field.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Validator:
 
     @property
     def unsent(self) -> set[str]:
-        """Declared columns for which no row so far had a field; none if there was no row."""
+        """The typed columns for which no row so far had a field; empty before the first row."""
         return self._coercers.keys() - self._seen if self._seen else set()
 
     def read(self, rows: list[msgspec.Raw]) -> ValidationResult:
-        """Validates rows that are still JSON: straight to Arrow if all are good, else as `validate` does."""
+        """Validates rows that are still JSON text. If all rows are good, the page becomes an Arrow table directly."""
         if not self._seen:
             self._learn([read_row(rows[0])])
         columns = self._json_reader.read(rows)
@@ -114,10 +114,10 @@ class Validator:
         return self.validate(read)
 
     def validate(self, rows: list[Any]) -> ValidationResult:
-        """Separates good rows from bad ones.
+        """Separates good rows from bad rows.
 
         Raises:
-            UndeclaredFieldError: a field is not declared, and the contract is frozen.
+            UndeclaredFieldError: a field is not declared, and `schema_contract` is `freeze`.
         """
         violations: _Violations = defaultdict(list)
         for position in [position for position, row in enumerate(rows) if not isinstance(row, dict)]:
@@ -150,7 +150,7 @@ class Validator:
         return ValidationResult(self._items(objects, table, as_rows=as_rows), rejected)
 
     def _learn(self, rows: Sequence[Any]) -> None:
-        """Learns from rows under which paths the declared columns are."""
+        """Finds the field paths of the declared columns in rows, and passes the paths to the JSON reader."""
         for row in rows:
             if isinstance(row, dict):
                 leaves = self._mapping.leaves(row)
@@ -159,7 +159,7 @@ class Validator:
                 self._seen |= paths.keys()
 
     def _items(self, good: list[Row], table: pa.Table | None, *, as_rows: bool) -> pa.Table | list[Row]:
-        """The good rows for dlt. Rows of Python have their typed columns coerced, so that both paths load the same."""
+        """Returns the good rows for dlt. Python rows get coerced values, so that both paths load the same values."""
         if table is None or not good:
             return good
         table = table.cast(self._schema) if table.schema != self._schema else table
@@ -169,21 +169,21 @@ class Validator:
         return [{**self._rest(row), **values} for row, values in zip(good, typed, strict=True)]
 
     def _for_normalizer(self, table: pa.Table) -> list[Row]:
-        """The typed columns as rows that dlt's normalizer loads as the same values."""
+        """Returns the typed columns as Python rows, which dlt's normalizer loads with the same values."""
         rows = _to_python(table)
         for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
-                # The normalizer parses a text that looks like JSON. Another text must be encoded once more to survive.
+                # The normalizer parses a text that looks like JSON. Any other text needs a second JSON encoding.
                 if row[name] is not None and row[name][0] not in "[{":
                     row[name] = as_json(row[name])
         return rows
 
     def _nullable_schema(self) -> pa.Schema:
-        """The schema while bad rows are still in the table."""
+        """Returns the schema for a table that still contains bad rows, with NULL allowed in every column."""
         return pa.schema([field.with_nullable(True) for field in self._schema])
 
     def _count_undeclared(self, fields: Fields) -> bool:
-        """Counts fields that are not declared. True if dlt is to load at least one of them."""
+        """Counts undeclared fields. Returns whether dlt loads at least one undeclared field."""
         if not self._declares:
             return bool(fields.undeclared)
         loads = False
@@ -197,7 +197,7 @@ class Validator:
         return loads
 
     def _coerce(self, rows: Sequence[Row], fields: Fields, violations: _Violations) -> list[pa.Array]:
-        """The typed columns, NULL where a value is wrong."""
+        """Returns the typed columns, with NULL in place of each wrong value."""
         columns = []
         for name, coercer in self._coercers.items():
             values = fields.columns.get(name)
@@ -225,7 +225,7 @@ class Validator:
             violations[position].append(violation)
 
     def _check_untyped(self, rows: Sequence[Row], fields: Fields, violations: _Violations) -> None:
-        """Checks required columns without a type, such as a key. dlt cannot load two kinds of value in one column."""
+        """Checks required untyped columns, such as a key: their values must not be NULL, and must be of one kind."""
         for name in self._mapping.untyped & self._required.keys():
             values = fields.columns.get(name) or [None] * len(rows)
             is_missing = [type(one) in (type(None), dict, list) for one in values]
@@ -240,7 +240,7 @@ class Validator:
                     violations[position].append(Violation(name, reason, value))
 
     def _check_rest(self, rows: Sequence[Row], violations: _Violations) -> None:
-        """Checks the fields outside typed columns: whether dlt can store them, and whether they may be there."""
+        """Checks the fields outside typed columns: dlt must be able to store them, and the contract must allow them."""
         for position, row in enumerate(rows):
             if position in violations:
                 continue
@@ -263,7 +263,7 @@ class Validator:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether dlt makes no column and no row of a value."""
+    """Whether a value is null or empty, so that dlt makes no column and no child row of the value."""
     return value is None or (type(value) in (dict, list) and not value)
 
 
@@ -273,7 +273,7 @@ def _json_text(row: Any) -> str:
 
 
 def _to_python(table: pa.Table) -> list[Row]:
-    """The rows of a table as Python objects, which have microseconds at most."""
+    """Converts the rows of a table to Python objects. Timestamps lose nanoseconds, which Python does not support."""
     fields = [
         field.with_type(pa.timestamp("us", field.type.tz)) if field.type in _NANOSECONDS else field
         for field in table.schema

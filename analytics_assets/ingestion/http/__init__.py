@@ -1,1 +1,1 @@
-"""The API over HTTP: one request of dlt becomes many pages, each read strictly."""
+"""Sends requests to the API, and checks every response. One request of dlt may become many page requests."""

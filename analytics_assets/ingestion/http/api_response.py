@@ -1,4 +1,4 @@
-"""The responses that dlt's client gets from our session."""
+"""The responses that dlt's client gets from `ApiSession`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from urllib3 import BaseHTTPResponse
 from analytics_assets.ingestion.http.redaction import Secrets
 
 Row = Any
-"""A row as the API sent it: parsed, or still JSON as `msgspec.Raw`."""
+"""A row as the API sent it: a parsed JSON value, or JSON text as `msgspec.Raw`."""
 
 
 class ApiResponse(Response):
-    """A response of the API as requests has it: whole, and redacted.
+    """A `requests` response with the whole redacted body.
 
     Args:
-        request: what it responds to, without secrets.
-        raw: the response of urllib3.
-        body: its body, redacted.
-        attempts: requests sent until it came, the first included.
-        secrets: redact its headers.
+        request: the request of the response, with references in place of secrets.
+        raw: the urllib3 response.
+        body: the redacted body.
+        attempts: the number of requests sent until this response, the first included.
+        secrets: the secrets that are redacted in the headers.
         connection: the adapter, for an auth that sends the request again, such as digest.
 
     Attributes:
-        attempts: as above.
+        attempts: the number of requests sent until this response, the first included.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class ApiResponse(Response):
 
 
 class ParsedResponse(Response):
-    """A response whose JSON has been parsed, so that dlt does not parse it again.
+    """A response that keeps its parsed JSON, so that dlt does not parse the body again.
 
     Args:
-        response: the response.
-        parsed: its JSON.
+        response: the response to copy.
+        parsed: the parsed JSON of the response.
     """
 
     def __init__(self, response: Response, parsed: Any) -> None:
@@ -76,15 +76,15 @@ class ParsedResponse(Response):
 
 
 class PageGroup(Response):
-    """Many pages of the API as the one page that dlt asked for. Its JSON is the list of their rows.
+    """One response for dlt that contains the rows of many pages of the API.
 
     Args:
-        request: dlt's request, which stands for all of the pages.
-        rows: of the pages, in order.
-        has_more: whether there are more rows.
+        request: dlt's request.
+        rows: the rows of all pages, in order.
+        has_more: whether the API has more pages.
 
     Attributes:
-        has_more: as above.
+        has_more: whether the API has more pages.
     """
 
     def __init__(self, request: PreparedRequest, rows: list[Row], *, has_more: bool) -> None:
@@ -96,5 +96,5 @@ class PageGroup(Response):
         self._rows = rows
 
     def json(self, **_: Any) -> list[Row]:
-        """The rows."""
+        """The rows of all pages."""
         return self._rows

@@ -1,7 +1,7 @@
-"""The circuit as one sync uses it: permission before a request, and a record of what came of it.
+"""The circuit breaker of one sync: grants permission before a request, and records the outcome of the request.
 
-It claims the probe, and it notices that another process has opened the circuit. `circuit_breaker.py` decides what the
-events mean.
+`Breaker` claims the probe, and notices when another process has opened the circuit. `circuit_breaker.py` computes the
+state of the circuit from the events.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from analytics_assets.ingestion.http.circuit_breaker import Circuit, CircuitEven
 log = logging.getLogger("analytics_assets")
 
 _POLL_INTERVAL = 0.5
-"""Seconds between two reads of the store: how long a healthy sync may take to notice that another process halted."""
+"""Seconds between two reads of the store. A sync notices within this time that another process opened the circuit."""
 
 _COMMIT_DELAY = 0.5
-"""Seconds between a claim and the read that decides who was first. A database that gives out ids before it commits,
-such as PostgreSQL, may show a lower id a moment later."""
+"""Seconds between the claim of a probe and the read that shows which run claimed the probe first.
+
+A database that assigns ids before it commits, such as PostgreSQL, may show an event with a lower id later."""
 
 
 class CircuitStore(Protocol):
-    """Where the events of one source's circuit are kept. Any number of processes append to it and read it.
+    """The store of the events of one source's circuit. Any number of processes append events and read events.
 
     Attributes:
-        source: the source.
-        reset: what closes the circuit by hand, such as `the job x`; empty where nothing does.
+        source: the dlt source name.
+        reset: the job that closes the circuit by hand, as text such as `the job x`; empty if there is none.
     """
 
     @property
@@ -46,23 +47,23 @@ class CircuitStore(Protocol):
     def append(
         self, kind: CircuitEventKind, *, by: str, run_id: str, cause: SyncHalted | None = None
     ) -> None:
-        """Adds an event."""
+        """Appends an event to the store."""
 
 
 def describe(store: CircuitStore, circuit: Circuit, now: float) -> str:
-    """The state of a store's circuit in words."""
+    """Describes the state of a store's circuit in words."""
     return circuit.describe(store.source, store.reset, now)
 
 
 class Breaker:
-    """The circuit breaker of one sync. Safe across threads.
+    """The circuit breaker of one sync. The class is thread-safe.
 
     Args:
-        store: the events of the source.
-        resource: dlt resource that is synced.
-        run_id: the Dagster run, for people.
-        clock: seconds since 1970.
-        sleep: waits that many seconds.
+        store: the store of the source's circuit events.
+        resource: the dlt resource of the sync.
+        run_id: the id of the Dagster run, which each event records.
+        clock: a function that returns the time in seconds since 1970.
+        sleep: a function that waits the given number of seconds.
     """
 
     def __init__(
@@ -85,11 +86,11 @@ class Breaker:
         self._next_read = 0.0
 
     def check(self) -> None:
-        """Raises if this sync has stopped; reads nothing.
+        """Raises if this sync has stopped. The method does not read the store.
 
         Raises:
             SyncHalted: a request of this sync failed for good.
-            CircuitOpenError: this sync found the circuit open.
+            CircuitOpenError: an earlier read of this sync found the circuit open.
         """
         if self._stopped_by is not None:
             raise self._stopped_by
@@ -98,10 +99,10 @@ class Breaker:
         """Reads the circuit from the store.
 
         Returns:
-            Closed, or half-open if this sync may probe.
+            The state of the circuit: closed, or half-open if this sync may send the probe.
 
         Raises:
-            CircuitOpenError: no request may be sent.
+            CircuitOpenError: the circuit permits no request of this sync.
         """
         now = self._clock()
         circuit = self._store.circuit()
@@ -114,43 +115,44 @@ class Breaker:
         return state
 
     def acquire_permission(self, *, fresh: bool = False) -> bool:
-        """Permission to send one request.
+        """Grants permission to send one request.
 
         Args:
-            fresh: read the store now, not only every half second.
+            fresh: whether to read the store even if the last read is less than half a second ago.
 
         Returns:
-            Whether the request is the probe: sent once, alone, and followed by `record_success` or `record_failure`.
+            Whether the request is the probe. The caller sends a probe once, and then calls `record_success` or
+            `record_failure`.
 
         Raises:
-            SyncHalted, CircuitOpenError: no request may be sent.
+            SyncHalted, CircuitOpenError: this sync may send no request.
         """
         with self._lock:
             self.check()
             if not fresh and self._clock() < self._next_read:
                 return False
             state = self.refresh()
-            while state.probe_is_free:  # again, if this process was so slow that its claim no longer counts
+            while state.probe_is_free:  # the claim of a very slow process may expire before the next read
                 self._store.append(CircuitEventKind.PROBE, by=self._by, run_id=self._run_id)
                 self._sleep(_COMMIT_DELAY)
-                state = self.refresh()  # raises if another run was first
+                state = self.refresh()  # raises if another run claimed the probe first
             self._probing = state.claim is not None
             return self._probing
 
     def record_success(self) -> None:
-        """The probe succeeded: the circuit closes."""
+        """Records that the probe succeeded. The circuit closes."""
         self._probing = False
         self._store.append(CircuitEventKind.CLOSED, by=self._by, run_id=self._run_id)
 
     def record_failure(self, halted: SyncHalted) -> SyncHalted:
-        """A request failed for good: the circuit opens, and this sync and all others stop.
+        """Records that a request failed for good. The circuit opens, and all syncs of the API stop.
 
         Returns:
-            The failure, to be raised. `check` raises the first failure of the sync.
+            The failure that the caller raises. `check` raises the first failure of the sync.
         """
         with self._lock:
             first, self._stopped_by = self._stopped_by is None, self._stopped_by or halted
-            # A circuit that another process opened meanwhile is open already; only a probe adds to that.
+            # If another process has opened the circuit meanwhile, only the failure of a probe is a new event.
             if first and (self._probing or self._store.circuit().phase(self._clock()) is Phase.CLOSED):
                 self._probing = False
                 self._store.append(CircuitEventKind.OPENED, by=self._by, run_id=self._run_id, cause=halted)

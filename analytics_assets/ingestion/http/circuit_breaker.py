@@ -1,7 +1,7 @@
-"""The circuit breaker of one source, as a pure state machine: events, clock and policy in, state out.
+"""The circuit breaker of one source, as a pure state machine that computes the state from events, time and policy.
 
-It decides what an event means, and whether a request may be sent at a moment. `breaker_client.py` decides when an
-event is written. The store of the events is the caller's.
+The state decides whether a request may be sent. `breaker_client.py` decides when an event is written. The caller stores
+the events.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from analytics_assets.ingestion.errors import SyncHalted
 
 
 class CircuitEventKind(StrEnum):
-    """What happened. The values are stored."""
+    """The kind of a circuit event. The event log stores the values."""
 
-    OPENED = "opened"  # a sync gave up, or a probe failed
+    OPENED = "opened"  # a sync halted, or a probe failed
     PROBE = "probe"  # a run claims the one request that tests whether the API is back
     CLOSED = "closed"  # a probe succeeded
-    RESET = "reset"  # a person closed it
-    FORCED_OPEN = "held"  # a person opened it, until a reset
-    NOTE = "note"  # a person reported something else, which changes nothing
+    RESET = "reset"  # a person closed the circuit
+    FORCED_OPEN = "held"  # a person opened the circuit, which stays open until a reset
+    NOTE = "note"  # a person reported a note, which does not change the circuit
 
 
 class Phase(StrEnum):
-    """Which requests may be sent."""
+    """The phase of a circuit, which decides what requests may be sent."""
 
-    CLOSED = "closed"  # all
-    OPEN = "open"  # none
-    HALF_OPEN = "half_open"  # one: the probe, by the run that claims it first
-    FORCED_OPEN = "forced_open"  # none, until a person resets the circuit
+    CLOSED = "closed"  # all requests may be sent
+    OPEN = "open"  # no request may be sent
+    HALF_OPEN = "half_open"  # only the probe may be sent, by the run that claims it first
+    FORCED_OPEN = "forced_open"  # no request may be sent until a person resets the circuit
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How long an open circuit stays open.
+    """The durations of the cool-down and of the lease of a probe.
 
     Attributes:
-        cooldown: seconds after the first failure; doubles with each probe that fails.
-        max_cooldown: seconds; the longest cool-down.
-        lease: seconds a probe may take. A run that reports nothing for longer has died, and another may probe.
+        cooldown: seconds of cool-down after the first failure. Each failed probe doubles the cool-down.
+        max_cooldown: the longest cool-down in seconds.
+        lease: seconds that a claim of the probe is valid. After the lease, another run may claim the probe.
     """
 
     cooldown: float
@@ -50,15 +50,15 @@ class Policy:
     lease: float
 
     def cooldown_after(self, failures: int) -> float:
-        """Seconds of cool-down after so many failures in a row, from 1."""
+        """Seconds of cool-down after `failures` failures in a row, at least one."""
         return float(min(self.max_cooldown, self.cooldown * 2 ** min(failures - 1, 64)))
 
 
-_LEASE_MARGIN = 30.0  # seconds between the answer to a probe and the event that reports it
+_LEASE_MARGIN = 30.0  # seconds between the response to a probe and the event that records it
 
 
 def policy_of(config: SyncConfig) -> Policy:
-    """The policy that a `defs.yaml` sets."""
+    """Returns the policy that the config of an API sets."""
     breaker, requests = config.circuit_breaker, config.requests
     return Policy(
         cooldown=breaker.cooldown_minutes * 60,
@@ -72,13 +72,13 @@ class CircuitEvent:
     """One entry of a circuit's history.
 
     Attributes:
-        id: its place in the store; the order of ids is the order of events.
-        at: seconds since 1970, by the clock of the writer.
-        kind: what happened.
-        by: the writer, which relates the outcome of a probe to its claim. Empty for a person.
-        run_id: the run it was written in, if any.
-        cause: the failure that opened the circuit.
-        reason: a person's reason.
+        id: the id of the event in the store. Events are ordered by id.
+        at: the time of the event in seconds since 1970, by the clock of the writer.
+        kind: the kind of the event.
+        by: the writer of the event, which connects the outcome of a probe to its claim. Empty for a person.
+        run_id: the id of the Dagster run that wrote the event; empty for an event outside a run.
+        cause: the failure that opened the circuit; None for other events.
+        reason: the reason that a person gave; empty for other events.
     """
 
     id: int
@@ -92,11 +92,11 @@ class CircuitEvent:
 
 @dataclass(frozen=True)
 class CircuitState:
-    """A circuit at one moment.
+    """The state of a circuit at one moment.
 
     Attributes:
-        phase: which requests may be sent.
-        claim: the claim of the probe, if the circuit is half-open and a run has claimed it.
+        phase: the phase of the circuit.
+        claim: the valid claim of the probe in a half-open circuit; None if no run has claimed the probe.
     """
 
     phase: Phase
@@ -108,7 +108,7 @@ class CircuitState:
         return self.phase is Phase.HALF_OPEN and self.claim is None
 
     def refuses(self, by: str) -> bool:
-        """Whether `by` may send no request, not even the probe."""
+        """Whether the writer `by` may send no request, not even the probe."""
         if self.claim is not None:
             return self.claim.by != by
         return self.phase in (Phase.OPEN, Phase.FORCED_OPEN)
@@ -116,14 +116,14 @@ class CircuitState:
 
 @dataclass(frozen=True)
 class Circuit:
-    """A circuit after a history of events. A new one is closed.
+    """A circuit after a history of events. A circuit without events is closed.
 
     Attributes:
-        policy: how long it stays open.
-        opened: the event that opened it; None while closed.
-        latest: the latest failure, from which the cool-down counts.
-        failures: failures in a row: the opening, and the probes that failed.
-        claim: the latest claim of a probe, until its outcome is known.
+        policy: the durations of cool-down and lease.
+        opened: the event that opened the circuit; None while the circuit is closed.
+        latest: the latest failure, which starts the cool-down; None while the circuit is closed.
+        failures: the number of failures in a row: the first failure, and each failed probe.
+        claim: the latest claim of a probe whose outcome is not yet recorded.
     """
 
     policy: Policy
@@ -133,7 +133,7 @@ class Circuit:
     claim: CircuitEvent | None = None
 
     def after(self, events: Iterable[CircuitEvent]) -> Circuit:
-        """The circuit after more events, in the order of the store."""
+        """Returns the circuit after more events, which are in the order of the store."""
         circuit = self
         for event in events:
             if event.kind is CircuitEventKind.RESET:
@@ -153,22 +153,22 @@ class Circuit:
             return Circuit(self.policy, opened=event, latest=event, failures=1)
         if self.claim and self.claim.by == event.by:
             return replace(self, latest=event, failures=self.failures + 1, claim=None)
-        return self  # the same outage, seen by another run whose request was on its way
+        return self  # a request that another run had already sent failed in the same outage
 
     @property
     def is_forced_open(self) -> bool:
-        """Whether a person opened it, so that only a person closes it."""
+        """Whether a person opened the circuit, so that only a person closes the circuit."""
         return self.latest is not None and self.latest.kind is CircuitEventKind.FORCED_OPEN
 
     @property
     def half_open_at(self) -> float | None:
-        """When the cool-down ends, in seconds since 1970; None while closed or forced open."""
+        """The end of the cool-down in seconds since 1970; None while the circuit is closed or forced open."""
         if self.latest is None or self.is_forced_open:
             return None
         return self.latest.at + self.policy.cooldown_after(self.failures)
 
     def state(self, now: float) -> CircuitState:
-        """The state at a moment."""
+        """The state of the circuit at the time `now`."""
         if self.is_forced_open:
             return CircuitState(Phase.FORCED_OPEN)
         if self.half_open_at is None:
@@ -179,16 +179,16 @@ class Circuit:
         return CircuitState(Phase.HALF_OPEN, self.claim if alive else None)
 
     def phase(self, now: float) -> Phase:
-        """The phase at a moment."""
+        """The phase of the circuit at the time `now`."""
         return self.state(now).phase
 
     def describe(self, source: str, reset: str, now: float) -> str:
-        """The state in words: why no request may be sent, and until when.
+        """Describes the state of the circuit in words: why no request may be sent, and until when.
 
         Args:
-            source: the source.
-            reset: what closes the circuit by hand, such as `the job x`; empty where nothing does.
-            now: seconds since 1970.
+            source: the dlt source name.
+            reset: the job that closes the circuit by hand, as text such as `the job x`; empty if there is none.
+            now: the current time in seconds since 1970.
         """
         state = self.state(now)
         if self.opened is None or self.latest is None:
@@ -214,10 +214,10 @@ class Circuit:
 
 
 def utc(moment: float) -> str:
-    """A moment in seconds since 1970, to the second, in UTC."""
+    """Formats a time in seconds since 1970 as text in UTC, to the second."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def capitalized(text: str) -> str:
-    """A text as a sentence of its own."""
+    """Turns a clause into a sentence, with a capital letter and a full stop."""
     return f"{text[0].upper()}{text[1:]}."

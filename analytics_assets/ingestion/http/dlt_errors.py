@@ -1,4 +1,4 @@
-"""What a user can act on, among the errors that dlt wraps around it."""
+"""Finds the `SyncError` among the causes of an error that dlt raised."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from analytics_assets.ingestion.http.retry_policy import (
 
 
 def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
-    """What a user can act on among the causes of `error`; None for a bug or anything else.
+    """Returns the failure that a user can act on among the causes of `error`; None if no cause is such a failure.
 
-    dlt wraps what its extract step raises. The text of its error about a response that it cannot read is the whole
-    page, so only its beginning is kept.
+    dlt wraps errors of its extract step. dlt's error about an unreadable response quotes the whole page, so the result
+    keeps only the beginning of the error text.
 
     Args:
-        error: what dlt raised.
-        resource: dlt resource being loaded.
+        error: the error that dlt raised.
+        resource: the dlt resource that the sync loads.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -47,7 +47,7 @@ def _sync_error_of(error: BaseException, resource: str) -> SyncError | None:
         return NotJsonError(resource, "")
     if (
         isinstance(error, HTTPError) and error.response is not None
-    ):  # of a request that an auth of the user sent
+    ):  # a custom auth class sent a request of its own, and the response had an error status
         endpoint, status = endpoint_of(error.response.request), error.response.status_code
         fault = classify(Exchange(status), Caller(), RequestsConfig()).fault
         return SyncHalted(resource, endpoint, status, 1, status_in_words(status), fault=fault)

@@ -1,4 +1,4 @@
-"""The paginators that dlt gets in place of its own, so that every response is read, and the session does the paging."""
+"""Replaces dlt's paginators: the session checks every response, and does the paging by offset or page number."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from analytics_assets.ingestion.http.response import ResponseReader
 
 
 class CheckedPaginator(BasePaginator):
-    """dlt's own paginator, with every response read by `reader`.
+    """A wrapper of dlt's own paginator, which tags each request so that the session checks the response.
 
     Args:
-        paginator: as configured; None to detect it from the first response, as dlt does.
-        reader: reads the responses.
+        paginator: the configured paginator; None to detect the paginator from the first response, as dlt does.
+        reader: the reader that checks the responses.
     """
 
     def __init__(self, paginator: BasePaginator | None, reader: ResponseReader) -> None:
@@ -33,50 +33,50 @@ class CheckedPaginator(BasePaginator):
         self._paginator = paginator
         self._reader = reader
 
-    def init_request(self, request: Request) -> None:  # noqa: D102  dlt's
+    def init_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         request.hooks["response"].append(RequestTag(self._reader, request.auth))
         if self._paginator is not None:
             self._paginator.init_request(request)
 
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: D102  dlt's
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: D102  described by dlt
         if self._paginator is None:
             self._paginator, _ = PaginatorFactory().create_paginator(response)
         if self._paginator is None:
             raise PaginatorNotFound("no paginator fits the first response: set `paginator`")
         self._paginator.update_state(response, data)
 
-    def update_request(self, request: Request) -> None:  # noqa: D102  dlt's
+    def update_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         if self._paginator is not None:
             self._paginator.update_request(request)
 
     @property
-    def has_next_page(self) -> bool:  # noqa: D102  dlt's
+    def has_next_page(self) -> bool:  # noqa: D102  described by dlt
         return self._paginator is None or self._paginator.has_next_page
 
 
 class PagingBySession(BasePaginator):
-    """In place of dlt's offset or page-number paginator: the session pages, and dlt asks until it has all.
+    """A paginator in place of dlt's offset or page-number paginator. The session reads the pages in groups for dlt.
 
     Args:
-        paging: how the pages are read.
+        paging: the settings of the paging.
     """
 
     def __init__(self, paging: Paging) -> None:
         super().__init__()
         self._paging = paging
 
-    def init_request(self, request: Request) -> None:  # noqa: D102  dlt's
+    def init_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         self._has_next_page = True
         page_reader_of(self._paging, request).attach()
 
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002, D102  dlt's
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002, D102  dlt
         assert isinstance(response, PageGroup)
         self._has_next_page = response.has_more
 
-    def update_request(self, request: Request) -> None:  # noqa: D102  dlt's
+    def update_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         pass
 
 
 def is_range(paginator: BasePaginator | None) -> bool:
-    """Whether `paginator` is one of dlt's two that page by number, and not a subclass that pages in its own way."""
+    """Whether `paginator` is dlt's own offset or page-number paginator, and not an instance of a subclass."""
     return type(paginator) in (OffsetPaginator, PageNumberPaginator)

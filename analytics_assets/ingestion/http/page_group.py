@@ -1,6 +1,6 @@
-"""One page that dlt asked for as many pages of the API: how they are fetched, and when a group of them is full.
+"""Page groups: fetches many pages of the API, and returns their rows to dlt as one response.
 
-Fewer and larger pages cost dlt less. Which pages a group has is for `page_reader.py`.
+Few large responses cost dlt less than many small ones. `page_reader.py` decides which page comes next.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from analytics_assets.ingestion.http.transport import Transport
 from analytics_assets.ingestion.http.wire import WireRequest
 
 _GROUP_ROWS, _GROUP_BYTES, _GROUP_SECONDS = 25_000, 64_000_000, 10.0
-"""Where a group ends, whichever comes first. Larger groups cost dlt less, and memory more."""
+"""The limits of a group in rows, bytes and seconds. Larger groups cost dlt less time, but need more memory."""
 
 _PLAIN_AUTHS = (APIKeyAuth, BearerTokenAuth, HttpBasicAuth, OAuth2ClientCredentials, type(None))
-"""Those that do not look at what they sign, so that one signature serves many pages."""
+"""Auth types that do not depend on the URL or body of a request, so that one signed request serves all pages."""
 
 SendOptions = dict[str, Any]
-"""What dlt passes to `Session.send` with a request: certificates and proxies."""
+"""The keyword arguments that `requests` passes to `Session.send`, such as certificates and proxies."""
 
 
 class PageGroups:
     """Fetches the pages of a page reader in groups.
 
     Args:
-        resource: dlt resource, which names the threads.
-        max_in_flight: requests at the same time.
-        transport: fetches pages ahead.
-        fetch_sequentially: fetches one page through the session, with the auth and the hooks of the user.
-        page_limit: the pages that may be fetched.
-        telemetry: counts.
+        resource: the dlt resource, whose name the threads have.
+        max_in_flight: the most requests at the same time.
+        transport: the transport, which sends the requests of parallel fetches.
+        fetch_sequentially: a function that fetches one page through the session, with the user's auth and hooks.
+        page_limit: the limit on the number of pages.
+        telemetry: the counts of the sync.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class PageGroups:
         self._next: dict[PageReader, Future[PageGroup]] = {}
 
     def close(self) -> None:
-        """Ends the threads, and drops what they were to fetch ahead. Requests in flight are completed."""
+        """Ends the threads, and cancels requests that are not yet sent. Requests in flight are completed."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._ahead.shutdown(wait=True, cancel_futures=True)
 
     def next_group(self, request: PreparedRequest, reader: PageReader, options: SendOptions) -> PageGroup:
-        """The next rows of a page reader, as many as make a group. The group after it is fetched meanwhile.
+        """Returns the next group of a page reader's rows, and starts to fetch the group after it.
 
         Raises:
-            SyncError: see `ApiSession`.
+            SyncError: the failures that the docstring of `ApiSession` lists.
         """
         if has_own_hooks(request) or not isinstance(reader.auth, _PLAIN_AUTHS):
             fetch = self._within_limit(self._one_by_one(reader, options), request, reader)
@@ -117,9 +117,9 @@ class PageGroups:
         return PageGroup(request, rows, has_more=not reader.is_finished)
 
     def _within_limit(self, fetch: Fetch, request: PreparedRequest, reader: PageReader) -> Fetch:
-        """As `fetch`, but a page beyond the limit is not fetched, and fails only if the reader comes to it.
+        """Wraps `fetch` with the page limit. A page beyond the limit gets a failed future instead of a request.
 
-        A reader asks ahead, and may be at its end before.
+        The reader requests pages ahead, so the last page may come before the page beyond the limit.
         """
         resource, endpoint = reader.reader.resource, endpoint_of(request)
 
@@ -135,16 +135,16 @@ class PageGroups:
         return fetch_within
 
     def _many_at_once(self, request: PreparedRequest, reader: PageReader, options: SendOptions) -> Fetch:
-        """By threads, straight from the transport: many times faster than through requests."""
+        """Returns a fetch function that uses threads and the transport, which is faster than a `requests` session."""
         verify, cert, proxies = (options.get(name) for name in ("verify", "cert", "proxies"))
         template = self._transport.wire_request(request, True if verify is None else verify, cert, proxies)
-        template.headers.pop("Content-Length", None)  # of the body without its numbers; urllib3 counts again
+        template.headers.pop("Content-Length", None)  # page numbers change the length
         caller = caller_of(request, reader)
 
         def fetch(numbers: Numbers) -> Page:
             response = self._transport.ask(_with_numbers(template, numbers), caller)
             if response.raw.status >= 300:
-                return self._fetch_sequentially(reader, numbers, options)  # requests follows redirects
+                return self._fetch_sequentially(reader, numbers, options)  # a session follows redirects
             headers = response.raw.headers
             parsed = reader.reader.parse(
                 response.body, template.endpoint, lambda: get_encoding_from_headers(headers)
@@ -155,7 +155,7 @@ class PageGroups:
         return lambda numbers: self._threads.submit(fetch, numbers)
 
     def _one_by_one(self, reader: PageReader, options: SendOptions) -> Fetch:
-        """In sequence, each through the auth and the hooks of the user, which need not be safe across threads."""
+        """Returns a fetch function for one request at a time, because custom auth and hooks may not be thread-safe."""
 
         def fetch(numbers: Numbers) -> Future[Page]:
             page: Future[Page] = Future()
@@ -166,7 +166,7 @@ class PageGroups:
 
 
 def _with_numbers(template: WireRequest, numbers: Numbers) -> WireRequest:
-    """The request of one page."""
+    """Returns the request of one page."""
     url, body = template.url, template.body
     for place, number in numbers.items():
         if place.param:
@@ -177,10 +177,10 @@ def _with_numbers(template: WireRequest, numbers: Numbers) -> WireRequest:
 
 
 def _share_a_core() -> None:
-    """Puts all threads that fetch on one core: one interpreter runs only one of them at a time.
+    """Pins the calling thread to the core of all fetch threads, because the GIL runs one of these threads at a time.
 
-    To pass the interpreter from core to core costs more than the work itself: a third of the time of a whole sync.
+    Without pinning, the move of the GIL between cores takes a third of the time of a whole sync.
     """
-    with suppress(AttributeError, OSError):  # not on this system, or not in this sandbox
+    with suppress(AttributeError, OSError):  # some systems and sandboxes have no CPU affinity
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})

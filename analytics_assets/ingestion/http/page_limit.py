@@ -1,7 +1,7 @@
-"""How many pages a run may fetch. A sync that needs more fails; a dry run ends there.
+"""The limit on the pages that a run may fetch. A sync that needs more pages fails, and a dry run ends at the limit.
 
-Only the count is here. It is taken where pages are fetched (`session.py`, `page_group.py`), so that it holds for every
-paginator, and for pages that are read ahead.
+This module counts the pages. `session.py` and `page_group.py` call `PageLimit.take` before each page, so the limit
+applies to every paginator and to pages that are fetched ahead.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from analytics_assets.ingestion.errors import TooManyPagesError
 
 
 class PagesCutError(IgnoreResponseException):
-    """A dry run has all its pages. dlt's client ends its paging at this error."""
+    """A dry run has fetched all pages within its limit. dlt's client ends its paging at this error."""
 
 
 class PageLimit:
-    """The pages of each resource that one attempt of a run may still fetch. Safe across threads.
+    """Counts the pages of each resource in one attempt of a sync. The class is thread-safe.
 
     Args:
-        pages: of each resource, for a resource may read the pages of its parent as well; None for no limit.
-        cuts: whether the pages beyond are left out, as in a dry run, and are no failure.
+        pages: the most pages of each resource, the parent of a resource included; None for no limit.
+        cuts: whether paging ends at the limit without a failure, as in a dry run.
     """
 
     def __init__(self, pages: int | None = None, *, cuts: bool = False) -> None:
@@ -33,15 +33,15 @@ class PageLimit:
         self._lock = Lock()
 
     def take(self, resource: str, endpoint: str) -> None:
-        """Counts a page that is about to be fetched. A retry of it does not count.
+        """Counts a page before the page is fetched. Retries do not count.
 
         Args:
-            resource: whose page it is.
-            endpoint: method and path, for the message.
+            resource: the dlt resource of the page.
+            endpoint: the method and path of the request, for the error text.
 
         Raises:
-            TooManyPagesError: it is beyond the limit.
-            PagesCutError: the same, in a dry run.
+            TooManyPagesError: the page is beyond the limit.
+            PagesCutError: the page is beyond the limit of a dry run.
         """
         if self._pages is None:
             return

@@ -1,7 +1,7 @@
-"""What both page readers share: pages are asked for ahead, and judged in order.
+"""The base class of both page readers, which requests pages ahead and checks the pages in order.
 
-What differs, by offset or by page number, is in `pagination.py`. What one page contains is in `response.py`, and how
-it is fetched in `page_group.py`.
+`pagination.py` has the reader for offsets and the reader for page numbers. `response.py` parses one page, and
+`page_group.py` fetches the pages.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from analytics_assets.ingestion.raw_json import read_row
 
 @dataclass(frozen=True)
 class Place:
-    """Where a number goes in a request: a query parameter, or a path in the JSON body."""
+    """The place of a page number, offset or limit in a request: a query parameter or a path in the JSON body."""
 
     param: str | None
     body_path: str | None
 
     @property
     def name(self) -> str:
-        """The name that the user wrote."""
+        """The name of the parameter or body path that the user wrote."""
         return str(self.param or self.body_path)
 
     @property
     def mark(self) -> str:
-        """Text in place of the number, in the request that stands for all pages. No encoding of a URL changes it."""
+        """The placeholder of the number in the template request. URL encoding does not change the placeholder."""
         return f"~{self.name}~"
 
     def put(self, request: Request, value: int | str) -> None:
-        """Puts a number, or the mark, into dlt's request."""
+        """Puts a number, or the placeholder, into dlt's request."""
         if self.param:
             request.params = {**(request.params or {}), self.param: value}
         else:
@@ -54,14 +54,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Page:
-    """One page.
+    """One page of the API.
 
     Attributes:
-        content: its rows, and what it says of the others.
+        content: the rows of the page, its total, and its has-more flag.
         response: the parsed body.
-        size: of its body, in bytes.
-        sent: when the request was sent, in seconds of a monotonic clock.
-        received: when its response had come.
+        size: the size of the body in bytes.
+        sent: the time when the request was sent, in seconds of a monotonic clock.
+        received: the time when the response was complete, by the same clock.
     """
 
     content: Content
@@ -73,17 +73,17 @@ class Page:
 
 Numbers = dict[Place, int]
 Fetch = Callable[[Numbers], "Future[Page]"]
-"""Fetches the page with these numbers in their places."""
+"""A function that fetches one page, given the numbers of the request."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A page that has been asked for.
+    """A page that has been requested.
 
     Attributes:
-        start: its first new row, or its page number.
-        overlap: rows of it that the page before has as well.
-        page: the page, once it has come.
+        start: the offset of the first new row, or the page number.
+        overlap: the number of rows that the page shares with the page before.
+        page: the future of the page.
     """
 
     start: int
@@ -93,12 +93,12 @@ class Planned:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A page that has been judged.
+    """A page that has passed the checks.
 
     Attributes:
-        rows: those that no page before has.
-        is_full: whether it has as many rows as the largest page so far.
-        is_last: whether no page comes after it.
+        rows: the rows of the page without the overlap.
+        is_full: whether the page has as many rows as the largest page so far.
+        is_last: whether the page is the last page.
     """
 
     rows: list[Row]
@@ -108,14 +108,14 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Paging:
-    """How the pages of one endpoint are read.
+    """The paging settings of one endpoint.
 
     Attributes:
-        paginator: of dlt, as configured.
-        reader: reads the responses.
-        primary_key: fields of a row that tell it from all others; empty where they are not known.
+        paginator: the configured dlt paginator.
+        reader: the reader that parses the responses.
+        primary_key: the primary key fields of a row; empty if the resource has no primary key.
         overlap: whether offset pages overlap by one row.
-        reads_all: False where dlt may stop before the last page, as with `row_order`.
+        reads_all: whether dlt reads all pages. With `row_order`, dlt may stop before the last page.
     """
 
     paginator: RangePaginator
@@ -128,15 +128,15 @@ class Paging:
 class PageReader(RequestTag, ABC):
     """Reads all pages of one request of dlt.
 
-    The totals of two pages are compared only as far as their times allow. A response that had come before another
-    request was sent is the older one.
+    The totals of two pages are compared only if one response was complete before the other request was sent. The order
+    of overlapping requests is unknown.
 
     Args:
-        paging: how its pages are read.
-        request: dlt's request, which stands for all pages.
+        paging: the paging settings.
+        request: dlt's request, which is the template of all page requests.
 
     Attributes:
-        reads_all: see `Paging`.
+        reads_all: whether dlt reads all pages, as in `Paging`.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -158,17 +158,17 @@ class PageReader(RequestTag, ABC):
 
     @property
     def places(self) -> list[Place]:
-        """Where its numbers go."""
+        """The places of the page numbers, offsets and limits in a request."""
         return [self._number]
 
     @property
     def total(self) -> int | None:
-        """The largest total of any page so far; None where there is none yet."""
+        """The largest total of any page so far; None if no page had a total."""
         return self._totals[-1][1] if self._totals else None
 
     @property
     def total_rows(self) -> int | None:
-        """How many rows the API has, where that is known."""
+        """The total number of rows that the API reports; None if the total is unknown or counts pages."""
         return None
 
     @property
@@ -177,24 +177,24 @@ class PageReader(RequestTag, ABC):
         return self._is_finished
 
     def attach(self) -> None:
-        """Tags dlt's request, and marks the places of the numbers in it."""
+        """Adds this reader to the hooks of dlt's request, and puts a placeholder in the place of each number."""
         for place in self.places:
             place.put(self._request, place.mark)
         self._request.hooks["response"].append(self)
 
     def request_of(self, numbers: Numbers) -> Request:
-        """Dlt's request for one page."""
+        """Returns dlt's request for one page."""
         request = copy(self._request)
         for place, number in numbers.items():
             place.put(request, number)
         return request
 
     def pages(self, fetch: Fetch, max_in_flight: int, endpoint: str) -> Iterator[tuple[Page, list[Row]]]:
-        """The pages not yet read, in order, each with its own rows. Called again, it goes on where it was.
+        """Yields the pages in order, each with its rows without the overlap. A later call continues at the next page.
 
         Raises:
-            RowsMovedError: rows may have been missed or doubled.
-            UnreadableResponseError: a response says too little.
+            RowsMovedError: rows may be missing or doubled.
+            UnreadableResponseError: a response does not match the config.
         """
         while not self._is_finished:
             while len(self._ahead) < self._window and (not self._ahead or self._has_next()):
@@ -210,18 +210,19 @@ class PageReader(RequestTag, ABC):
 
     @abstractmethod
     def _has_next(self) -> bool:
-        """Whether there may be a page after those that have been asked for."""
+        """Whether there may be a page after the requested pages."""
 
     @abstractmethod
     def _plan_next(self, fetch: Fetch) -> Planned:
-        """Asks for the page after those that have been asked for."""
+        """Requests the page after the requested pages."""
 
     @abstractmethod
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:
-        """Judges one page, whose total has been judged.
+        """Checks one page, except for its total, which `pages` has checked.
 
         Raises:
-            RowsMovedError, UnreadableResponseError: see `pages`.
+            RowsMovedError: rows may be missing or doubled.
+            UnreadableResponseError: the response does not match the config.
         """
 
     def _finish(self) -> None:
@@ -230,9 +231,9 @@ class PageReader(RequestTag, ABC):
             later.page.cancel()
 
     def _widen(self, most: int, *, is_full: bool) -> None:
-        """Asks for more pages ahead with each full page, up to as many as may be in flight.
+        """Doubles the number of pages that are requested ahead after each full page, up to `most`.
 
-        Once the total is known it is twice as many: a page that comes before its turn does not leave a thread idle.
+        With a known total, the reader requests twice `most` pages ahead, so that no thread waits for a slow page.
         """
         if self.total is not None:
             self._window = 2 * most
@@ -250,7 +251,7 @@ class PageReader(RequestTag, ABC):
             self._totals.append((page.received, total))
 
     def _rows(self, page: Page, endpoint: str, *, promised: bool) -> list[Row]:
-        """The rows of a page; none where the response leaves no doubt that there are none."""
+        """Returns the rows of a page. The list is empty if the total or the has-more flag allows an empty page."""
         if page.content.rows is not None:
             return page.content.rows
         is_clear = page.content.total is not None or page.content.has_more is False
@@ -259,14 +260,14 @@ class PageReader(RequestTag, ABC):
         return []
 
     def _identity(self, row: Row) -> Any:
-        """What tells a row from all others: its primary key, or all of it."""
+        """The identity of a row: its primary key, or the whole row if the row has no primary key."""
         row = read_row(row) if isinstance(row, msgspec.Raw) else row
         if isinstance(row, dict) and self._primary_key and all(name in row for name in self._primary_key):
             return tuple(row[name] for name in self._primary_key)
         return row
 
     def _refuse_same_page(self, rows: list[Row], endpoint: str) -> None:
-        """Pages that do not overlap are never the same, unless the API ignores the number."""
+        """Fails if a page without overlap equals the page before, because then the API ignores the page number."""
         if rows and self._before == rows:
             raise self._moved(endpoint, f"two pages are the same: does the API know `{self._number.name}`?")
 

@@ -1,7 +1,7 @@
-"""Strict paging by offset or page number: every row the API promised, once and in order, many requests at a time.
+"""Strict paging by offset or page number, with many requests at a time: each row of the API is read once and in order.
 
-dlt trusts the page size it asked for, and the first empty page. Here only the rows of a page count, and the end must be
-seen. What both ways of paging share is in `page_reader.py`.
+dlt computes each offset from the page size that it requested, and stops at the first empty page. These readers count
+the rows of each page, and check that the last page is the last. `page_reader.py` has the base class of both readers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from analytics_assets.ingestion.http.page_reader import (
 
 
 def page_reader_of(paging: Paging, request: Request) -> PageReader:
-    """The page reader that fits the paginator."""
+    """Returns a page reader for the paginator of `paging`."""
     kind = OffsetReader if isinstance(paging.paginator, OffsetPaginator) else PageNumberReader
     return kind(paging, request)
 
@@ -30,9 +30,9 @@ def page_reader_of(paging: Paging, request: Request) -> PageReader:
 class OffsetReader(PageReader):
     """Reads pages by offset and limit.
 
-    Every page but the first begins with the last row of the page before. If it is the same row, no row that was there
-    all the time has crossed the border between the two requests, whatever was inserted or deleted. So each such row is
-    in exactly one page, in whatever order the responses came. This needs an API that keeps its rows in one order.
+    Every page except the first starts with the last row of the page before. If both pages have this row, no other row
+    has moved across the border between the two pages. Each row that exists during the whole sync is then in exactly
+    one page. The check needs an API that keeps its rows in one order.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -42,12 +42,12 @@ class OffsetReader(PageReader):
         self._overlaps = paging.overlap
         self._limit = int(paginator.limit)
         self._size = Place(paginator.limit_param, paginator.limit_body_path)
-        if self._maximum is not None:  # dlt stops before the first page that begins there
+        if self._maximum is not None:  # dlt requests no page that starts at the maximum or later
             pages = -(-(int(self._maximum) - self._start) // self._limit)
             self._maximum = self._start + max(1, pages) * self._limit
         self._first: list[Row] = []
-        self._position = self._next = self._start  # rows read, and rows asked for
-        self._step = self._limit  # rows that a page is expected to have
+        self._position = self._next = self._start  # offsets after the rows read, and requested
+        self._step = self._limit  # the expected number of rows of a page
 
     @property
     def places(self) -> list[Place]:  # noqa: D102
@@ -87,7 +87,7 @@ class OffsetReader(PageReader):
         self._largest = max(self._largest, len(rows))
         is_last = self._is_last(page, endpoint, is_empty=is_empty, is_full=is_full)
         if self._ahead and self._position < self._ahead[0].start and not is_last:
-            self._ahead.appendleft(self._plan(self._position, fetch))  # the rows that the short page left out
+            self._ahead.appendleft(self._plan(self._position, fetch))  # a short page left out these rows
         elif not self._ahead:
             self._next = self._position
         self._step = max(len(rows), 1)
@@ -104,7 +104,7 @@ class OffsetReader(PageReader):
         raise self._moved(endpoint, "the row before a page is not the one it was")
 
     def _is_last(self, page: Page, endpoint: str, *, is_empty: bool, is_full: bool) -> bool:
-        """The last page is shorter than others, at or after the total. Without a total, it is an empty one."""
+        """Whether a page is the last: a short page at the total, an empty page, no has-more flag, or the maximum."""
         total, has_more, position = self.total, page.content.has_more, self._position
         at_maximum = self._maximum is not None and position >= self._maximum
         is_over = is_empty or has_more is False
@@ -120,8 +120,9 @@ class OffsetReader(PageReader):
 class PageNumberReader(PageReader):
     """Reads pages by page number.
 
-    Pages cannot overlap. A row that is inserted meanwhile shows as another one that comes twice, where rows have a
-    primary key (some 60 bytes of memory each). A row that is deleted shows at most in the number of pages.
+    Pages by number cannot overlap. If the API inserts a row during the sync, another row appears on two pages. The
+    reader detects the second copy by a hash of its primary key (some 60 bytes of memory per row). If the API deletes a
+    row, only the number of pages may change.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -133,7 +134,7 @@ class PageNumberReader(PageReader):
 
     @property
     def _end(self) -> int | None:
-        """The number after the last page, where the total is known."""
+        """The page number after the last page; None if the total is unknown."""
         return None if self.total is None else self.total + self._base
 
     def _has_next(self) -> bool:
@@ -147,7 +148,7 @@ class PageNumberReader(PageReader):
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:  # noqa: ARG002
         number, end = planned.start, self._end
         is_promised = end is not None and number < end
-        # A total of rows in place of pages is a mistake that dlt forgives: then the end is the empty page.
+        # Some configs set total_path to a number of rows instead of pages. dlt then ends at the empty page.
         has_rows_left = self.total is not None and self._fetched < self.total
         rows = self._rows(page, endpoint, promised=is_promised and has_rows_left)
         self._refuse_same_page(rows, endpoint)
@@ -165,14 +166,14 @@ class PageNumberReader(PageReader):
 
     def _is_last(self, rows: list[Row], has_more: bool | None, number: int) -> bool:
         bounds = [one for one in (self._end, self._maximum) if one is not None]
-        is_only_end = has_more is None and not bounds  # nothing else could end the paging
+        is_only_end = has_more is None and not bounds  # only an empty page can end the paging
         at_empty = not rows and (self._ends_empty or is_only_end)
         return has_more is False or at_empty or any(number + 1 >= one for one in bounds)
 
     def _refuse_seen(self, rows: list[Row], endpoint: str) -> None:
         if not self._primary_key:
             return
-        keys = {hash(str(self._identity(row))) for row in rows}  # of text: -1 and -2 have one hash
+        keys = {hash(str(self._identity(row))) for row in rows}  # str, as hash(-1) == hash(-2)
         if len(keys) < len(rows) or not self._seen.isdisjoint(keys):
             raise self._moved(endpoint, "a row came twice")
         self._seen |= keys

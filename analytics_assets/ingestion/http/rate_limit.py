@@ -1,6 +1,6 @@
-"""What all requests of one source share in a process: its rate limit, and the single-flight retry.
+"""The rate limit and the single-flight lock, which all requests of one source in a process share.
 
-How long one failed request waits before its retry is in `retry_policy.py`.
+`retry_policy.py` computes how long a failed request waits before its retry.
 """
 
 from __future__ import annotations
@@ -15,24 +15,28 @@ from threading import BoundedSemaphore, Lock
 from analytics_assets.config.models import RequestsConfig
 
 _EPOCH_FROM, _MILLISECONDS_FROM = 1e9, 1e11
-"""From these on, a reset header is a moment in seconds or milliseconds since 1970, and not a number of seconds."""
+"""Thresholds for a reset header: a larger value is a time since 1970, in seconds or in milliseconds."""
 
 
 @dataclass
 class Turn:
-    """One turn of a rate limiter, and the headers of the response that it was used for."""
+    """One turn of a rate limiter: the right to send one request.
+
+    Attributes:
+        headers: the headers of the response; None until there is a response.
+    """
 
     headers: Mapping[str, str] | None = None
 
 
 class RateLimiter:
-    """The rate limit of one source, kept by all its threads.
+    """The rate limiter of one source, which all threads of a process share.
 
     Attributes:
-        config: the limits.
-        slots: one for each request that may be in flight.
-        single_flight: the request that is being retried holds it, and all others wait. So an API that is down gets
-            the retries of one request, however many were in flight.
+        config: the request settings of the API.
+        slots: the semaphore that limits the requests in flight.
+        single_flight: the lock that a request holds during its retries. All other requests wait for the lock, so an API
+            that is down gets the retries of only one request.
     """
 
     def __init__(self, config: RequestsConfig, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,7 +50,7 @@ class RateLimiter:
         self._in_flight = 0
 
     def reserve(self) -> float:
-        """Takes the next turn; returns the seconds until it comes."""
+        """Reserves the next turn, and returns the seconds until the turn starts."""
         with self._lock:
             now = self._clock()
             at = max(now, self._next)
@@ -55,13 +59,13 @@ class RateLimiter:
             return at - now
 
     def update_from_headers(self, headers: Mapping[str, str] | None) -> None:
-        """Ends a request, and keeps to the limits that its response states.
+        """Ends the turn of a request, and applies the rate limit headers of its response.
 
-        If no more requests are left than are in flight, the next one waits for the reset: it would get a 429.
+        If the API allows no more requests than are in flight, the next request waits for the reset to avoid a 429.
 
         Args:
-            headers: of the response; None where there was none. Those read are (X-)RateLimit-Remaining and
-                (X-)RateLimit-Reset, in seconds from now or since 1970.
+            headers: the headers of the response; None if there was no response. The method reads
+                (X-)RateLimit-Remaining and (X-)RateLimit-Reset, in seconds from now or since 1970.
         """
         limits = _limits(headers) if headers is not None else None
         with self._lock:
@@ -76,7 +80,7 @@ _limiters_lock = Lock()
 
 
 def rate_limiter_of(source: str, config: RequestsConfig) -> RateLimiter:
-    """The rate limiter of a source in this process; a new one where its limits have changed."""
+    """Returns the rate limiter of a source in this process, or a new rate limiter if the settings have changed."""
     with _limiters_lock:
         limiter = _limiters.get(source)
         if limiter is None or limiter.config != config:
@@ -85,7 +89,7 @@ def rate_limiter_of(source: str, config: RequestsConfig) -> RateLimiter:
 
 
 def _limits(headers: Mapping[str, str]) -> tuple[float, float] | None:
-    """The requests left, and the seconds until the reset; None where the API does not state both."""
+    """Returns the number of remaining requests and the seconds until the reset; None if a header is missing."""
     remaining = headers.get("X-RateLimit-Remaining") or headers.get("RateLimit-Remaining")
     if remaining is None:
         return None
@@ -101,7 +105,7 @@ def _limits(headers: Mapping[str, str]) -> tuple[float, float] | None:
 
 
 def _now(headers: Mapping[str, str]) -> float:
-    """Seconds since 1970 by the clock of the API, which its reset refers to; by ours where it sends none."""
+    """The current time in seconds since 1970, from the `Date` header, or from the local clock without that header."""
     with suppress(ValueError, TypeError):
         return parsedate_to_datetime(headers["Date"]).timestamp() if "Date" in headers else time.time()
     return time.time()

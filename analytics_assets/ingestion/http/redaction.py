@@ -1,7 +1,7 @@
-"""Secrets: a reference everywhere, the value only in the request.
+"""Redaction of secrets: code outside the transport works with a reference in place of each secret value.
 
-dlt gets a reference in place of every secret. So nothing that dlt logs, raises, pickles or loads can hold the value.
-The transport puts the value into each request, and takes it out of each response.
+dlt gets a reference in place of a secret. So dlt cannot log, raise, pickle or load the value. The transport puts the
+value into each request, and replaces the value in each response.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from secrets import token_hex
 from urllib.parse import quote, quote_plus
 
-_PROCESS = token_hex(4)  # so that nothing an API sends can be taken for a reference
+_PROCESS = token_hex(4)  # a random part, so that no text of an API looks like a reference
 _LEAST_IN_TEXT = 4
 _LEAST_IN_BODY = 8
-"""Characters. A shorter value may be an ordinary word: redacting it would garble logs, or worse, rows."""
+"""The minimum length of a secret value for redaction. A shorter value may be an ordinary word in logs and rows."""
 
 _LOGGERS = (
     "dlt",
@@ -28,11 +28,11 @@ _LOGGERS = (
     "urllib3.poolmanager",
     "urllib3.util.retry",
 )
-"""The loggers that write requests and URLs."""
+"""The loggers whose records may contain requests and URLs."""
 
 
 def secret_reference(field: str) -> str:
-    """The text that refers to a secret field, such as `api_key`. No encoding of a URL changes its characters."""
+    """Returns the reference to a secret field, such as `api_key`. URL encoding does not change the reference."""
     return f"hidden.{field}.{_PROCESS}"
 
 
@@ -40,7 +40,7 @@ class Secrets:
     """The secrets of one API.
 
     Args:
-        values: by reference.
+        values: the secret values, by reference.
     """
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
@@ -52,40 +52,40 @@ class Secrets:
                 self._learn(encoding, reference)
 
     def in_url(self, url: str) -> str:
-        """A URL with the values in it."""
+        """Replaces each reference in a URL with the secret value."""
         for reference, value in self._values.items():
             url = url.replace(reference, quote(value, safe=""))
         return url
 
     def in_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Headers with the values in them, also within those of HTTP basic authentication."""
+        """Replaces each reference in headers with the secret value, also inside HTTP basic authentication."""
         return {header: self._in_header(value) for header, value in headers.items()}
 
     def in_body(self, body: bytes, content_type: str) -> bytes:
-        """A body with the values in it, encoded as its type asks: JSON, or else a form."""
+        """Replaces each reference in a body with the secret value, encoded for JSON or for a form."""
         for reference, value in self._values.items():
             encoded = json.dumps(value)[1:-1] if "json" in content_type else quote_plus(value)
             body = body.replace(reference.encode(), encoded.encode())
         return body
 
     def redact(self, text: str) -> str:
-        """Text in which every value, however encoded, is replaced by its reference."""
+        """Replaces each secret value in a text, in any known encoding, with its reference."""
         for encoding, reference in self._encodings:
             text = text.replace(encoding, reference)
         return text
 
     def redact_body(self, body: bytes) -> bytes:
-        """The body of a response, redacted: an API may echo the key."""
+        """Replaces each secret value in a response body with its reference, because an API may echo the key."""
         for encoding, reference in self._in_body:
             if encoding in body:
                 body = body.replace(encoding, reference)
         return body
 
     def redact_chunks(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The chunks of a body, redacted as `redact_body` redacts the whole.
+        """Redacts the chunks of a body with the same result as `redact_body` for the whole body.
 
-        A value may begin in one chunk and end in the next. So the last bytes of each chunk, fewer than the longest
-        value has, are handed on with the next chunk.
+        A value may start in one chunk and end in the next. So the method holds back the last bytes of each chunk, and
+        yields these bytes with the next chunk.
         """
         references = dict(self._in_body)
         if not references:
@@ -105,7 +105,7 @@ class Secrets:
 
     @contextmanager
     def out_of_logs(self) -> Iterator[None]:
-        """Redacts what dlt and urllib3 log, at any level, for the block."""
+        """Redacts the log records of dlt and urllib3, at any level, within the `with` block."""
         loggers = [logging.getLogger(name) for name in _LOGGERS]
         for logger in loggers:
             logger.addFilter(self._redact_record)
@@ -136,7 +136,7 @@ class Secrets:
 
     def _learn(self, encoding: str, reference: str) -> None:
         if len(encoding) >= _LEAST_IN_TEXT and (encoding, reference) not in self._encodings:
-            # Longest first: one encoding may be part of another. A new list: other threads read the old one.
+            # The longest encoding is first, because one encoding may contain another. Other threads read the old list.
             self._encodings = sorted([*self._encodings, (encoding, reference)], key=lambda one: -len(one[0]))
             self._in_body = [(a.encode(), b.encode()) for a, b in self._encodings if len(a) >= _LEAST_IN_BODY]
 
@@ -144,7 +144,7 @@ class Secrets:
 def _replace_until(
     end: int, text: bytes, pattern: re.Pattern[bytes], replacements: Mapping[bytes, bytes]
 ) -> tuple[bytes, int]:
-    """The text with all matches that begin before `end` replaced, and the position up to which it goes."""
+    """Replaces all matches that start before `end`. Returns the new text, and the position of the first unused byte."""
     parts, position = [], 0
     for match in pattern.finditer(text):
         if match.start() >= end:
@@ -156,7 +156,7 @@ def _replace_until(
 
 
 def _encodings(value: str) -> set[str]:
-    """A value as URLs, JSON, HTML and base64 write it."""
+    """Returns a value in the encodings of URLs, JSON, HTML and base64."""
     escaped = json.dumps(value)[1:-1]
     quoted = {quote(value, safe=""), quote(value), quote_plus(value)}
     encoded = value.encode()
@@ -173,6 +173,6 @@ def _encodings(value: str) -> set[str]:
 
 
 def _lower_hex(quoted: str) -> str:
-    """`%2F` as `%2f`; both are in use."""
+    """Writes `%2F` as `%2f`, because APIs use both forms."""
     first, *rest = quoted.split("%")
     return "%".join([first, *(one[:2].lower() + one[2:] for one in rest)])

@@ -1,6 +1,6 @@
-"""What travels with dlt's request to our session: whose request it is.
+"""The tag that tells `ApiSession` which resource a request of dlt belongs to.
 
-dlt gives one session to all resources, and no way to pass anything with a request but its hooks.
+All resources share one session in dlt. The tag is a response hook, because dlt passes no other data with a request.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from analytics_assets.ingestion.http.retry_policy import Caller, Judge
 
 
 class RequestTag:
-    """Marks a request as one for rows. It is a response hook that does nothing.
+    """Marks a request as a request for rows. The tag is a response hook that does nothing.
 
     Args:
-        reader: reads its responses.
-        auth: of the request.
+        reader: the reader that checks the response.
+        auth: the auth of the request.
 
     Attributes:
-        reader: as above.
-        auth: as above.
+        reader: the reader that checks the response.
+        auth: the auth of the request.
     """
 
     def __init__(self, reader: ResponseReader, auth: Any) -> None:
@@ -31,12 +31,12 @@ class RequestTag:
         self.auth = auth
 
     def __call__(self, response: Response, *_: Any, **__: Any) -> Response:
-        """Leaves the response as it is."""
+        """Returns the response unchanged."""
         return response
 
 
 def take_tag(request: PreparedRequest) -> RequestTag | None:
-    """Takes the tag off a request."""
+    """Removes the tag from a request, and returns the tag; None if the request has no tag."""
     hooks = request.hooks["response"]
     tag = next((hook for hook in hooks if isinstance(hook, RequestTag)), None)
     request.hooks["response"] = [hook for hook in hooks if not isinstance(hook, RequestTag)]
@@ -44,10 +44,10 @@ def take_tag(request: PreparedRequest) -> RequestTag | None:
 
 
 def caller_of(request: PreparedRequest, tag: RequestTag | None) -> Caller:
-    """What a request without its tag is for.
+    """Returns the caller of a request whose tag has been removed.
 
-    dlt hangs one hook of its own on a request for rows, and more where the user has `response_actions`. A request
-    without hooks is for an OAuth2 token.
+    dlt adds one hook of its own to a request for rows, and further hooks for `response_actions` of the user. A request
+    without hooks is a request for an OAuth2 token.
     """
     hooks = request.hooks["response"]
     if not hooks:
@@ -57,5 +57,5 @@ def caller_of(request: PreparedRequest, tag: RequestTag | None) -> Caller:
 
 
 def has_own_hooks(request: PreparedRequest) -> bool:
-    """Whether the user has `response_actions`, which judge each response."""
+    """Whether the user configured `response_actions`, which decide about each response."""
     return len(request.hooks["response"]) > 1

@@ -1,7 +1,7 @@
-"""The content of a page: its rows, and how many the API has. Whatever a response leaves unclear is refused.
+"""Reads the rows and the total of a response, and rejects a response that is unclear.
 
-dlt takes a missing key or a null for no rows, and the run is green. Here it is a failure that names what is missing.
-No error holds a value of the response: it may be a customer's.
+dlt reads a missing key or a null as no rows, and the run succeeds. This module fails, and the error names the missing
+field. No error contains a value of the response, because the value may be personal data.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ class Content:
     """The content of one response.
 
     Attributes:
-        rows: its rows; None where the key is missing or null.
-        total: how many rows or pages there are in all, as the paginator counts. None where no `total_path` is set, or
-            the response has neither rows nor a total.
-        has_more: whether there are more; None likewise.
+        rows: the rows of the response; None if the selected field is missing or null.
+        total: the total number of rows or pages, as the paginator counts. None without `total_path`, or if the response
+            has neither rows nor a total.
+        has_more: whether there are more pages. None without `has_more_path`, or if the response has neither rows nor
+            the flag.
     """
 
     rows: list[Any] | None
@@ -53,10 +54,10 @@ class _Field:
     """A field that the paginator reads.
 
     Attributes:
-        path: as written.
-        setting: of the paginator, such as `total_path`.
-        find: gives the values at the path.
-        read: gives the value as its type, or None where it is of another kind.
+        path: the JSONPath of the field, as the user wrote it.
+        setting: the setting of the paginator, such as `total_path`.
+        find: a function that returns the values at the path.
+        read: a function that converts a value to its type, or returns None for a value of a wrong kind.
     """
 
     path: str
@@ -66,7 +67,7 @@ class _Field:
 
     @classmethod
     def at(cls, path: TJsonPath | None, setting: str, read: Callable[[Any], Any]) -> _Field | None:
-        """The field at a path; None where no path is set."""
+        """Returns the field at a path, or None if no path is set."""
         return cls(str(path), setting, finder(path), read) if path else None
 
 
@@ -74,16 +75,16 @@ class ResponseReader:
     """Reads the responses of one endpoint.
 
     Args:
-        resource: dlt resource it works for.
-        data_selector: JSONPath of the rows; None to find the list as dlt does, in the first response.
-        total_path: JSONPath of the total; None where there is none.
-        has_more_path: JSONPath of the flag that there are more; None where there is none.
-        paged: whether rows must be a list; otherwise one object is one row.
-        raw_rows: whether rows may stay JSON, as `msgspec.Raw`, for a step that parses many of them at once. They do
-            where the selector is a plain field.
+        resource: the dlt resource of the responses.
+        data_selector: the JSONPath of the rows; None to find the list in the first response, as dlt does.
+        total_path: the JSONPath of the total; None for no total.
+        has_more_path: the JSONPath of the has-more flag; None for no flag.
+        paged: whether the rows must be a list. Otherwise one object is one row.
+        raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses for a whole page at once.
+            The rows are raw only if all paths are plain fields.
 
     Attributes:
-        resource: as above.
+        resource: the dlt resource of the responses.
     """
 
     def __init__(
@@ -109,12 +110,12 @@ class ResponseReader:
         )
 
     def parse(self, body: bytes, endpoint: str, encoding: Callable[[], str | None] = lambda: None) -> Any:
-        """The JSON of a body.
+        """Parses the JSON of a body.
 
         Args:
-            body: the body, decompressed.
-            endpoint: method and path that it came from, for the error.
-            encoding: gives the encoding that the headers name, if any.
+            body: the decompressed body.
+            endpoint: the method and path of the request, for the error text.
+            encoding: a function that returns the encoding in the response headers, or None.
 
         Raises:
             NotJsonError: the body is not JSON.
@@ -122,22 +123,22 @@ class ResponseReader:
         if self._decode_raw is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
                 response = self._decode_raw(body)
-                if None not in response.values():  # else the error lists all of its fields
+                if None not in response.values():  # the general path below reports a null or missing field
                     return response
         try:
             return _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            # Not quite JSON, but sent: NaN, a lone surrogate, UTF-16, Latin-1.
+            # Some APIs send JSON that msgspec rejects: NaN, a lone surrogate, UTF-16 or Latin-1.
             for text in (lambda: body, lambda: body.decode(encoding() or "utf-8")):
                 with suppress(ValueError, LookupError):
                     return json.loads(text())
             raise NotJsonError(self.resource, endpoint) from None
 
     def read(self, response: Any, endpoint: str) -> Content:
-        """The content of a parsed response of `endpoint`.
+        """Returns the content of a parsed response of `endpoint`.
 
         Raises:
-            UnreadableResponseError: it does not fit the config, or its rows are no list.
+            UnreadableResponseError: the response does not match the config, or its rows are not a list.
         """
         rows = self._rows(response, endpoint)
         total = self._value(self._total, response, rows, endpoint)
@@ -145,7 +146,7 @@ class ResponseReader:
         return Content(rows, total, has_more)
 
     def no_rows(self, response: Any, endpoint: str) -> UnreadableResponseError:
-        """The failure of a response without rows that does not say that there are none."""
+        """Returns the error for a response without rows that does not say that the page is empty."""
         found = "null" if self._select and self._select(response) else "nothing"
         return MissingRowsError(self.resource, endpoint, str(self._selector), found, _keys(response))
 
@@ -174,7 +175,7 @@ class ResponseReader:
         found = field.find(response)
         if not found or found[0] is None:
             if not rows:
-                return None  # the page reader decides what that means
+                return None  # the page reader decides whether a page without rows may lack this field
             raise PagingFieldError(self.resource, endpoint, field.path, field.setting, "", _keys(response))
         value = field.read(found[0])
         if value is None:
@@ -184,7 +185,7 @@ class ResponseReader:
 
 
 def _decoder_of_raw_rows(*paths: TJsonPath | None) -> Callable[[bytes], Any] | None:
-    """Decodes all of a response but its rows, which are at the first of `paths`; None where a path is not plain."""
+    """Returns a decoder that leaves the rows, at the first of `paths`, as JSON text; None if a path is not plain."""
     plain = [str(path) for path in paths if path]
     if not paths[0] or not all(re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", path) for path in plain):
         return None
@@ -194,7 +195,7 @@ def _decoder_of_raw_rows(*paths: TJsonPath | None) -> Callable[[bytes], Any] | N
     fields = [(name, Any, None) for name in dict.fromkeys(others)]
     response = msgspec.defstruct("Response", [(rows, list[msgspec.Raw] | None, None), *fields])
     decoder = msgspec.json.Decoder(response)
-    return lambda body: msgspec.structs.asdict(decoder.decode(body))  # a function: dlt copies what it is in
+    return lambda body: msgspec.structs.asdict(decoder.decode(body))  # dlt copies the reader
 
 
 def _is_utf_8(body: bytes) -> bool:
@@ -205,7 +206,7 @@ def _is_utf_8(body: bytes) -> bool:
 
 
 def finder(path: TJsonPath) -> Find:
-    """A function that gives all values found under a JSONPath. Plain fields are looked up, which is much faster."""
+    """Returns a function that finds all values at a JSONPath. A path of plain fields uses faster dict lookups."""
     plain = re.fullmatch(r"(?:\$\.)?(\w+(?:\.\w+)*)", path) if isinstance(path, str) else None
     if plain is None:
         compiled = compile_path(path)
@@ -223,7 +224,7 @@ def finder(path: TJsonPath) -> Find:
 
 
 def _as_whole_number(value: Any) -> int | None:
-    """A whole number as dlt accepts it, but not rounded and not `true`; None where it is no whole number."""
+    """Converts a value to a whole number as dlt does, but returns None for a fraction and for `true`."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*", value):
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -240,10 +241,10 @@ def _as_flag(value: Any) -> bool | None:
 
 
 def _keys(response: Any) -> str:
-    """The fields of a response, for a person to find the right one among them; never a value."""
+    """Lists the field names of a response for an error text, and never a value."""
     if not isinstance(response, dict):
         return f" (it is {kind_of(response)})"
     names = [
         key for key in response if re.fullmatch(r"[A-Za-z_$][\w.-]{0,40}", str(key))
-    ]  # no e-mail address
+    ]  # the pattern leaves out keys that are data, such as e-mail addresses
     return f" (it has {', '.join(sorted(names))[:200]})" if names else " (it is empty)"

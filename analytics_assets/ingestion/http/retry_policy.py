@@ -1,9 +1,9 @@
-"""What one exchange with the API means, and what to do next: the only place that decides it.
+"""The retry policy: `classify` alone decides what an exchange with the API means, and what to do next.
 
-An exchange is one request and its response, or the network error in its place. `classify` looks at nothing else, and
-changes nothing. The transport acts on its decision.
+An exchange is one request and its response, or the network error in place of the response. `classify` is a pure
+function of exchange, caller and config. The transport acts on the decision.
 
-No reason holds a URL, query, header or body: each of them may hold a secret.
+No reason contains a URL, query, header or body, because each may contain a secret.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from urllib3.exceptions import (
     ProtocolError,
     ProxyError,
     SSLError,
-    TimeoutError,  # noqa: A004  urllib3's own, which is no subclass of the built-in one
+    TimeoutError,  # noqa: A004  urllib3's TimeoutError is not Python's TimeoutError
 )
 from urllib3.util import Retry
 
@@ -32,7 +32,7 @@ from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import Fault
 
 JITTER = 0.1
-"""The most that a wait grows by, as a share of it: clients that failed together do not come back together."""
+"""The maximum jitter, as a share of the wait. Jitter spreads the retries of clients that failed at the same time."""
 
 _KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -44,30 +44,30 @@ _HINTS = {
 
 
 class Action(StrEnum):
-    """What to do after an exchange."""
+    """The action after an exchange."""
 
-    SUCCESS = "success"  # hand the response on
-    RETRY = "retry"  # send the request again, later
-    RATE_LIMITED = "rate_limited"  # the same; the API is well, and was asked too often
-    REFRESH_TOKEN = "refresh_token"  # noqa: S105  the token has expired; fails until tokens are renewed
-    FAIL = "fail"  # give up
+    SUCCESS = "success"  # return the response
+    RETRY = "retry"  # send the request again later
+    RATE_LIMITED = "rate_limited"  # send the request again later, because the API got too many requests
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105  the OAuth2 token has expired; today the request fails
+    FAIL = "fail"  # fail without a retry
 
 
 class Judge(StrEnum):
-    """Who decides what an error status means."""
+    """The code that decides what an error status means."""
 
-    SESSION = "session"  # `classify` alone
-    HOOKS = "hooks"  # the `response_actions` of the user: they get the response once no retry is left
-    TOKEN_REQUEST = "token_request"  # noqa: S105  `classify`; but a token server says nothing about the API
+    SESSION = "session"  # `classify` alone decides
+    HOOKS = "hooks"  # the user's `response_actions` decide, and get the response after the last retry
+    TOKEN_REQUEST = "token_request"  # noqa: S105  `classify` decides, but a token server is not the API
 
 
 @dataclass(frozen=True)
 class Caller:
-    """What a request is for.
+    """The caller of a request.
 
     Attributes:
-        judge: who decides what an error status means.
-        has_token: whether the request carries an OAuth2 token, which expires.
+        judge: the code that decides what an error status means.
+        has_token: whether the request has an OAuth2 token, which expires.
     """
 
     judge: Judge = Judge.SESSION
@@ -76,14 +76,14 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What came of one request.
+    """The outcome of one request: a response or a network error.
 
     Attributes:
-        status: HTTP status; None where there was no response.
-        headers: of the response.
-        body: of the response, decoded and redacted; empty where it is read as a stream.
-        error: the network error, where there was no response.
-        host: host and port that were asked, for the reason.
+        status: the HTTP status; None if there was no response.
+        headers: the headers of the response.
+        body: the decoded and redacted body of the response; empty for a streamed response.
+        error: the network error; None if there was a response.
+        host: the host and port of the request, for the error text.
     """
 
     status: int | None = None
@@ -95,16 +95,16 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an exchange means.
+    """The decision about an exchange.
 
     Attributes:
-        action: what to do next.
-        reason: why, in a few words; empty for a success.
-        fault: who can end it.
-        outage: whether the circuit opens if this is the last attempt: the API is down, or refuses the key.
-        closes_probe: whether the API is back, if the request was a probe.
-        handed_on: whether the response goes to its judge where no retry is left, and is no failure yet.
-        wait: seconds that the API asks to wait before the next attempt; None where it does not say.
+        action: the next action.
+        reason: the reason in a few words; empty for a success.
+        fault: the origin of the failure.
+        outage: whether the circuit opens after the last attempt, because the API is down or refuses the key.
+        closes_probe: whether this outcome of a probe closes the circuit.
+        handed_on: whether the user's hooks get the response after the last retry, in place of a failure.
+        wait: the seconds in the Retry-After header; None without that header.
     """
 
     action: Action
@@ -122,16 +122,16 @@ class Decision:
 
 
 _SUCCESS = Decision(Action.SUCCESS, closes_probe=True)
-_INCONCLUSIVE_SUCCESS = Decision(Action.SUCCESS)  # a redirect or a token: only the next response is the API's
+_INCONCLUSIVE_SUCCESS = Decision(Action.SUCCESS)  # a redirect or a token does not prove that the API is back
 
 
 def classify(exchange: Exchange, caller: Caller, config: RequestsConfig) -> Decision:
     """Decides what one exchange means.
 
     Args:
-        exchange: the response, or the error in its place.
-        caller: what the request is for.
-        config: which statuses are tried again.
+        exchange: the response, or the network error.
+        caller: the caller of the request.
+        config: the request settings, which list the statuses to retry.
     """
     if exchange.status is None:
         return _of_error(exchange.error, exchange.host)
@@ -155,7 +155,7 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
         reason=status_in_words(status),
         fault=_fault_of(status, retried=retried),
         outage=refused or retried,
-        # An API that finds no such path is up. One that refuses the key may be asked again only with another.
+        # A 404 shows that the API is up. After a refused key, the circuit stays open until the key works.
         closes_probe=not (refused or retried or caller.judge is Judge.TOKEN_REQUEST),
         handed_on=caller.judge is Judge.HOOKS,
         wait=_retry_after(exchange.headers) if retried else None,
@@ -169,7 +169,7 @@ def _of_error(error: BaseException | None, host: str) -> Decision:
 
 
 def unsendable(error: BaseException | None) -> Decision:
-    """Decides on a request that can never be sent: a bad URL or header, or a certificate that is not valid."""
+    """Decides about a request that no retry can send: a bad URL or header, or a certificate that is not valid."""
     reason = f"{type(error).__name__}: check base_url, its certificate, and where the API's links lead"
     return Decision(Action.FAIL, reason=reason, fault=Fault.CONFIG)
 
@@ -177,28 +177,28 @@ def unsendable(error: BaseException | None) -> Decision:
 def backoff(
     decision: Decision, attempt: int, config: RequestsConfig, jitter: Callable[[], float] = random.random
 ) -> float:
-    """The seconds to wait before the next attempt.
+    """Returns the seconds to wait before the next attempt.
 
-    They are what the API asks for, or else double with each attempt. Jitter adds up to a tenth, and never takes any
-    away. `max_retry_delay` bounds the sum.
+    The wait is the Retry-After time, or else doubles with each attempt. Jitter adds up to a tenth of the wait.
+    `max_retry_delay` limits the sum.
 
     Args:
-        decision: on the exchange that failed.
-        attempt: its number, from 1.
-        config: the factor and the bound.
-        jitter: gives a number from 0 to 1.
+        decision: the decision about the failed exchange.
+        attempt: the number of the failed attempt, from 1.
+        config: the request settings, with `backoff_factor` and `max_retry_delay`.
+        jitter: a function that returns a random number from 0 to 1.
     """
     named = config.backoff_factor * 2 ** (attempt - 1) if decision.wait is None else decision.wait
     return float(min(named * (1 + JITTER * jitter()), config.max_retry_delay))
 
 
 def endpoint_of(request: PreparedRequest) -> str:
-    """Method and path. The query is left out: it may hold a secret, and does not name the endpoint."""
+    """Returns the method and path of a request, without the query, because the query may contain a secret."""
     return f"{request.method} {urlsplit(request.url or '').path}"
 
 
 def status_in_words(status: int) -> str:
-    """A status in words, with what to check where that is known."""
+    """Describes an HTTP status in words, with a hint for some statuses."""
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
     hint = _HINTS.get(status)
     return f"{status} {phrase}" + (f"; {hint}" if hint else "")
@@ -211,7 +211,7 @@ def _fault_of(status: int, *, retried: bool) -> Fault:
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
-    """Whether the error is about a certificate: one that is not valid now is not valid in two seconds."""
+    """Whether the error is about a certificate that is not valid, which no retry can change."""
     cause = error.args[0] if isinstance(error, SSLError) and error.args else error
     return isinstance(cause, ssl.SSLCertVerificationError)
 
@@ -235,4 +235,4 @@ def _retry_after(headers: Mapping[str, str] | None) -> float | None:
     try:
         return Retry().parse_retry_after(header)
     except InvalidHeader:
-        return None  # neither seconds nor a date
+        return None  # the header is neither a number of seconds nor a date

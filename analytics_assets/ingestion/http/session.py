@@ -1,7 +1,7 @@
-"""The session: every request of a sync goes through it.
+"""The HTTP session of a sync, which sends every request of the sync.
 
-dlt's unchanged `rest_api_source` gets it as `client.session`. Each request of dlt's client becomes one exchange
-(`transport.py`), or a group of many pages (`page_group.py`).
+dlt's unchanged `rest_api_source` gets the session as `client.session`. The session turns each request of dlt's client
+into one exchange (`transport.py`), or into a group of many pages (`page_group.py`).
 """
 
 from __future__ import annotations
@@ -32,32 +32,30 @@ from analytics_assets.ingestion.http.transport import Transport
 
 
 class ApiSession(Session):
-    """A requests session that keeps to the API's limits, checks every response, and stops where it must.
+    """A `requests` session with rate limit, retries, circuit breaker and checked responses.
 
-    A context manager: its threads and its filter of log records end with the block.
+    The session is a context manager. The end of the `with` block ends the threads and the redaction of log records.
 
     Args:
-        resource: dlt resource it works for.
-        rate_limiter: what it shares with the other requests of its source in this process.
-        breaker: the circuit of the source, as this sync sees it.
-        secrets: of the source.
-        telemetry: counts.
-        page_limit: the pages that may be fetched; by default all.
-        may_repeat: whether one page may be asked for twice, as for a resource that follows its parent's rows.
-        sleep: waits that many seconds; by default no longer than until the session is closed.
-        jitter: gives a number from 0 to 1, by which waits grow.
+        resource: the dlt resource of the sync.
+        rate_limiter: the rate limiter, which all syncs of the source in this process share.
+        breaker: the circuit breaker of this sync.
+        secrets: the secrets of the source.
+        telemetry: the counts of the sync.
+        page_limit: the limit on the number of pages; None for no limit.
+        may_repeat: whether one page may be requested twice, as in a resource with a parent.
+        sleep: a function that waits the given number of seconds. The default ends early if the session is closed.
+        jitter: a function that returns a random number from 0 to 1, for the jitter of waits.
 
     Raises:
-        SyncHalted: from `send`, after the last retry of a network error or of a status in `retry_statuses`; at once for
-            any other error status, for paging that goes round in circles, and where another request of the session has
-            halted before.
-        CircuitOpenError: from `send`, where the circuit is open.
-        RowsMovedError: from `send`, where rows moved while they were read.
-        UnreadableResponseError: from `send`, where a response does not fit the config.
-        TooManyPagesError: from `send`, where there are more pages than may be fetched.
+        SyncHalted: a request failed for good in this or an earlier call of `send`, or paging repeats a page.
+        CircuitOpenError: the circuit is open when `send` is called.
+        RowsMovedError: rows moved between the requests of `send`.
+        UnreadableResponseError: a response does not match the config.
+        TooManyPagesError: the API has more pages than `page_limit` allows.
     """
 
-    def __init__(  # noqa: PLR0913  the parts of a sync, each made elsewhere
+    def __init__(  # noqa: PLR0913  each parameter is a part of the sync
         self,
         resource: str,
         rate_limiter: RateLimiter,
@@ -97,18 +95,18 @@ class ApiSession(Session):
         return self
 
     def __deepcopy__(self, _: Any) -> Self:
-        """Itself: dlt copies the config that holds it, and its limits hold for one session."""
+        """Returns the session itself, because a copy of the config in dlt must share the session's limits."""
         return self
 
     def close(self) -> None:
-        """Ends the threads, and drops what they were to fetch ahead. Requests in flight are completed."""
+        """Ends the threads, and cancels requests that are not yet sent. Requests in flight are completed."""
         self._transport.stop()
         self._page_groups.close()
-        self._block.close()  # not before: a request in flight still logs
+        self._block.close()  # the redaction of logs ends last, because a request in flight still logs
         super().close()
 
     def send(self, request: PreparedRequest, *, caller: Caller | None = None, **kwargs: Any) -> Response:
-        """Sends one request of dlt's client; `caller` is set where requests follows a redirect."""
+        """Sends one request of dlt's client. `requests` passes `caller` again when it follows a redirect."""
         tag = take_tag(request)
         try:
             if isinstance(tag, PageReader):
@@ -126,14 +124,14 @@ class ApiSession(Session):
         endpoint, response = endpoint_of(request), error.response
         if not isinstance(error, HTTPError) or response is None:
             return self._transport.unsendable(endpoint, error)
-        # A response hook raised it: that of dlt, or one of the user.
+        # A response hook of dlt or of the user raised the error.
         if isinstance(response, ApiResponse):
             exchange = Exchange(response.status_code, response.headers, response.content)
             return self._transport.refused(endpoint, exchange, response.attempts)
         return self._transport.refused(endpoint, Exchange(response.status_code, response.headers), 1)
 
     def _checked(self, request: PreparedRequest, response: Response, tag: RequestTag) -> Response:
-        """A response to dlt's own paging, once its content has been checked."""
+        """Checks the content of a response to dlt's own paging, and returns the parsed response."""
         endpoint = endpoint_of(request)
         parsed = tag.reader.parse(response.content, endpoint, lambda: response.encoding)
         content = tag.reader.read(parsed, endpoint)
@@ -156,7 +154,7 @@ class ApiSession(Session):
         return SyncHalted(self._resource, endpoint_of(request), None, 1, reason, fault=Fault.CONFIG)
 
     def _fetch_sequentially(self, reader: PageReader, numbers: Numbers, options: SendOptions) -> Page:
-        """One page through requests, with the auth and the hooks of the user."""
+        """Fetches one page through the `requests` session, with the user's auth and hooks."""
         request = self.prepare_request(reader.request_of(numbers))
         take_tag(request)
         endpoint = endpoint_of(request)

@@ -1,4 +1,4 @@
-"""What a sync sent and received: counted across threads, and logged as progress every few seconds."""
+"""Counts the requests and responses of a sync across threads, and logs progress every few seconds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from threading import Lock
 log = logging.getLogger("analytics_assets")
 _dlt_log = logging.getLogger("dlt")
 
-_PACE = 10.0  # seconds between two lines of progress
+_PACE = 10.0  # seconds between two log lines of progress
 
 
 class _RunsInProcess:
-    """How many runs of this process log, and the level to go back to after the last one."""
+    """The number of active runs in this process, and the log level to restore after the last of these runs."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -26,23 +26,22 @@ class _RunsInProcess:
 _runs = _RunsInProcess()
 
 
-def _says_something(record: logging.LogRecord) -> bool:
-    """False for a warning that dlt gives for each declared JSON column: Arrow has it as text, the table as JSON."""
+def _is_useful(record: logging.LogRecord) -> bool:
+    """Returns False for the warning that dlt logs per JSON column, because Arrow holds JSON as text."""
     return "when merging arrow schema with dlt schema" not in str(record.msg)
 
 
 @contextmanager
 def run_logging() -> Iterator[None]:
-    """Lets progress into the run's log for the block, and keeps a warning without meaning out.
+    """Lets progress into the log of the Dagster run within the `with` block, and keeps an empty warning of dlt out.
 
-    Dagster takes from our logger what the logger lets through, and by Python's default that is warnings only. Runs may
-    overlap in one process: the level goes back with the last of them.
+    Python's default level passes only warnings. Runs may overlap in one process, so the last run restores the level.
     """
     with _runs.lock:
         if not _runs.count:
             _runs.level_before = log.level
             log.setLevel(logging.INFO)
-            _dlt_log.addFilter(_says_something)
+            _dlt_log.addFilter(_is_useful)
         _runs.count += 1
     try:
         yield
@@ -51,22 +50,22 @@ def run_logging() -> Iterator[None]:
             _runs.count -= 1
             if not _runs.count:
                 log.setLevel(_runs.level_before)
-                _dlt_log.removeFilter(_says_something)
+                _dlt_log.removeFilter(_is_useful)
 
 
 class Telemetry:
-    """The counts of one sync of one resource. Safe across threads.
+    """The counts of one sync of one resource. The class is thread-safe.
 
     Attributes:
-        requests: sent, retries included.
-        pages: responses whose rows were read, in order.
-        retries: requests sent again.
-        too_many_requests: responses with status 429.
-        restarts: times the sync started over because rows moved while they were read.
-        seconds_waited: for retries and for the rate limit, over all threads.
-        bytes_received: of bodies, decoded.
-        rows_fetched: rows read from pages, each once.
-        total: rows that the API has, as it says; None where it does not say.
+        requests: the number of requests sent, retries included.
+        pages: the number of pages read.
+        retries: the number of retries.
+        too_many_requests: the number of responses with status 429.
+        restarts: the number of times that the sync started over.
+        seconds_waited: seconds of waiting for retries and the rate limit, summed over all threads.
+        bytes_received: the size of all response bodies after decompression.
+        rows_fetched: the number of rows read from pages, without the repeated rows of overlapping pages.
+        total: the total number of rows that the API reports; None if the API reports none.
     """
 
     def __init__(self, resource: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -87,7 +86,7 @@ class Telemetry:
         self._reported = 0.0
 
     def request(self) -> None:
-        """Counts a request that is about to be sent."""
+        """Counts a request before the request is sent."""
         with self._lock:
             if self._started is None:
                 self._started = self._reported = self._clock()
@@ -100,18 +99,18 @@ class Telemetry:
             self.too_many_requests += status == 429
 
     def chunk(self, size: int) -> None:
-        """Counts bytes of a body that is read as a stream."""
+        """Counts `size` bytes of a streamed body."""
         with self._lock:
             self.bytes_received += size
 
     def waited(self, seconds: float, *, for_retry: bool = False) -> None:
-        """Counts a wait that is about to begin."""
+        """Counts a wait before the wait starts."""
         with self._lock:
             self.seconds_waited += seconds
             self.retries += for_retry
 
     def page(self, rows: int, total: int | None = None) -> None:
-        """Counts a page that was read; the API has `total` rows in all, where that is known."""
+        """Counts a page of `rows` rows, and sets the total number of rows that the API reports."""
         now = self._clock()
         with self._lock:
             self.pages += 1
@@ -125,7 +124,7 @@ class Telemetry:
             log.info("%s", self._progress(total))
 
     def restart(self) -> None:
-        """Drops the count of rows: they are fetched again."""
+        """Counts a restart, and resets the count of rows, because the sync fetches the rows again."""
         with self._lock:
             self.restarts += 1
             self.rows_fetched = 0
@@ -134,7 +133,7 @@ class Telemetry:
 
     @property
     def rows_per_second(self) -> float:
-        """From the first request to the last page; 0 where there was none."""
+        """Rows fetched per second, from the first request to the last page; 0 without a page."""
         seconds = self._last_page - (self._started or 0)
         return self.rows_fetched / seconds if self._started is not None and seconds > 0 else 0.0
 

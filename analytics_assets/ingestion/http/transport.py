@@ -1,7 +1,7 @@
-"""How one request is sent: secrets, rate limit, retries and halt, the same for every page of every endpoint.
+"""Sends one request with secrets, rate limit, retries and circuit breaker, in the same way for every endpoint.
 
-Elsewhere: what a response means is decided in `retry_policy.py`, what it contains is read in `response.py`, and which
-page comes next is for `pagination.py`.
+`retry_policy.py` decides what a response means, `response.py` reads the content of a
+response, and `pagination.py` decides which page is next.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ _Send = Callable[[WireRequest], WireResponse]
 
 
 class Transport(HTTPAdapter):
-    """The adapter below our session. Pages that are read ahead ask it directly.
+    """The HTTP adapter of `ApiSession`. Page groups call the adapter directly, without the session.
 
-    Pools, proxies and certificates are those of requests. Retries are made here, below the session, so that response
+    Pools, proxies and certificates are those of `requests`. The adapter retries below the session, so that response
     hooks see only the response of the last attempt.
 
     Args:
-        resource: dlt resource it works for.
-        limiter: what it shares with the other requests of its source.
-        breaker: what stops it, and what it trips.
-        secrets: put into requests, and redacted in responses.
-        telemetry: counts.
-        sleep: waits that many seconds; by default no longer than until the transport is stopped.
-        jitter: gives a number from 0 to 1, see `backoff`.
+        resource: the dlt resource of the sync.
+        limiter: the rate limiter, which all requests of the source in this process share.
+        breaker: the circuit breaker of this sync.
+        secrets: the secrets, which the adapter puts into requests and redacts in responses.
+        telemetry: the counts of the sync.
+        sleep: a function that waits the given number of seconds. The default ends early if the transport is stopped.
+        jitter: a function that returns a random number from 0 to 1, for `backoff`.
     """
 
     def __init__(
@@ -97,18 +97,19 @@ class Transport(HTTPAdapter):
     def send(
         self,
         request: PreparedRequest,
-        stream: bool = False,  # noqa: ARG002  requests' signature; see `stream` for a body in chunks
-        timeout: Any = None,  # noqa: ARG002  those of the config hold
+        stream: bool = False,  # noqa: ARG002  requests' signature; the method `stream` reads chunks
+        timeout: Any = None,  # noqa: ARG002  the timeouts of the config apply
         verify: bool | str = True,
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
         *,
         caller: Caller = _PAGE,
     ) -> ApiResponse:
-        """Sends one request of requests' session.
+        """Sends one request of a `requests` session.
 
         Raises:
-            SyncHalted, CircuitOpenError: see `ask`.
+            SyncHalted: the request failed for good, or another request of the sync has failed for good.
+            CircuitOpenError: the circuit is open.
         """
         response = self.ask(self.wire_request(request, verify, cert, proxies), caller)
         return ApiResponse(request, response.raw, response.body, response.attempts, self._secrets, self)
@@ -116,10 +117,10 @@ class Transport(HTTPAdapter):
     def wire_request(
         self, request: PreparedRequest, verify: bool | str, cert: Any, proxies: Mapping[str, str] | None
     ) -> WireRequest:
-        """The wire form of a prepared request.
+        """Converts a prepared request to a `WireRequest`, which contains the secret values.
 
         Raises:
-            SyncHalted: its URL is not valid.
+            SyncHalted: the URL or the certificate of the request is not valid.
         """
         url = self._secrets.in_url(request.url or "")
         try:
@@ -133,7 +134,7 @@ class Transport(HTTPAdapter):
         if isinstance(body, bytes):
             revealed = self._secrets.in_body(body, headers.get("Content-Type", ""))
             if revealed != body:
-                headers.pop("Content-Length", None)  # urllib3 counts again
+                headers.pop("Content-Length", None)  # secrets change the length; urllib3 sets the header
             body = revealed
         return WireRequest(
             endpoint=endpoint_of(request),
@@ -146,28 +147,29 @@ class Transport(HTTPAdapter):
         )
 
     def ask(self, request: WireRequest, caller: Caller = _PAGE) -> WireResponse:
-        """Sends a request until it succeeds, or no retry is left, and reads the whole body.
+        """Sends a request with retries, and reads the whole body of the response.
 
         Args:
-            request: the request.
-            caller: what it is for.
+            request: the request to send.
+            caller: the caller of the request.
 
         Raises:
-            SyncHalted: it failed for good, or another request of the same sync has.
+            SyncHalted: the request failed for good, or another request of the sync has failed for good.
             CircuitOpenError: the circuit is open.
         """
         return self._send_until_decided(request, caller, self._wire.read)
 
     @contextmanager
     def stream(self, request: WireRequest, caller: Caller = _PAGE) -> Iterator[StreamedResponse]:
-        """Sends a request as `ask` does, and gives the body chunk by chunk, for the block.
+        """Sends a request with retries, and provides the body in chunks within the `with` block.
 
-        Retries end with the first chunk: what was handed on cannot be taken back. From then on a network error halts
-        the sync, and leaves the circuit as it is. `read_timeout` holds for each read from the network, and not for the
-        body as a whole. The request counts as in flight until the block ends. Redirects are not followed.
+        After the first chunk there is no retry, because the caller may already have used the chunk. A network error
+        then halts the sync, and does not open the circuit. `read_timeout` applies to each read from the network, not to
+        the whole body. The request counts as in flight until the block ends. Redirects are not followed.
 
         Raises:
-            SyncHalted, CircuitOpenError: see `ask`; also while the chunks are read.
+            SyncHalted: the request or the read of a chunk failed for good, or another request of the sync has.
+            CircuitOpenError: the circuit is open.
         """
         with ExitStack() as block:
             response = self._send_until_decided(request, caller, partial(self._wire.open, block=block))
@@ -176,24 +178,24 @@ class Transport(HTTPAdapter):
             yield StreamedResponse(response.raw.status, headers, chunks, response.attempts)
 
     def stop(self) -> None:
-        """Ends all waiting. What is not sent yet is not sent any more."""
+        """Ends all waits. Requests that are not yet sent are cancelled."""
         self._stopped.set()
 
     def refused(self, endpoint: str, exchange: Exchange, attempts: int) -> SyncHalted:
-        """The failure of a response that its judge refused."""
+        """Returns the failure for a response that a response hook rejected."""
         decision = classify(exchange, _PAGE, self._config)
-        if decision.action is Action.SUCCESS:  # to us; not to a hook of the user
+        if decision.action is Action.SUCCESS:  # a hook of the user rejected a response with a success status
             decision = replace(decision, reason=status_in_words(exchange.status or 0))
         return self._halted(endpoint, decision, exchange.status, attempts)
 
     def unsendable(self, endpoint: str, error: BaseException) -> SyncHalted:
-        """The failure of a request that can never be sent."""
+        """Returns the failure for a request that no retry can send."""
         return self._halted(endpoint, unsendable(error), None, 1)
 
     def _send_until_decided(self, request: WireRequest, caller: Caller, exchange: _Send) -> WireResponse:
-        """One loop over all attempts: the first, the retries, and a probe, which is never retried."""
+        """Sends the first attempt and the retries. A probe has no retries."""
         with self._limiter.single_flight:
-            pass  # while another request of this source is retried, no request is sent
+            pass  # wait here while another request of this source is in its retries
         attempt = 0
         with ExitStack() as single_flight:
             while True:
@@ -216,7 +218,7 @@ class Transport(HTTPAdapter):
                 self._back_off(request, decision, attempt, time.monotonic() - failed)
 
     def _is_probe(self, request: WireRequest, single_flight: ExitStack, attempt: int) -> bool:
-        """Whether this attempt is the probe of an open circuit. A probe keeps the single flight, as a retry does."""
+        """Whether this attempt is the probe of a half-open circuit. A probe holds the single-flight lock."""
         if attempt > 1:
             is_probe = self._breaker.acquire_permission(fresh=True)
         else:
@@ -240,7 +242,7 @@ class Transport(HTTPAdapter):
         return response, classify(received, caller, self._config)
 
     def _chunks(self, request: WireRequest, response: WireResponse) -> Iterator[bytes]:
-        """The body of a streamed response, as it comes."""
+        """Yields the body of a streamed response in chunks."""
         if response.body:
             yield response.body
         try:
@@ -252,7 +254,7 @@ class Transport(HTTPAdapter):
 
     @contextmanager
     def _turn(self) -> Iterator[Turn]:
-        """Waits for a turn of the rate limiter. At its end the limiter learns what the API says of its limits."""
+        """Waits for a turn of the rate limiter. The end of the turn passes the response headers to the rate limiter."""
         self._check()
         wait, turn = self._limiter.reserve(), Turn()
         try:
@@ -267,11 +269,11 @@ class Transport(HTTPAdapter):
     def _check(self) -> None:
         self._breaker.check()
         if self._stopped.is_set():
-            raise CancelledError  # nobody waits for the page any more
+            raise CancelledError  # the session is closed, so no caller needs the response
 
     def _back_off(self, request: WireRequest, decision: Decision, attempt: int, waited: float) -> None:
         seconds = backoff(decision, attempt, self._config, self._jitter)
-        # The time spent waiting for another request's retries counts: the API could recover in it.
+        # The backoff includes the wait for another request's retries, because the API could recover in that time.
         seconds = seconds if waited < 0.01 else max(0.0, seconds - waited)
         self._telemetry.waited(seconds, for_retry=True)
         log.warning(
@@ -286,7 +288,7 @@ class Transport(HTTPAdapter):
         self._sleep(seconds)
 
     def _halted(self, endpoint: str, decision: Decision, status: int | None, attempts: int) -> SyncHalted:
-        """The failure that a decision stands for. An outage opens the circuit."""
+        """Returns the failure for a decision. An outage also opens the circuit."""
         reason, outage, fault = decision.reason, decision.outage, decision.fault
         halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage, fault=fault)
         return self._breaker.record_failure(halted) if decision.outage else halted

@@ -1,6 +1,6 @@
-"""One request and its response on the wire, read whole or as a stream.
+"""Sends one request, and reads its response whole or as a stream.
 
-Elsewhere: whether and when a request is sent, and what its response means, is for `transport.py`.
+`transport.py` decides whether and when a request is sent, and retries the request.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.telemetry import Telemetry
 
 NETWORK_ERRORS = (HTTPError, HTTPException, OSError)
-"""What is raised where there is no response, or a part of it."""
+"""The exceptions that show that there is no response or only a part of the response."""
 
-_CHUNK = 65_536  # bytes
+_CHUNK = 65_536  # the size of a chunk in bytes
 
 
 @dataclass(frozen=True)
 class WireRequest:
-    """A request as it goes over the wire, with its secrets in it: never to be logged or kept."""
+    """A request that contains the secret values. Code must not log or store a `WireRequest`."""
 
     endpoint: str
     host: str
@@ -40,15 +40,15 @@ class WireRequest:
 
 @dataclass(frozen=True)
 class WireResponse:
-    """A response as it came.
+    """A response from the network.
 
     Attributes:
-        raw: the response of urllib3.
-        body: redacted; empty where the body is read as a stream.
-        sent: when the request was sent, in seconds of a monotonic clock.
-        received: when the response had come.
-        attempts: requests sent until it came, the first included.
-        chunks: the body that is read as a stream, decompressed and not yet redacted.
+        raw: the urllib3 response, with unredacted headers.
+        body: the redacted body; empty for a streamed response.
+        sent: the time when the request was sent, in seconds of a monotonic clock.
+        received: the time when the response was complete, by the same clock.
+        attempts: the number of requests sent until this response, the first included.
+        chunks: the chunks of a streamed body, decompressed and not yet redacted.
     """
 
     raw: BaseHTTPResponse
@@ -64,10 +64,10 @@ class StreamedResponse:
     """A response whose body is read chunk by chunk.
 
     Attributes:
-        status: HTTP status.
-        headers: redacted.
-        chunks: the body, decompressed and redacted. They can be read once, and within the block only.
-        attempts: requests sent until it came, the first included.
+        status: the HTTP status.
+        headers: the redacted headers.
+        chunks: the decompressed and redacted body, which can be read once, within the `with` block.
+        attempts: the number of requests sent until this response, the first included.
     """
 
     status: int
@@ -77,13 +77,13 @@ class StreamedResponse:
 
 
 class Wire:
-    """Sends single requests. Safe across threads.
+    """Sends single requests. The class is thread-safe.
 
     Args:
-        limiter: its slots bound the requests in flight.
-        secrets: redacted in bodies.
-        telemetry: counts.
-        check: raises where nothing may be sent or read any more.
+        limiter: the rate limiter, whose slots limit the requests in flight.
+        secrets: the secrets that are redacted in bodies.
+        telemetry: the counts of the sync.
+        check: a function that raises if the sync has stopped.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Wire:
         self._timeout = Timeout(connect=config.connect_timeout, read=config.read_timeout)
 
     def read(self, request: WireRequest) -> WireResponse:
-        """Sends one request, and reads its response with the whole body.
+        """Sends one request, and reads the whole response.
 
         Raises:
-            HTTPError, HTTPException, OSError: there is no whole response.
+            HTTPError, HTTPException, OSError: the network gave no response, or only a part.
         """
         with self._limiter.slots:
             self._check()
@@ -112,11 +112,11 @@ class Wire:
     def open(self, request: WireRequest, block: ExitStack) -> WireResponse:
         """Sends one request, and reads its response up to the first chunk of the body.
 
-        Until `block` ends its connection is open, and it counts as in flight. The body of an error is cut after the
-        first chunk, and its connection is closed.
+        The connection stays open until `block` ends, and the request counts as in flight until then. For an error
+        status, the method returns only the first chunk and closes the connection.
 
         Raises:
-            HTTPError, HTTPException, OSError: there is no response, or no first chunk.
+            HTTPError, HTTPException, OSError: the network gave no response, or no first chunk.
         """
         with ExitStack() as opened:
             opened.enter_context(self._limiter.slots)

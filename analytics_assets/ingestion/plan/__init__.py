@@ -1,1 +1,1 @@
-"""What a sync is to do: decided once per run, passed down, never changed."""
+"""The plan of a sync. Each run makes one plan, and nothing changes the plan afterwards."""

@@ -14,18 +14,18 @@ from analytics_assets.ingestion.time_window import Cursor
 def cursor_of(
     name: str, incremental: Mapping[str, Any], contract: Contract, partitions: PartitionsConfig | None
 ) -> Cursor | None:
-    """The cursor of a resource; None where it has none.
+    """Returns the cursor of a resource, or None if the resource has no cursor.
 
     Args:
-        name: dlt resource name.
-        incremental: `endpoint.incremental`, as written; empty where there is none.
+        name: the dlt resource name.
+        incremental: `endpoint.incremental` as the user wrote it, or an empty mapping.
         contract: the declared columns.
-        partitions: of the asset, if any.
+        partitions: the partitions of the asset, or None.
 
     Raises:
         UnfitResourceError: the cursor is inside a declared column.
-        UnfitCursorError: it cannot tell the partitions apart.
-        ValueError: a bound is not written as the cursor is.
+        UnfitCursorError: the cursor does not show the partition of a row.
+        ValueError: `initial_value` or `end_value` is not ISO 8601, as the cursor is.
     """
     if not incremental:
         return None
@@ -55,7 +55,7 @@ def cursor_of(
 
 
 def cursor_column_of(cursor: Cursor | None, contract: Contract) -> Column | None:
-    """The cursor as a column, where its type is known."""
+    """The cursor as a column, or None if the type of the cursor is unknown."""
     if cursor is None:
         return None
     declared = contract.column(cursor.column)
@@ -82,7 +82,7 @@ def _data_type(
     if unit and (written.startswith("bigint") or not written):
         return "bigint"
     if written.startswith("timestamp") or (partitioned and not written):
-        return "timestamp"  # a window is a range of time
+        return "timestamp"  # a partition window is a range of time, so the cursor of a partition is a time
     return None
 
 

@@ -1,6 +1,6 @@
-"""What one sync of one resource does: decided once, frozen, and passed down.
+"""The plan of one sync of one resource. Each run makes one plan, and nothing changes the plan afterwards.
 
-What belongs here: every decision that several packages act on. How each is carried out is theirs.
+What belongs here: every decision that several packages use. Those packages implement the decisions.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from analytics_assets.ingestion.time_window import Window, whole_window
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What a person may ask of one run.
+    """The options that a user may set for one run.
 
     Attributes:
-        full_refresh: whether the sync starts from the beginning, and replaces all rows.
-        dry_run: whether it only looks at `max_pages`, or one page, and writes nothing.
-        max_pages: the most pages it may fetch; None for all there are.
+        full_refresh: whether the sync starts without a cursor value, and replaces all rows.
+        dry_run: whether the sync only reads `max_pages` pages, or one page, and writes nothing.
+        max_pages: the most pages that the sync may fetch; None for no limit.
     """
 
     full_refresh: bool = False
@@ -34,19 +34,19 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadPlan:
-    """What one sync of one resource does.
+    """The plan of one sync of one resource.
 
     Attributes:
-        config: the API, as the file has it.
-        resource: what to load, with its contract.
-        windows: the partitions to load, by partition key, in order of time and contiguous; empty for a resource
-            without partitions.
-        write_mode: what the load does to the rows that are in the table.
-        full_refresh: whether all there is replaces what is in the table, and the cursor starts from the beginning.
-        dry_run: whether nothing is written.
-        max_pages: the most pages to fetch of each resource; None for all.
-        max_quarantined: how many rows may break the contract.
-        max_removed: how many rows of a partition may be gone from the API; None for any number.
+        config: the config of the API, from its `defs.yaml`.
+        resource: the resource to load, with its contract.
+        windows: the windows of the partitions to load, by partition key, contiguous and in order of time. The mapping
+            is empty for a resource without partitions.
+        write_mode: how the load changes the rows in the table.
+        full_refresh: whether the load replaces all rows in the table, and the cursor starts without a value.
+        dry_run: whether the sync writes nothing.
+        max_pages: the most pages to fetch of each resource; None for no limit.
+        max_quarantined: the most rows that may break the contract.
+        max_removed: the most rows of a partition that the load may remove; None for no limit.
     """
 
     config: SyncConfig
@@ -61,22 +61,22 @@ class LoadPlan:
 
     @property
     def asset(self) -> AssetConfig:
-        """What the file says about the resource for Dagster."""
+        """The Dagster settings of the resource, from `assets.<resource>` in the file."""
         return self.config.asset(self.resource.name)
 
     @property
     def window(self) -> Window | None:
-        """All windows as one; None without any."""
+        """One window that spans the windows of all partitions; None for a sync without partitions."""
         return whole_window(self.windows)
 
     @property
     def replaces_windows(self) -> bool:
-        """Whether the load leaves in its windows what it has read, and nothing else."""
+        """Whether the partition windows hold exactly the rows of this sync after the load."""
         return bool(self.windows) and self.write_mode is WriteMode.MERGE
 
     @property
     def reads_everything(self) -> bool:
-        """Whether the sync reads all rows that the API has."""
+        """Whether the sync reads all rows of the API."""
         return self.full_refresh or self.resource.cursor is None or self.write_mode is WriteMode.REPLACE
 
     def new_quarantine(self) -> Quarantine:
@@ -98,13 +98,13 @@ def plan_load(
     windows: Mapping[str, Window] | None = None,
     options: RunOptions | None = None,
 ) -> LoadPlan:
-    """Decides what one sync does.
+    """Makes the plan of one sync.
 
     Args:
-        config: the API.
-        resource: the resource, as `describe` gives it.
-        windows: the partitions to load, by partition key, in order of time and contiguous.
-        options: what a person asks of this run.
+        config: the config of the API.
+        resource: the resource, as `describe` returns it.
+        windows: the windows of the partitions to load, by partition key, contiguous and in order of time.
+        options: the options that the user sets for this run.
     """
     options, asset = options or RunOptions(), config.asset(resource.name)
     return LoadPlan(
@@ -121,6 +121,6 @@ def plan_load(
 
 
 def _refresh_mode(resource: ResourceInfo) -> WriteMode:
-    """How all rows are replaced: by a merge where rows have a key, and otherwise by a table in place of the old one."""
+    """The write mode of a full refresh: MERGE for a mergeable resource with a key, and otherwise REPLACE."""
     mergeable = resource.has_key and resource.write_mode is WriteMode.MERGE
     return WriteMode.MERGE if mergeable else WriteMode.REPLACE

@@ -1,4 +1,4 @@
-"""What is known of a resource before any run, from the config alone."""
+"""The facts about a resource that the config alone gives, before any run."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from analytics_assets.ingestion.time_window import Cursor
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceInfo:
-    """What is known of a resource before any run.
+    """The facts about a resource that are known before any run.
 
     Attributes:
-        name: dlt resource name.
-        table: its table in the warehouse.
-        method: HTTP method of its endpoint.
-        path: path template of its endpoint.
-        parent: the resource it takes values from, if any.
-        selected: False for a resource that only serves others (dlt's `selected: false`).
+        name: the dlt resource name.
+        table: the name of the resource's table in the warehouse.
+        method: the HTTP method of the endpoint.
+        path: the path template of the endpoint.
+        parent: the resource that supplies path or query parameters; None for a resource without a parent.
+        selected: False for a resource that only supplies parameters to others (dlt's `selected: false`).
         write_disposition: `replace`, `merge`, `append` or `skip`.
-        write_mode: the same with its merge strategy.
-        has_key: whether rows can be merged: a primary key or a merge key is written.
-        contract: its declared columns.
-        cursor: its incremental cursor, if any.
-        cursor_required: whether a row without a cursor value cannot be loaded (dlt's `on_cursor_value_missing`).
-        needs_rows: whether dlt needs rows for this resource, and cannot take Arrow.
-        keeps_versions: whether later versions of a row are kept beside the earlier ones (`scd2`).
-        can_start_over: whether a sync goes on where the one before ended, and can start from the beginning instead.
+        write_mode: the write disposition and the merge strategy, as one value.
+        has_key: whether the config sets a primary key or a merge key.
+        contract: the declared columns.
+        cursor: the incremental cursor; None for a resource without a cursor.
+        cursor_required: whether each row must have a cursor value (dlt's `on_cursor_value_missing: raise`).
+        needs_rows: whether dlt needs Python rows for this resource instead of Arrow tables.
+        keeps_versions: whether the table keeps every version of a row (`scd2`).
+        can_start_over: whether the resource continues from a stored cursor and supports a full refresh.
     """
 
     name: str
@@ -68,27 +68,27 @@ class ResourceInfo:
 
     @property
     def has_unique_key(self) -> bool:
-        """Whether each primary key is in the table once."""
+        """Whether each primary key is in the table at most once."""
         return bool(self.contract.primary_key) and not self.keeps_versions
 
     @property
     def cursor_column(self) -> Column | None:
-        """The cursor as a column, where its type is known."""
+        """The cursor as a column, or None if the type of the cursor is unknown."""
         return cursor_column_of(self.cursor, self.contract)
 
 
 def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
-    """Every resource of `config`, by name. Needs no network, no secret and no database.
+    """Describes every resource of `config`, by name. The function needs no network, no secret and no database.
 
     Raises:
-        UnfitResourceError: two columns are one, a column is dlt's own, the cursor is inside a column, two resources
-            share a table, or a load would delete rows that it did not fetch.
-        UnfitCursorError: the cursor of a partitioned resource cannot tell its partitions apart.
+        UnfitResourceError: column names clash, the cursor is inside a declared column, two resources share a table, or
+            a load would delete rows that the sync did not fetch.
+        UnfitCursorError: the cursor of a partitioned resource does not show the partition of a row.
         ValueError: dlt cannot build the source from this config.
     """
     rest_api = with_secrets(config.rest_api, lambda *_: PLACEHOLDER)
     if not rest_api["client"].get("base_url"):
-        rest_api["client"]["base_url"] = "http://unset.invalid"  # a template whose variable is not set yet
+        rest_api["client"]["base_url"] = "http://unset.invalid"  # a template's variable may be unset here
     written = expand(rest_api)
     _, _, parents = build_resource_dependency_graph({}, cast(Any, list(written.values())))
     described = {
@@ -100,23 +100,23 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
 
 
 def dlt_source(name: str, section: str, rest_api: dict[str, Any]) -> DltSource:
-    """Dlt's own source of a REST API config.
+    """Builds dlt's own `rest_api_source`.
 
     Args:
-        name: of the source and its schema.
-        section: of its settings.
-        rest_api: the config.
+        name: the name of the source and of its schema.
+        section: the config section that dlt reads the settings of the source from.
+        rest_api: the REST API config.
     """
     return rest_api_source(cast(RESTAPIConfig, rest_api), name=name, section=section)
 
 
 @dataclass(frozen=True)
 class _Lineage:
-    """Which resource takes values from which.
+    """The parents of each resource.
 
     Attributes:
-        written: the resources, as dlt has expanded them.
-        parents: what dlt has found of each one's parameters.
+        written: the resources by name, as dlt has expanded the config.
+        parents: the parameters of each resource that dlt resolves from another resource.
     """
 
     written: Mapping[str, Any]
@@ -127,7 +127,7 @@ class _Lineage:
         return str(resolved[0].resolve_config["resource"]) if resolved else None
 
     def remembers(self, name: str) -> bool:
-        """Whether a resource, or one that it takes values from, has a cursor."""
+        """Whether a resource or one of its parents has a cursor."""
         endpoint = _endpoint(self.written[name])
         params = (endpoint.get("params") or {}).values()
         if endpoint.get("incremental") or any(
@@ -172,10 +172,10 @@ def _endpoint(written: Any) -> Mapping[str, Any]:
 
 
 def _refuse_to_retire(name: str, built: DltResource) -> None:
-    """Refuses strategies that delete what is not fetched, where only some rows are fetched.
+    """Refuses the strategies `scd2` and `cdc` for an incremental resource without a merge key.
 
-    dlt would end the validity of all other rows (`scd2`) or delete them (`cdc`). A `merge_key` limits that to the
-    values of which a load has all rows.
+    dlt would end the validity of all rows that a sync does not fetch (`scd2`), or delete those rows (`cdc`). With a
+    `merge_key`, dlt changes only rows whose merge key value is in the load.
     """
     disposition = built.write_disposition
     scope = isinstance(disposition, Mapping) and disposition.get("destination_scope")
@@ -191,7 +191,7 @@ def _refuse_to_retire(name: str, built: DltResource) -> None:
 
 
 def _refuse_to_reach_out(name: str, built: DltResource) -> None:
-    """Refuses a merge key that deletes rows of other partitions."""
+    """Refuses a merge key with which a load would delete rows of other partitions."""
     if _has_merge_key(built) and not retires_unfetched_rows(built.write_disposition):
         raise UnfitResourceError(
             name,
@@ -219,10 +219,10 @@ def _has_merge_key(built: DltResource) -> bool:
 
 
 def _needs_rows(disposition: Any, incremental: Mapping[str, Any], contract: Contract) -> bool:
-    """Whether dlt cannot do with Arrow what the file asks.
+    """Whether dlt needs Python rows instead of Arrow tables for this resource.
 
-    Other merge strategies compute `_dlt_id` from the row. So do other functions of the cursor than max and min, and
-    dlt's deduplication at the last cursor value where there is no primary key.
+    dlt needs Python rows for merge strategies other than `delete-insert`, which compute `_dlt_id` from the row. dlt
+    also needs Python rows for cursor functions other than max and min, and to deduplicate rows without a primary key.
     """
     function = incremental.get("last_value_func")
     return (

@@ -1,4 +1,4 @@
-"""How a load changes the table: dlt's write disposition and merge strategy, as one decision."""
+"""The write mode: dlt's write disposition and merge strategy as one value."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ _RETIRING = ("scd2", "cdc")
 
 
 class WriteMode(StrEnum):
-    """What a load does to the rows that are in the table."""
+    """How a load changes the rows in the table."""
 
-    REPLACE = "replace"  # the load is all there is
-    MERGE = "merge"  # a row replaces the row of the same key
-    APPEND = "append"  # rows are added
-    HISTORY = "history"  # earlier versions of a row stay: dlt's strategies scd2 and insert-only
-    SKIP = "skip"  # nothing is loaded
+    REPLACE = "replace"  # the loaded rows replace all rows of the table
+    MERGE = "merge"  # a loaded row replaces the row with the same key
+    APPEND = "append"  # the load adds rows
+    HISTORY = "history"  # the table keeps earlier versions of a row: dlt's strategies scd2 and insert-only
+    SKIP = "skip"  # the load writes nothing
 
 
 def write_mode_of(disposition: Any) -> WriteMode:
-    """The mode of a write disposition, written short or as a mapping with a strategy."""
+    """The write mode of a write disposition, which is a name or a mapping with a strategy."""
     return (
         WriteMode.HISTORY if strategy_of(disposition) in _HISTORY else WriteMode(disposition_of(disposition))
     )
 
 
 def strategy_of(disposition: Any) -> str | None:
-    """The merge strategy that is written; None where none is."""
+    """The merge strategy in a write disposition; None if the write disposition names none."""
     return disposition.get("strategy") if isinstance(disposition, Mapping) else None
 
 
 def retires_unfetched_rows(disposition: Any) -> bool:
-    """Whether a row that a load does not bring is gone by this strategy."""
+    """Whether the merge strategy deletes or ends rows that are not in the load."""
     return strategy_of(disposition) in _RETIRING
 
 
 def can_replace_all(disposition: Any) -> bool:
-    """Whether one load by this disposition can stand for all rows.
+    """Whether a full refresh is possible with this write disposition.
 
-    Merge strategies other than `delete-insert` keep rows with the load id of an older load.
+    Merge strategies other than `delete-insert` leave unchanged rows under the load id of an older load.
     """
     return strategy_of(disposition) in (None, "delete-insert") and disposition_of(disposition) in (
         "append",

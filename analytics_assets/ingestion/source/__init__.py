@@ -1,1 +1,1 @@
-"""From the config and the plan to a dlt source."""
+"""Builds the dlt source of a sync from the config and the plan."""

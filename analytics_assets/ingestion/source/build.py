@@ -1,7 +1,6 @@
-"""From a plan to a dlt source, when a run starts.
+"""Builds the dlt source from a plan, when a run starts.
 
-What belongs here: everything that is done to the user's REST API config before dlt gets it. The config is copied,
-never changed.
+What belongs here: every change to the user's REST API config before dlt gets the config. The changes apply to a copy.
 """
 
 from __future__ import annotations
@@ -37,25 +36,25 @@ from analytics_assets.ingestion.source.settings import read_secret
 from analytics_assets.ingestion.time_window import Window, as_filter
 
 _ONLY_SENT = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
-"""Auth types that put a secret into the request and do nothing else with it: a reference to it is enough."""
+"""Auth types that only copy the secret into the request, so that dlt needs no more than a reference to the secret."""
 
 
 @dataclass(frozen=True)
 class BuiltSource:
-    """What one attempt of a sync extracts from.
+    """The dlt source of one attempt of a sync, and its validator.
 
     Attributes:
-        source: the dlt source: this resource alone, for these windows, with a reference for every secret.
-        validator: holds its rows against the contract.
+        source: the dlt source, which has one selected resource and the windows of the plan.
+        validator: the validator, which checks each row against the contract.
     """
 
     source: DltSource
     validator: Validator
 
     def cursor_range(self, resource: ResourceInfo) -> tuple[Any, Any]:
-        """Where the cursor started, and the end of its window or how far it came; None where there is none.
+        """The start and the end of the cursor; both are None without a cursor. The start is None in a first run.
 
-        The start of a first run is None.
+        The end is the end of the window. In a sync without a window, the end is the last cursor value.
         """
         wrapper = self.source.resources[resource.name].incremental
         incremental = wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
@@ -69,25 +68,25 @@ def build_source(
 ) -> BuiltSource:
     """Builds the dlt source of one attempt.
 
-    Its schema is named after source and resource: dlt keeps one document per schema name in the destination, and
-    resources that shared one would overwrite each other's tables and columns there.
+    Each resource has a dlt schema with a name of its own. dlt stores one document per schema name in the destination,
+    so resources with a shared schema name would overwrite each other's tables and columns.
 
     Args:
-        plan: of the sync.
-        quarantine: takes the rows that break the contract.
-        session: sends the requests; it knows the secrets.
-        capabilities: of the destination.
+        plan: the plan of the sync.
+        quarantine: the quarantine, which takes the rows that break the contract.
+        session: the HTTP session, which sends the requests and adds the secrets.
+        capabilities: dlt's capabilities of the destination.
 
     Raises:
         MissingBaseUrlError: the base URL is not set.
-        MissingSecretError: a secret that dlt itself must have is not set.
+        MissingSecretError: a secret is not set, and the auth type needs its value.
     """
     config, resource = plan.config, plan.resource
     if not config.rest_api["client"].get("base_url"):
         raise MissingBaseUrlError(resource.name, config.name)
 
     def secret(field: str, auth_type: str) -> str:
-        # What computes with the value, such as a signature, needs it.
+        # An auth type that computes with the secret, such as a signature, needs the value itself.
         return secret_reference(field) if auth_type in _ONLY_SENT else read_secret(config.name, field)
 
     rest_api = with_secrets(config.rest_api, secret, token_session=session)
@@ -106,7 +105,7 @@ def build_source(
     name = f"{config.name}__{resource.name}"
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
     validator = _validator(resource, capabilities, windowed=plan.window is not None)
-    if isinstance(own, dict):  # what a Python object yields need not be rows
+    if isinstance(own, dict):  # a resource that is a Python object may yield items that are not rows
         source.resources[resource.name].add_step(ValidateStep(validator, quarantine)).add_step(
             AddDltIdsStep()
         )
@@ -114,7 +113,7 @@ def build_source(
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
-    """Whether nothing looks into a row before the validator does."""
+    """Whether a row may stay JSON text until the validator, because no step before the validator reads its fields."""
     return not (resource.get("processing_steps") or info.parent or info.needs_rows) and reads_json(
         info.contract
     )
@@ -123,7 +122,7 @@ def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
 def _page_through_session(
     config: SyncConfig, resource: dict[str, Any], client: Mapping[str, Any], *, raw: bool
 ) -> None:
-    """Has the session read every response, and page by offset and page number."""
+    """Replaces the endpoint's paginator: the session then checks each response, and pages by offset and page number."""
     endpoint = resource["endpoint"]
     paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
     selector = endpoint.get("data_selector")
@@ -131,7 +130,7 @@ def _page_through_session(
         endpoint["paginator"] = CheckedPaginator(paginator, ResponseReader(resource["name"], selector))
         return
     assert isinstance(paginator, RangePaginator)
-    raw = raw and isinstance(paginator, OffsetPaginator)  # by page number every row is looked into
+    raw = raw and isinstance(paginator, OffsetPaginator)  # page-number paging reads the key of every row
     total, more = paginator.total_path, paginator.has_more_path
     reader = ResponseReader(resource["name"], selector, total, more, paged=True, raw_rows=raw)
     key = resource.get("primary_key") or ()
@@ -143,7 +142,7 @@ def _page_through_session(
         reads_all=not (endpoint.get("incremental") or {}).get("row_order"),
     )
     endpoint["paginator"] = PagingBySession(paging)
-    endpoint["data_selector"] = "$"  # what the session answers with is the rows
+    endpoint["data_selector"] = "$"  # the JSON that the session returns is the list of rows
 
 
 def _validator(
@@ -167,9 +166,9 @@ def _validator(
 def _set_write_disposition(
     resource: dict[str, Any], plan: LoadPlan, capabilities: DestinationCapabilitiesContext
 ) -> None:
-    """Says how rows are written, and names dlt's default strategy of a merge.
+    """Sets the write disposition, and names dlt's default merge strategy explicitly.
 
-    Where no strategy is named, dlt goes on with that of an earlier run.
+    Without a named strategy, dlt uses the strategy that an earlier run stored in the schema.
     """
     if plan.full_refresh and plan.write_mode is WriteMode.REPLACE:
         resource["write_disposition"] = "replace"
@@ -181,10 +180,10 @@ def _set_write_disposition(
 
 
 def _declare(resource: dict[str, Any], info: ResourceInfo) -> None:
-    """Gives dlt the contract as columns of the warehouse, in which the rows will be.
+    """Replaces `columns` with the contract's columns under their warehouse names.
 
-    NOT NULL is left to the primary key: anywhere else dlt answers a NULL with a dead load. What becomes of fields that
-    are not declared is decided before dlt sees them.
+    Only primary-key columns are NOT NULL, because a NULL in another NOT NULL column would fail the whole load. dlt's
+    `schema_contract` becomes `evolve` for columns, because the validator handles undeclared fields before dlt.
     """
     columns = {
         one.name: one
@@ -208,12 +207,12 @@ def _declare(resource: dict[str, Any], info: ResourceInfo) -> None:
 
 
 def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window | None) -> None:
-    """Sets the window, compares cursors as time, and lets the newest version of a row win."""
+    """Sets the window of dlt's incremental, compares cursor values as time, and keeps the newest version of a row."""
     cursor, column = info.cursor, info.cursor_column
     assert cursor is not None
     columns = resource["columns"]
     if info.write_disposition == "merge" and not any("dedup_sort" in hints for hints in columns.values()):
-        # Without it dlt keeps the first version of a row that it saw in a load.
+        # Without `dedup_sort`, dlt keeps the first version of a row in a load instead of the newest.
         columns[cursor.column] = {
             "name": cursor.column,
             **columns.get(cursor.column, {}),
@@ -221,10 +220,10 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
         }
     incremental = resource["endpoint"]["incremental"]
     if info.write_disposition == "merge":
-        # dlt leaves out what it had at the last cursor value, for appends. A merge takes what has changed since.
+        # dlt skips rows that it has loaded at the last cursor value. A merge loads these rows, because they may change.
         incremental.setdefault("primary_key", [])
     if column:
-        incremental["cursor_path"] = column.name  # as the validated row has it
+        incremental["cursor_path"] = column.name  # a validated row has the warehouse names of its fields
     if cursor.data_type is None:
         return
     incremental.setdefault("convert", as_filter)

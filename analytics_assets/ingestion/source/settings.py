@@ -1,6 +1,6 @@
-"""Settings and secrets from dlt's providers: the environment, `.dlt/secrets.toml`, and others.
+"""Reads settings and secrets from dlt's config providers, such as the environment and `.dlt/secrets.toml`.
 
-The providers are asked directly: `dlt.secrets.get` keeps what it finds in the pipeline's trace.
+This module calls the providers directly, because `dlt.secrets.get` stores each value in the pipeline's trace.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
 
 
 def provided(field: str, *sections: str) -> str | None:
-    """The value of a setting such as `sources.my_api.api_key`; None where it is not set.
-
-    The last newline of a value that comes from a file is left out.
+    """The value of a setting such as `sources.my_api.api_key`, without whitespace around the value; None if unset.
 
     Args:
-        field: the last part of its name.
-        sections: the parts before, from the first.
+        field: the last part of the setting's name.
+        sections: the parts of the name before the field, in order.
     """
     looked_up = (
         provider.get_value(field, str, None, *sections)[0]
@@ -32,11 +30,11 @@ def provided(field: str, *sections: str) -> str | None:
 
 
 def read_secrets(config: SyncConfig) -> Secrets:
-    """The secrets of a source.
+    """Reads all secrets of a source.
 
     Raises:
-        MissingSecretError: one is not set.
-        UnsendableSecretError: one cannot be sent.
+        MissingSecretError: a secret is not set.
+        UnsendableSecretError: a secret has characters that no HTTP header can carry.
     """
     values: dict[str, str] = {}
 
@@ -49,15 +47,15 @@ def read_secrets(config: SyncConfig) -> Secrets:
 
 
 def read_secret(source: str, field: str) -> str:
-    """One secret of a source.
+    """Reads one secret of a source.
 
     Args:
-        source: dlt source name.
-        field: of the auth, such as `api_key`.
+        source: the dlt source name.
+        field: the secret field of the auth type, such as `api_key`.
 
     Raises:
-        MissingSecretError: it is not set.
-        UnsendableSecretError: it cannot be sent.
+        MissingSecretError: the secret is not set.
+        UnsendableSecretError: the secret has characters that no HTTP header can carry.
     """
     value = provided(field, "sources", source) or ""
     if not value:

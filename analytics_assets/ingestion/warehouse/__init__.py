@@ -1,1 +1,1 @@
-"""The warehouse: who may use it when, how a load gets in, and what is in it."""
+"""The warehouse: locks, the load through dlt, and reading the tables."""

@@ -1,6 +1,7 @@
-"""What a destination must do so that the guarantees of a sync hold there: one protocol, a module per destination.
+"""The protocol that a destination implements to give the guarantees of a sync.
 
-What belongs here: the questions. The answers are `duckdb.py`, and `generic.py` for every other destination.
+What belongs here: the protocol. `duckdb.py` implements the protocol for DuckDB, and `generic.py` for every other
+destination.
 """
 
 from __future__ import annotations
@@ -19,55 +20,57 @@ class Backend(Protocol):
     """The guarantees of one destination.
 
     Attributes:
-        name: of the destination in dlt.
-        missing_guarantees: what it cannot promise, a clause each; empty where it promises all.
+        name: the name of the destination in dlt.
+        missing_guarantees: the guarantees that the destination lacks, one clause each; empty if it gives all.
     """
 
     @property
     def name(self) -> str:
-        """See above."""
+        """The name of the destination in dlt."""
 
     @property
     def missing_guarantees(self) -> Sequence[str]:
-        """See above."""
+        """The guarantees that the destination lacks, one clause each; empty if it gives all."""
 
     def locked(self, names: Sequence[str], by: str) -> AbstractContextManager[None]:
-        """Holds named locks for the block, taken in this order. A lock of a dead process is free.
+        """Takes named locks in this order, and holds the locks within the `with` block. Dead processes hold no lock.
 
         Args:
-            names: of the locks; runs of the same rows name the same.
-            by: who holds them, for those who wait.
+            names: the names of the locks. Runs that load the same rows share a name.
+            by: the text that the log of a waiting run shows about the holder.
 
         Raises:
-            UnreachableWarehouseError: the locks cannot be made.
+            UnreachableWarehouseError: the lock files cannot be written.
         """
 
     def exclusive(self, pipeline: Pipeline, by: str) -> AbstractContextManager[None]:
-        """Has the warehouse to itself for the block. Where opening a connection is slow, one stays open meanwhile.
+        """Gives the caller exclusive use of the warehouse within the `with` block.
+
+        If the destination is slow to open, its connection stays open within the block.
 
         Args:
-            pipeline: uses the connection.
-            by: the run that has the warehouse; the log of a run that waits names it.
+            pipeline: the pipeline that uses the connection.
+            by: the text that the log of a waiting run shows about the holder.
 
         Raises:
-            UnreachableWarehouseError: the lock cannot be made.
+            UnreachableWarehouseError: the lock file cannot be written.
         """
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:
-        """What a user can do about an error of the destination; None where nothing is known."""
+        """Returns a failure that a user can act on for an error of the destination; None for an unknown error."""
 
     def refuse_conflicts(self, pipeline: Pipeline, plan: LoadPlan, restored: str | None) -> None:
-        """Fails where the load would put older rows over newer ones, or a key into the table twice.
+        """Fails if the load would replace newer rows with older rows, or would load a key twice.
 
         Args:
-            pipeline: whose load packages are normalized; the warehouse is exclusive.
-            plan: of the sync.
-            restored: hash of the schema that the sync began with; None where there was none.
+            pipeline: the pipeline, which has normalized load packages. The caller has exclusive use of the warehouse.
+            plan: the plan of the sync.
+            restored: the hash of the schema at the start of the sync; None if there was no schema.
 
         Raises:
-            StaleLoadError: another run has loaded something newer.
-            DuplicateKeysError: a key comes twice, and the merge strategy would load both rows.
+            StaleLoadError: another run has loaded newer rows or new columns.
+            DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
         """
 
     def table_name(self, dataset: str, table: str) -> str:
-        """The name of a table as users of the destination write it."""
+        """Returns the qualified name of a table in the SQL of the destination."""

@@ -1,7 +1,7 @@
-"""What must not be loaded: rows older than those of another run, and a key that comes twice.
+"""Conflicts of a load: rows older than rows that another run has loaded, and duplicate keys in one load.
 
-What belongs here: finding it under the lock, before anything is loaded. Runs of one partition, and of a resource
-without partitions, take turns; between runs of different partitions a row may move.
+What belongs here: checks that run before the load, while the caller has exclusive use of the warehouse. Runs of one
+partition take turns. But a row may move between two partitions, and then two parallel runs load it.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
 
 _BY_KEY_ALONE = ("upsert", "insert-only", "cdc")
-"""Merge strategies that expect each key once in a load."""
+"""Merge strategies that require each key at most once in a load."""
 
 _EXAMPLES = 5
 
 
 def refuse_stale_load(pipeline: Pipeline, plan: LoadPlan, restored: str | None) -> None:
-    """Fails where a load would put older rows, or a schema with less in it, over newer.
+    """Fails if a load of partitions would replace newer rows, or a newer schema.
 
     Args:
-        pipeline: of a DuckDB file, whose load packages are normalized.
-        plan: of the sync.
-        restored: hash of the schema that the sync began with; None where there was none.
+        pipeline: the pipeline of a DuckDB file, which has normalized load packages.
+        plan: the plan of the sync.
+        restored: the hash of the schema at the start of the sync; None if there was no schema.
 
     Raises:
-        StaleLoadError: it would.
+        StaleLoadError: another run has loaded newer rows or new columns.
     """
     packages = pipeline.list_normalized_load_packages()
     if not plan.windows or not packages:
@@ -49,16 +49,16 @@ def refuse_stale_load(pipeline: Pipeline, plan: LoadPlan, restored: str | None) 
 
 
 def refuse_duplicate_keys(pipeline: Pipeline, plan: LoadPlan) -> None:
-    """Fails where a key comes twice in a load, by a strategy that does not look for the newest version.
+    """Fails if a key occurs twice in a load, and the merge strategy does not keep only the newest version.
 
-    dlt would load both rows. Where the key is in the table already, DuckDB would refuse the merge.
+    dlt would load both rows. If the key is already in the table, DuckDB would reject the merge.
 
     Args:
-        pipeline: of a DuckDB file, whose load packages are normalized.
-        plan: of the sync.
+        pipeline: the pipeline of a DuckDB file, which has normalized load packages.
+        plan: the plan of the sync.
 
     Raises:
-        DuplicateKeysError: it does.
+        DuplicateKeysError: a key occurs twice in the load.
     """
     packages, keys, table = (
         pipeline.list_normalized_load_packages(),
@@ -88,14 +88,16 @@ def _files(pipeline: Pipeline, table: str, load_id: str) -> list[str]:
 
 
 def _has_newer_rows(client: SqlJobClientBase, resource: ResourceInfo, load_id: str, files: list[str]) -> bool:
-    """Whether a row of the table is newer than in `files`, and was loaded after the sync began."""
+    """Whether another run, since this sync began, has loaded a newer version of a row in `files`."""
     cursor, keys, sql = resource.cursor, resource.contract.primary_key, client.sql_client
     loads = sql.make_qualified_table_name(client.schema.loads_table_name)
     since = f"SELECT load_id FROM {loads} WHERE schema_name = %s AND inserted_at > to_timestamp(%s)"  # noqa: S608
     began = [client.schema.name, float(load_id)]
     if not (files and cursor and sql.execute_sql(since, *began)):
         return False
-    exists, columns = client.get_storage_table(resource.table)  # it takes ten times as long as the query above
+    exists, columns = client.get_storage_table(
+        resource.table
+    )  # it takes ten times as long as the query above
     if not exists or cursor.column not in columns:
         return False
     quote = sql.escape_column_name

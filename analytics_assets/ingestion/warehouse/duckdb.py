@@ -1,4 +1,4 @@
-"""DuckDB in a file: locks beside the file, conflicts from the load package, merge and reconcile in one transaction."""
+"""The backend for a DuckDB file, with lock files beside the database and checks for conflicts before each load."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold
 
-_LOCKED_BY_OTHERS = "Could not set lock on file"  # DuckDB's words
+_LOCKED_BY_OTHERS = "Could not set lock on file"  # the start of DuckDB's error text
 
 
 @dataclass(frozen=True)
 class DuckDbBackend:
-    """See `Backend`.
+    """The `Backend` for DuckDB.
 
-    DuckDB lets one process write a file, and dlt lets go of it between load jobs. Without one lock around the whole
-    load, concurrent runs fail, or truncate each other's staging tables and lose rows.
+    DuckDB permits one process to write a file, and dlt closes the file between load jobs. So one lock protects the
+    whole load. Without the lock, parallel runs would fail, or would truncate each other's staging tables.
 
     Attributes:
-        database: the file; None for a database in memory, which no other process sees.
+        database: the path of the DuckDB file; None for a database in memory, which no other process sees.
     """
 
     database: Path | None
@@ -36,7 +36,7 @@ class DuckDbBackend:
 
     @contextmanager
     def locked(self, names: Sequence[str], by: str) -> Iterator[None]:
-        """See `Backend`."""
+        """Holds file locks beside the database, as `Backend.locked` specifies."""
         with ExitStack() as held:
             if self.database is not None:
                 try:
@@ -48,12 +48,15 @@ class DuckDbBackend:
 
     @contextmanager
     def exclusive(self, pipeline: Pipeline, by: str) -> Iterator[None]:
-        """See `Backend`; dlt alone opens and closes the file, and so checkpoints it, for each job and question."""
+        """Holds the file lock and an open connection, as `Backend.exclusive` specifies.
+
+        Without an open connection, dlt opens, checkpoints and closes the file per job and per query, for 30 ms each.
+        """
         with self.locked([WAREHOUSE], by), pipeline.destination_client():
             yield
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:
-        """See `Backend`."""
+        """Explains a lock error and a connection error of DuckDB, as `Backend.explain` specifies."""
         if _LOCKED_BY_OTHERS in str(error):
             return WarehouseBusyError(resource, str(self.database))
         if isinstance(error, DestinationConnectionError):
@@ -62,17 +65,17 @@ class DuckDbBackend:
         return None
 
     def refuse_conflicts(self, pipeline: Pipeline, plan: LoadPlan, restored: str | None) -> None:
-        """See `Backend`."""
+        """Fails for a stale load or duplicate keys, as `Backend.refuse_conflicts` specifies."""
         refuse_stale_load(pipeline, plan, restored)
         refuse_duplicate_keys(pipeline, plan)
 
     def table_name(self, dataset: str, table: str) -> str:
-        """See `Backend`; DuckDB calls the database by the name of its file."""
+        """Returns the qualified name of a table. DuckDB names the database after its file."""
         return f"{self.database.stem}.{dataset}.{table}" if self.database else f"{dataset}.{table}"
 
 
 def database_of(pipeline: Pipeline) -> Path | None:
-    """The DuckDB file that a pipeline loads to; None for a database in memory."""
+    """Returns the path of the DuckDB file that a pipeline loads to; None for a database in memory."""
     credentials = pipeline.destination_client().config.credentials
     assert isinstance(credentials, DuckDbCredentials)
     return None if credentials.database == ":memory:" else Path(credentials.database).absolute()

@@ -1,8 +1,8 @@
-"""dlt's DuckDB destination, which merges from the load package's Parquet files instead of a copy of them.
+"""A subclass of dlt's DuckDB destination that merges directly from the Parquet files of a load package.
 
-dlt copies each file into a staging table, and merges that into the table: every row is written twice, and DuckDB keeps
-what was staged in its file. DuckDB reads Parquet as well as its own tables. So dlt's merge SQL gets the files where it
-names the staging table. Schema, transaction, merge strategy and other file formats stay dlt's.
+dlt copies each Parquet file into a staging table, and merges the staging table into the table. So dlt writes every row
+twice, and the DuckDB file grows. Here dlt's merge SQL reads the Parquet files in place of the staging table. dlt still
+makes the schema, the transaction and the merge SQL, and loads all other file formats.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
 
 OnMerge = Callable[[SqlJobClientBase], None]
-"""Called in the transaction of a merge, after its statements."""
+"""A function that the merge calls within its transaction, after its SQL statements."""
 
 
-class duckdb(dlt_duckdb):  # noqa: N801  dlt names its destinations so
-    """DuckDB, with every setting of dlt's own destination.
+class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case names
+    """The DuckDB destination, with every setting of dlt's own destination.
 
     Args:
-        args: as for dlt's destination.
-        on_merge: called in the transaction of each merge, after its statements.
-        settings: as for dlt's destination.
+        args: the positional arguments of dlt's destination.
+        on_merge: a function that each merge calls within its transaction, after its SQL statements.
+        settings: the keyword arguments of dlt's destination.
     """
 
-    __orig_base__ = dlt_duckdb  # whose defaults dlt leaves out of the explicit settings
+    __orig_base__ = dlt_duckdb  # dlt compares settings with the defaults of this class
 
     def __init__(self, *args: Any, on_merge: OnMerge | None = None, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -49,16 +49,16 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt names its destinations so
 
     @cached_property
     def _resolved(self) -> dict[frozenset[tuple[str, str]], DuckDbClientConfiguration]:
-        """By what the pipeline has set. A configuration holds the connections, which its clients share."""
+        """The resolved configurations, by pipeline settings. All clients with one configuration share connections."""
         return {}
 
     @property
     def destination_type(self) -> str:
-        """The type of dlt's own destination, so that either reads the state and traces of the other."""
+        """The type of dlt's own destination, so that both destinations can read the same stored state and traces."""
         return "dlt.destinations.duckdb"
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        """See dlt, which merges without a transaction: after a failed insert the delete would stay done."""
+        """Enables transactions in dlt's capabilities, so that a failed insert of a merge also undoes the delete."""
         capabilities = super()._raw_capabilities()
         capabilities.supports_transactions = True
         return capabilities
@@ -66,9 +66,9 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt names its destinations so
     def configuration(
         self, initial_config: DuckDbClientConfiguration, accept_partial: bool = False
     ) -> DuckDbClientConfiguration:
-        """See dlt, which resolves it for each of a run's dozen clients, for 5 ms each.
+        """Resolves the configuration once per settings, because dlt resolves it for each client, which takes 5 ms.
 
-        dlt asks for a partial one only to learn the capabilities, and DuckDB's depend on no setting.
+        dlt accepts a partial configuration only to read the capabilities, which in DuckDB depend on no setting.
         """
         if accept_partial:
             return initial_config
@@ -79,7 +79,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt names its destinations so
 
     @cached_property
     def client_class(self) -> type[DuckDbClient]:
-        """See dlt, which makes clients itself: the class carries what to do on a merge."""
+        """The client class for dlt, which creates clients itself. A subclass passes `on_merge` to each client."""
         on_merge = self._on_merge
 
         class Client(_Client):
@@ -90,7 +90,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt names its destinations so
 
 
 class _SqlClient(DuckDbSqlClient):
-    """A client that reads files in place of staging tables, for the length of a block."""
+    """A SQL client whose statements read files in place of staging tables within a `with` block."""
 
     _files: Mapping[str, list[str]] = {}
 
@@ -102,13 +102,13 @@ class _SqlClient(DuckDbSqlClient):
         capabilities: DestinationCapabilitiesContext,
     ) -> None:
         super().__init__(dataset_name, staging_dataset_name, credentials, capabilities)
-        # A table has no order. Where rows need not keep theirs, all cores insert: a million rows take a third less.
+        # Without insertion order DuckDB inserts on all cores, which makes an insert of a million rows a third faster.
         written = credentials.global_config or {}
         self._global_config = {"preserve_insertion_order": "false", **self._global_config, **written}
 
     @contextmanager
     def with_files(self, files: Mapping[str, list[str]]) -> Iterator[None]:
-        """SQL that is made in the block reads `files`, by table, beside the staging tables."""
+        """Makes SQL that is built within the `with` block read `files`, by table name, and the staging tables."""
         self._files = files
         try:
             yield
@@ -118,31 +118,34 @@ class _SqlClient(DuckDbSqlClient):
     def get_qualified_table_names(
         self, table_name: str, quote: bool = True, casefold: bool = True
     ) -> tuple[str, str]:
-        """The name of a table, and where its new rows are; the staging table gives them their columns."""
+        """Returns the table name and the expression for its new rows, which have the columns of the staging table."""
         table, staged = super().get_qualified_table_names(table_name, quote, casefold)
         if table_name in self._files:
             files = self.select(self._files[table_name])
-            staged = f"(SELECT * FROM {staged} UNION ALL BY NAME {files})"  # noqa: S608  dlt's tables
+            staged = f"(SELECT * FROM {staged} UNION ALL BY NAME {files})"  # noqa: S608  names from dlt
         return table, staged
 
     def select(self, files: Sequence[str]) -> str:
-        """The query for all rows of some files."""
-        return f"SELECT * FROM {rows_of(files)}"  # noqa: S608  dlt's files
+        """Returns the query for all rows of some files."""
+        return f"SELECT * FROM {rows_of(files)}"  # noqa: S608  names from dlt
 
 
 class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
-    """A job with nothing to do; one that dlt runs, for it waits a second for one that it need not run."""
+    """A load job that does nothing, because the merge reads its file.
+
+    The job is runnable, because dlt waits a second for the end of a job that is not runnable.
+    """
 
     def run(self) -> None:
-        """See dlt."""
+        """Does nothing."""
 
 
 class _MergeJob(SqlLoadJob):
-    """dlt's merge, with something more to do in its transaction.
+    """dlt's merge job, which also calls a function within its transaction.
 
     Args:
-        file_path: of the merge's SQL.
-        on_merge: what to do.
+        file_path: the path of the file with the merge SQL.
+        on_merge: the function to call.
     """
 
     def __init__(self, file_path: str, on_merge: OnMerge) -> None:
@@ -151,12 +154,12 @@ class _MergeJob(SqlLoadJob):
 
     @contextmanager
     def maybe_transaction(self, sql: str) -> Iterator[None]:
-        """See dlt; the transaction ends after the call."""
+        """Opens dlt's transaction, and calls `on_merge` before the transaction ends."""
         with super().maybe_transaction(sql):
             yield
             client = cast(DuckDbClient, self._job_client)
             table_dataset, _ = client.create_dataset_names(client.schema, client.config)
-            # dlt runs the job with the names of the staging dataset.
+            # dlt runs the merge job in the staging dataset.
             with client.sql_client.with_alternative_dataset_name(table_dataset):
                 self._on_merge(client)
 
@@ -176,13 +179,13 @@ class _Client(DuckDbClient):
         )
 
     def on_merge(self) -> OnMerge | None:
-        """What to do in the transaction of a merge, if anything."""
+        """Returns the function to call within the transaction of a merge; None for no function."""
         return None
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
-        """Leaves a file where it is if a merge loads it; a merge has more to do in its transaction."""
+        """Creates a merge job with `on_merge`, an empty job for a file that the merge reads, or dlt's own job."""
         on_merge = self.on_merge()
         if on_merge and SqlLoadJob.is_sql_job(file_path):
             return _MergeJob(file_path, on_merge)
@@ -195,14 +198,14 @@ class _Client(DuckDbClient):
         table_chain: Sequence[PreparedTableSchema],
         completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
     ) -> list[FollowupJobRequest]:
-        """See dlt; makes the merge of a table and its child tables."""
+        """Creates the merge jobs of a table and its child tables, which read the Parquet files."""
         root, files = table_chain[0], dict[str, list[str]]()
         jobs = list(completed_table_chain_jobs or ()) if self._merges(str(root["name"])) else []
         for job in filter(_is_parquet, (one.file_path for one in jobs)):
             files.setdefault(ParsedLoadJobFileName.parse(job).table_name, []).append(job)
         roots = [one.file_path for one in jobs if one.job_file_info.table_name == root["name"]]
         if all(map(_is_parquet, roots)) and self._is_distinct(root, roots):
-            # dlt's hint that it need not look for a row's latest version, which costs more than the rest of a merge.
+            # With this hint, dlt skips the deduplication, which costs more time than the rest of a merge.
             root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
         with self.sql_client.with_files(files):
             return super().create_table_chain_completed_followup_jobs(
@@ -210,7 +213,7 @@ class _Client(DuckDbClient):
             )
 
     def _merges(self, table: str) -> bool:
-        """Whether a table's rows are merged by delete-insert: then nothing else reads what is staged."""
+        """Whether dlt merges a table by delete-insert, so that only the merge reads the staging table."""
         root = self.prepare_load_table(str(get_root_table(self.schema.tables, table)["name"]))
         return (
             root["write_disposition"] == "merge"
@@ -218,12 +221,12 @@ class _Client(DuckDbClient):
         )
 
     def _is_distinct(self, table: PreparedTableSchema, files: Sequence[str]) -> bool:
-        """Whether no primary key is twice in the files."""
+        """Whether each primary key occurs only once in the files."""
         names = get_columns_names_with_prop(cast(TTableSchema, table), "primary_key")
         keys = [self.sql_client.escape_column_name(one) for one in names]
         if not (keys and files):
             return False
-        # As a row it takes twice the time and memory.
+        # A row() of one column takes twice the time and memory of the column.
         key = keys[0] if len(keys) == 1 else f"row({', '.join(keys)})"
         with self.sql_client as sql:
             rows = sql.execute_sql(
@@ -237,7 +240,7 @@ def _is_parquet(file_path: str) -> bool:
 
 
 def _as_they_are(files: Sequence[str]) -> list[str]:
-    """Where files are now: dlt says where they will be when the merge runs."""
+    """Returns the current paths of files. dlt gives the paths that the files have when the merge runs."""
     paths = [Path(one) for one in files]
     return [
         str(path if path.exists() else path.parent.parent / PackageStorage.STARTED_JOBS_FOLDER / path.name)

@@ -1,4 +1,4 @@
-"""DuckDB's SQL over the files of a load package."""
+"""DuckDB SQL that reads the files of a load package."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from dlt.common.data_writers.escape import escape_duckdb_literal
 
 
 def rows_of(files: Sequence[str]) -> str:
-    """All rows of some Parquet files, as DuckDB's SQL names a table."""
+    """Returns the DuckDB table expression for all rows of some Parquet files."""
     return f"read_parquet([{', '.join(map(escape_duckdb_literal, files))}], union_by_name=true)"

@@ -1,4 +1,4 @@
-"""Any SQL destination of dlt that has no module of its own: it loads, and says what it cannot promise."""
+"""The backend for SQL destinations other than DuckDB, which lists the missing guarantees."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ MISSING = (
 
 @dataclass(frozen=True)
 class GenericBackend:
-    """See `Backend`."""
+    """The `Backend` for SQL destinations other than DuckDB."""
 
     name: str
     missing_guarantees: Sequence[str] = MISSING
 
     @contextmanager
     def locked(self, names: Sequence[str], by: str) -> Iterator[None]:  # noqa: ARG002  no locks here
-        """See `Backend`; nobody waits."""
+        """Takes no lock, so runs do not wait for each other."""
         yield
 
     @contextmanager
     def exclusive(self, pipeline: Pipeline, by: str) -> Iterator[None]:  # noqa: ARG002  no locks here
-        """See `Backend`; the destination takes concurrent writers."""
+        """Takes no lock, because the destination supports parallel writers."""
         yield
 
-    def explain(self, error: Exception, resource: str) -> SyncError | None:  # noqa: ARG002  its words are its own
-        """See `Backend`."""
+    def explain(self, error: Exception, resource: str) -> SyncError | None:  # noqa: ARG002  no error is known
+        """Returns None, because error texts differ between destinations."""
         return None
 
     def refuse_conflicts(self, pipeline: Pipeline, plan: LoadPlan, restored: str | None) -> None:
-        """See `Backend`; the files of a load package cannot be queried here."""
+        """Checks nothing, because the destination cannot query the files of a load package."""
 
     def table_name(self, dataset: str, table: str) -> str:
-        """See `Backend`."""
+        """Returns the table name, qualified with the dataset."""
         return f"{dataset}.{table}"

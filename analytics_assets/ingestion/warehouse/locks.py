@@ -1,6 +1,6 @@
-"""File locks beside the embedded warehouse, each with the name of its holder. A lock of a dead process is free.
+"""File locks beside the DuckDB file. A second file per lock names the holder, and a dead process holds no lock.
 
-What belongs here: names of locks, and waiting. `pipeline.py` decides when a lock is taken.
+What belongs here: the names of locks, and the wait for a lock. `pipeline.py` decides when a run takes a lock.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from analytics_assets.ingestion.time_window import Window
 log = logging.getLogger("analytics_assets")
 
 WAREHOUSE = "warehouse"
-"""The lock for opening the DuckDB file."""
+"""The name of the lock that a process needs to open the DuckDB file."""
 
-_NOTICE_AFTER = 2.0  # seconds of waiting before the run log says so
+_NOTICE_AFTER = 2.0  # seconds of waiting before the first log line about the wait
 _NOTICE_EVERY = 60.0
 _LOCKS = 61
-"""Locks that the partitions of a resource share. A prime, so that neighbours of any length never share one."""
+"""The number of locks that the partitions of a resource share. The number is prime, so that adjacent partitions of any
+length have different locks."""
 
 
 def lock_names(pipeline: str, windows: Iterable[Window]) -> list[str]:
-    """The locks that give a run its windows alone, in the order in which all runs take them.
+    """Returns the names of the locks of a run's windows, sorted, because all runs must take locks in the same order.
 
     Args:
-        pipeline: name of the dlt pipeline.
-        windows: of the run's partitions. Without any, all runs of the resource share one lock.
+        pipeline: the name of the dlt pipeline.
+        windows: the windows of the run's partitions. Without windows, all runs of the resource share one lock.
     """
     hours = {int(window.start.timestamp()) // 3600 for window in windows}
     return sorted({f"{pipeline}.{hour % _LOCKS:02}" for hour in hours}) or [pipeline]
@@ -40,12 +41,12 @@ def lock_names(pipeline: str, windows: Iterable[Window]) -> list[str]:
 
 @contextmanager
 def hold(database: Path, names: Iterable[str], by: str) -> Iterator[None]:
-    """Holds locks of a DuckDB file for the block, taken one after the other.
+    """Takes the locks of a DuckDB file one after the other, and holds the locks within the `with` block.
 
     Args:
-        database: the file; the locks are in `<file>.locks/`.
-        names: of the locks.
-        by: who holds them, for those who wait.
+        database: the path of the DuckDB file. The lock files are in `<file>.locks/`.
+        names: the names of the locks, in the order to take them.
+        by: the text that the log of a waiting run shows about the holder.
     """
     folder = Path(f"{database}.locks")
     folder.mkdir(parents=True, exist_ok=True)

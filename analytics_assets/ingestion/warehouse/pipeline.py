@@ -1,7 +1,7 @@
-"""The dlt pipeline of one run: one that reads the warehouse, and one that loads what a plan says.
+"""The dlt pipelines of a run: one pipeline reads the warehouse, and the other loads a plan.
 
-What belongs here: the working directory, the destination, and the steps of a load with the locks around them. What a
-destination can do is `backend.py`.
+What belongs here: the working directory, the choice of the destination, and the steps of a load with their locks.
+`backend.py` defines the guarantees of a destination.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refu
 from analytics_assets.ingestion.warehouse.workdir import working_directory
 
 DEFAULT_DATABASE = Path("data/analytics.duckdb")
-"""The embedded warehouse, unless dlt is configured otherwise; relative to where Dagster is started."""
+"""The path of the DuckDB file if dlt has no other setting, relative to the working directory of Dagster."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class WarehousePipeline:
     """A dlt pipeline that only reads.
 
     Attributes:
-        dlt: dlt's pipeline.
-        backend: what the destination can do.
-        resource: dlt resource name, for errors.
-        by: who runs it, for those who wait.
+        dlt: the dlt pipeline object.
+        backend: the backend of the destination.
+        resource: the dlt resource name, for error texts.
+        by: the text that the log of a waiting run shows about this run.
     """
 
     dlt: Pipeline
@@ -60,15 +60,15 @@ class WarehousePipeline:
 
     @property
     def capabilities(self) -> DestinationCapabilitiesContext:
-        """What the destination's types and files can be."""
+        """The destination's capabilities in dlt, such as data types and file formats."""
         return self.dlt.destination.capabilities()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Waits until no other run uses the warehouse, then keeps it for the block.
+        """Waits for exclusive use of the warehouse, and keeps it within the `with` block.
 
         Raises:
-            WarehouseBusyError: a program that does not take our lock has the file open.
+            WarehouseBusyError: another program, which does not use the lock, has the DuckDB file open.
             UnreachableWarehouseError: the warehouse cannot be opened.
         """
         try:
@@ -82,7 +82,7 @@ class WarehousePipeline:
 
     @contextmanager
     def sql(self) -> Iterator[SqlJobClientBase]:
-        """An open client of the destination.
+        """Opens a SQL client of the destination within the `with` block.
 
         Raises:
             NoSqlError: the destination has no SQL.
@@ -96,10 +96,10 @@ class WarehousePipeline:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a pipeline found in the destination before it extracted.
+    """The state that a pipeline restored from the destination before the extract step.
 
     Attributes:
-        schema_hash: of the stored schema; None where there was none.
+        schema_hash: the hash of the stored schema; None if there was no schema.
     """
 
     schema_hash: str | None
@@ -107,12 +107,12 @@ class Restored:
 
 @dataclass(frozen=True)
 class LoadPipeline(WarehousePipeline):
-    """A dlt pipeline that carries out one plan, step by step: restore, extract, normalize, load.
+    """A dlt pipeline that executes one plan in four steps: restore, extract, normalize, load.
 
     Attributes:
-        plan: of the sync.
-        quarantine: what the sync rejects; loaded in the same load package as the good rows.
-        reconcile: what the load does to the rows of earlier loads.
+        plan: the plan of the sync.
+        quarantine: the quarantine, which is loaded in the same load package as the good rows.
+        reconcile: the deletion of outdated rows of earlier loads.
     """
 
     plan: LoadPlan
@@ -120,29 +120,29 @@ class LoadPipeline(WarehousePipeline):
     reconcile: Reconcile
 
     def locked(self) -> AbstractContextManager[None]:
-        """Holds the locks of the sync's windows: one sync at a time of a resource, or of each of its partitions.
+        """Holds the locks of the sync's partitions, or of the resource, within the `with` block.
 
-        dlt reads state and schema at its start and writes them at its end. And what one sync reads first must not be
-        loaded last.
+        The locks let two syncs of the same rows run only one after the other. dlt reads state and schema at its start,
+        and writes them at its end. Without the locks, a sync could also replace newer rows with older rows.
 
         Raises:
-            UnreachableWarehouseError: the locks cannot be made.
+            UnreachableWarehouseError: the lock files cannot be written.
         """
         return self.backend.locked(lock_names(self.dlt.pipeline_name, self.plan.windows.values()), self.by)
 
     def restore(self) -> Restored:
-        """Reads dlt's state and schema from the destination."""
+        """Restores dlt's state and schema from the destination."""
         with self.exclusive():
             self.dlt.sync_destination()
         has_schema = bool(self.dlt.default_schema_name)
         return Restored(self.dlt.default_schema.stored_version_hash if has_schema else None)
 
     def extract(self, source: DltSource) -> None:
-        """Extracts the rows of a source, and the rows that the quarantine took meanwhile, into one load package.
+        """Extracts the good rows of a source, and the rows of the quarantine, into one load package.
 
         Raises:
-            ColumnTypeChangedError: the table has a column that cannot take what is declared.
-            PipelineStepFailed: around a `SyncError`.
+            ColumnTypeChangedError: a column of the table cannot hold every value of its declared type.
+            PipelineStepFailed: the extract step failed. The error may wrap a `SyncError`.
         """
         plan, table = self.plan, self.plan.resource.table
         if plan.full_refresh:
@@ -155,24 +155,24 @@ class LoadPipeline(WarehousePipeline):
         self.dlt.extract(
             [source, self.quarantine.source(source.schema.name)],
             loader_file_format="parquet" if self._takes_parquet else None,
-            # The table is gone where its columns could be declared again: dlt forgets its columns, too.
+            # `retyped` passes the check above only if the table was dropped. dlt then drops its stored columns too.
             refresh="drop_resources" if retyped else None,
         )
 
     def normalize(self) -> NormalizeInfo:
-        """Turns what was extracted into files of the load package."""
+        """Normalizes the extracted rows into the files of the load package."""
         return self.dlt.normalize()
 
     def load(self, restored: Restored) -> LoadInfo:
-        """Loads the package, and takes out the rows that no longer hold. The warehouse is exclusive.
+        """Loads the package, and deletes outdated rows. The caller has exclusive use of the warehouse.
 
         Args:
-            restored: as `restore` returned it.
+            restored: the result of `restore`.
 
         Raises:
-            StaleLoadError: another run has loaded something newer meanwhile.
-            DuplicateKeysError: a key comes twice, and the strategy would load both rows.
-            TooManyRemovedError: more rows are gone from the API than `max_removed`.
+            StaleLoadError: another run has loaded newer rows or new columns.
+            DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
+            TooManyRemovedError: more rows are gone from the API than `max_removed` allows.
         """
         self.backend.refuse_conflicts(self.dlt, self.plan, restored.schema_hash)
         self.reconcile.before(self.dlt)
@@ -186,33 +186,33 @@ class LoadPipeline(WarehousePipeline):
         return "parquet" in self.capabilities.supported_loader_file_formats
 
     def _forget_cursor(self) -> None:
-        """Has the restored pipeline forget how far it came.
+        """Deletes the cursor state of the restored pipeline, so that a full refresh starts from the beginning.
 
-        It is the pipeline of one resource, and of those it takes values from: all of its state goes. dlt's own
-        `refresh` would drop tables before it loads. Here the state reaches the destination with the rows.
+        The pipeline belongs to one resource and its parents, so all of its source state is deleted. dlt's own `refresh`
+        would drop tables before the load. Here the new state is loaded together with the rows.
         """
         with self.dlt.managed_state() as state:
             state.pop("sources", None)
 
 
 def destination_name() -> str:
-    """The configured destination's type, such as `duckdb`; opens nothing."""
+    """Returns the type of the configured destination, such as `duckdb`, without a connection."""
     return str(dlt.config.get("destination_type", str) or "duckdb").rpartition(".")[-1]
 
 
 def missing_guarantees() -> Sequence[str]:
-    """What the configured destination cannot promise; opens nothing."""
+    """Returns the guarantees that the configured destination lacks, without a connection."""
     return () if destination_name() == "duckdb" else MISSING
 
 
 @contextmanager
 def open_pipeline(source: str, resource: str, by: str = "a run") -> Iterator[WarehousePipeline]:
-    """A pipeline that reads, in a working directory that goes with it.
+    """Opens a read-only pipeline, with a working directory that is deleted at the end of the `with` block.
 
     Args:
-        source: dlt source name; also the dataset.
-        resource: dlt resource name.
-        by: who runs it, for those who wait.
+        source: the dlt source name, which is also the dataset name.
+        resource: the dlt resource name.
+        by: the text that the log of a waiting run shows about the caller.
     """
     with _dlt_pipeline(source, resource) as pipeline:
         yield WarehousePipeline(pipeline, _backend_of(pipeline), resource, by)
@@ -220,16 +220,16 @@ def open_pipeline(source: str, resource: str, by: str = "a run") -> Iterator[War
 
 @contextmanager
 def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Iterator[LoadPipeline]:
-    """A pipeline that carries out a plan, in a working directory that goes with it.
+    """Opens a pipeline that loads a plan, with a working directory that is deleted at the end of the `with` block.
 
     Args:
-        plan: of the sync.
-        quarantine: of the attempt.
-        by: who runs it, for those who wait.
+        plan: the plan of the sync.
+        quarantine: the quarantine of the attempt.
+        by: the text that the log of a waiting run shows about this run.
 
     Raises:
         MissingGuaranteesError: the destination lacks guarantees, and the file does not accept that.
-        NoSqlError: what is loaded could not be read again.
+        NoSqlError: the destination has no SQL.
     """
     source, resource = plan.config.name, plan.resource.name
     reconcile = Reconcile(plan, quarantine)
@@ -244,10 +244,10 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
 
 @contextmanager
 def _dlt_pipeline(source: str, resource: str, on_merge: OnMerge | None = None) -> Iterator[Pipeline]:
-    """Dlt's pipeline of one resource.
+    """Creates the dlt pipeline of one resource.
 
-    Each resource has a pipeline name, and so a dlt state, of its own: two runs at once cannot write each other's
-    cursor back. All share the dataset named after the source.
+    Each resource has its own pipeline name and dlt state, so two parallel runs cannot reset each other's cursor. All
+    resources share the dataset that is named after the source.
     """
     with working_directory() as directory:
         pipeline = dlt.pipeline(
@@ -273,7 +273,7 @@ def _backend_of(pipeline: Pipeline) -> Backend:
 def _destination(on_merge: OnMerge | None) -> TDestinationReferenceArg:
     name, chosen = destination_name(), dict[str, Any]()
     if not _configured("destination.replace_strategy", f"destination.{name}.replace_strategy"):
-        # With dlt's default a full refresh that is killed leaves half a table.
+        # With dlt's default replace strategy, a killed full refresh leaves an incomplete table.
         chosen["replace_strategy"] = "insert-from-staging"
     if name != "duckdb":
         return Destination.from_reference(name, **chosen) if chosen else name
@@ -283,6 +283,6 @@ def _destination(on_merge: OnMerge | None) -> TDestinationReferenceArg:
 
 
 def _configured(*keys: str) -> bool:
-    """Whether a value is set; a section, such as the other settings of credentials, is none."""
+    """Whether a value is set for one of `keys`. A whole config section does not count as a value."""
     values: list[Any] = [one.get(key) for one in (dlt.secrets, dlt.config) for key in keys]
     return any(value is not None and not isinstance(value, dict) for value in values)

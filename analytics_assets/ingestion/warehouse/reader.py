@@ -1,7 +1,7 @@
-"""Reads what is in a resource's table: row counts, NULLs, duplicate keys, and the rows in quarantine.
+"""Reads a resource's table: row counts, NULLs, duplicate keys, and the rows in quarantine.
 
-It goes through dlt's SQL client, so it works on every SQL destination. What does not belong here: anything that
-writes, and whether a count is right, which the checks decide.
+This module uses dlt's SQL client, so it works with every SQL destination. What does not belong here: code that writes,
+and code that judges a count, which is in the asset checks.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from analytics_assets.ingestion.contract.quarantine import KEY_PREFIX, SUFFIX
 from analytics_assets.ingestion.errors import NoWarehouseFileError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Cursor, Window
+from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
 from analytics_assets.ingestion.warehouse.pipeline import WarehousePipeline, open_pipeline
 
 _EXAMPLES = 5
-"""Primary keys that a report names for each problem."""
+"""The most primary keys that a report names for each problem."""
 
 _EVERYWHERE = "1 = 1"
-"""The condition of a report on the whole table."""
+"""The SQL condition of a report on the whole table."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class NullReport:
     """NULLs in columns declared `nullable: false`.
 
     Attributes:
-        rows: number of rows that were searched.
-        missing_columns: columns declared `nullable: false` that the table does not have.
-        nulls: number of rows with NULL, by column.
-        example_keys: primary keys of up to five such rows, by column.
-        query: SQL that shows all such rows; None if there are none.
+        rows: the number of rows in the table or window.
+        missing_columns: the columns declared `nullable: false` that the table does not have.
+        nulls: the number of rows with NULL, by column.
+        example_keys: the primary keys of up to five rows with NULL, by column.
+        query: the SQL query that shows all rows with NULL; None if there are no such rows.
     """
 
     rows: int = 0
@@ -51,9 +52,9 @@ class QuarantineReport:
     """Rows in quarantine.
 
     Attributes:
-        rows: number of rows.
-        reasons: triples of a reason, its number of rows, and up to five primary keys; the most frequent first.
-        query: SQL that shows the rows; None if there are none.
+        rows: the number of rows in quarantine.
+        reasons: triples of a reason, its number of rows, and up to five primary keys; the most frequent reason first.
+        query: the SQL query that shows the rows; None if there are no rows.
     """
 
     rows: int = 0
@@ -66,9 +67,9 @@ class DuplicateReport:
     """Primary keys that more than one row has.
 
     Attributes:
-        keys: number of such keys.
-        example_keys: up to five of them, each with its number of rows.
-        query: SQL that shows all such rows; None if there are none.
+        keys: the number of duplicate keys.
+        example_keys: up to five duplicate keys, each with its number of rows.
+        query: the SQL query that shows all rows with a duplicate key; None if there are no such rows.
     """
 
     keys: int = 0
@@ -85,7 +86,7 @@ class Table:
         self._sql = client.sql_client
         self.name = self._sql.make_qualified_table_name(info.table)
         self._quarantine = self._sql.make_qualified_table_name(info.table + SUFFIX)
-        # A dict, because dlt returns the tables in any order.
+        # The dict is needed because dlt returns the tables in any order.
         found = dict(client.get_storage_tables([info.table, info.table + SUFFIX]))
         self.columns = frozenset(found[info.table])
         self._quarantined = frozenset(found[info.table + SUFFIX])
@@ -96,21 +97,21 @@ class Table:
         return bool(self.columns)
 
     def row_count(self) -> int:
-        """Number of rows in the table; 0 if there is no table yet."""
+        """Counts the rows in the table; 0 if the table does not exist yet."""
         return self._count(self.name) if self.exists else 0
 
     def child(self, name: str) -> tuple[int, dict[str, Any]]:
-        """Number of rows of a child table, and dlt's column schemas; 0 and none if it does not exist yet."""
+        """Returns the row count and dlt's column schemas of a child table; 0 and {} if the table does not exist yet."""
         exists, columns = self._client.get_storage_table(name)
         rows = self._count(self._sql.make_qualified_table_name(name)) if exists else 0
         return rows, dict(columns)
 
     def rows_by_window(self, cursor: Cursor, windows: Sequence[Window]) -> list[int] | None:
-        """Number of rows in each of `windows`, in their order; None if the cursor is not a column."""
+        """Counts the rows in each of `windows`, in order; None if the cursor is not a column of the table."""
         if not self.exists:
             return [0] * len(windows)
         if cursor.column not in self.columns:
-            return None  # it is inside an object that is kept as JSON
+            return None  # the cursor is inside an object that is stored as JSON
         counts = []
         for window in windows:
             within, bounds = self._within(cursor, window)
@@ -118,9 +119,9 @@ class Table:
         return counts
 
     def null_report(self, window: Window | None) -> NullReport:
-        """NULLs that the contract does not allow, in `window` or in the whole table.
+        """Reports NULLs that the contract does not allow, in `window` or in the whole table.
 
-        A row without a cursor value belongs to no window, so the report of every window has it.
+        A row without a cursor value belongs to no window, so the report of every window includes the row.
         """
         if not self.exists:
             return NullReport()
@@ -142,10 +143,10 @@ class Table:
         )
 
     def quarantine_report(self, window: Window | None) -> QuarantineReport:
-        """Rows in quarantine, in `window` or in the whole table.
+        """Reports the rows in quarantine, in `window` or in the whole table.
 
-        A row there has the window of its partition. If its cursor does not tell the partition, it has the range of its
-        run, and the report of each partition in that range has the row.
+        A row in quarantine has the window of its partition. If the partition is unknown, the row has the window of its
+        run, and the report of each partition of that run includes the row.
         """
         if not self._quarantined:
             return QuarantineReport()
@@ -171,7 +172,7 @@ class Table:
         )
 
     def duplicate_report(self, window: Window | None) -> DuplicateReport:
-        """Primary keys that more than one row has, where at least one of these rows is in `window`."""
+        """Reports primary keys that more than one row has, if at least one of these rows is in `window`."""
         names = [name for name in self._info.contract.primary_key if name in self.columns]
         if not names:
             return DuplicateReport()
@@ -226,14 +227,14 @@ class Table:
 
 
 def _literally(condition: str, values: Sequence[Any]) -> str:
-    """A condition with its values, which are bounds of windows, written into it: a person can run it."""
+    """Writes the window bounds into an SQL condition, so that a user can run the query."""
     literals = [str(value) if isinstance(value, int) else f"'{value.isoformat()}'" for value in values]
     return condition % tuple(literals)
 
 
 @contextmanager
 def open_table(pipeline: WarehousePipeline, info: ResourceInfo) -> Iterator[Table]:
-    """The resource's table, open for reading. The caller keeps writers away, by `pipeline.exclusive()`.
+    """Opens the resource's table for reading. The caller excludes writers with `pipeline.exclusive()`.
 
     Raises:
         NoSqlError: the destination has no SQL.
@@ -244,12 +245,12 @@ def open_table(pipeline: WarehousePipeline, info: ResourceInfo) -> Iterator[Tabl
 
 @contextmanager
 def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
-    """The embedded warehouse, open for reading. Waits for the load that is under way; the next load waits for it.
+    """Opens the DuckDB file for reading within the `with` block. Loads and readers wait for each other.
 
-    With DuckDB's own `connect` one of them would fail.
+    With DuckDB's own `connect`, either the load or the reader would fail.
 
     Raises:
-        NoWarehouseFileError: the destination is another, or nothing was ever loaded.
+        NoWarehouseFileError: the destination is not DuckDB, or the file does not exist yet.
     """
     with open_pipeline("reader", "reader", "a reader") as pipeline:
         database = pipeline.database
@@ -259,7 +260,7 @@ def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
                 f"the warehouse is {pipeline.backend.name}, and no DuckDB file",
                 "Use the client of the destination",
             )
-        with pipeline.exclusive():
+        with pipeline.backend.locked([WAREHOUSE], pipeline.by):
             if not database.exists():
                 raise NoWarehouseFileError("", f"there is no {database} yet", "Materialize an asset first")
             with duckdb.connect(str(database), read_only=True) as connection:

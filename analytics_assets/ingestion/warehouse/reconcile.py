@@ -1,8 +1,7 @@
-"""Which rows of earlier loads leave, in the table and in quarantine, when a load arrives.
+"""Reconcile: deletes rows of earlier loads from the table and from the quarantine.
 
-What belongs here: a window that was read again holds what the API has for it now, and nothing else. A row that has
-become good leaves the quarantine, one that has become bad leaves the table. What a killed append left behind goes
-before the next load.
+After a load, each loaded window holds exactly the API's current rows. A row that is now good leaves the quarantine, and
+a row that is now bad leaves the table. Before an append, the rows of a killed append are deleted.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
 
 
 class Reconcile:
-    """What one load does to the rows of earlier ones.
+    """Deletes the rows of earlier loads that a load replaces.
 
-    `before` and `after` surround the load. A destination whose merge is one transaction calls `during` inside it, so
-    that no reader sees old and new rows together, and no crash leaves both.
+    The pipeline calls `before` and `after` around the load. A destination with a transactional merge calls `during`
+    within the merge transaction. So no reader sees old and new rows together, and a crash leaves no mix of both.
 
     Args:
-        plan: of the sync.
-        quarantine: what the sync has rejected.
+        plan: the plan of the sync.
+        quarantine: the quarantine with the rows that the sync rejected.
 
     Attributes:
-        removed: rows of the table that are gone from the API and have left it; without those in quarantine now.
+        removed: the number of deleted rows that are gone from the API, without rows that are now in quarantine.
     """
 
     def __init__(self, plan: LoadPlan, quarantine: Quarantine) -> None:
@@ -47,13 +46,13 @@ class Reconcile:
         self._refusal: TooManyRemovedError | None = None
 
     def before(self, pipeline: Pipeline) -> None:
-        """Before a load: takes out the rows of an append that was killed halfway, because they come again.
+        """Deletes the rows of an append that was killed before its end, because the next sync fetches the rows again.
 
-        A merge or a full refresh is one transaction. An append is one transaction per file, and the next run reads
-        again what dlt does not know of.
+        dlt appends in one transaction per file, so a killed append leaves some rows. Merge and full refresh use one
+        transaction.
 
         Args:
-            pipeline: whose load packages are normalized.
+            pipeline: the pipeline, which has normalized load packages.
         """
         self._load_ids = pipeline.list_normalized_load_packages()
         if self._plan.write_mode is WriteMode.MERGE and self._quarantine.keys and self._quarantine.count:
@@ -72,12 +71,12 @@ class Reconcile:
                     _Statements(client, self._plan, self._quarantine, ()).drop_dead_load()
 
     def during(self, client: SqlJobClientBase) -> None:
-        """In the transaction of a merge, after its statements: takes out of the table what no longer holds.
+        """Deletes outdated rows of the table within the transaction of a merge, after the merge statements.
 
-        The quarantine of this load may not be in the warehouse yet: its keys are read from a file.
+        The quarantine of this load may not be in the warehouse yet, so the statements read its keys from a file.
 
         Args:
-            client: whose transaction it is; of DuckDB, which reads Parquet files.
+            client: the DuckDB client that runs the transaction.
         """
         if self._plan.write_mode is not WriteMode.MERGE:
             return
@@ -90,20 +89,21 @@ class Reconcile:
         self._table_is_done = True
 
     def after(self, pipeline: Pipeline) -> None:
-        """After a load: takes out what no longer holds, as far as `during` did not, in one transaction.
+        """Deletes the outdated rows that `during` did not delete, in one transaction after the load.
 
         Args:
-            pipeline: that has loaded.
+            pipeline: the pipeline, which has loaded the package.
 
         Raises:
-            TooManyRemovedError: more rows are gone than `max_removed`; they are still there.
+            TooManyRemovedError: more rows are gone from the API than `max_removed` allows. The table still has all
+                these rows.
         """
         plan, quarantine = self._plan, self._quarantine
         replaces = (plan.full_refresh or plan.replaces_windows) and not self._table_is_done
         concerned = {quarantine.table, *([plan.resource.table] if replaces else ())}
         if not concerned.isdisjoint(
             pipeline.default_schema.tables
-        ):  # else there never was a row that could leave
+        ):  # otherwise there is no table with rows to delete
             with pipeline.destination_client() as client:
                 assert isinstance(client, SqlJobClientBase)
                 self._reconcile_rest(client)
@@ -112,7 +112,7 @@ class Reconcile:
 
     def _reconcile_rest(self, client: SqlJobClientBase) -> None:
         plan, quarantine = self._plan, self._quarantine
-        # They come in no particular order.
+        # dlt returns the tables in any order.
         found = dict(client.get_storage_tables([plan.resource.table, quarantine.table]))
         columns, bad = found[plan.resource.table], found[quarantine.table]
         statements = _Statements(
@@ -123,7 +123,7 @@ class Reconcile:
             if in_table:
                 self._reconcile_table(statements, columns)
             if bad:
-                statements.drop_superseded_bad_rows()  # in any case: what was loaded is loaded
+                statements.drop_superseded_bad_rows()  # also after a refusal, because the load is complete
                 if in_table and plan.write_mode is WriteMode.MERGE:
                     statements.drop_bad_rows()
 
@@ -136,7 +136,7 @@ class Reconcile:
             self.removed = 0 if self._refusal else statements.drop_gone(plan.window)
 
     def _refuse(self, statements: _Statements) -> TooManyRemovedError | None:
-        """The refusal where this load lacks more rows of a partition than `max_removed` allows."""
+        """Returns an error if more rows of a partition are gone from the API than `max_removed` allows."""
         plan, limit = self._plan, self._plan.max_removed
         for partition, window in plan.windows.items() if limit else ():
             gone, rows = statements.gone_and_rows(window)
@@ -146,16 +146,16 @@ class Reconcile:
 
 
 class _Statements:
-    """In SQL, `q` is a row in quarantine, `t` one of the table, `n` one of this load.
+    """The SQL statements. In SQL, `q` is a row in quarantine, `t` a row of the table, and `n` a row of this load.
 
     Args:
-        client: of the destination.
-        plan: of the sync.
-        quarantine: what the sync has rejected.
-        load_ids: of this load.
+        client: the SQL client of the destination.
+        plan: the plan of the sync.
+        quarantine: the quarantine with the rows that the sync rejected.
+        load_ids: the dlt load ids of this load.
         has_table: whether the table exists.
-        quarantined: columns of the quarantine table.
-        brought: query of the keys that this load has brought into quarantine; by default from the quarantine table.
+        quarantined: the columns of the quarantine table.
+        brought: the query for the keys of rejected rows of this load; None to read the quarantine table.
     """
 
     def __init__(
@@ -177,14 +177,14 @@ class _Statements:
         self._ids = ", ".join(f"'{one}'" for one in load_ids)
         self._table = self._sql.make_qualified_table_name(plan.resource.table)
         self._bad = self._sql.make_qualified_table_name(quarantine.table)
-        # A key that was declared later has no column there before the next bad row.
+        # A quarantine table has no column for a new key until the next bad row.
         known = brought or all(KEY_PREFIX + one.name in quarantined for one in quarantine.keys)
         self._keys = quarantine.keys if known else ()
         self._brought = brought or f"SELECT * FROM {self._bad} AS b WHERE {self._new('b')}"  # noqa: S608
         self._brings_bad_rows = bool(quarantine.count and self._keys)
 
     def gone_and_rows(self, window: Window | None) -> tuple[int, int]:
-        """Rows of a window, or of all, that this load has brought neither well nor badly; and all its rows."""
+        """Counts the rows of a window, or of the table, that this load does not have, and counts all rows there."""
         within, bounds = self._within(window)
         gone = f"COUNT(CASE WHEN {self._gone()} THEN 1 END)"
         found = self._sql.execute_sql(
@@ -195,7 +195,7 @@ class _Statements:
         return int(old), int(rows)
 
     def drop_gone(self, window: Window | None) -> int:
-        """Deletes the rows of a window, or any, that this load has not brought. Returns how many."""
+        """Deletes the rows of a window, or of the table, that this load does not have. Returns the number of rows."""
         gone, _ = self.gone_and_rows(window)
         if gone:
             within, bounds = self._within(window)
@@ -207,7 +207,7 @@ class _Statements:
         return gone
 
     def drop_bad_rows(self) -> None:
-        """Deletes the rows of the table that this load has brought as bad ones."""
+        """Deletes the rows of the table that this load put into quarantine."""
         if self._brings_bad_rows:
             self._sql.execute_sql(
                 f"DELETE FROM {self._table} AS t WHERE {self._old('t')} AND {self._is_bad_now()}"  # noqa: S608
@@ -215,9 +215,9 @@ class _Statements:
             self._drop_orphans()
 
     def drop_dead_load(self) -> None:
-        """Deletes the rows of loads that are later than all that dlt knows of."""
+        """Deletes the rows of a load that is newer than the last load in dlt's loads table."""
         loads = self._sql.make_qualified_table_name(self._client.schema.loads_table_name)
-        # With no load that dlt knows of there is no cursor, and the sync reads all rows again.
+        # If the loads table has no load, a sync with a cursor reads all rows again, so all rows are deleted.
         none = "''" if self._cursor else "NULL"
         self._sql.execute_sql(
             f"DELETE FROM {self._table} WHERE _dlt_load_id > "  # noqa: S608
@@ -227,7 +227,7 @@ class _Statements:
         self._drop_orphans()
 
     def drop_superseded_bad_rows(self) -> None:
-        """Deletes the older rows in quarantine that this load has brought again, well or badly."""
+        """Deletes the older rows in quarantine that this load has, as good or as bad rows."""
         condition, values = self._superseded()
         self._sql.execute_sql(
             f"DELETE FROM {self._bad} AS q WHERE {self._old('q')} AND {condition}",  # noqa: S608
@@ -250,7 +250,7 @@ class _Statements:
         return f"({' OR '.join(either)})", values
 
     def _drop_orphans(self) -> None:
-        """Deletes rows of child tables whose parent is gone, from the top down."""
+        """Deletes the rows of child tables whose parent row is deleted, from the top level down."""
         root = self._plan.resource.table
         for table in sorted(self._client.schema.data_tables(), key=lambda one: str(one["name"]).count("__")):
             parent, name = table.get("parent"), self._sql.make_qualified_table_name(str(table["name"]))
@@ -278,11 +278,11 @@ class _Statements:
         return f"NOT ({self._new(alias)})"
 
     def _gone(self) -> str:
-        """A row of the table that this load has brought neither there nor into quarantine."""
+        """The SQL condition for a row of the table that is in this load neither as a good nor as a bad row."""
         return f"{self._old('t')} AND NOT {self._is_bad_now()}" if self._brings_bad_rows else self._old("t")
 
     def _is_bad_now(self) -> str:
-        """A row of the table that this load has brought into quarantine."""
+        """The SQL condition for a row of the table that this load put into quarantine."""
         same = self._same_key("n", KEY_PREFIX, "t", "")
         return f"EXISTS (SELECT 1 FROM ({self._brought}) AS n WHERE {same})"  # noqa: S608
 

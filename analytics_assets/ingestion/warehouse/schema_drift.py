@@ -1,7 +1,7 @@
-"""Differences between the declared columns and the schema that dlt has stored of a table.
+"""Differences between the declared columns and the table schema that dlt has stored.
 
-What belongs here: types that the table cannot take, and hints that the file no longer has. The validator finds fields
-that are not declared.
+What belongs here: declared types that the table cannot store, and stored hints that the file no longer has. The
+validator finds undeclared fields.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ _OF_A_MERGE = ("hard_delete", "dedup_sort", "merge_key")
 
 
 def forget_hints(pipeline: Pipeline, table: str) -> None:
-    """Removes from a restored schema the hints that say how rows are merged. The file says that.
+    """Removes the merge hints from a restored schema, so that only the merge hints of the file apply.
 
-    dlt adds hints to those it has stored, and removes none. Rows that an old `hard_delete` leaves out would be lost.
+    dlt adds hints to the stored hints, and removes no hint. With an old `hard_delete` hint, dlt would leave out rows
+    that the sync must load.
 
     Args:
-        pipeline: with its schema restored from the destination.
-        table: in the warehouse.
+        pipeline: the pipeline, whose schema is restored from the destination.
+        table: the table name in the warehouse.
     """
     if pipeline.default_schema_name:
         for column in pipeline.default_schema.tables.get(table, {}).get("columns", {}).values():
@@ -36,17 +37,17 @@ def forget_hints(pipeline: Pipeline, table: str) -> None:
 
 
 def retyped_columns(pipeline: Pipeline, table: str, contract: Contract) -> dict[str, tuple[str, str]]:
-    """Columns that the table cannot take as they are declared now. By name: the type it has, and the declared type.
+    """Returns the columns whose declared type the table cannot store: the stored type and the declared type, by name.
 
     Args:
-        pipeline: with its schema restored from the destination.
-        table: in the warehouse.
-        contract: its declared columns.
+        pipeline: the pipeline, whose schema is restored from the destination.
+        table: the table name in the warehouse.
+        contract: the declared columns of the resource.
     """
     if not pipeline.default_schema_name:
-        return {}  # nothing was ever loaded
+        return {}  # there was no earlier load
     stored = pipeline.default_schema.tables.get(table, {}).get("columns", {})
-    capabilities = pipeline.destination.capabilities()  # dlt resolves them at each call, in milliseconds
+    capabilities = pipeline.destination.capabilities()  # once, because dlt resolves them at each call
     return {
         column.name: (data_type_name(stored[column.name]), str(column.data_type))
         for column in contract.typed
@@ -57,16 +58,16 @@ def retyped_columns(pipeline: Pipeline, table: str, contract: Contract) -> dict[
 def refuse_retyped(
     pipeline: Pipeline, resource: str, table: str, retyped: Mapping[str, tuple[str, str]]
 ) -> None:
-    """Fails unless the table is gone, so that dlt can make it again.
+    """Fails if the table still exists. If the table was dropped, dlt creates it with the declared types.
 
     Args:
-        pipeline: as above.
-        resource: dlt resource name.
-        table: in the warehouse.
-        retyped: as `retyped_columns` gives them.
+        pipeline: the pipeline, whose schema is restored from the destination.
+        resource: the dlt resource name.
+        table: the table name in the warehouse.
+        retyped: the result of `retyped_columns`.
 
     Raises:
-        ColumnTypeChangedError: the table is there.
+        ColumnTypeChangedError: the table still exists.
     """
     with pipeline.destination_client() as client:
         assert isinstance(client, SqlJobClientBase)
@@ -78,7 +79,7 @@ def refuse_retyped(
 
 
 def _drop_staging(client: SqlJobClientBase, table: str) -> None:
-    """Drops the copy that dlt merges from, which has the columns of the table that is gone."""
+    """Drops dlt's staging table, which still has the columns of the dropped table."""
     with client.sql_client.with_staging_dataset():
         if client.sql_client.has_dataset():
             name = client.sql_client.make_qualified_table_name(table)
@@ -88,9 +89,9 @@ def _drop_staging(client: SqlJobClientBase, table: str) -> None:
 def _takes(
     capabilities: DestinationCapabilitiesContext, stored: Mapping[str, Any], declared: Mapping[str, Any]
 ) -> bool:
-    """Whether a column of the table can take every value of the declared type."""
+    """Whether a column of the table can store every value of the declared type."""
     if "data_type" not in stored:
-        return True  # it has never had a value, so the table does not have it yet
+        return True  # a column without a type has had no value, so the table does not have the column yet
     if stored["data_type"] != declared["data_type"]:
         return False
     there = dlt_column_to_arrow_field({"name": "c", **stored}, capabilities, "UTC").type  # type: ignore[typeddict-item]

@@ -1,4 +1,4 @@
-"""The working directory of a run. It holds rows, so it is removed with the run, or after a kill by the next run."""
+"""The working directory of a run. The run deletes the directory at its end, and the next run does so after a kill."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from filelock import FileLock, Timeout
 
 _PREFIX = ".analytics_assets-run-"
 _LOCK = ".lock"
-_YOUNG = 60.0  # seconds; a directory of this age has taken its lock, if its process lives
+_YOUNG = 60.0  # seconds; a living process locks its directory within this time
 
 
 @contextmanager
 def working_directory() -> Iterator[Path]:
-    """A new private directory for the block. Directories of dead processes are removed first."""
+    """Creates a private directory for the `with` block, and first removes the directories of dead processes."""
     _remove_abandoned()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         folder = Path(name)
@@ -33,4 +33,4 @@ def _remove_abandoned() -> None:
                 with FileLock(folder / _LOCK, timeout=0):
                     shutil.rmtree(folder, ignore_errors=True)
         except (OSError, Timeout):
-            continue  # another user's, in use, or gone by now
+            continue  # the directory belongs to another user, is in use, or is already deleted

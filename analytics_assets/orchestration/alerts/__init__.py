@@ -1,1 +1,1 @@
-"""Alerts: incidents, the sensor, the channels."""
+"""Alerts about incidents: the sensor, its cursor, and the channels."""

@@ -11,12 +11,12 @@ from analytics_assets.orchestration.runs import run_partitions
 
 @dataclass(frozen=True)
 class Alert:
-    """One message to people.
+    """One message about an incident.
 
     Attributes:
-        title: one line.
-        details: by name, in order.
-        good: whether it ends an incident.
+        title: the title, in one line.
+        details: the details by name, in order.
+        good: whether the message reports the end of an incident.
     """
 
     title: str
@@ -25,17 +25,17 @@ class Alert:
 
     @property
     def body(self) -> str:
-        """The details, a line each."""
+        """The details, with one line per detail."""
         return "\n".join(f"{name}: {value}" for name, value in self.details.items())
 
     @property
     def log_line(self) -> str:
-        """The alert in one line."""
+        """The title and the details in one line."""
         return f"{self.title}: {'; '.join(f'{name} {value}' for name, value in self.details.items())}"
 
 
 def run_details(instance: dg.DagsterInstance, config: SyncConfig, run_id: str) -> dict[str, str]:
-    """The window and the link of a run; nothing without a run."""
+    """Returns the partitions of a run and the link to the run; empty without a run."""
     if not run_id:
         return {}
     run = instance.get_run_by_id(run_id)

@@ -1,6 +1,6 @@
-"""Where alerts go beside the log: the channels that one setting names, by Apprise.
+"""The channels of alerts: Apprise services whose URLs are in the setting `sources.alerts`.
 
-What belongs here: reading the setting and sending one message. What is said, and when again, is not its concern.
+What belongs here: code that reads the setting and sends one message. `sensor.py` decides when to send a message.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ _SETTING = "alerts"
 
 @dataclass(frozen=True)
 class Channel:
-    """One service that takes messages.
+    """One service that delivers messages.
 
     Attributes:
-        id: tells it from others, without its URL, which may hold a password.
-        name: of the service, such as `Slack`.
+        id: the id of the channel, a hash of its URL, because the URL may contain a password.
+        name: the name of the service, such as `Slack`.
     """
 
     id: str
@@ -30,8 +30,8 @@ class Channel:
     _sender: "Apprise"
 
     def send(self, title: str, body: str, *, good: bool) -> bool:
-        """Sends one message; False where the service did not take it."""
-        from apprise import NotifyFormat, NotifyType  # noqa: PLC0415  an extra
+        """Sends one message. Returns whether the service accepted the message."""
+        from apprise import NotifyFormat, NotifyType  # noqa: PLC0415  apprise is optional
 
         kind = NotifyType.SUCCESS if good else NotifyType.FAILURE
         return bool(
@@ -40,10 +40,10 @@ class Channel:
 
 
 def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
-    """The channels for a source: of `sources.<source>.alerts` or, where that is not set, `sources.alerts`.
+    """Returns the channels of a source, from `sources.<source>.alerts`, or from `sources.alerts` if that is not set.
 
     Returns:
-        The channels, and a sentence for each that cannot be one.
+        The channels, and one sentence per problem, such as an unknown URL.
     """
     own = provided(_SETTING, "sources", source)
     written = own if own is not None else provided(_SETTING, "sources")
@@ -51,7 +51,7 @@ def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
     if not written:
         return (), ()
     try:
-        from apprise import Apprise  # noqa: PLC0415  an extra
+        from apprise import Apprise  # noqa: PLC0415  apprise is optional
     except ImportError:
         return (), (
             f"{setting} names a channel, and Apprise, which sends to it, is not installed: "
@@ -61,7 +61,7 @@ def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
     for number, url in enumerate(written.split(), 1):
         service = Apprise.instantiate(url)
         if service is None:
-            # Not repeated: it may hold a password.
+            # The text leaves out the URL, because the URL may contain a password.
             troubles.append(
                 f"{setting}: channel {number} is no URL that Apprise knows: write it as in Apprise's list of services, "
                 "such as slack://… or mailto://…, with spaces between several."

@@ -1,4 +1,4 @@
-"""Alerts about the circuit: when it opens, when it closes, and when a person's report changes nothing."""
+"""Alerts about the circuit: the circuit opened, the circuit closed, or a person's report changed nothing."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,9 +20,9 @@ class CircuitAlerts:
     """The alerts about one circuit.
 
     Args:
-        instance: holds the runs.
-        config: the source.
-        store: the events of its circuit.
+        instance: the Dagster instance.
+        config: the config of the API.
+        store: the store of the circuit's events.
     """
 
     def __init__(self, instance: dg.DagsterInstance, config: SyncConfig, store: EventLogCircuit) -> None:
@@ -31,13 +31,13 @@ class CircuitAlerts:
         self._store = store
 
     def poll(self, last_event: int | None) -> tuple[list[Alert], int]:
-        """The alerts of the events since the last poll.
+        """Returns the alerts for the circuit events since the last poll.
 
-        A failed probe is no incident of its own: the circuit was open before it.
+        A failed probe causes no alert, because the circuit was already open.
 
         Args:
-            last_event: id of the last event that was read; None at the first poll, which reports only an outage that
-                is not over.
+            last_event: the id of the last event that was read; None at the first poll, which reports only a current
+                outage.
 
         Returns:
             The alerts, and the id of the last event.

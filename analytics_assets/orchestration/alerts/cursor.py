@@ -1,6 +1,6 @@
-"""What the alert sensor knows from tick to tick. Dagster stores it as JSON, over restarts of its daemon.
+"""The cursor of the alert sensor, which Dagster stores as JSON between ticks.
 
-The aliases are the stored names of version 0.1.0.
+The aliases are the names of the fields in the JSON of version 0.1.0.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,12 +13,13 @@ class _Stored(BaseModel):
 
 
 class ReportedFailure(_Stored):
-    """A failed sync that people were alerted of, until its partitions are loaded.
+    """A failed sync that the sensor has reported, and that is not loaded yet.
 
     Attributes:
-        resource: dlt resource name.
+        resource: the dlt resource name.
         reason: the reason in the alert.
-        failures: when it failed, in seconds since 1970, by `PartitionRange.key`; by "" for a run without partitions.
+        failures: the times of the failures in seconds since 1970, by `PartitionRange.key`. The key is "" for a run
+            without partitions.
     """
 
     resource: str
@@ -27,13 +28,13 @@ class ReportedFailure(_Stored):
 
 
 class IncidentState(_Stored):
-    """How far Dagster's records were read, and which failed syncs are not over.
+    """The read positions in Dagster's event log, and the failed syncs that are not loaded yet.
 
     Attributes:
-        circuit_event: id of the last event of the circuit that was read; None before the first poll.
-        run_failure: storage id of the last failure of a run that was read; None before the first poll.
-        awaiting_retry: ids of failed runs that Dagster is about to retry: the retry decides.
-        reported: the failed syncs that people were alerted of.
+        circuit_event: the id of the last circuit event that was read; None before the first poll.
+        run_failure: the storage id of the last run failure that was read; None before the first poll.
+        awaiting_retry: the ids of failed runs that Dagster will retry. The sensor waits for the retry.
+        reported: the failed syncs that the sensor has reported.
     """
 
     circuit_event: int | None = None
@@ -43,13 +44,13 @@ class IncidentState(_Stored):
 
 
 class OutboxMessage(_Stored):
-    """An alert that some channel has not accepted yet.
+    """An alert that at least one channel has not accepted yet.
 
     Attributes:
-        title: one line.
-        body: a line per detail.
-        good: whether it ends an incident.
-        accepted_by: ids of the channels that accepted it.
+        title: the title, in one line.
+        body: the details, with one line per detail.
+        good: whether the alert reports the end of an incident.
+        accepted_by: the ids of the channels that accepted the alert.
     """
 
     title: str
@@ -62,8 +63,8 @@ class AlertCursor(_Stored):
     """The cursor of the alert sensor.
 
     Attributes:
-        state: of the incidents.
-        outbox: messages to send, oldest first.
+        state: the state of the incidents.
+        outbox: the messages to send, oldest first.
     """
 
     state: IncidentState = Field(default=IncidentState(), alias="memory")

@@ -1,6 +1,6 @@
-"""Failed syncs of one source, from Dagster's records: which resources failed, why, and which are loaded again.
+"""Finds the failed syncs of one source in Dagster's event log, their reasons, and whether they are loaded again.
 
-Failures that the circuit already reports are left out, and so are dry runs.
+Failures that the circuit alerts report are left out, and so are failed dry runs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ from analytics_assets.orchestration.runs import (
     run_partitions,
 )
 
-_FIRST_POLL_REACH = 3600.0  # seconds before the first poll: older failures are history
+_FIRST_POLL_REACH = 3600.0  # seconds; the first poll ignores older failures
 _RETRY_DECISION_DELAY = (
     3.0  # seconds from a run's failure until Dagster has stored whether it will retry the run
 )
-_MAX_FAILURES = 200  # failed runs that one poll reads; the next poll reads more
+_MAX_FAILURES = 200  # the most failed runs that one poll reads
 
 _STEP_EVENTS = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -34,14 +34,14 @@ _STEP_EVENTS = {
 
 @dataclass(frozen=True)
 class FailedSync:
-    """One resource that a run was to sync and did not.
+    """A resource that a failed run did not load.
 
     Attributes:
-        resource: dlt resource name.
-        reason: why, in a sentence.
-        run_id: the run.
-        partitions: `PartitionRange.key` of the run; "" for a run without partitions.
-        at: when the run failed, in seconds since 1970.
+        resource: the dlt resource name.
+        reason: the reason of the failure, in a sentence.
+        run_id: the id of the failed run.
+        partitions: the `PartitionRange.key` of the run; "" for a run without partitions.
+        at: the time when the run failed, in seconds since 1970.
     """
 
     resource: str
@@ -56,9 +56,9 @@ class FailedRuns:
     """The failed runs of one poll.
 
     Attributes:
-        records: runs that Dagster will not retry.
-        run_failure: storage id of the last failure that was read.
-        awaiting_retry: ids of runs that Dagster is about to retry.
+        records: the records of failed runs that Dagster will not retry.
+        run_failure: the storage id of the last run failure that was read.
+        awaiting_retry: the ids of failed runs that Dagster will retry.
     """
 
     records: Sequence[dg.RunRecord]
@@ -70,9 +70,9 @@ class FailedSyncs:
     """The failed syncs of one source.
 
     Args:
-        instance: holds the records.
-        config: the source.
-        clock: seconds since 1970.
+        instance: the Dagster instance.
+        config: the config of the API.
+        clock: a function that returns the time in seconds since 1970.
     """
 
     def __init__(self, instance: dg.DagsterInstance, config: SyncConfig, clock: Callable[[], float]) -> None:
@@ -81,7 +81,7 @@ class FailedSyncs:
         self._clock = clock
 
     def runs(self, state: IncidentState) -> FailedRuns:
-        """The runs that failed since the last poll, and those whose retry came to nothing."""
+        """Returns the runs that failed since the last poll, and earlier failed runs that Dagster did not retry."""
         run_failure = state.run_failure
         if run_failure is None:
             run_failure = self._last_failure_before(self._clock() - _FIRST_POLL_REACH)
@@ -99,7 +99,7 @@ class FailedSyncs:
         for run_id in failed:
             record = self._instance.get_run_record_by_id(run_id)
             if record is None or record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
-                continue  # deleted
+                continue  # the run was deleted
             if record.dagster_run.is_complete_and_waiting_to_retry:
                 awaiting_retry.append(run_id)
             elif "dagster/auto_retry_run_id" not in record.dagster_run.tags:
@@ -107,7 +107,7 @@ class FailedSyncs:
         return FailedRuns(records, run_failure, awaiting_retry)
 
     def of_run(self, record: dg.RunRecord) -> Iterator[FailedSync]:
-        """The resources of this source that a run was to sync and did not."""
+        """Yields the failed syncs of a failed run."""
         run = record.dagster_run
         partitions = run_partitions(run.tags)
         for resource, reason in self._reasons(run):
@@ -120,7 +120,7 @@ class FailedSyncs:
             )
 
     def still_failed(self, reported: ReportedFailure) -> dict[str, float]:
-        """The failures of a reported sync whose partitions were not loaded since."""
+        """Returns the failures of a reported sync that have no later load."""
         return {
             partitions: at
             for partitions, at in reported.failures.items()
@@ -135,7 +135,7 @@ class FailedSyncs:
         return records[0].storage_id if records else 0
 
     def _reasons(self, run: dg.DagsterRun) -> Iterator[tuple[str, str]]:
-        """The resources of this source that a run was to sync and did not, each with the reason."""
+        """Yields the resources of this source that a failed run did not load, each with the reason."""
         planned: set[str] = set()
         loaded: set[str] = set()
         failures = {}
@@ -148,7 +148,7 @@ class FailedSyncs:
                 (loaded if event.is_step_materialization else planned).add(event.asset_key.path[-1])
         for resource in sorted(planned - loaded):
             if is_dry_run(run, dg.AssetKey([self._config.name, resource])):
-                continue  # no table lacks rows, and the person who launched it sees the failure
+                continue  # a dry run loads no rows, and the person who launched it sees the failure
             failure = failures.get(f"{self._config.name}__{resource}")
             if failure is None:
                 yield resource, "the run ended before the sync could report a reason"
@@ -164,11 +164,11 @@ class FailedSyncs:
                 error = failure.error
                 while error and error.cause:
                     error = error.cause
-                # The text of the error may hold rows.
+                # The reason leaves out the text of the error, because the text may contain rows.
                 yield resource, f"{error.cls_name if error else 'an error'}; the log of the run has its text"
 
     def _loaded_since(self, resource: str, partitions: str, at: float) -> bool:
-        """Whether an asset, or both ends of a range of its partitions, were loaded after a moment."""
+        """Whether an asset, or the first and the last partition of a range, were loaded after the time `at`."""
         asset = dg.AssetKey([self._config.name, resource])
         failed = PartitionRange.from_key(partitions) if partitions else None
         return all(

@@ -1,7 +1,7 @@
-"""From Dagster's records to alerts: an incident is reported once, and once more when it is over.
+"""Creates alerts from Dagster's event log: one alert per incident, and one alert at the end of the incident.
 
-An incident is an outage that opened the circuit, or a sync that failed for another reason. Nothing is stored here
-beyond the state that each poll returns, and nothing is sent.
+An incident is an outage that opened the circuit, or a sync that failed for another reason. This module sends nothing,
+and stores nothing: each poll returns the new state.
 """
 
 import time
@@ -16,19 +16,19 @@ from analytics_assets.orchestration.alerts.cursor import IncidentState, Reported
 from analytics_assets.orchestration.alerts.failed_syncs import FailedSync, FailedSyncs
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
-_MAX_REPORTED = 100  # failed syncs that are remembered until they are loaded again; older ones are forgotten
+_MAX_REPORTED = 100  # the most failed syncs that the state keeps; the oldest are dropped first
 
 
 class Incidents:
     """The incidents of one source.
 
     Args:
-        instance: holds the records.
-        config: the source.
-        clock: seconds since 1970.
+        instance: the Dagster instance.
+        config: the config of the API.
+        clock: a function that returns the time in seconds since 1970.
 
     Attributes:
-        store: the events of the circuit.
+        store: the store of the circuit's events.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Incidents:
         self._failed = FailedSyncs(instance, config, clock)
 
     def poll(self, state: IncidentState) -> tuple[list[Alert], IncidentState]:
-        """The alerts since the last poll, and the state after this one."""
+        """Returns the alerts since the last poll, and the new state."""
         circuit, circuit_event = self._circuit.poll(state.circuit_event)
         recovered, reported = self._poll_recovered(state.reported)
         runs = self._failed.runs(state)
@@ -58,7 +58,7 @@ class Incidents:
     def _report(
         self, failures: Iterable[FailedSync], reported: Sequence[ReportedFailure]
     ) -> tuple[list[Alert], list[ReportedFailure]]:
-        """An alert for each failed sync whose resource and reason are not reported yet."""
+        """Creates an alert for each failed sync whose resource and reason are not yet reported."""
         alerts, after = [], [*reported]
         for failure in failures:
             moment = {failure.partitions: failure.at}
@@ -87,7 +87,7 @@ class Incidents:
     def _poll_recovered(
         self, reported: Iterable[ReportedFailure]
     ) -> tuple[list[Alert], list[ReportedFailure]]:
-        """An alert for each reported sync whose partitions were all loaded since, and the syncs that remain."""
+        """Creates an alert for each reported sync that is loaded again, and returns the other reported syncs."""
         alerts, remaining = [], []
         for one in reported:
             failures = self._failed.still_failed(one)

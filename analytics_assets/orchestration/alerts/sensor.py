@@ -1,4 +1,4 @@
-"""The alert sensor: it sends each alert once, to the log and to the channels, however long a channel is down."""
+"""The alert sensor, which sends each alert once to the log and once to each channel, even if a channel is down."""
 
 import time
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from analytics_assets.orchestration.alerts.incidents import Incidents
 from analytics_assets.orchestration.circuit.event_log import closed_check_evaluation
 
 _MAX_OUTBOX = 100
-"""Messages that are kept for a channel that is down. The oldest beyond that is in the log only."""
+"""The most messages that the cursor keeps for a channel that is down. Older messages are only in the log."""
 
 _SEND_SECONDS = 20.0
-"""After this a tick sends no further message: Dagster must store the cursor before it ends a tick of a minute."""
+"""The time limit for sending messages in one tick. Dagster ends a tick after a minute, and loses its cursor then."""
 
 
 def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:
-    """A sensor, on by default, that reports halted and failed syncs of a source, and when they are over.
+    """Builds the alert sensor of a source, which is on by default.
 
-    It is not Dagster's `run_failure_sensor`: that one is called per run, goes on to the next run whether or not its
-    message was accepted, and cannot see what several runs have in common (docs/adr/0014).
+    Dagster's `run_failure_sensor` does not fit, because Dagster calls such a sensor once per run. After a message that
+    no channel accepted, such a sensor continues with the next run (docs/adr/0014).
     """
     source = config.name
 
@@ -67,7 +67,7 @@ def _deliver(
     """Sends the messages of the outbox in order.
 
     Returns:
-        The messages, each with the channels that accepted it, and a sentence for each channel that is down.
+        The messages with the ids of the channels that accepted them, and one sentence for each channel that is down.
     """
     messages, problems = [*outbox], []
     give_up = time.monotonic() + _SEND_SECONDS
@@ -79,7 +79,7 @@ def _deliver(
                 break
             if not channel.send(message.title, message.body, good=message.good):
                 problems.append(f"The {channel.name} channel accepted no alert; the next tick tries again.")
-                break  # one attempt a tick, and the order stays
+                break  # the next tick tries this message again, so that the order of messages stays
             accepted_by = (*message.accepted_by, channel.id)
             messages[index] = message.model_copy(update={"accepted_by": accepted_by})
     return messages, problems

@@ -1,1 +1,1 @@
-"""Runs that no person launches: schedules, catch-up, recovery."""
+"""The automatic runs: schedules, catch-up of missing partitions, and recovery after an outage."""

@@ -1,6 +1,6 @@
-"""Which runs an asset needs now: the partitions that are missing, or a full sync that was missed.
+"""Finds the runs that an asset needs now: missing partitions, or a full sync that did not run.
 
-Schedules ask at each tick, and the recovery sensor asks when an API is back after an outage.
+Each schedule calls this module at each tick, and the recovery sensor calls it after an outage.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import dagster as dg
 
-# Not in Dagster's public names, but the argument of `get_backfills`: without it a partition of a backfill whose
-# runs are still to be launched looks like one that nobody has requested.
+# Dagster's `get_backfills` needs this private type. Without the active backfills, a partition of a backfill whose runs
+# are not yet launched would be requested a second time.
 from dagster._core.execution.backfill import BulkActionStatus
 
 from analytics_assets.orchestration.runs import CIRCUIT_KEY, PartitionRange, is_dry_run, is_of
 
 EvaluationContext = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
 
-_MAX_REQUESTS = 10  # runs that one evaluation requests for what is missing
+_MAX_REQUESTS = 10  # the most runs that one evaluation requests for missing partitions
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -34,19 +34,19 @@ class RangeRequest:
     """Consecutive partitions that one run loads.
 
     Attributes:
-        partitions: first and last.
-        failed_before: whether it is one partition whose latest run failed, and not because of an outage.
+        partitions: the range of the partitions.
+        failed_before: whether the range is one partition whose latest run failed for a reason other than an outage.
     """
 
     partitions: PartitionRange
     failed_before: bool = False
 
     def run_request(self, run_key: str, job_name: str | None = None) -> dg.RunRequest:
-        """The request of the run.
+        """Makes the run request.
 
         Args:
-            run_key: Dagster launches one run per key.
-            job_name: the job, where the schedule or sensor has several.
+            run_key: the run key, for which Dagster launches at most one run.
+            job_name: the name of the job, for a sensor with several jobs.
         """
         if self.partitions.is_single:
             return dg.RunRequest(run_key=run_key, job_name=job_name, partition_key=self.partitions.first)
@@ -58,9 +58,9 @@ class Candidates:
     """The partitions that one evaluation considers.
 
     Attributes:
-        keys: consecutive partition keys, oldest first.
-        moment: the time of the evaluation: it decides which partitions are over.
-        always: those of the keys that are requested even if they are loaded.
+        keys: the consecutive partition keys, oldest first.
+        moment: the time of the evaluation, which decides whether a partition has ended.
+        always: the keys of partitions that are requested even if they are loaded.
     """
 
     keys: Sequence[str]
@@ -74,18 +74,18 @@ def missing_ranges(
     partitions: dg.TimeWindowPartitionsDefinition,
     candidates: Candidates,
 ) -> list[RangeRequest]:
-    """The partitions that are missing, oldest first.
+    """Returns the missing partitions as ranges, oldest first.
 
-    A partition is missing if it was never loaded, if its latest run failed, or if it is over and was last loaded
-    before it was. A partition that is queued, running or in a backfill is not requested.
+    A partition is missing if it was never loaded, if its latest run failed, or if its latest load began before its end.
+    A partition that is queued, running or in a backfill is not requested.
 
-    Consecutive partitions become one run, which costs Dagster as much as a run of one partition. A partition that
-    failed before, and not because of an outage, gets a run of its own, so that it holds no other partition back.
+    Consecutive partitions become one run, because a run costs seconds. A partition that failed for a reason other than
+    an outage gets its own run, so that a second failure stops no other partition.
 
     Args:
-        context: gives the instance and the code location.
-        asset: the partitioned asset.
-        partitions: its partitions.
+        context: the context of the evaluation, with the Dagster instance and the code location.
+        asset: the key of the partitioned asset.
+        partitions: the partitions definition of the asset.
         candidates: the partitions to consider.
     """
     instance, keys = context.instance, candidates.keys
@@ -97,7 +97,7 @@ def missing_ranges(
     loaded = {key for key in keys if statuses.get(key) == "MATERIALIZED"} - {*candidates.always}
     skipped |= loaded - _loaded_too_early(instance, asset, partitions, loaded, candidates.moment)
     ranges: list[RangeRequest] = []
-    extends = False  # whether the partition before is the end of a range that may grow
+    extends = False  # whether the previous partition is the end of a range that may grow
     for key in keys:
         if key in skipped:
             extends = False
@@ -112,7 +112,7 @@ def missing_ranges(
 def split_by_policy(
     ranges: Sequence[RangeRequest], keys: Sequence[str], max_partitions: int | None
 ) -> list[RangeRequest]:
-    """The ranges, each cut into runs of at most `max_partitions` of the partitions `keys`."""
+    """Splits each range into ranges of at most `max_partitions` partitions. `keys` lists the partitions in order."""
     if max_partitions is None:
         return list(ranges)
     runs = []
@@ -124,22 +124,22 @@ def split_by_policy(
 
 
 def first_requests(ranges: Sequence[RangeRequest]) -> list[RangeRequest]:
-    """The ranges that one evaluation requests, oldest first; the next evaluation requests more.
+    """Returns the first ten ranges, oldest first. The next evaluation requests further ranges.
 
-    Partitions that failed before come last: ten that cannot be loaded must not hold back all others.
+    Partitions that failed before have the lowest priority, so that ten failing partitions do not delay all others.
     """
     chosen = sorted(ranges, key=lambda one: one.failed_before)[:_MAX_REQUESTS]
     return [one for one in ranges if one in chosen]
 
 
 def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron: str) -> bool:
-    """Whether an unpartitioned asset was not loaded since the last tick of its schedule, and no run loads it now.
+    """Whether an unpartitioned asset has no load since the last tick of its schedule, and no run loads the asset now.
 
     Args:
-        instance: holds runs and materializations.
-        asset: the asset.
-        job: the job of its schedule.
-        cron: when the schedule ticks, in UTC.
+        instance: the Dagster instance.
+        asset: the asset key.
+        job: the name of the schedule's job.
+        cron: the cron expression of the schedule, in UTC.
     """
     ticks = dg.TimeWindowPartitionsDefinition(
         start=datetime(2020, 1, 1, tzinfo=UTC), fmt="%Y-%m-%dT%H:%M", cron_schedule=cron
@@ -155,10 +155,10 @@ def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron:
 
 
 def _ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]) -> set[str]:
-    """The failed partitions whose latest run opened the circuit, or found it open: nothing is wrong with them.
+    """Returns the failed partitions whose latest run opened the circuit, or found the circuit open.
 
-    Dagster records for each partition which run was to load it, when the run is created. So the run is found
-    however many others failed since, and whoever launched it.
+    When a run is created, Dagster records a planned materialization for each partition of the run. So this function
+    finds the latest run of a partition, no matter who launched the run.
     """
     latest = {key: instance.get_latest_planned_materialization_info(asset, key) for key in failed}
     run_ids = {info.run_id for info in latest.values() if info}
@@ -176,7 +176,7 @@ def _loaded_too_early(
     keys: Collection[str],
     moment: datetime,
 ) -> set[str]:
-    """The partitions that are over at `moment`, but were not over when the run that loaded them last began."""
+    """Returns the partitions that have ended at `moment`, but had not ended when their latest load began."""
     ends = {key: partitions.time_window_for_partition_key(key).end.timestamp() for key in keys}
     over = {key: end for key, end in ends.items() if end <= moment.timestamp()}
     if not over:
@@ -192,16 +192,16 @@ def _loaded_too_early(
         key
         for record in records
         if (key := record.partition_key)
-        and (began.get(record.run_id) or record.timestamp) < over[key]  # one reported by hand has no run
+        and (began.get(record.run_id) or record.timestamp) < over[key]  # a manual report has no run
     }
 
 
 def _in_backfills(context: EvaluationContext, asset: dg.AssetKey) -> set[str]:
-    """The partitions of `asset` in backfills that are not over."""
+    """Returns the partitions of `asset` in active backfills."""
     keys: set[str] = set()
     for backfill in context.instance.get_backfills(status=BulkActionStatus.REQUESTED):
         if asset in (backfill.asset_selection or ()):
-            # It asks its workspace for the asset graph alone.
+            # Dagster uses only the asset graph of this argument, which the repository definition has too.
             subset = backfill.get_target_partitions_subset(cast(Any, context.repository_def), asset)
             keys |= set(subset.get_partition_keys()) if subset else set()
     return keys

@@ -1,7 +1,7 @@
-"""The sensor that ends an outage without a person: it requests the probe, and then the syncs that were missed.
+"""The recovery sensor, which requests the probe during an outage, and the missed syncs after the outage.
 
-It requests runs between two ticks of the schedules, so that a nightly sync that a short outage halted is there in the
-morning. It requests runs only of assets whose schedule is on.
+The sensor does not wait for the next tick of a schedule. So a short outage at night does not delay a nightly sync by a
+day. The sensor requests runs only of assets whose schedule is on.
 """
 
 import time
@@ -26,12 +26,12 @@ from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
 
 class RecoveryCursor(BaseModel):
-    """What the sensor did about the latest outage. Dagster stores it as JSON, so the fields keep their names.
+    """The sensor's cursor about the latest outage. Dagster stores the cursor as JSON, so the fields keep their names.
 
     Attributes:
-        opened: id of the event that opened the circuit last.
-        requested: run keys that were requested because of it.
-        made_good: whether nothing is left to request.
+        opened: the id of the latest event that opened the circuit; None if there was no outage.
+        requested: the run keys that the sensor has requested after this outage.
+        made_good: whether the sensor has requested all missed syncs.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,15 +42,15 @@ class RecoveryCursor(BaseModel):
 
 
 def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> dg.SensorDefinition:
-    """A sensor, on by default, with two tasks for the assets of a source whose schedule is on.
+    """Builds the recovery sensor of a source, which is on by default.
 
-    While the circuit is half-open it requests one missed sync as the probe, the halted one first, once per cool-down.
-    After the circuit has closed it requests each missed sync once per outage: partitions that are missing, and full
-    syncs that did not run since the last tick of their schedule.
+    While the circuit is half-open, the sensor requests one missed sync per cool-down as the probe, preferably the
+    halted sync. After the circuit has closed, the sensor requests each missed sync once. A missed sync is a missing
+    partition, or a full sync that did not run since the last tick of its schedule.
 
     Args:
-        config: the source.
-        syncs: its assets that have a schedule, by dlt resource name.
+        config: the config of the API.
+        syncs: the scheduled syncs of the source, by dlt resource name.
     """
     source = config.name
 
@@ -76,7 +76,7 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
         cursor = _cursor(context.cursor, opened, is_closed=state.phase is Phase.CLOSED)
         requests: list[dg.RunRequest] = []
         if state.probe_is_free:
-            # The probe has one run key, whichever sync it is.
+            # The run key does not depend on the sync, so that Dagster launches only one probe per cool-down.
             missed = _missed(context, _halted_first(syncs, circuit), "")[:1]
             requests = [one.with_replaced_attrs(run_key=_probe_key(circuit, now)) for one in missed]
         elif state.phase is Phase.CLOSED and not cursor.made_good:
@@ -93,7 +93,7 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
 
 
 def _cursor(stored: str | None, opened: int | None, *, is_closed: bool) -> RecoveryCursor:
-    """The cursor of this tick. An outage that was over before the first tick needs nothing."""
+    """Returns the cursor of this tick. An outage that ended before the first tick of the sensor needs no request."""
     if not stored:
         return RecoveryCursor(opened=opened, made_good=is_closed)
     cursor = RecoveryCursor.model_validate_json(stored)
@@ -102,7 +102,7 @@ def _cursor(stored: str | None, opened: int | None, *, is_closed: bool) -> Recov
 
 
 def _probe_key(circuit: Circuit, now: float) -> str:
-    """One run key per failure, and another for each further cool-down in which the probe came to nothing."""
+    """Returns the run key of the probe, which is new for each failure and for each cool-down without an outcome."""
     assert circuit.latest is not None
     assert circuit.half_open_at is not None
     cooldowns = (now - circuit.half_open_at) // circuit.policy.cooldown_after(circuit.failures)
@@ -120,13 +120,13 @@ def _missed(
     suffix: str,
     requested: Collection[str] = (),
 ) -> list[dg.RunRequest]:
-    """Requests of the missed syncs of assets whose schedule is on.
+    """Returns the run requests of missed syncs, for assets whose schedule is on.
 
     Args:
-        context: the evaluation.
-        syncs: the assets.
+        context: the context of the sensor evaluation.
+        syncs: the scheduled syncs to consider, by dlt resource name.
         suffix: the end of each run key, so that each sync is requested once per outage.
-        requested: run keys that were requested before.
+        requested: the run keys of earlier requests.
     """
     requests = []
     for name, sync in syncs.items():

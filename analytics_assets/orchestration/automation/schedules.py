@@ -1,4 +1,4 @@
-"""A schedule per asset, and the job it starts, from the asset's cron expression."""
+"""The schedule of an asset, from its cron expression, and the job that the schedule starts."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,13 @@ from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
 @dataclass(frozen=True)
 class ScheduledSync:
-    """An asset that has a schedule.
+    """An asset with a schedule.
 
     Attributes:
-        config: the API.
-        resource: dlt resource name.
-        key: the asset.
-        partitions: its partitions, if any.
+        config: the config of the API.
+        resource: the dlt resource name.
+        key: the asset key.
+        partitions: the partitions definition of the asset; None for an unpartitioned asset.
     """
 
     config: SyncConfig
@@ -42,41 +42,41 @@ class ScheduledSync:
 
     @property
     def asset(self) -> AssetConfig:
-        """The asset's part of the file; its `schedule` is set."""
+        """The settings of the asset in the file, with a `schedule`."""
         return self.config.asset(self.resource)
 
     @property
     def cron(self) -> str:
-        """When the schedule ticks, in `timezone`."""
+        """The cron expression of the schedule, in the time zone `timezone`."""
         assert self.asset.schedule is not None
         return self.asset.schedule
 
     @property
     def timezone(self) -> str:
-        """The time zone of the partitions, so that both have the same midnight; UTC without partitions."""
+        """The time zone of the schedule: the time zone of the partitions, or UTC without partitions."""
         return self.partitions.timezone if self.partitions else "UTC"
 
     @property
     def job_name(self) -> str:
-        """`<source>__<resource>__sync`."""
+        """The name of the job, `<source>__<resource>__sync`."""
         return f"{self._name}__sync"
 
     @cached_property
     def job(self) -> Any:
-        """The job that materializes the asset and runs its checks; its type has no public name."""
+        """The job that materializes the asset and runs its checks. Dagster's type of such a job has no public name."""
         return dg.define_asset_job(self.job_name, dg.AssetSelection.assets(self.key))
 
     @cached_property
     def schedule(self) -> dg.ScheduleDefinition:
-        """A schedule on the asset's cron, in the time zone of its partitions, off until it is turned on in the UI.
+        """The schedule of the asset, which is off until a person turns it on in the UI.
 
-        A tick of a partitioned asset requests the last partition that is complete at the tick's time, the `lookback`
-        before it, those that are not over yet (`end_offset`), and those of the `catch_up` before it that are missing.
-        While the circuit is open a tick requests nothing. While the circuit is half-open it requests one run.
+        A tick of a partitioned asset requests the last complete partition, the `lookback` partitions before it, and the
+        current partitions (`end_offset`). The tick also requests missing partitions among the `catch_up` partitions.
+        While the circuit is open, a tick requests no run. While the circuit is half-open, a tick requests one run.
         """
         return dg.ScheduleDefinition(
             name=f"{self._name}__schedule",
-            job_name=self.job_name,  # the recovery sensor brings the job: Dagster takes an asset job from one only
+            job_name=self.job_name,  # the recovery sensor defines the job, and Dagster allows one definition
             cron_schedule=self.cron,
             execution_timezone=self.timezone,
             execution_fn=self._tick,
@@ -91,13 +91,13 @@ class ScheduledSync:
         )
 
     def keys(self) -> Sequence[str]:
-        """The partitions that a tick considers, oldest first."""
+        """The partition keys that a tick considers, oldest first."""
         assert self.partitions is not None
         before = max(self.asset.catch_up, self.asset.lookback)
         return self.partitions.get_partition_keys()[-1 - self.partitions.end_offset - before :]
 
     def missing(self, context: EvaluationContext, candidates: Candidates) -> list[RangeRequest]:
-        """The candidates that are missing, in runs of the size that the backfill policy allows."""
+        """Returns the missing partitions among the candidates, in ranges that the backfill policy allows."""
         assert self.partitions is not None
         ranges = missing_ranges(context, self.key, self.partitions, candidates)
         return split_by_policy(ranges, candidates.keys, self.asset.backfill_policy.max_partitions_per_run)
@@ -148,7 +148,7 @@ class ScheduledSync:
 
     @property
     def _newest(self) -> int:
-        """How many partitions a tick always requests: the last complete one, `lookback` and `end_offset`."""
+        """The number of partitions that a tick always requests: one, plus `lookback`, plus `end_offset`."""
         assert self.partitions is not None
         return self.asset.lookback + 1 + self.partitions.end_offset
 

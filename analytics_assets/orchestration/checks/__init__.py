@@ -1,1 +1,1 @@
-"""The asset checks: which there are, and what each finds."""
+"""The asset checks: their definitions, their functions, and their evaluations in Dagster."""

@@ -1,4 +1,4 @@
-"""What a check is given, and what it answers."""
+"""The input and the result of a check function."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from analytics_assets.orchestration.metadata import Metadata
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What a check may look at.
+    """The input of a check function.
 
     Attributes:
         table: the resource's table, open for reading.
-        resource: the resource, as its config declares it.
-        window: the partition to look at; None for the whole table, and for a check of the sync.
-        previous: metadata of the latest sync before this run; None if there was none.
-        current: metadata of the sync of this run; None if the run only checks.
+        resource: the facts about the resource from its config.
+        window: the window of the partition to check; None for the whole table, and for a check of scope `PER_SYNC`.
+        previous: the metadata of the latest sync before this run; None if there was no sync.
+        current: the metadata of the sync of this run; None if the run only checks.
     """
 
     table: Table
@@ -31,12 +31,12 @@ class CheckContext:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What a check found.
+    """The result of a check function.
 
     Attributes:
-        passed: whether all is well.
-        sentence: what a person reads first.
-        metadata: what a person needs to act.
+        passed: whether the check passes.
+        sentence: the description of the evaluation in the UI.
+        metadata: the metadata of the evaluation, such as counts, primary keys and a query.
     """
 
     passed: bool

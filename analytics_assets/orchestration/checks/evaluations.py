@@ -1,14 +1,15 @@
-"""What Dagster records about the checks: their specs, and their evaluations.
+"""The specs and the evaluations of the checks in Dagster.
 
-A check runs in the step of the sync when its asset is materialized, and alone when a person asks for it in the UI.
+A check runs in the step of the sync when its asset is materialized. A check runs alone when a person executes it in the
+UI.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 
 import dagster as dg
 
-# Not in Dagster's public names, but the type of a public parameter: without it an evaluation of a partition
-# does not count for the latest materialization.
+# Dagster's public parameter `target_materialization_data` has this private type. Without the parameter, an evaluation
+# of a partition does not count for the latest materialization.
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
@@ -21,10 +22,10 @@ CheckEvent = dg.AssetCheckEvaluation | dg.AssetCheckResult | dg.Output[None]
 
 
 def check_specs(key: dg.AssetKey, resource: ResourceInfo, asset: AssetConfig) -> list[dg.AssetCheckSpec]:
-    """The specs of the checks of one asset.
+    """Returns the specs of the checks of one asset.
 
-    They have no partitions of their own: Dagster's UI would then refuse to run them alone (docs/adr/0004). In a
-    sync they look at the partitions of the run, alone at the whole table.
+    The specs have no partitions, because Dagster's UI cannot execute a partitioned check alone (docs/adr/0004). In a
+    sync, a check reads the partitions of the run. A check that runs alone reads the whole table.
     """
     return [
         dg.AssetCheckSpec(
@@ -41,17 +42,17 @@ def evaluations(
     asset: AssetConfig,
     outcomes: Mapping[str, Outcomes],
 ) -> Iterator[CheckEvent]:
-    """The events that record the outcomes of the checks.
+    """Yields the events that record the outcomes of the checks.
 
-    For a run over partitions Dagster plans one evaluation per partition, and shows each as skipped until it gets one.
-    So each partition has an evaluation. The summary of all partitions comes last, because the UI shows the last
-    evaluation: a later partition that passes must not hide one that fails.
+    In a run of partitions, Dagster expects one evaluation per partition, and shows a missing evaluation as skipped. So
+    each partition gets an evaluation. The summary of all partitions is the last event, because the UI shows only the
+    last evaluation. A passing partition would hide a failed partition.
 
     Args:
-        context: of a step that has materialized the asset, if it is selected.
-        key: the asset.
-        asset: its config.
-        outcomes: by name of the check, as `run_checks` returns them.
+        context: the context of the step, which has materialized the asset if the asset is selected.
+        key: the asset key.
+        asset: the config of the asset.
+        outcomes: the result of `run_checks`.
     """
     partitions = {partition for found in outcomes.values() for partition in found if partition}
     materializations = _materializations(context, key, partitions)
@@ -76,7 +77,7 @@ def evaluations(
                 passed=result.passed,
                 metadata=result.metadata,
                 severity=severity,
-                blocking=None not in found and _blocks(check, asset),  # otherwise the summary blocks
+                blocking=None not in found and _blocks(check, asset),  # with a summary, the summary blocks
                 description=result.description,
                 partition=partition,
                 target_materialization_data=materializations.get(partition),
@@ -98,7 +99,7 @@ def _severity(check: Check, asset: AssetConfig) -> dg.AssetCheckSeverity:
 def _materializations(
     context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Collection[str]
 ) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
-    """The latest materialization of each partition: its evaluation is about that."""
+    """Returns the latest materialization of each partition, which is the target of its evaluation."""
     if not partitions:
         return {}
     wanted = dg.AssetRecordsFilter(key, asset_partitions=list(partitions))

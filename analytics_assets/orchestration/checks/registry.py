@@ -1,6 +1,6 @@
-"""The asset checks: one entry each. A new check is an entry here, and its function in `results.py`.
+"""The registry of the asset checks. A new check needs an entry in `_ALL`, and a function in `results.py`.
 
-What does not belong here: how Dagster records an outcome, which is `evaluations.py`.
+What does not belong here: the recording of outcomes in Dagster, which is in `evaluations.py`.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,17 +20,17 @@ from analytics_assets.orchestration.checks.results import (
 )
 
 Outcomes = dict[str | None, CheckOutcome]
-"""Outcomes of one check by partition key. The key None has that of the whole table, or of all partitions of the run."""
+"""The outcomes of one check by partition key. The key None stands for the whole table or all partitions of the run."""
 
 
 class Scope(Enum):
-    """What one evaluation of a check is about."""
+    """The scope of one call of a check function."""
 
     PER_WINDOW = auto()
-    """Each partition of the run by itself, and all of them together."""
+    """The check function is called for each partition of the run, and once for all partitions together."""
 
     PER_SYNC = auto()
-    """The sync: it is evaluated once, and each partition of the run has that outcome."""
+    """The check function is called once per sync, and all partitions of the run share the outcome."""
 
 
 def _always(resource: ResourceInfo) -> bool:  # noqa: ARG001  every condition gets the resource
@@ -42,14 +42,14 @@ class Check:
     """One asset check.
 
     Attributes:
-        name: Dagster's name of it, and its key in a `defs.yaml`.
-        description: what it requires, for the UI and for editors.
-        severity: how the UI shows a failure, unless the file says otherwise.
-        blocking: whether a failure keeps downstream assets from starting, unless the file says otherwise.
-        scope: what one evaluation is about.
-        function: finds the outcome.
-        applies: whether a resource can have this check.
-        needs: what a resource needs to have it, for the error text; empty if every resource can.
+        name: the name of the check in Dagster, and its key in a `defs.yaml`.
+        description: the requirement of the check, for the UI and for editors.
+        severity: the default severity of a failure.
+        blocking: whether a failure stops downstream assets of the same run by default.
+        scope: the scope of one call of `function`.
+        function: the check function.
+        applies: a function that returns whether a resource can have this check.
+        needs: the requirement on the resource, for the error text; empty for a check of every resource.
     """
 
     name: str
@@ -62,8 +62,8 @@ class Check:
     needs: str = ""
 
 
-# A check blocks if downstream tables would be wrong too: rows are missing, or there twice. A row in quarantine leaves
-# the other rows right, and a changed column needs a look.
+# A check blocks if its failure makes downstream tables wrong: rows are missing or doubled. A row in quarantine leaves
+# all other rows correct, and a changed column may be harmless.
 _ALL = (
     Check(
         name="schema_nullability",
@@ -101,7 +101,7 @@ _ALL = (
     ),
 )
 CHECKS: Mapping[str, Check] = {check.name: check for check in _ALL}
-"""All checks by name, in the order that the UI lists them."""
+"""All checks by name, in the order of the UI."""
 
 
 def run_checks(
@@ -110,18 +110,18 @@ def run_checks(
     """Runs checks on the partitions of this run, or on the whole table.
 
     Args:
-        names: which checks to run.
-        context: of the whole table.
-        windows: the partitions of this run, by key; empty for the whole table.
+        names: the names of the checks to run.
+        context: the check context of the whole table.
+        windows: the windows of the run's partitions, by partition key; empty for the whole table.
 
     Returns:
-        The outcomes by name of the check.
+        The outcomes, by name of the check.
     """
     return {name: _outcomes(CHECKS[name], context, windows) for name in names}
 
 
 def _outcomes(check: Check, context: CheckContext, windows: Mapping[str, Window]) -> Outcomes:
-    has_summary = len(windows) != 1  # one partition is all of the run already
+    has_summary = len(windows) != 1  # a run of one partition needs no summary
     if check.scope is Scope.PER_SYNC:
         return dict.fromkeys([*windows, *([None] if has_summary else [])], check.function(context))
     found: Outcomes = {

@@ -1,7 +1,7 @@
-"""The functions of the checks: whether each passes, the sentence a person reads, and what a person needs to act.
+"""The check functions. Each returns whether the check passes, a sentence for the UI, and metadata.
 
-What does not belong here: names, severities and scopes, which are `registry.py`, and how Dagster records an outcome,
-which is `evaluations.py`.
+`registry.py` has the names, severities and scopes, and `evaluations.py` records the outcomes
+in Dagster.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +17,11 @@ from analytics_assets.orchestration.checks.context import CheckContext, CheckOut
 from analytics_assets.orchestration.metadata import Metadata, read
 
 _UNDECLARED_FIELDS_ARE = {"discard_value": "left out", "discard_row": "their rows are in quarantine"}
-"""What becomes of undeclared fields, by dlt's mode of the schema contract; dlt loads them in every other mode."""
+"""The treatment of undeclared fields, by dlt's mode of the schema contract. In other modes, dlt loads the fields."""
 
 
 def schema_nullability(context: CheckContext) -> CheckOutcome:
-    """No NULL where none is allowed, and no row in quarantine."""
+    """Checks that no column declared `nullable: false` has a NULL, and that no row is in quarantine."""
     table, window = context.table, context.window
     nulls, quarantine = table.null_report(window), table.quarantine_report(window)
     metadata: dict[str, Any] = {
@@ -53,7 +53,7 @@ def schema_nullability(context: CheckContext) -> CheckOutcome:
 
 
 def primary_key_unique(context: CheckContext) -> CheckOutcome:
-    """Each primary key is in one row only."""
+    """Checks that each primary key is in only one row."""
     table, window = context.table, context.window
     if not table.exists:
         return CheckOutcome(True, _no_table(table), _window(window))
@@ -71,7 +71,7 @@ def primary_key_unique(context: CheckContext) -> CheckOutcome:
 
 
 def complete(context: CheckContext) -> CheckOutcome:
-    """The sync fetched every row that the API reported, and each is in the table or in quarantine."""
+    """Checks that the sync fetched as many rows as the API reported, and that a full refresh loaded all its rows."""
     sync = context.current or context.previous or {}
     fetched, reported = read(sync, keys.ROWS_FETCHED), read(sync, keys.ROWS_REPORTED_BY_API)
     if fetched is None:
@@ -102,9 +102,9 @@ def complete(context: CheckContext) -> CheckOutcome:
 
 
 def schema_drift(context: CheckContext) -> CheckOutcome:
-    """The columns are those of the previous sync, and the API sends no new undeclared field.
+    """Checks that the columns equal those of the previous sync, and that the API sends no new undeclared field.
 
-    A run that only checks compares the declared columns with those that were loaded.
+    In a run without a sync, the check compares the declared columns with the columns of the latest sync.
     """
     previous = context.previous
     if previous is None:
@@ -148,7 +148,7 @@ def _nullability_problems(
 
 
 def _undeclared_notice(undeclared: Mapping[str, int], current: Metadata, resource: ResourceInfo) -> str:
-    """A sentence that names the undeclared fields; empty without any."""
+    """Returns a sentence that names the undeclared fields; empty if there is no undeclared field."""
     if not undeclared:
         return ""
     mode = resource.contract.undeclared
@@ -159,10 +159,10 @@ def _undeclared_notice(undeclared: Mapping[str, int], current: Metadata, resourc
 
 
 def _changes(previous: Metadata, current: Metadata, resource: ResourceInfo) -> list[tuple[str, str]]:
-    """What changed between two syncs: pairs of a column and a phrase."""
+    """Returns the changes between two syncs, as pairs of a column and a phrase."""
     old, new = _columns(previous), _columns(current)
     if keys.is_of_0_1_0(previous):
-        # It recorded each undeclared column as text: dagster-dlt took the types out of dlt's schema.
+        # Version 0.1.0 recorded each undeclared column as text, so the types of these columns are not compared.
         old = {
             name: one if resource.contract.column(name) else new.get(name, one) for name, one in old.items()
         }
@@ -197,7 +197,7 @@ def _columns(metadata: Metadata) -> dict[str, dg.TableColumn]:
 
 
 def _declared_over_loaded(loaded: Mapping[str, dg.TableColumn], resource: ResourceInfo) -> dg.TableSchema:
-    """The loaded columns, with type and nullability as they are declared now."""
+    """Returns the loaded columns with the declared types and nullability."""
     columns = dict(loaded)
     for column in resource.contract.columns:
         known = columns.get(column.name)

@@ -1,1 +1,1 @@
-"""The circuit of a source in Dagster: its history, its jobs and its check."""
+"""The circuit breaker of a source in Dagster: the event store, the jobs and the check."""

@@ -1,7 +1,8 @@
-"""The store of a circuit: Dagster's event log, as materializations of the external asset `<source>/circuit`.
+"""The store of circuit events: each event is a materialization of the external asset `<source>/circuit`.
 
-It reads and appends events, and gives each a description for the UI. `ingestion/http/circuit_breaker.py` decides what
-the events mean, and `ingestion/http/breaker_client.py` when one is written.
+This module reads and appends events, and writes a description of each event for the UI.
+`ingestion/http/circuit_breaker.py` computes the state from the events, and `ingestion/http/breaker_client.py` decides
+when to append an event.
 """
 
 import re
@@ -23,36 +24,36 @@ from analytics_assets.ingestion.http.circuit_breaker import (
     utc,
 )
 
-_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # events of the first page of a read, and of each further page
-_EVENT = "analytics_assets/event"  # metadata key that only our own events have; a person's report has none
-_REPORTED = {  # by the first word of a person's report
+_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the page sizes of a read: the first page, each further page
+_EVENT = "analytics_assets/event"  # a metadata key that only events of this project have, and no report of a person
+_REPORTED = {  # the event kinds, by the first word of a person's report
     "open": CircuitEventKind.FORCED_OPEN,
     **dict.fromkeys(("reset", "close", "closed", ""), CircuitEventKind.RESET),
 }
 
 
 def circuit_key(source: str) -> dg.AssetKey:
-    """`<source>/circuit`."""
+    """Returns the asset key of the circuit, `<source>/circuit`."""
     return dg.AssetKey([source, CIRCUIT])
 
 
 CLOSED_CHECK = "closed"
-"""The asset check that turns red in the lineage while the circuit is open."""
+"""The name of the asset check that fails while the circuit is open."""
 
 
 def reset_job_name(source: str) -> str:
-    """The job that closes the circuit."""
+    """Returns the name of the job that closes the circuit."""
     return f"{source}__circuit_reset"
 
 
 class EventLogCircuit:
     """The circuit of one source, which all processes of a Dagster instance share.
 
-    The history is append-only. The storage ids of the instance put the events in order.
+    The history is append-only, and the events are ordered by Dagster's storage ids.
 
     Args:
-        instance: holds the events.
-        config: the source.
+        instance: the Dagster instance, which stores the events.
+        config: the config of the API.
     """
 
     def __init__(self, instance: dg.DagsterInstance, config: SyncConfig) -> None:
@@ -64,11 +65,11 @@ class EventLogCircuit:
         self._read: dict[int, CircuitEvent] = {}
 
     def circuit(self) -> Circuit:
-        """The circuit after all events so far."""
+        """Returns the circuit after all events so far."""
         return Circuit(self._policy).after(self.events())
 
     def events(self) -> list[CircuitEvent]:
-        """All events so far, in order. It keeps what it read before, and reads the newest page each time."""
+        """Returns all events so far, in order. The store caches events, and each call reads only the newest pages."""
         read: dict[int, CircuitEvent] = {}
         cursor: str | None = None
         while True:
@@ -76,7 +77,7 @@ class EventLogCircuit:
             page = self._instance.fetch_materializations(self._key, limit=limit, cursor=cursor)
             found = {record.storage_id: _event(record) for record in page.records}
             read |= found
-            if not page.has_more:  # this is the whole history: events kept from before were wiped by hand
+            if not page.has_more:  # the whole history is read, so cached events that are missing were wiped
                 self._read = read
                 break
             if not self._read.keys().isdisjoint(found):
@@ -94,14 +95,14 @@ class EventLogCircuit:
         cause: SyncHalted | None = None,
         reason: str = "",
     ) -> None:
-        """Adds an event, with a description that says what happened and until when it holds.
+        """Appends an event, with a description for the UI.
 
         Args:
-            kind: what happened.
-            by: the writer.
-            run_id: the run it happened in.
+            kind: the kind of the event.
+            by: the writer of the event.
+            run_id: the id of the Dagster run that writes the event.
             cause: the failure that opened the circuit.
-            reason: a person's reason.
+            reason: the reason that a person gave.
         """
         event = CircuitEvent(0, time.time(), kind, by, run_id, cause, reason)
         after = self.circuit().after([event])
@@ -127,7 +128,7 @@ class EventLogCircuit:
 
 
 def closed_check_evaluation(store: EventLogCircuit) -> dg.AssetCheckEvaluation:
-    """Whether the circuit is closed, as an evaluation of its check."""
+    """Returns the evaluation of the circuit's check, which passes if the circuit is closed."""
     circuit, now = store.circuit(), time.time()
     return dg.AssetCheckEvaluation(
         asset_key=circuit_key(store.source),
@@ -154,7 +155,7 @@ def _description(event: CircuitEvent, after: Circuit) -> str:
 
 
 def _event(record: dg.EventLogRecord) -> CircuitEvent:
-    """The event of a record: one of ours, or a materialization that a person reported."""
+    """Converts a materialization to a circuit event. This project or a person reported the materialization."""
     materialization = record.asset_materialization
     assert materialization is not None
     metadata: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
@@ -176,7 +177,7 @@ def _event(record: dg.EventLogRecord) -> CircuitEvent:
 
 
 def _first_word(description: str) -> tuple[str, str]:
-    """The first word of a person's report, in lower case, and the rest."""
+    """Splits a person's report into its first word, in lower case, and the remaining text."""
     found = re.match(r"\s*(\w*)[\s:,.;-]*(.*)", description, re.DOTALL)
     assert found is not None
     return found[1].lower(), found[2].strip()

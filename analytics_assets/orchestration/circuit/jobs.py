@@ -1,4 +1,4 @@
-"""The circuit in the UI: the jobs that open and reset it by hand, and the check that shows whether it is closed."""
+"""The jobs that open and reset a circuit by hand, and the asset check that fails while the circuit is open."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -17,12 +17,12 @@ from analytics_assets.orchestration.circuit.event_log import (
 
 
 def circuit_jobs(config: SyncConfig) -> Sequence[dg.JobDefinition]:
-    """`<source>__circuit_reset` and `<source>__circuit_open`. Neither sends a request to the API."""
+    """Returns the jobs `<source>__circuit_reset` and `<source>__circuit_open`, which send no request to the API."""
     return _job(config, "reset"), _job(config, "open")
 
 
 def circuit_check(config: SyncConfig) -> dg.AssetChecksDefinition:
-    """The check `closed` of `<source>/circuit`. The alert sensor evaluates it too, after each event."""
+    """Returns the check `closed` of `<source>/circuit`, which the alert sensor also evaluates after circuit events."""
 
     @dg.asset_check(
         asset=circuit_key(config.name),

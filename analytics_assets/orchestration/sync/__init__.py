@@ -1,1 +1,1 @@
-"""One resource as one asset: plan, run, record."""
+"""The Dagster asset of one resource: makes the plan, runs the sync, and records the result."""

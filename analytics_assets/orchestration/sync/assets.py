@@ -1,4 +1,4 @@
-"""One dlt resource as one Dagster asset: plan the sync, run it, record what it did."""
+"""The Dagster asset of one dlt resource: makes the plan, runs the sync, and records the result."""
 
 from collections.abc import Iterator
 
@@ -32,16 +32,16 @@ def sync_asset(
     translator: SyncTranslator,
     partitions: dg.TimeWindowPartitionsDefinition | None,
 ) -> dg.AssetsDefinition:
-    """The asset of one resource, with its checks.
+    """Builds the asset of one resource, with its checks.
 
-    Each resource is a step of its own: an endpoint that fails leaves the rows of others alone, and a check can run
-    without its asset.
+    Each resource has its own step, so a failed endpoint does not stop the other resources. The step can also run the
+    checks without the asset.
 
     Args:
-        config: the API.
-        info: the resource.
-        translator: gives the spec.
-        partitions: its partitions, if any.
+        config: the config of the API.
+        info: the facts about the resource.
+        translator: the translator, which builds the asset spec.
+        partitions: the partitions definition of the asset; None for an unpartitioned asset.
     """
     spec = translator.spec(info)
     asset = config.asset(info.name)
@@ -64,7 +64,7 @@ def sync_asset(
             return
         previous = _latest_metadata(context, spec.key)
         result, metadata = None, None
-        # Everything is read before the first event: none is written while a lock is held.
+        # The step yields its first event after it has released all locks.
         with recorded_as_failure(context, plan):
             if spec.key in context.selected_asset_keys:
                 forget_halt_of_parent(context)
@@ -98,7 +98,7 @@ def _check(
     previous: Metadata | None,
     current: Metadata | None,
 ) -> dict[str, Outcomes]:
-    """What the selected checks find in the warehouse."""
+    """Runs the selected checks on the warehouse."""
     names = [one.name for one in context.selected_asset_check_keys]
     if not names:
         return {}

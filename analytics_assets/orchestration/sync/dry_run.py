@@ -1,4 +1,4 @@
-"""What Dagster records of a dry run: an observation of the asset, and a line in the run's log."""
+"""The Dagster record of a dry run: an observation of the asset, whose description is also in the log of the run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,12 +22,12 @@ from analytics_assets.orchestration.metadata import (
 
 
 def observation(key: dg.AssetKey, found: DryRunResult, windows: Mapping[str, Window]) -> dg.AssetObservation:
-    """What a dry run found.
+    """Builds the observation of a dry run.
 
     Args:
-        key: the asset.
-        found: in the rows that it read.
-        windows: of the run, by partition key.
+        key: the asset key.
+        found: the result of the dry run.
+        windows: the windows of the run's partitions, by partition key.
     """
     metadata: dict[str, Any] = {
         DRY_RUN: True,
@@ -53,7 +53,7 @@ def observation(key: dg.AssetKey, found: DryRunResult, windows: Mapping[str, Win
 
 
 def sentence(found: DryRunResult) -> str:
-    """What a person reads first."""
+    """Summarizes a dry run in sentences."""
     parts = [f"{found.loading:,} would load", f"{found.quarantined:,} would go to quarantine"]
     others = found.read - found.loading - found.quarantined
     if others > 0:

@@ -1,6 +1,6 @@
-"""A sync that failed, as Dagster records it: one sentence, with its fields as metadata, and no retry.
+"""The Dagster record of a failed sync: a `dg.Failure` with the error text, its fields as metadata, and no retry.
 
-What belongs here: from a `SyncError` to `dg.Failure` and the run's tags.
+What belongs here: the conversion of a `SyncError` to `dg.Failure` and to run tags.
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ _RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
 
 @contextmanager
 def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> Iterator[None]:
-    """Turns what a user can act on into a failure that Dagster does not retry, with its fields as metadata.
+    """Converts a `SyncError` within the `with` block into a failure that Dagster does not retry.
 
     Raises:
-        dg.Failure: in place of a `SyncError`, or of what dlt wrapped around one.
+        dg.Failure: the block raised a `SyncError`, or a dlt error that wraps a `SyncError`.
     """
     try:
         with user_errors(plan.resource.name):
             yield
     except SyncError as error:
         if isinstance(error, (SyncHalted, CircuitOpenError, TooManyPagesError)):
-            # A failure that is not to be retried stops the step's own retries, and not those of the run.
+            # `allow_retries=False` stops only the retries of the step. The tag stops the retries of the run.
             run_id = context.run.run_id
             tags = {_RUN_RETRY: "false"} | ({CIRCUIT_KEY: run_id} if _is_outage(error) else {})
             context.instance.add_run_tags(run_id, tags)
@@ -37,7 +37,7 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
 
 
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
-    """Lets this run be retried: a re-execution has copied the tags of the run that was halted."""
+    """Enables retries of this run again, because a re-execution copies the no-retry tag of the halted run."""
     if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
         default = context.instance.run_retries_retry_on_asset_or_op_failure
         context.instance.add_run_tags(context.run.run_id, {_RUN_RETRY: str(default).lower()})
@@ -68,5 +68,5 @@ def _failure(plan: LoadPlan, error: SyncError) -> dg.Failure:
 
 
 def _shown(value: Any) -> Any:
-    """A field of an error as metadata: a person reads a list as one text."""
+    """Converts a field of an error to metadata. A tuple becomes one text."""
     return "; ".join(map(str, value)) if isinstance(value, tuple) else value

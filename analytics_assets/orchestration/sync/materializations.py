@@ -1,4 +1,4 @@
-"""What Dagster records of a sync: its materializations, and their metadata."""
+"""The Dagster record of a successful sync: materializations with metadata."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from analytics_assets.orchestration.translator import SyncTranslator, loaded_sch
 
 
 def sync_metadata(plan: LoadPlan, result: SyncResult) -> dict[str, Any]:
-    """The facts of a sync as Dagster records them, with the columns that the table has."""
+    """Returns the metadata of a sync, with the columns of the table."""
     return {**result.to_metadata(), COLUMN_SCHEMA: loaded_schema(plan.resource.contract, result.columns)}
 
 
@@ -29,17 +29,17 @@ def record(
     result: SyncResult,
     metadata: Mapping[str, Any],
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """The materialization of the asset, or of each partition; child tables' are logged.
+    """Yields the materialization of the asset, and logs the materializations of lookback partitions and child tables.
 
-    Partitions of a lookback are none that Dagster asked for: their materializations are logged, oldest first, because
-    the UI shows the latest.
+    Lookback partitions are not part of the Dagster run, so the step logs their materializations as events. The step
+    logs the oldest partition first, because the UI shows the latest event.
 
     Args:
-        context: of the step.
-        translator: knows the keys.
-        plan: of the sync.
-        result: what it did.
-        metadata: as `sync_metadata` gives it.
+        context: the context of the step.
+        translator: the translator, which builds the asset keys.
+        plan: the plan of the sync.
+        result: the result of the sync.
+        metadata: the result of `sync_metadata`.
     """
     key = translator.key(plan.resource)
     asked = set(context.partition_keys) if plan.windows else set()
@@ -50,7 +50,7 @@ def record(
             context.add_asset_metadata(page, asset_key=key, partition_key=partition)
         else:
             context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=page))
-    # Dagster puts the metadata of a partition after those of the result, which would undo the order of the page.
+    # Dagster appends partition metadata to the metadata of the result, which would change the order on the asset page.
     yield dg.MaterializeResult(asset_key=key, metadata={} if plan.windows else for_page(metadata))
     for name, child in result.children.items():
         described: dict[str, Any] = {

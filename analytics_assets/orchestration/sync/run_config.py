@@ -1,6 +1,7 @@
-"""What a person may ask of one run, in the launchpad: fields of each sync's op config.
+"""The run config of a sync, which a user can set in Dagster's launchpad.
 
-What belongs here: the fields and their descriptions. All have defaults: a run of a schedule or a sensor has no config.
+What belongs here: the fields and their descriptions. All fields have defaults, because a run of a schedule or sensor
+has no config.
 """
 
 import dagster as dg
@@ -11,7 +12,7 @@ from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 
 
 class RunConfig(dg.Config):
-    """For one run of any resource."""
+    """The run config of any resource."""
 
     dry_run: bool = Field(
         default=False,
@@ -28,16 +29,16 @@ class RunConfig(dg.Config):
 
     @property
     def lookback_partitions(self) -> int:
-        """Partitions before those of the run that are loaded along with them."""
+        """The number of earlier partitions that the run loads in addition."""
         return 0
 
     def options(self) -> RunOptions:
-        """The same for the plan of the sync."""
+        """Converts the run config to the options of the plan."""
         return RunOptions(dry_run=self.dry_run, max_pages=self.max_pages)
 
 
 class CursorRunConfig(RunConfig):
-    """For one run of a resource that goes on where its cursor is."""
+    """The run config of a resource that continues from a stored cursor."""
 
     full_refresh: bool = Field(
         default=False,
@@ -51,7 +52,7 @@ class CursorRunConfig(RunConfig):
 
 
 class WindowRunConfig(RunConfig):
-    """For one run of a partitioned resource."""
+    """The run config of a partitioned resource."""
 
     lookback: int = Field(
         default=0,
@@ -67,10 +68,10 @@ class WindowRunConfig(RunConfig):
 
 
 def run_config_class(info: ResourceInfo, *, partitioned: bool) -> type[RunConfig]:
-    """What may be asked of a run of this resource.
+    """Returns the run config class of a resource.
 
-    A partitioned resource replaces its windows in every run, and one without a cursor its table: there is nothing to
-    refresh in full.
+    Only a resource with a stored cursor has `full_refresh`. Each run of a partitioned resource replaces its windows,
+    and each run of a resource without a cursor reads all rows.
     """
     if partitioned:
         return WindowRunConfig
@@ -78,10 +79,10 @@ def run_config_class(info: ResourceInfo, *, partitioned: bool) -> type[RunConfig
 
 
 def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> RunConfig:
-    """What was asked of this run.
+    """Reads the run config of this run.
 
     Raises:
-        dg.Failure: a value is out of its range, which the launchpad does not check.
+        dg.Failure: a value is out of range. The launchpad does not check ranges.
     """
     try:
         partitioned = context.assets_def.partitions_def is not None

@@ -1,4 +1,4 @@
-"""The Dagster UI in a real browser: lineage, a partition materialized by hand, its check turning green.
+"""Tests the Dagster UI in a real browser: the lineage, a partition that a person materializes, and its check.
 
 `make e2e` runs these tests: they need Chromium. Screenshots go to the folder that SCREENSHOTS names, if it is set.
 """
@@ -29,7 +29,7 @@ QUIET = (
 
 
 class Browser:
-    """Chromium, driven by what a person sees."""
+    """Chromium, controlled through the visible texts."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
@@ -50,7 +50,7 @@ class Browser:
             raise
 
     def click(self, label: str) -> None:
-        """Clicks the last button that shows `label`: a dialog's own comes after the page's."""
+        """Clicks the last button with `label`, because a dialog's button comes after the buttons of the page."""
         buttons = WebDriverWait(self.driver, 30).until(
             lambda driver: [
                 one
@@ -62,7 +62,7 @@ class Browser:
 
     def screenshot(self, name: str) -> None:
         if self.screenshots:
-            time.sleep(1.5)  # for the picture's sake: animations
+            time.sleep(1.5)  # animations must end before the screenshot
             Path(self.screenshots).mkdir(parents=True, exist_ok=True)
             self.driver.save_screenshot(f"{self.screenshots}/{name}.png")
 
@@ -139,7 +139,7 @@ HISTORY = """{ assetOrError(assetKey: {path: ["analytics_api", "circuit"]}) {
 
 
 def history(ui: Ui) -> list[str]:
-    """What the events of the circuit say, newest first."""
+    """The descriptions of the circuit events, newest first."""
     return [one["description"] for one in ui.ask(HISTORY)["assetOrError"].get("assetMaterializations", [])]
 
 

@@ -1,4 +1,4 @@
-"""Channels: each accepts each alert once, however long it is down, and its secret is nowhere."""
+"""Channels accept each alert once, even after a downtime, and their secrets are stored nowhere."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_source_may_have_channels_of_its_own(
     assert (len(own.got), len(webhook.got)) == (1, 0)
 
 
-def test_a_wrong_setting_is_told_and_loses_nothing(
+def test_a_wrong_setting_is_reported_and_loses_nothing(
     project: Project,
     api: DemoApi,
     text: str,
@@ -130,7 +130,7 @@ def test_a_wrong_setting_is_told_and_loses_nothing(
 def test_a_slow_channel_does_not_keep_the_tick_from_being_written_down(
     project: Project, sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No further message is begun once the time is up; the next tick goes on."""
+    """After the time limit the sensor starts no further message, and the next tick continues."""
     for name in ("one", "two", "three"):
         event = dg.AssetMaterialization(CIRCUIT, description=f"note {name}")
         project.instance.report_runless_asset_event(event)

@@ -50,7 +50,7 @@ def test_a_cursor_keeps_its_names(model: type[AlertCursor | RecoveryCursor], sto
 def test_the_sensor_goes_on_from_a_cursor_of_0_1_0(
     project: Project, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
-    """It sends the message of the outbox, and reports that what had failed is loaded, but for one partition."""
+    """The sensor sends the message in the outbox. It reports that the failed syncs are loaded, except one partition."""
     del text
     key = ["analytics_api"]
     project.instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey([*key, "products"])))

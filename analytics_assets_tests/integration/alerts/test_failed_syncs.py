@@ -13,7 +13,7 @@ from analytics_assets_tests.alerting import DAY, Sensor, Webhook, wrong_answer
 from analytics_assets_tests.conftest import DemoApi, Project, failure_of
 
 
-def test_a_failure_that_is_no_outage_is_told_once_until_it_is_made_good(
+def test_a_failure_that_is_no_outage_is_reported_once_until_it_is_loaded(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
     definitions = project.definitions(text)
@@ -22,10 +22,10 @@ def test_a_failure_that_is_no_outage_is_told_once_until_it_is_made_good(
         runs = [project.run(definitions, "products") for _ in range(5)]
         for _ in range(2):
             sensor.look()
-        [told] = webhook.got
-        assert told["title"] == "analytics_api: the sync of products failed"
-        assert "reason: products: the response of GET /v1/products is not JSON" in told["message"]
-        assert f"run: https://dagster.example.com/runs/{runs[0].run_id}" in told["message"]
+        [received] = webhook.got
+        assert received["title"] == "analytics_api: the sync of products failed"
+        assert "reason: products: the response of GET /v1/products is not JSON" in received["message"]
+        assert f"run: https://dagster.example.com/runs/{runs[0].run_id}" in received["message"]
         api.set_faults()
         assert project.run(definitions, "products").success
         sensor.look()
@@ -33,7 +33,7 @@ def test_a_failure_that_is_no_outage_is_told_once_until_it_is_made_good(
         webhook.got.clear()
 
 
-def test_a_dry_run_that_fails_is_told_to_nobody_but_who_asked(
+def test_a_failed_dry_run_sends_no_alert(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
     wrong_answer(api)
@@ -42,10 +42,10 @@ def test_a_dry_run_that_fails_is_told_to_nobody_but_who_asked(
     assert not webhook.got
 
 
-def test_one_cause_is_told_once_for_all_partitions_and_over_when_all_are_made_good(
+def test_one_cause_is_reported_once_for_all_partitions_and_ends_when_all_are_loaded(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
-    """A range fails, then each of its partitions, which the catch-up asks for alone."""
+    """A range fails, and then each of its partitions fails in a run of its own."""
     definitions = project.definitions(text)
     api.set_faults({"path": "/v1/transactions", "body": "<html>"})
     project.run(definitions, "transactions", DAY, "2026-01-06", "2026-01-07")
@@ -53,8 +53,8 @@ def test_one_cause_is_told_once_for_all_partitions_and_over_when_all_are_made_go
     for day in (DAY, "2026-01-06", "2026-01-07"):
         project.run(definitions, "transactions", day)
     sensor.look()
-    [told] = webhook.got
-    assert "window: 2026-01-05 to 2026-01-07" in told["message"]
+    [received] = webhook.got
+    assert "window: 2026-01-05 to 2026-01-07" in received["message"]
     api.set_faults()
     for day in (DAY, "2026-01-07"):
         assert project.run(definitions, "transactions", day).success
@@ -65,7 +65,7 @@ def test_one_cause_is_told_once_for_all_partitions_and_over_when_all_are_made_go
     assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
 
 
-def test_what_was_made_good_before_the_sensor_looked_is_told_from_both_ends_and_may_come_again(
+def test_a_failure_that_ended_before_the_tick_is_reported_with_start_and_end_and_may_return(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
     definitions = project.definitions(text)
@@ -93,17 +93,17 @@ def test_failures_of_long_ago_are_history_at_every_look(
     assert alerts == []
 
 
-def test_a_bug_is_told_without_its_text_which_may_hold_rows(
+def test_a_bug_is_reported_without_its_text_which_may_hold_rows(
     project: Project, text: str, sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("analytics_assets.ingestion.sync.build_source", lambda *_, **__: 1 / 0)
     project.run(project.definitions(text), "products")
     sensor.look()
-    [told] = webhook.got
-    assert "reason: ZeroDivisionError; the log of the run has its text" in told["message"]
+    [received] = webhook.got
+    assert "reason: ZeroDivisionError; the log of the run has its text" in received["message"]
 
 
-def test_a_run_that_dies_before_it_starts_is_told_as_that(
+def test_a_run_that_dies_before_it_starts_is_reported(
     project: Project, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
     definitions = project.definitions(text)
@@ -112,10 +112,10 @@ def test_a_run_that_dies_before_it_starts_is_told_as_that(
     )
     project.instance.report_run_failed(run)
     sensor.look()
-    [told] = webhook.got
-    assert told["title"] == "analytics_api: the sync of transactions failed"
-    assert "reason: the run ended before the sync could report a reason" in told["message"]
-    assert f"window: {DAY}" in told["message"]
+    [received] = webhook.got
+    assert received["title"] == "analytics_api: the sync of transactions failed"
+    assert "reason: the run ended before the sync could report a reason" in received["message"]
+    assert f"window: {DAY}" in received["message"]
 
 
 def test_what_is_not_ours_passes_by(project: Project, text: str, sensor: Sensor, webhook: Webhook) -> None:
@@ -155,8 +155,8 @@ def test_a_run_that_will_be_retried_is_waited_for(
     second = project.run(definitions, "products").run_id
     project.instance.add_run_tags(first, {"dagster/auto_retry_run_id": second})
     sensor.look()
-    [told] = webhook.got
-    assert f"/runs/{second}" in told["message"], "the retry decides"
+    [received] = webhook.got
+    assert f"/runs/{second}" in received["message"], "the retry decides"
 
 
 def test_a_retry_that_comes_to_nothing_is_waited_for_no_more(

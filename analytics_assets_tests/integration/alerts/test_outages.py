@@ -1,4 +1,4 @@
-"""An outage is reported once, and once more when it is over; the check of the circuit shows it."""
+"""An outage is reported once, and its end once. The check of the circuit shows the outage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analytics_assets_tests.alerting import CIRCUIT, DAY, Sensor, Webhook, outag
 from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 
 
-def test_an_outage_is_told_once_however_many_runs_it_ends_and_once_when_it_is_over(
+def test_an_outage_is_reported_once_for_all_its_runs_and_once_at_its_end(
     project: Project,
     api: DemoApi,
     text: str,
@@ -51,7 +51,7 @@ def test_an_outage_is_told_once_however_many_runs_it_ends_and_once_when_it_is_ov
         in capfd.readouterr().err
     )
 
-    # A probe that fails is no other incident.
+    # A failed probe is not a new incident.
     clock.pass_minutes(5.1)
     failure_of(project.run(definitions, "customers"))
     sensor.look()
@@ -69,7 +69,7 @@ def test_an_outage_is_told_once_however_many_runs_it_ends_and_once_when_it_is_ov
     assert len(webhook.got) == 2
 
 
-def test_an_outage_that_is_over_before_the_sensor_looks_is_told_from_both_ends(
+def test_an_outage_that_ended_before_the_tick_is_reported_with_start_and_end(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
     definitions = project.definitions(text)
@@ -89,7 +89,7 @@ def test_an_outage_that_is_over_before_the_sensor_looks_is_told_from_both_ends(
 def test_an_open_circuit_is_red_in_the_lineage_until_it_is_closed(
     project: Project, api: DemoApi, text: str, sensor: Sensor
 ) -> None:
-    """By the check of the circuit's asset, which the sensor keeps up to date, also after a report by hand."""
+    """The sensor evaluates the check of the circuit asset, also after a person's report."""
     check = dg.AssetCheckKey(CIRCUIT, "closed")
 
     def state() -> tuple[bool, str]:
@@ -118,7 +118,7 @@ def test_the_check_of_the_circuit_runs_alone(project: Project, sensor: Sensor) -
     assert (evaluation.passed, evaluation.description) == (True, "The circuit of analytics_api is closed.")
 
 
-def test_an_expired_key_is_told_as_that(
+def test_an_expired_key_is_reported_as_a_refused_key(
     project: Project, text: str, sensor: Sensor, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", "expired-long-ago")
@@ -129,7 +129,7 @@ def test_an_expired_key_is_told_as_that(
     ]
 
 
-def test_the_first_look_tells_what_is_still_so_and_no_history(
+def test_the_first_tick_reports_only_what_is_still_failing(
     project: Project, api: DemoApi, text: str, webhook: Webhook
 ) -> None:
     definitions = project.definitions(text)
@@ -138,8 +138,8 @@ def test_the_first_look_tells_what_is_still_so_and_no_history(
     project.instance.report_runless_asset_event(dg.AssetMaterialization(CIRCUIT, description="reset"))
     failure_of(project.run(definitions, "products"))
     Sensor(project, text).look()
-    [told] = webhook.got
-    assert "resource: products" in told["message"]
+    [received] = webhook.got
+    assert "resource: products" in received["message"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_first_look_tells_what_is_still_so_and_no_history(
         ("opened a ticket", "analytics_api: the report on the circuit changes nothing"),
     ],
 )
-def test_what_a_person_did_to_the_circuit_is_told(
+def test_manual_changes_of_the_circuit_are_reported(
     project: Project, sensor: Sensor, webhook: Webhook, description: str, title: str
 ) -> None:
     project.instance.report_runless_asset_event(dg.AssetMaterialization(CIRCUIT, description=description))

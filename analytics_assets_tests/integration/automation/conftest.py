@@ -1,4 +1,4 @@
-"""An instance that schedules and sensors accept, and a schedule that looks ten days back."""
+"""Fixtures: a stored Dagster instance for schedules and sensors, and a schedule that checks ten days."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def project(project: Project) -> Project:
 
 @pytest.fixture
 def ten_days(impatient_yaml: str) -> str:
-    """A tick looks at its own partition and the nine before."""
+    """A tick checks its own partition and the nine partitions before."""
     document = yaml.safe_load(impatient_yaml)
     document["attributes"]["assets"]["transactions"]["catch_up"] = 9
     return yaml.safe_dump(document)

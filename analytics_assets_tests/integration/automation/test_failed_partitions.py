@@ -1,4 +1,4 @@
-"""Partitions that failed: alone after a failure of their own, together after an outage."""
+"""A partition that failed by itself gets its own run. Partitions that failed in an outage share a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from analytics_assets_tests.ticking import MORNING, SCHEDULE, TRANSACTIONS, rang
 def test_a_partition_that_cannot_be_loaded_keeps_no_other_back(
     project: Project, api: DemoApi, ten_days: str
 ) -> None:
-    """The range it was in has failed as a whole; the next tick asks for each alone."""
+    """After a range has failed, the next tick requests each partition in its own run."""
     definitions = project.definitions(ten_days)
     api.set_faults({"path": "/v1/transactions", "body": "<html>"})
     assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
@@ -25,7 +25,7 @@ def test_a_partition_that_cannot_be_loaded_keeps_no_other_back(
     ]
 
 
-def test_what_an_outage_has_ended_is_asked_for_together_once_it_is_over(
+def test_partitions_that_an_outage_ended_are_requested_in_one_run_afterwards(
     project: Project, api: DemoApi, clock: Clock, ten_days: str
 ) -> None:
     definitions = project.definitions(ten_days)
@@ -40,7 +40,7 @@ def test_what_an_outage_has_ended_is_asked_for_together_once_it_is_over(
         data = tick(project, definitions, f"analytics_api__{name}__schedule", MORNING)
         assert data.run_requests == [], "the circuit is of the whole source"
     clock.pass_minutes(5.1)
-    # Due: one run finds out, and no more are sent after it.
+    # After the cool-down one run probes, and the tick requests no other run.
     assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-01...2026-01-06"]
     api.set_faults()
     assert project.run(definitions, "transactions", "2026-01-04").success
@@ -68,7 +68,7 @@ def test_ten_that_cannot_be_loaded_do_not_keep_what_is_missing_back(
 def test_the_outage_of_another_asset_says_nothing_of_a_partition(
     project: Project, api: DemoApi, ten_days: str
 ) -> None:
-    """It has a run of that day too, newer, and ended by an outage."""
+    """The other asset has a newer run of the same day, which an outage ended."""
     definitions = project.definitions(ten_days)
     api.set_faults({"path": "/v1/transactions", "body": "<html>"})
     assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-02").success
@@ -88,7 +88,7 @@ def test_the_outage_of_another_asset_says_nothing_of_a_partition(
 def test_failures_of_others_hide_no_outage(
     project: Project, api: DemoApi, clock: Clock, ten_days: str
 ) -> None:
-    """300 runs of another asset failed since: the partitions that the outage ended are still one run."""
+    """After 300 failed runs of another asset, the partitions that the outage ended still share one run."""
     definitions = project.definitions(ten_days)
     api.set_faults({"path": "/v1/transactions", "body": "<html>"})
     assert not project.run(definitions, "transactions", "2026-01-05").success
@@ -111,7 +111,7 @@ def test_failures_of_others_hide_no_outage(
 def test_a_run_of_a_backfill_that_died_before_its_step_began_is_no_outage(
     project: Project, ten_days: str
 ) -> None:
-    """It has no job of ours and no tag of ours: the asset that it was to load tells whose it is."""
+    """The run has no job and no tag of this project, so only its planned asset identifies the run."""
     definitions = project.definitions(ten_days)
     job = definitions.resolve_implicit_global_asset_job_def()
     died = project.instance.create_run_for_job(

@@ -20,7 +20,7 @@ def with_asset(text: str, **attributes: Any) -> str:
     return yaml.safe_dump(document)
 
 
-def test_what_is_missing_is_asked_for_oldest_first_in_as_few_runs_as_there_are_gaps(
+def test_missing_partitions_are_requested_oldest_first_with_one_run_per_gap(
     project: Project, ten_days: str
 ) -> None:
     definitions = project.definitions(ten_days)
@@ -30,11 +30,11 @@ def test_what_is_missing_is_asked_for_oldest_first_in_as_few_runs_as_there_are_g
     assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == [
         "2026-01-01...2026-01-02",
         "2026-01-05...2026-01-07",
-        "2026-01-09...2026-01-10",  # the tick's own is there, and asked for anew
+        "2026-01-09...2026-01-10",  # the tick's own partition is loaded, and requested again
     ]
 
 
-def test_what_is_queued_or_running_is_not_asked_for(project: Project, ten_days: str) -> None:
+def test_queued_and_running_partitions_are_not_requested(project: Project, ten_days: str) -> None:
     definitions = project.definitions(ten_days)
     plan(project, definitions, "2026-01-04")
     plan(project, definitions, "2026-01-08", "2026-01-10")
@@ -51,7 +51,7 @@ def test_what_is_queued_or_running_is_not_asked_for(project: Project, ten_days: 
         ("refunds", ["2026-01-01...2026-01-10"]),
     ],
 )
-def test_what_a_backfill_is_about_to_launch_is_not_asked_for(
+def test_partitions_of_an_active_backfill_are_not_requested(
     project: Project, ten_days: str, asset: str, asked: list[str]
 ) -> None:
     document = yaml.safe_load(ten_days)
@@ -87,15 +87,13 @@ def test_all_there_and_the_own_one_running_is_a_reason_to_skip(project: Project,
     assert data.skip_message == "2026-01-10 is queued or running, and nothing before it is missing."
 
 
-def test_what_was_cancelled_is_asked_for_again(project: Project, ten_days: str) -> None:
+def test_cancelled_partitions_are_requested_again(project: Project, ten_days: str) -> None:
     definitions = project.definitions(ten_days)
     project.instance.report_run_canceled(plan(project, definitions, "2026-01-01", "2026-01-10"))
     assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-01...2026-01-10"]
 
 
-def test_rows_that_come_late_are_looked_for_by_asking_for_the_last_partitions_again(
-    project: Project, ten_days: str
-) -> None:
+def test_lookback_requests_the_last_partitions_again_for_late_rows(project: Project, ten_days: str) -> None:
     definitions = project.definitions(with_asset(ten_days, lookback=2))
     assert project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
     assert project.run(definitions, "transactions", "2026-01-05", "2026-01-10").success
@@ -107,7 +105,7 @@ def test_rows_that_come_late_are_looked_for_by_asking_for_the_last_partitions_ag
 
 
 def test_of_a_long_lookback_no_partition_is_left_out(project: Project, impatient_yaml: str) -> None:
-    """The limit of runs at once is for what is behind: what is asked for at each tick would never come to its end."""
+    """The limit of ten runs applies only to missing partitions, and not to the partitions that each tick requests."""
     text = with_asset(impatient_yaml, lookback=12, catch_up=29, backfill_policy={"max_partitions_per_run": 1})
     found = ranges(tick(project, project.definitions(text), SCHEDULE, "2026-01-31T02:00"))
     assert found == [f"2026-01-{day:02}" for day in [*range(1, 11), *range(18, 31)]]
@@ -118,7 +116,7 @@ def test_lookback_reaches_further_than_catch_up(project: Project, ten_days: str)
     assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-07...2026-01-10"]
 
 
-def test_what_is_missing_is_asked_for_in_runs_of_the_backfill_policys_size(
+def test_missing_partitions_are_requested_in_runs_of_the_backfill_policys_size(
     project: Project, ten_days: str
 ) -> None:
     text = with_asset(ten_days, backfill_policy={"max_partitions_per_run": 4})
@@ -132,7 +130,7 @@ def test_what_is_missing_is_asked_for_in_runs_of_the_backfill_policys_size(
     assert ranges(tick(project, one_each, SCHEDULE, MORNING)) == [f"2026-01-{day:02}" for day in range(1, 11)]
 
 
-def test_a_tick_asks_for_ten_gaps_at_most_and_the_newest(project: Project, ten_days: str) -> None:
+def test_a_tick_requests_ten_gaps_at_most_and_the_newest_partitions(project: Project, ten_days: str) -> None:
     text = ten_days.replace("catch_up: 9", "catch_up: 29")
     definitions = project.definitions(text)
     for day in range(2, 30, 2):

@@ -1,4 +1,4 @@
-"""The recovery sensor: one probe per cool-down, and after the outage the syncs that were missed."""
+"""The recovery sensor requests one probe per cool-down, and the missed syncs after the outage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analytics_assets_tests.ticking import materialize, ranges
 
 
 class Recovery:
-    """The sensor with its cursor; the run keys it has asked with, as Dagster keeps them."""
+    """The recovery sensor, with its stored cursor and the run keys that Dagster has stored."""
 
     def __init__(self, project: Project, definitions: dg.Definitions) -> None:
         self._project = project
@@ -24,7 +24,7 @@ class Recovery:
         self.said = ""
 
     def look(self) -> list[tuple[str, str]]:
-        """One tick; what is launched because of it: resource and partitions."""
+        """Runs one tick, and returns the resource and the partitions of each launched run."""
         sensor = next(
             one
             for one in self._definitions.sensors or ()
@@ -51,7 +51,7 @@ class Recovery:
 
 @pytest.fixture
 def turned_on(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The resources whose schedule is on; none at first."""
+    """The resources whose schedule is on, which is empty at first."""
     on: set[str] = set()
     monkeypatch.setattr(ScheduledSync, "is_on", lambda self, _: self.resource in on)
     return on
@@ -69,7 +69,7 @@ def trip(
     assert not project.run(definitions, resource, *partitions).success
 
 
-def test_nothing_is_asked_for_while_all_is_well(project: Project, ten_days: str, turned_on: set[str]) -> None:
+def test_nothing_is_requested_without_an_outage(project: Project, ten_days: str, turned_on: set[str]) -> None:
     turned_on |= {"transactions", "customers"}
     recovery = Recovery(project, project.definitions(ten_days))
     assert recovery.look() == []
@@ -93,7 +93,7 @@ def test_the_halted_sync_is_the_probe_once_per_cool_down(
     assert recovery.look() == [("customers", "all")], "after the next cool-down once more"
 
 
-def test_what_was_missed_is_asked_for_when_the_circuit_has_closed(
+def test_missed_syncs_are_requested_when_the_circuit_has_closed(
     project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
     turned_on |= {"transactions", "customers", "products"}
@@ -105,7 +105,7 @@ def test_what_was_missed_is_asked_for_when_the_circuit_has_closed(
     assert recovery.look() == [("transactions", days_ago(10, 1))]
     api.set_faults()
     assert project.run(definitions, "transactions", days_ago(3)).success
-    # Customers had a tick and no sync since; products had; nobody has turned on events.
+    # Customers had no sync since their tick, products had one, and the schedule of events is off.
     assert recovery.look() == [
         ("customers", "all"),
         ("transactions", days_ago(10, 4)),
@@ -116,7 +116,7 @@ def test_what_was_missed_is_asked_for_when_the_circuit_has_closed(
     assert recovery.said == "The circuit of analytics_api is closed."
 
 
-def test_an_outage_that_is_over_between_two_looks_is_made_good_too(
+def test_syncs_missed_in_an_outage_between_two_ticks_are_requested(
     project: Project, api: DemoApi, ten_days: str, turned_on: set[str]
 ) -> None:
     turned_on |= {"customers"}
@@ -134,7 +134,7 @@ def test_an_outage_that_is_over_between_two_looks_is_made_good_too(
 def test_any_scheduled_sync_that_was_missed_may_be_the_probe(
     project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
-    """A sync by hand was halted; one that is scheduled has lost its tick, and finds out for both."""
+    """A manual sync was halted. A scheduled sync, which missed its tick, probes for both."""
     turned_on |= {"customers"}
     definitions = project.definitions(ten_days)
     recovery = Recovery(project, definitions)
@@ -157,7 +157,7 @@ def test_a_probe_that_came_to_nothing_is_followed_by_another_after_a_cool_down(
     assert recovery.look() == [("customers", "all")], "the run was killed before it asked"
 
 
-def test_what_is_on_its_way_by_hand_is_not_asked_for(
+def test_partitions_of_a_manual_run_are_not_requested(
     project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
     turned_on |= {"customers"}
@@ -171,7 +171,7 @@ def test_what_is_on_its_way_by_hand_is_not_asked_for(
     assert recovery.look() == []
 
 
-def test_a_partition_that_is_not_over_is_made_good_if_it_is_missing_and_one_that_is_over_if_it_is_not_whole(
+def test_a_current_partition_is_requested_if_missing_and_an_ended_one_if_incomplete(
     project: Project, api: DemoApi, clock: Clock, ten_days: str, turned_on: set[str]
 ) -> None:
     turned_on |= {"transactions", "customers"}

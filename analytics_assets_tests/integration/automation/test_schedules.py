@@ -1,4 +1,4 @@
-"""Ticks of schedules: the partition of a tick, time zones, and partitions that are not over yet."""
+"""Ticks of schedules: the partition of a tick, time zones, and partitions that have not ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from analytics_assets_tests.ticking import MORNING, SCHEDULE, materialize, range
         ("2026-01-02T00:00", "2026-01-01"),
     ],
 )
-def test_a_tick_asks_for_the_last_complete_partition(
+def test_a_tick_requests_the_last_complete_partition(
     project: Project, shipped_yaml: str, moment: str, partition: str
 ) -> None:
     shipped_yaml = shipped_yaml.replace('schedule: "0 2 * * *"', 'schedule: "0 2 * * *"\n      catch_up: 0')
@@ -50,7 +50,7 @@ def test_a_tick_before_the_first_partition_is_complete_skips_and_says_so(
         ("2025-03-10T03:59", ["2025-03-08"]),
         ("2025-03-10T04:00", ["2025-03-09"]),  # a day of 23 hours
         ("2025-11-03T04:59", ["2025-11-01"]),
-        ("2025-11-03T05:00", ["2025-11-02"]),  # and one of 25
+        ("2025-11-03T05:00", ["2025-11-02"]),  # a day of 25 hours
     ],
 )
 def test_a_schedule_ticks_in_the_time_zone_of_its_partitions(
@@ -85,7 +85,7 @@ def test_each_tick_of_an_unpartitioned_asset_is_one_run(project: Project, shippe
 
 @pytest.fixture
 def with_today(ten_days: str) -> str:
-    """The day that is not over yet is a partition too; a tick looks at two days before the last complete one."""
+    """The current day is a partition too. A tick checks two days before the last complete day."""
     document = yaml.safe_load(ten_days)
     asset = document["attributes"]["assets"]["transactions"]
     asset["catch_up"] = 2
@@ -93,7 +93,7 @@ def with_today(ten_days: str) -> str:
     return yaml.safe_dump(document)
 
 
-def test_a_tick_asks_for_what_is_not_over_and_again_once_it_is(
+def test_a_tick_requests_the_current_partition_and_again_after_its_end(
     project: Project, clock: Clock, with_today: str
 ) -> None:
     definitions = project.definitions(with_today)
@@ -111,16 +111,16 @@ def test_a_tick_asks_for_what_is_not_over_and_again_once_it_is(
     assert ranges(tick(project, definitions, SCHEDULE, "2026-01-12T04:00")) == ["2026-01-11...2026-01-12"]
 
 
-def test_the_first_day_is_asked_for_on_the_first_day(project: Project, clock: Clock, with_today: str) -> None:
+def test_the_first_day_is_requested_on_the_first_day(project: Project, clock: Clock, with_today: str) -> None:
     clock.move_to("2026-01-01T18:00")
     definitions = project.definitions(with_today)
     assert ranges(tick(project, definitions, SCHEDULE, "2026-01-01T18:00")) == ["2026-01-01"]
 
 
-def test_what_was_loaded_before_it_was_over_is_asked_for_without_end_offset_too(
+def test_a_partition_loaded_before_its_end_is_requested_without_end_offset_too(
     project: Project, clock: Clock, ten_days: str
 ) -> None:
-    """As after `end_offset` is taken back, or `timezone` moves the windows."""
+    """The situation after `end_offset` was removed, or after `timezone` moved the windows."""
     clock.move_to("2026-01-08T18:00")
     materialize(project, *(f"2026-01-{day:02d}" for day in range(1, 9)))
     clock.move_to(MORNING)

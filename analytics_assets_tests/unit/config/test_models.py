@@ -546,7 +546,7 @@ MISTAKES = [
     # Requests.
     (("requests", "max_retries"), -1, ("requests", "max_retries"), "greater than or equal to 0"),
     (("requests", "backoff_factor"), "fast", ("requests", "backoff_factor"), "should be a valid number"),
-    # Mistakes that only dlt or Dagster can find.
+    # Mistakes that only dlt or Dagster finds.
     (
         (*TRANSACTIONS, "endpoint", "path"),
         "/v1/{account}/transactions",
@@ -626,7 +626,7 @@ def test_a_template_may_stand_for_any_value(place: tuple[str | int, ...], templa
 
 @pytest.mark.parametrize("seed", ["0", "4", "6"])
 def test_the_error_names_the_key_that_no_alternative_has(seed: str) -> None:
-    """dlt lists the keys of several alternatives, each in an order that changes from process to process."""
+    """dlt lists the keys of several alternatives, in an order that differs between processes."""
     paginator = {"type": "cursor", "cursor_path": "next", "curser_param": "cursor"}
     program = (
         "from analytics_assets.config.models import SyncConfig\n"
@@ -651,7 +651,7 @@ def test_the_error_names_the_key_that_no_alternative_has(seed: str) -> None:
         ("daily", "2026-01-01", "2026-01-01T00:00:00+01:00"),
         ("daily", "2025-12-31T23:00Z", "2026-01-01T00:00:00+01:00"),
         ("weekly", "2025-08-03", "2025-08-03T00:00:00+02:00"),
-        ("hourly", "2025-10-26T02:00+01:00", "2025-10-26T02:00:00+01:00"),  # the second of two
+        ("hourly", "2025-10-26T02:00+01:00", "2025-10-26T02:00:00+01:00"),  # the second of two resources
     ],
 )
 def test_a_start_date_is_in_its_time_zone(kind: str, written: str, start: str) -> None:

@@ -1,4 +1,4 @@
-"""Arrow reads a page of JSON as the rules read row by row, or not at all. No input ends the process."""
+"""Arrow reads a page of JSON with the same result as the rules, or rejects the page. No input ends the process."""
 
 from __future__ import annotations
 

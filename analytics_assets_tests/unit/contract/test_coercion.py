@@ -1,4 +1,4 @@
-"""For every type and every odd value seen from an API: the column holds it, or the reason why not."""
+"""For every type and many odd values of APIs, the column holds the value or a reason is reported."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ JSON = st.recursive(
 @settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from(sorted(TYPES)), st.lists(JSON, min_size=1, max_size=6))
 def test_a_value_is_coerced_alike_whatever_its_neighbours(kind: str, values: list[Any]) -> None:
-    """A whole column at once and one by one give the same result, and neither raises."""
+    """Coercion of a whole column and of single values give the same result, and neither raises."""
     column, errors = coercer(kind).coerce(values)
     assert len(column) == len(values)
     for position, value in enumerate(values):

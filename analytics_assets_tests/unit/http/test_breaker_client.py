@@ -1,4 +1,4 @@
-"""The breaker between a sync and its next request: how many requests leave, when, and what becomes of the circuit."""
+"""The breaker of a sync: the number and the times of requests, and the state of the circuit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DOWN = Reply({"error": "down"}, 503)
 
 
 class World:
-    """An API, a clock, and the log that all processes share; each sync has a breaker and a rate limiter of its own."""
+    """An API, a clock, and a shared circuit store. Each sync has its own breaker and rate limiter."""
 
     def __init__(self, url: str, asked: list[Asked]) -> None:
         self.now = 1_000_000.0
@@ -44,18 +44,18 @@ class World:
             self.now += seconds
 
         breaker = Breaker(self.log, resource, f"run of {resource}", lambda: self.now, sleep=lambda _: None)
-        breaker.refresh()  # as the asset's step does
+        breaker.refresh()  # the step of the asset does the same
         limiter = RateLimiter(RequestsConfig(max_in_flight=4), clock=lambda: self.now)
         telemetry = Telemetry(resource)
         return ApiSession(resource, limiter, breaker, Secrets(), telemetry, sleep=sleep or pass_by)
 
     def sync(self, resource: str = "rows") -> int:
-        """A whole sync, in a process of its own as far as it can tell; the rows."""
+        """Runs a whole sync as in a separate process. Returns the number of rows."""
         with self.session(resource) as session:
             return len(sweep(self.url, session))
 
     def fail(self) -> int:
-        """A sync that halts; the requests it took."""
+        """Runs a sync that halts. Returns the number of requests."""
         before = len(self.asked)
         with pytest.raises((SyncHalted, CircuitOpenError)):
             self.sync()
@@ -115,14 +115,14 @@ def test_of_many_that_come_when_it_is_due_one_asks() -> None:
         world.fail()
         world.now += 300
         before, together = len(world.asked), Barrier(16)
-        told: list[str] = []
+        caught_texts: list[str] = []
 
         def sync(number: int) -> None:
             together.wait()
             try:
                 world.sync(f"resource {number}")
             except (SyncHalted, CircuitOpenError) as error:
-                told.append(str(error))
+                caught_texts.append(str(error))
 
         threads = [Thread(target=sync, args=(number,)) for number in range(16)]
         for thread in threads:
@@ -130,8 +130,8 @@ def test_of_many_that_come_when_it_is_due_one_asks() -> None:
         for thread in threads:
             thread.join()
         assert len(world.asked) == before + 1
-        assert len(told) == 16
-        assert sum("halted after 1 attempt" in one and "no request" not in one for one in told) == 1
+        assert len(caught_texts) == 16
+        assert sum("halted after 1 attempt" in one and "no request" not in one for one in caught_texts) == 1
 
 
 def test_a_probe_that_dies_does_not_wedge_it(world: World) -> None:
@@ -146,7 +146,7 @@ def test_a_probe_that_dies_does_not_wedge_it(world: World) -> None:
 
 
 def test_a_sync_in_full_swing_stops_when_another_process_opens_the_circuit(world: World) -> None:
-    """100 pages, and the others give up after the fifth: what this one has in flight is the last."""
+    """Another process opens the circuit at the fifth of 100 pages. After that, this sync sends almost no request."""
 
     def answer(asked: Asked) -> Any:
         if len(world.asked) == 5:
@@ -189,7 +189,7 @@ def test_an_expired_key_opens_it_and_a_probe_with_it_fails(world: World) -> None
 
 
 def test_an_expired_client_secret_opens_it_too(world: World) -> None:
-    """The token of OAuth2 is asked for through the same session."""
+    """The same session requests the OAuth2 token."""
     world.answer = lambda _: Reply({}, 401)
     with world.session() as session:
         auth = OAuth2ClientCredentials(
@@ -202,7 +202,7 @@ def test_an_expired_client_secret_opens_it_too(world: World) -> None:
 
 
 def test_a_token_is_no_sign_that_the_api_is_back(world: World) -> None:
-    """With OAuth2 the first request is for a token: the claim is its own, and the next answer tells."""
+    """With OAuth2, the first request is for a token. The sync keeps its claim, and the next response decides."""
     up = Reply({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"})
     world.answer = lambda asked: up if asked.path == "/token" else DOWN
 
@@ -237,7 +237,7 @@ def test_an_answer_that_leads_elsewhere_is_no_sign_either(world: World) -> None:
 
 
 def test_a_request_that_waited_for_its_turn_looks_again_before_it_is_sent(world: World) -> None:
-    """The rate limit made it wait for minutes, and meanwhile the circuit was opened."""
+    """The request waited for minutes because of the rate limit, and another process opened the circuit meanwhile."""
     limits = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "200"}
     world.answer = lambda asked: Reply(rows_of(asked, 1000), 200, limits)
 
@@ -278,7 +278,7 @@ def test_what_is_no_outage_leaves_it_closed_and_ends_one(
 
 
 def test_a_status_that_the_users_hooks_judge_is_theirs_in_a_probe_too(world: World) -> None:
-    """`response_actions` may take a 503 as no rows: then the next answer tells, and a refusal doubles."""
+    """`response_actions` decide about the response to a probe. Here they refuse a 503, so the probe fails."""
     world.answer = lambda _: DOWN
     world.fail()
     world.now += 300
@@ -309,7 +309,7 @@ def test_an_open_circuit_costs_a_healthy_sync_two_looks_a_second(world: World) -
 
 
 def test_a_claim_that_shows_up_late_and_lower_wins(world: World) -> None:
-    """As on PostgreSQL, which gives out ids before it commits: hence the wait, and the look after it."""
+    """PostgreSQL assigns ids before it commits, so the breaker waits and reads the claims again."""
     world.answer = lambda _: DOWN
     world.fail()
     world.now += 300
@@ -327,7 +327,7 @@ def test_a_claim_that_shows_up_late_and_lower_wins(world: World) -> None:
 
 
 def test_a_process_that_was_too_slow_after_its_claim_claims_again(world: World) -> None:
-    """Another run was first, its probe failed, and the next cool-down is over: the old claim allows no request."""
+    """Another run claimed first, its probe failed, and the next cool-down is over. The old claim permits no request."""
     world.answer = lambda _: DOWN
     world.fail()
     world.now += 300

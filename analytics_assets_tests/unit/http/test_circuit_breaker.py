@@ -1,4 +1,4 @@
-"""The circuit as a state machine: by example, and under every history one can think of."""
+"""The circuit as a state machine, with examples and with random histories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOWN = SyncHalted("orders", "GET /orders", 503, 4, "503 Service Unavailable", ou
 
 
 def history_of(*events: tuple[float, str, str]) -> list[CircuitEvent]:
-    """Events from (moment, kind, by)."""
+    """Creates events from tuples of moment, kind and writer."""
     return [
         CircuitEvent(number, at, CircuitEventKind(kind), by, "1234567890", DOWN if kind == "opened" else None)
         for number, (at, kind, by) in enumerate(events)
@@ -118,7 +118,7 @@ def test_the_description_says_why_and_until_when(
     assert said in circuit(*events).describe("an_api", "the job an_api__circuit_reset", now)
 
 
-# Any history of a handful of processes, whatever they do and in whatever order their events arrive.
+# Random histories of a few processes, with events in any order.
 PROCESSES = ("a", "b", "c")
 HISTORIES = st.lists(
     st.tuples(
@@ -188,7 +188,7 @@ def test_a_reset_clears_the_history_and_the_circuit_never_stays_open_by_itself(
     future = [replace(event, at=event.at + start) for event in history(after)]
     state = Circuit(POLICY).after([*past, reset, *future])
     assert state == Circuit(POLICY).after(future)
-    # Unless a person opened it, a long enough wait always ends in a state that allows a request.
+    # Unless a person opened the circuit, a request is allowed again after a long enough wait.
     later = state.state(start + 1e6)
     assert later.phase in (Phase.CLOSED, Phase.FORCED_OPEN) or later.probe_is_free
 

@@ -1,6 +1,6 @@
-"""Paging by number: complete, in order and once, whatever the API does meanwhile, or not green.
+"""Paging by offset or page number: either every row is read once and in order, or the sync fails.
 
-The API here is a real server whose rows change between its requests, which caps pages, and which fails.
+The API of these tests is a real server that changes rows between requests, caps pages, and fails.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESTARTS = 3
 
 @dataclass
 class Shop:
-    """An API whose rows change: `changes` are (request number, kind, place between 0 and 1)."""
+    """An API whose rows change. `changes` are tuples of request number, kind, and place between 0 and 1."""
 
     size: int = 0
     cap: int = 1000
@@ -49,7 +49,7 @@ class Shop:
         self._lock = Lock()
 
     def begin(self) -> None:
-        """From here on, the rows that are never deleted are those a sweep must have."""
+        """Starts a new sync: it must return all rows that are not deleted from now on."""
         with self._lock:
             self.always = set(self.ids)
 
@@ -88,7 +88,7 @@ class Shop:
 
 
 class Server:
-    """One server for all examples, each at a path of its own: a request ahead may arrive after its sweep."""
+    """One server for all examples. Each example has its own path, because a request ahead may arrive after its sync."""
 
     url = ""
 
@@ -110,8 +110,8 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def swept(server: Server, shop: Shop, paginator: Any, **config: Any) -> list[int]:
-    """The rows of one sync, as its step makes it: anew when rows moved, a few times at most.
+def synced_rows(server: Server, shop: Shop, paginator: Any, **config: Any) -> list[int]:
+    """Returns the rows of one sync, which starts over a few times if rows moved.
 
     Raises:
         RowsMovedError: they moved each time.
@@ -130,11 +130,11 @@ def swept(server: Server, shop: Shop, paginator: Any, **config: Any) -> list[int
         telemetry = Telemetry("rows")
         with api_session(telemetry=telemetry, **config) as session:
             client = RESTClient(server.url, session=session)
-            sweep = PagingBySession(Paging(paginator, reader, ("id",)))
+            session_paginator = PagingBySession(Paging(paginator, reader, ("id",)))
             try:
                 rows = [
                     row["id"]
-                    for page in client.paginate(path, paginator=sweep, data_selector="$")
+                    for page in client.paginate(path, paginator=session_paginator, data_selector="$")
                     for row in page
                 ]
             except RowsMovedError:
@@ -163,7 +163,7 @@ group_rows = st.sampled_from([1, 7, 25_000])
 many_examples = settings(
     max_examples=examples(250),
     deadline=None,
-    derandomize=True,  # the same examples everywhere; threads differ enough
+    derandomize=True,  # the examples are the same on every machine, but thread timing differs
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
@@ -178,7 +178,7 @@ many_examples = settings(
     in_flight=in_flight_numbers,
     group=group_rows,
 )
-def test_a_green_sweep_by_offset_is_complete_or_it_is_not_green(
+def test_a_green_sync_by_offset_is_complete(
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
     api: dict[str, Any],
@@ -196,7 +196,7 @@ def test_a_green_sweep_by_offset_is_complete_or_it_is_not_green(
         has_more_path="has_more" if "has_more" in says else None,
     )
     try:
-        rows = swept(server, shop, paginator, max_in_flight=in_flight)
+        rows = synced_rows(server, shop, paginator, max_in_flight=in_flight)
     except (RowsMovedError, SyncHalted):
         assert shop.changes or len(shop.failures) >= 4, "it failed for no reason"
         return
@@ -205,7 +205,7 @@ def test_a_green_sweep_by_offset_is_complete_or_it_is_not_green(
     if not shop.changes:
         assert rows == shop.ids
         step = min(limit, cap)
-        least = 1 + -(-max(0, shop.size - step) // (step - 1)) + 1  # and one to see the end
+        least = 1 + -(-max(0, shop.size - step) // (step - 1)) + 1  # plus one request for the empty last page
         assert shop.requests - len(shop.failures) <= least + in_flight
 
 
@@ -219,7 +219,7 @@ def test_a_green_sweep_by_offset_is_complete_or_it_is_not_green(
     in_flight=in_flight_numbers,
     group=group_rows,
 )
-def test_a_sweep_by_page_number_is_complete_and_never_doubles_a_row(
+def test_a_sync_by_page_number_is_complete_and_never_doubles_a_row(
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
     api: dict[str, Any],
@@ -227,7 +227,7 @@ def test_a_sweep_by_page_number_is_complete_and_never_doubles_a_row(
     in_flight: int,
     group: int,
 ) -> None:
-    """Pages that cannot overlap do not show every change: that nothing is missing holds while rows stay."""
+    """Pages that cannot overlap do not show every change, so no row is missing only if rows stay."""
     says, size = answer
     shop = Shop(**api, says=says, limit=size)
     monkeypatch.setattr(page_group, "_GROUP_ROWS", group)
@@ -236,7 +236,7 @@ def test_a_sweep_by_page_number_is_complete_and_never_doubles_a_row(
         has_more_path="has_more" if "has_more" in says else None,
     )
     try:
-        rows = swept(server, shop, paginator, max_in_flight=in_flight)
+        rows = synced_rows(server, shop, paginator, max_in_flight=in_flight)
     except (RowsMovedError, SyncHalted):
         assert shop.changes or len(shop.failures) >= 4, "it failed for no reason"
         return
@@ -247,27 +247,27 @@ def test_a_sweep_by_page_number_is_complete_and_never_doubles_a_row(
 
 
 @pytest.mark.parametrize("kind", [OffsetPaginator, PageNumberPaginator])
-def test_an_empty_answer_that_says_nothing_is_asked_for_once(server: Server, kind: Any) -> None:
-    """Also where an empty page is not to be the end: nothing else is, and it would go on for ever."""
+def test_an_empty_page_without_total_is_requested_once(server: Server, kind: Any) -> None:
+    """This also holds with `stop_after_empty_page: false`, because otherwise the paging would never end."""
     shop = Shop(size=0, says=())
     settings = {"limit": 10} if kind is OffsetPaginator else {}
-    assert swept(server, shop, kind(stop_after_empty_page=False, **settings)) == []
+    assert synced_rows(server, shop, kind(stop_after_empty_page=False, **settings)) == []
     assert shop.requests == 1
 
 
 @pytest.mark.parametrize("ignored", ["offset", "page"])
-def test_an_api_that_does_not_know_the_number_is_told(server: Server, ignored: str) -> None:
+def test_an_api_that_ignores_the_page_number_is_reported(server: Server, ignored: str) -> None:
     class Deaf(Shop):
         def _page(self, params: dict[str, str]) -> dict[str, Any]:
             return super()._page({**params, ignored: "0"})
 
     paginator: Any = OffsetPaginator(10) if ignored == "offset" else PageNumberPaginator()
     with pytest.raises(RowsMovedError, match=f"does the API know `{ignored}`"):
-        swept(server, Deaf(size=40, limit=10), paginator)
+        synced_rows(server, Deaf(size=40, limit=10), paginator)
 
 
 def test_a_total_that_is_the_size_of_the_page_ends_nothing(server: Server) -> None:
-    """dlt would stop after the first page."""
+    """dlt alone would stop after the first page."""
 
     class Counting(Shop):
         def _page(self, params: dict[str, str]) -> dict[str, Any]:
@@ -275,24 +275,24 @@ def test_a_total_that_is_the_size_of_the_page_ends_nothing(server: Server) -> No
             return {**page, "total": len(page["rows"])}
 
     try:
-        rows = swept(server, Counting(size=40), OffsetPaginator(10))
+        rows = synced_rows(server, Counting(size=40), OffsetPaginator(10))
     except RowsMovedError as error:
-        assert "the total shrank" in str(error)  # noqa: PT017  either is the truth
+        assert "the total shrank" in str(error)  # noqa: PT017  both outcomes are valid
     else:
         assert rows == list(range(40))
 
 
 def test_a_cap_below_the_limit_and_a_maximum(server: Server) -> None:
-    assert swept(server, Shop(size=250, cap=50), OffsetPaginator(100)) == list(range(250))
-    # dlt stops before the first page that begins at the maximum
-    assert swept(server, Shop(size=250), OffsetPaginator(100, maximum_offset=150)) == list(range(200))
-    assert swept(
+    assert synced_rows(server, Shop(size=250, cap=50), OffsetPaginator(100)) == list(range(250))
+    # dlt requests no page that starts at the maximum
+    assert synced_rows(server, Shop(size=250), OffsetPaginator(100, maximum_offset=150)) == list(range(200))
+    assert synced_rows(
         server, Shop(size=250, says=("pages",)), PageNumberPaginator(total_path="pages", maximum_page=2)
     ) == list(range(200))
 
 
-def test_pages_are_asked_for_ahead_in_flight_together(server: Server) -> None:
-    """With a barrier that only as many requests as may be in flight can open."""
+def test_pages_are_requested_ahead_in_parallel(server: Server) -> None:
+    """A barrier in the server opens only when the allowed number of requests is in flight."""
     barrier = Barrier(4)
 
     class Slow(Shop):
@@ -301,8 +301,8 @@ def test_pages_are_asked_for_ahead_in_flight_together(server: Server) -> None:
                 barrier.wait(10)
             return super().__call__(asked)
 
-    # after the first page: offsets 9, 18, … 72: twice four
-    assert swept(server, Slow(size=81), OffsetPaginator(10), max_in_flight=4) == list(range(81))
+    # after the first page: offsets 9, 18, … 72, which are twice four pages
+    assert synced_rows(server, Slow(size=81), OffsetPaginator(10), max_in_flight=4) == list(range(81))
 
 
 def test_numbers_go_into_a_json_body(server: Server) -> None:
@@ -315,11 +315,11 @@ def test_numbers_go_into_a_json_body(server: Server) -> None:
     path = server.open(shop)
     paginator = OffsetPaginator(10, offset_body_path="page.offset", limit_body_path="page.limit")
     reader = ResponseReader("rows", "rows", "total", paged=True)
-    sweep = PagingBySession(Paging(paginator, reader, ("id",)))
+    session_paginator = PagingBySession(Paging(paginator, reader, ("id",)))
     with api_session() as session:
         client = RESTClient(server.url, session=session)
         pages = client.paginate(
-            path, method="POST", json={"page": {"offset": 0}}, paginator=sweep, data_selector="$"
+            path, method="POST", json={"page": {"offset": 0}}, paginator=session_paginator, data_selector="$"
         )
         assert [row["id"] for page in pages for row in page] == shop.ids
 
@@ -351,8 +351,10 @@ TRUTHS = [
 def test_the_truth_of_a_200(body: bytes, sentence: str | None) -> None:
     with answering(lambda _: Reply(body)) as url, api_session() as session:
         reader = ResponseReader("rows", "rows", "total", paged=True)
-        sweep = PagingBySession(Paging(OffsetPaginator(10), reader, ("id",)))
-        pages = RESTClient(url, session=session).paginate("/0", paginator=sweep, data_selector="$")
+        session_paginator = PagingBySession(Paging(OffsetPaginator(10), reader, ("id",)))
+        pages = RESTClient(url, session=session).paginate(
+            "/0", paginator=session_paginator, data_selector="$"
+        )
         if sentence is None:
             rows = [row for page in pages for row in page]
             assert "123456789012345678901234567890" not in body.decode() or rows == [

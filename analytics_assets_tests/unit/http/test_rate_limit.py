@@ -1,4 +1,4 @@
-"""What all requests of a source share: the halt, the single-flight retry, and the rate limit."""
+"""Halt, single-flight retry and rate limit, which all requests of a source share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rows_of(asked: Asked, size: int = 1000) -> dict[str, Any]:
 
 
 def test_an_api_that_goes_down_is_retried_by_one_request_and_then_left_alone() -> None:
-    """16 requests are in flight when it goes down: 16 find out, and three retries are made, not 48."""
+    """16 requests are in flight when the API goes down. All 16 fail, and only three retries are sent, not 48."""
     asked: list[Asked] = []
 
     def reply(request: Asked) -> Any:
@@ -49,7 +49,7 @@ def test_an_api_that_goes_down_is_retried_by_one_request_and_then_left_alone() -
 
     limiter, log = RateLimiter(RequestsConfig(max_in_flight=16)), MemoryCircuit(POLICY, "an_api")
     with answering(reply) as url:
-        # It waits long enough for all to find out.
+        # The wait before a retry is long enough for all 16 requests to fail.
         patient = api_session("rows", limiter=limiter, log=log, sleep=lambda _: time.sleep(0.02))
         with patient as session, pytest.raises(SyncHalted) as caught:
             sweep(url, session)
@@ -155,8 +155,8 @@ def test_a_limit_that_is_used_up_is_waited_for(headers: dict[str, str], wait: fl
     assert limiter.reserve() == wait
 
 
-def test_a_rate_limit_is_never_run_into() -> None:
-    """An API that takes five requests, then answers 429 until its reset; it says so in its headers."""
+def test_a_rate_limit_is_never_exceeded() -> None:
+    """An API that accepts five requests, and then answers 429 until its reset. Its headers state the limit."""
     left = [5]
     statuses: list[int] = []
 
@@ -179,7 +179,7 @@ def test_a_rate_limit_is_never_run_into() -> None:
 
 
 def test_a_session_that_is_left_waits_for_nothing() -> None:
-    """As when a person ends a run while the API has asked for five minutes of patience."""
+    """A person ends a run while the session waits five minutes for the API."""
     busy = Reply({}, 429, {"Retry-After": "300"})
     with answering(lambda _: busy) as url:
         limiter = RateLimiter(RequestsConfig())

@@ -1,4 +1,4 @@
-"""What one exchange means: the whole table, and the bounds of the waits."""
+"""The decisions of `classify` for all exchanges, and the limits of the waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The session: what it retries, how long it waits, and what it says when it gives up."""
+"""The session: its retries, its waits, and its errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATH = "/v1/transactions"
 
 
 class Client:
-    """dlt's own client over our session, with waits noted down instead of slept."""
+    """dlt's own client with `ApiSession`, which records waits and does not sleep."""
 
     def __init__(self, url: str, *, key: str = DEFAULT_KEY, **config: Any) -> None:
         self.waits: list[float] = []

@@ -1,4 +1,4 @@
-"""The count of a sync, and its progress at a human pace."""
+"""The counts of a sync, and the log of its progress."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_progress_is_logged_every_ten_seconds_with_the_time_left(caplog: pytest.
     telemetry = Telemetry("events", clock=lambda: now[0])
     telemetry.request()
     with run_logging():
-        for _ in range(100):  # of 400 pages, four a second
+        for _ in range(100):  # 400 pages, at four pages per second
             now[0] += 0.25
             telemetry.page(250, 100_000)
     assert [record.getMessage() for record in caplog.records] == [
@@ -24,7 +24,7 @@ def test_progress_is_logged_every_ten_seconds_with_the_time_left(caplog: pytest.
     assert (telemetry.rows_fetched, telemetry.pages, telemetry.rows_per_second) == (25_000, 100, 1000)
 
 
-def test_rows_of_a_sync_that_began_anew_do_not_count() -> None:
+def test_rows_of_a_sync_that_started_over_do_not_count() -> None:
     telemetry = Telemetry("events")
     telemetry.request()
     telemetry.page(10)

@@ -1,4 +1,4 @@
-"""A body read as a stream: in bounded memory, redacted, and retried until its first byte is handed on."""
+"""A streamed body needs bounded memory, is redacted, and has retries until the caller gets the first byte."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BLOCK = bytes(range(256)) * 256
 
 
 class Api:
-    """A transport with all its parts."""
+    """A transport with all its dependencies."""
 
     def __init__(self, **config: Any) -> None:
         self.waits: list[float] = []
@@ -58,7 +58,7 @@ class Api:
 
 @contextmanager
 def raw_server(respond: Callable[[socket.socket, int], None]) -> Iterator[str]:
-    """A server that writes what it likes to each connection, by its number."""
+    """A server that calls `respond` for each connection, with the number of the connection."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -69,7 +69,7 @@ def raw_server(respond: Callable[[socket.socket, int], None]) -> Iterator[str]:
             except OSError:
                 return
             number += 1
-            with connection, suppress(OSError):  # the client may hang up
+            with connection, suppress(OSError):  # the client may close the connection
                 connection.recv(65_536)
                 respond(connection, number)
 
@@ -106,7 +106,7 @@ def test_fifty_megabytes_are_read_in_bounded_memory() -> None:
 
 
 def test_a_stream_is_decompressed_and_redacted_also_across_chunks() -> None:
-    """The key stands at every place of a chunk's border."""
+    """The key crosses the border of two chunks at every possible position."""
     padding = b"x" * 65_536
     body = b"".join(padding[n:] + SECRET.encode() + padding[: n + 7] for n in range(1, 40))
     answer = Reply(gzip.compress(body, 0), headers={"Content-Encoding": "gzip", "X-Echo": SECRET})

@@ -1,4 +1,4 @@
-"""From config to dlt source: what is known before a run, and what a run adds."""
+"""Builds the dlt source from the config: facts before a run, and changes at the start of a run."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_dependent_resource_knows_its_parent() -> None:
         ({"type": "http_basic", "username": "me"}, "password"),
     ],
 )
-def test_a_missing_secret_is_told_in_one_sentence_and_a_present_one_is_used(
+def test_a_missing_secret_is_reported_in_one_sentence_and_a_present_one_is_used(
     auth: Any, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = resource_of(
@@ -117,7 +117,7 @@ def test_a_missing_secret_is_told_in_one_sentence_and_a_present_one_is_used(
     with pytest.raises(MissingSecretError) as caught:
         read_secrets(config)
     assert (caught.value.code, caught.value.source, caught.value.field) == ("missing_secret", "api", field)
-    monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "value\n")  # as a file gives it
+    monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "value\n")  # a file ends with a newline
     assert read_secrets(config).in_url(f"/?key={secret_reference(field)}") == "/?key=value"
     monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "two\nlines")
     with pytest.raises(UnsendableSecretError) as caught:
@@ -125,7 +125,7 @@ def test_a_missing_secret_is_told_in_one_sentence_and_a_present_one_is_used(
     assert "lines" not in str(caught.value)
 
 
-def test_an_empty_base_url_is_told_when_a_run_starts(config: SyncConfig) -> None:
+def test_an_empty_base_url_is_reported_when_a_run_starts(config: SyncConfig) -> None:
     rest_api = {**config.rest_api, "client": {**config.rest_api["client"], "base_url": None}}
     with pytest.raises(MissingBaseUrlError):
         built(config.model_copy(update={"rest_api": rest_api}), "customers")
@@ -144,7 +144,7 @@ def built(
 def loaded(
     config: SyncConfig, resource: str, rows: list[dict[str, Any]], window: Window | None = None
 ) -> tuple[list[dict[str, Any]], list[str], Asked]:
-    """The rows dlt gets of an API that has `rows`, why others are rejected, and what the API was asked first."""
+    """Returns the rows that dlt gets, the reasons of rejected rows, and the first request of the API."""
     asked: list[Asked] = []
 
     def reply(request: Asked) -> Any:
@@ -165,7 +165,7 @@ def loaded(
         )  # type: ignore[assignment]
         sync.source.resources[resource]._pipe.remove_by_type(
             AddDltIdsStep
-        )  # outside a load there is no load id
+        )  # the load id exists only in a load
         got = [
             row
             for page in sync.source
@@ -181,7 +181,7 @@ def test_the_window_is_the_filter_of_the_api(config: SyncConfig) -> None:
 
 
 def test_cursors_are_compared_as_time_and_not_as_text(config: SyncConfig) -> None:
-    """As text, half a second after midnight sorts before midnight, and zones do not compare at all."""
+    """As text, half a second after midnight sorts before midnight, and time zones cannot be compared."""
     names = describe(config)["transactions"].contract.not_null
     sale = dict.fromkeys(names, "1") | {"created_at": "2026-01-01"}
     rows = [
@@ -261,7 +261,7 @@ def test_an_initial_value_may_be_written_as_yaml_likes(config: SyncConfig, writt
         assert request.params["updated_since"] == asked
 
 
-def test_an_initial_value_that_is_no_time_is_told(config: SyncConfig) -> None:
+def test_an_initial_value_that_is_no_time_is_reported(config: SyncConfig) -> None:
     rest_api = copy.deepcopy(config.rest_api)
     rest_api["resources"][3]["endpoint"]["incremental"]["initial_value"] = "1704067200"
     with pytest.raises(

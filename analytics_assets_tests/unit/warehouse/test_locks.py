@@ -1,4 +1,4 @@
-"""Locks between processes: who waits, for whom, and that the dead hold none; and what they leave behind."""
+"""Locks between processes: waits, the names of holders, and the remains of dead processes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def hold_for_ever(database: Path, name: str, ready: Any) -> None:
         time.sleep(60)
 
 
-def work_for_ever(told: Any) -> None:
+def work_for_ever(paths: Any) -> None:
     with working_directory() as folder:
         (folder / "rows").write_text("a customer's")
-        told.put(str(folder))
+        paths.put(str(folder))
         time.sleep(60)
 
 
@@ -42,7 +42,7 @@ def test_a_lock_says_who_has_it_and_the_dead_have_none(
     other.start()
     assert ready.wait(30)
     with hold(database, ["another"], "customers, run 5678"):
-        pass  # one that nobody has
+        pass  # no process holds this lock
     assert not caplog.messages
 
     def kill(*_: object) -> None:
@@ -52,16 +52,16 @@ def test_a_lock_says_who_has_it_and_the_dead_have_none(
     monkeypatch.setattr("analytics_assets.ingestion.warehouse.locks.log.warning", _after(caplog, kill))
     with hold(database, [WAREHOUSE], "customers, run 5678"):
         pass
-    told = [record for record in caplog.messages if "waiting" in record]
-    assert len(told) == 1
-    assert told[0].startswith(
+    waits = [record for record in caplog.messages if "waiting" in record]
+    assert len(waits) == 1
+    assert waits[0].startswith(
         "customers, run 5678: waiting for the warehouse, after things, run 1234, since 20"
     )
     assert caplog.messages[-1].startswith("customers, run 5678: waited for the warehouse for ")
 
 
 def _after(caplog: pytest.LogCaptureFixture, then: Any) -> Any:
-    """The log, and something that happens when it is told the first time."""
+    """Returns a log function that logs a message and then calls `then`."""
     logger = logging.getLogger("a test")
 
     def warning(message: str, *args: object) -> None:
@@ -91,10 +91,10 @@ def test_a_working_directory_goes_with_its_run_and_that_of_a_dead_one_with_the_n
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    told = PROCESSES.Queue()
-    other = PROCESSES.Process(target=work_for_ever, args=(told,), daemon=True)
+    paths = PROCESSES.Queue()
+    other = PROCESSES.Process(target=work_for_ever, args=(paths,), daemon=True)
     other.start()
-    left = Path(told.get(timeout=30))
+    left = Path(paths.get(timeout=30))
     assert left.parent == tmp_path
     assert left.stat().st_mode & 0o777 == 0o700
     long_ago = time.time() - 3600
