@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dlt.common.pipeline import LoadInfo, NormalizeInfo
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from analytics_assets.ingestion.errors import RestartError, SyncError
@@ -26,7 +27,7 @@ from analytics_assets.ingestion.source.build import BuiltSource, build_source
 from analytics_assets.ingestion.source.settings import read_secrets
 from analytics_assets.ingestion.sync_result import ChildTable, RequestCounts, SyncResult
 from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline, open_load_pipeline
-from analytics_assets.ingestion.warehouse.reader import Table, open_table
+from analytics_assets.ingestion.warehouse.reader import Table
 
 log = logging.getLogger("analytics_assets")
 
@@ -61,12 +62,9 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
                 restored = pipeline.restore()
                 pipeline.extract(built.source)
                 normalized = pipeline.normalize()
-                with pipeline.exclusive():
-                    loaded = pipeline.load(restored)
-                    with open_table(pipeline, plan.resource) as table:
-                        return _result(
-                            plan, pipeline, built, api.telemetry, _Loaded(normalized, loaded, table)
-                        )
+                with pipeline.exclusive() as client:
+                    loaded = _Loaded(normalized, pipeline.load(client, restored), client)
+                    return _result(plan, pipeline, built, api.telemetry, loaded)
 
     return start_over_where_rows_moved(plan, api.telemetry, attempt)
 
@@ -165,13 +163,14 @@ def user_errors(resource: str) -> Iterator[None]:
 class _Loaded:
     normalized: NormalizeInfo
     loaded: LoadInfo
-    table: Table
+    client: SqlJobClientBase
 
 
 def _result(
     plan: LoadPlan, pipeline: LoadPipeline, built: BuiltSource, telemetry: Telemetry, loaded: _Loaded
 ) -> SyncResult:
-    resource, table, info = plan.resource, loaded.table, loaded.loaded
+    resource, info = plan.resource, loaded.loaded
+    table = Table(loaded.client, resource)
     start, end = built.cursor_range(resource)
     in_windows = (
         table.rows_by_window(resource.cursor, list(plan.windows.values()))
@@ -187,7 +186,7 @@ def _result(
         first_run=bool(info.first_run),
         started_at=info.started_at,
         finished_at=info.finished_at,
-        columns=pipeline.dlt.default_schema.tables.get(resource.table, {}).get("columns", {}),
+        columns=loaded.client.schema.tables.get(resource.table, {}).get("columns", {}),
         requests=counts,
         rows_loaded=loaded.normalized.row_counts.get(resource.table, 0),
         rows_quarantined=pipeline.quarantine.count,

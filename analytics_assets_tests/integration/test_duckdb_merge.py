@@ -136,5 +136,5 @@ def test_a_file_that_cannot_be_opened_fails_with_one_sentence(
 
 
 def ask() -> None:
-    with open_pipeline("s", "r") as pipeline, pipeline.exclusive(), pipeline.sql() as client:
+    with open_pipeline("s", "r") as pipeline, pipeline.exclusive() as client:
         client.sql_client.execute_sql("SELECT 1")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import SyncError
@@ -43,13 +44,10 @@ class Backend(Protocol):
             UnreachableWarehouseError: the lock files cannot be written.
         """
 
-    def exclusive(self, pipeline: Pipeline, by: str) -> AbstractContextManager[None]:
+    def exclusive(self, by: str) -> AbstractContextManager[None]:
         """Gives the caller exclusive use of the warehouse within the `with` block.
 
-        If the destination is slow to open, its connection stays open within the block.
-
         Args:
-            pipeline: the pipeline that uses the connection.
             by: the text that the log of a waiting run shows about the holder.
 
         Raises:
@@ -59,11 +57,14 @@ class Backend(Protocol):
     def explain(self, error: Exception, resource: str) -> SyncError | None:
         """Returns a failure that a user can act on for an error of the destination; None for an unknown error."""
 
-    def refuse_conflicts(self, pipeline: Pipeline, plan: LoadPlan, restored: str | None) -> None:
+    def refuse_conflicts(
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
+    ) -> None:
         """Fails if the load would replace newer rows with older rows, or would load a key twice.
 
         Args:
             pipeline: the pipeline, which has normalized load packages. The caller has exclusive use of the warehouse.
+            client: an open client of the destination.
             plan: the plan of the sync.
             restored: the hash of the schema at the start of the sync; None if there was no schema.
 

@@ -20,11 +20,14 @@ _BY_KEY_ALONE = ("upsert", "insert-only", "cdc")
 _EXAMPLES = 5
 
 
-def refuse_stale_load(pipeline: Pipeline, plan: LoadPlan, restored: str | None) -> None:
+def refuse_stale_load(
+    pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
+) -> None:
     """Fails if a load of partitions would replace newer rows, or a newer schema.
 
     Args:
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.
+        client: an open client of the file.
         plan: the plan of the sync.
         restored: the hash of the schema at the start of the sync; None if there was no schema.
 
@@ -35,48 +38,42 @@ def refuse_stale_load(pipeline: Pipeline, plan: LoadPlan, restored: str | None) 
     if not plan.windows or not packages:
         return
     name, table = plan.resource.name, plan.resource.table
-    with pipeline.destination_client() as client:
-        assert isinstance(client, SqlJobClientBase)
-        stored = client.get_stored_schema(client.schema.name)
-        ours = client.schema.stored_version_hash
-        if stored is None:
-            return
-        if ours != restored and stored.version_hash not in (ours, restored):
-            raise StaleLoadError(name, "it has added columns that this run does not know")
-        for load_id in packages:
-            if _has_newer_rows(client, plan.resource, load_id, _files(pipeline, table, load_id)):
-                raise StaleLoadError(name, "it has loaded a newer version of a row")
+    stored = client.get_stored_schema(client.schema.name)
+    ours = client.schema.stored_version_hash
+    if stored is None:
+        return
+    if ours != restored and stored.version_hash not in (ours, restored):
+        raise StaleLoadError(name, "it has added columns that this run does not know")
+    for load_id in packages:
+        if _has_newer_rows(client, plan.resource, load_id, _files(pipeline, table, load_id)):
+            raise StaleLoadError(name, "it has loaded a newer version of a row")
 
 
-def refuse_duplicate_keys(pipeline: Pipeline, plan: LoadPlan) -> None:
+def refuse_duplicate_keys(pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan) -> None:
     """Fails if a key occurs twice in a load, and the merge strategy does not keep only the newest version.
 
     dlt would load both rows. If the key is already in the table, DuckDB would reject the merge.
 
     Args:
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.
+        client: an open client of the file.
         plan: the plan of the sync.
 
     Raises:
         DuplicateKeysError: a key occurs twice in the load.
     """
-    packages, keys, table = (
-        pipeline.list_normalized_load_packages(),
-        plan.resource.contract.primary_key,
-        plan.resource.table,
-    )
-    if not packages or not keys:
+    keys, table = plan.resource.contract.primary_key, plan.resource.table
+    strategy = client.schema.tables.get(table, {}).get("x-merge-strategy")
+    if not keys or strategy not in _BY_KEY_ALONE:
         return
-    strategy = pipeline.default_schema.tables.get(table, {}).get("x-merge-strategy")
+    packages = pipeline.list_normalized_load_packages()
     files = [one for load_id in packages for one in _files(pipeline, table, load_id)]
-    if not files or strategy not in _BY_KEY_ALONE:
+    if not files:
         return
-    with pipeline.destination_client() as client:
-        assert isinstance(client, SqlJobClientBase)
-        names = ", ".join(map(client.sql_client.escape_column_name, keys))
-        found = client.sql_client.execute_sql(
-            f"SELECT {names} FROM {rows_of(files)} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"  # noqa: S608
-        )
+    names = ", ".join(map(client.sql_client.escape_column_name, keys))
+    found = client.sql_client.execute_sql(
+        f"SELECT {names} FROM {rows_of(files)} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"  # noqa: S608
+    )
     if found:
         examples = tuple(", ".join(map(str, one)) for one in found[:_EXAMPLES])
         raise DuplicateKeysError(plan.resource.name, len(found), examples, str(strategy))

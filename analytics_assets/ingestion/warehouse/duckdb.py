@@ -7,8 +7,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlt.common.destination.client import JobClientBase
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import SyncError, UnreachableWarehouseError, WarehouseBusyError
@@ -47,12 +49,9 @@ class DuckDbBackend:
             yield
 
     @contextmanager
-    def exclusive(self, pipeline: Pipeline, by: str) -> Iterator[None]:
-        """Holds the file lock and an open connection, as `Backend.exclusive` specifies.
-
-        Without an open connection, dlt opens, checkpoints and closes the file per job and per query, for 30 ms each.
-        """
-        with self.locked([WAREHOUSE], by), pipeline.destination_client():
+    def exclusive(self, by: str) -> Iterator[None]:
+        """Holds the file lock of the warehouse, as `Backend.exclusive` specifies."""
+        with self.locked([WAREHOUSE], by):
             yield
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:
@@ -64,18 +63,20 @@ class DuckDbBackend:
             return UnreachableWarehouseError(resource, str(self.database), reason.strip())
         return None
 
-    def refuse_conflicts(self, pipeline: Pipeline, plan: LoadPlan, restored: str | None) -> None:
+    def refuse_conflicts(
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
+    ) -> None:
         """Fails for a stale load or duplicate keys, as `Backend.refuse_conflicts` specifies."""
-        refuse_stale_load(pipeline, plan, restored)
-        refuse_duplicate_keys(pipeline, plan)
+        refuse_stale_load(pipeline, client, plan, restored)
+        refuse_duplicate_keys(pipeline, client, plan)
 
     def table_name(self, dataset: str, table: str) -> str:
         """Returns the qualified name of a table. DuckDB names the database after its file."""
         return f"{self.database.stem}.{dataset}.{table}" if self.database else f"{dataset}.{table}"
 
 
-def database_of(pipeline: Pipeline) -> Path | None:
-    """Returns the path of the DuckDB file that a pipeline loads to; None for a database in memory."""
-    credentials = pipeline.destination_client().config.credentials
+def database_of(client: JobClientBase) -> Path | None:
+    """Returns the path of the DuckDB file that a client opens; None for a database in memory."""
+    credentials = client.config.credentials
     assert isinstance(credentials, DuckDbCredentials)
     return None if credentials.database == ":memory:" else Path(credentials.database).absolute()

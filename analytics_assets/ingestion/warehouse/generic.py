@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import SyncError
@@ -32,7 +33,7 @@ class GenericBackend:
         yield
 
     @contextmanager
-    def exclusive(self, pipeline: Pipeline, by: str) -> Iterator[None]:  # noqa: ARG002  no locks here
+    def exclusive(self, by: str) -> Iterator[None]:  # noqa: ARG002  no locks here
         """Takes no lock, because the destination supports parallel writers."""
         yield
 
@@ -40,7 +41,9 @@ class GenericBackend:
         """Returns None, because error texts differ between destinations."""
         return None
 
-    def refuse_conflicts(self, pipeline: Pipeline, plan: LoadPlan, restored: str | None) -> None:
+    def refuse_conflicts(
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
+    ) -> None:
         """Checks nothing, because the destination cannot query the files of a load package."""
 
     def table_name(self, dataset: str, table: str) -> str:

@@ -6,7 +6,7 @@ What belongs here: the working directory, the choice of the destination, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import dlt
 from dlt.common.destination import Destination, DestinationCapabilitiesContext, TDestinationReferenceArg
+from dlt.common.destination.client import JobClientBase
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.pipeline import LoadInfo, NormalizeInfo
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -64,16 +65,23 @@ class WarehousePipeline:
         return self.dlt.destination.capabilities()
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[SqlJobClientBase]:
         """Waits for exclusive use of the warehouse, and keeps it within the `with` block.
 
+        The connection stays open within the block. Otherwise dlt opens it for each job and query, which takes 30 ms
+        each with DuckDB.
+
+        Yields:
+            An open client of the destination.
+
         Raises:
+            NoSqlError: the destination has no SQL.
             WarehouseBusyError: another program, which does not use the lock, has the DuckDB file open.
             UnreachableWarehouseError: the warehouse cannot be opened.
         """
         try:
-            with self.backend.exclusive(self.dlt, self.by):
-                yield
+            with self.backend.exclusive(self.by), self._sql() as client:
+                yield client
         except (DestinationException, PipelineStepFailed) as error:
             explained = self.backend.explain(error, self.resource)
             if explained is None:
@@ -81,12 +89,7 @@ class WarehousePipeline:
             raise explained from error
 
     @contextmanager
-    def sql(self) -> Iterator[SqlJobClientBase]:
-        """Opens a SQL client of the destination within the `with` block.
-
-        Raises:
-            NoSqlError: the destination has no SQL.
-        """
+    def _sql(self) -> Iterator[SqlJobClientBase]:
         client = self.dlt.destination_client()
         if not isinstance(client, SqlJobClientBase):
             raise NoSqlError(self.resource, str(self.dlt.destination.destination_name))
@@ -144,14 +147,9 @@ class LoadPipeline(WarehousePipeline):
             ColumnTypeChangedError: a column of the table cannot hold every value of its declared type.
             PipelineStepFailed: the extract step failed. The error may wrap a `SyncError`.
         """
-        plan, table = self.plan, self.plan.resource.table
-        if plan.full_refresh:
+        if self.plan.full_refresh:
             self._forget_cursor()
-        forget_hints(self.dlt, table)
-        retyped = retyped_columns(self.dlt, table, plan.resource.contract)
-        if retyped:
-            with self.exclusive():
-                refuse_retyped(self.dlt, plan.resource.name, table, retyped)
+        retyped = self._compare_schema()
         self.dlt.extract(
             [source, self.quarantine.source(source.schema.name)],
             loader_file_format="parquet" if self._takes_parquet else None,
@@ -159,14 +157,27 @@ class LoadPipeline(WarehousePipeline):
             refresh="drop_resources" if retyped else None,
         )
 
+    def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
+        """Compares the restored schema with the file. Returns the columns with another type, if the table was dropped."""
+        if not self.dlt.default_schema_name:
+            return {}  # there was no earlier load
+        resource, schema = self.plan.resource, self.dlt.default_schema
+        forget_hints(schema, resource.table)
+        retyped = retyped_columns(schema, resource.table, resource.contract, self.capabilities)
+        if retyped:
+            with self.exclusive() as client:
+                refuse_retyped(client, resource.name, resource.table, retyped)
+        return retyped
+
     def normalize(self) -> NormalizeInfo:
         """Normalizes the extracted rows into the files of the load package."""
         return self.dlt.normalize()
 
-    def load(self, restored: Restored) -> LoadInfo:
+    def load(self, client: SqlJobClientBase, restored: Restored) -> LoadInfo:
         """Loads the package, and deletes outdated rows. The caller has exclusive use of the warehouse.
 
         Args:
+            client: the client from `exclusive`.
             restored: the result of `restore`.
 
         Raises:
@@ -174,11 +185,11 @@ class LoadPipeline(WarehousePipeline):
             DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
             TooManyRemovedError: more rows are gone from the API than `max_removed` allows.
         """
-        self.backend.refuse_conflicts(self.dlt, self.plan, restored.schema_hash)
-        self.reconcile.before(self.dlt)
+        self.backend.refuse_conflicts(self.dlt, client, self.plan, restored.schema_hash)
+        self.reconcile.before(self.dlt, client)
         info = self.dlt.load()
         info.raise_on_failed_jobs()
-        self.reconcile.after(self.dlt)
+        self.reconcile.after(client)
         return info
 
     @property
@@ -215,7 +226,8 @@ def open_pipeline(source: str, resource: str, by: str = "a run") -> Iterator[War
         by: the text that the log of a waiting run shows about the caller.
     """
     with _dlt_pipeline(source, resource) as pipeline:
-        yield WarehousePipeline(pipeline, _backend_of(pipeline), resource, by)
+        backend = _backend_of(pipeline, pipeline.destination_client())
+        yield WarehousePipeline(pipeline, backend, resource, by)
 
 
 @contextmanager
@@ -234,8 +246,9 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
     source, resource = plan.config.name, plan.resource.name
     reconcile = Reconcile(plan, quarantine)
     with _dlt_pipeline(source, resource, reconcile.during) as pipeline:
-        backend = _backend_of(pipeline)
-        if not isinstance(pipeline.destination_client(), SqlJobClientBase):
+        client = pipeline.destination_client()
+        backend = _backend_of(pipeline, client)
+        if not isinstance(client, SqlJobClientBase):
             raise NoSqlError(resource, str(pipeline.destination.destination_name))
         if backend.missing_guarantees and not plan.config.destination.accept_missing_guarantees:
             raise MissingGuaranteesError(resource, backend.name, tuple(backend.missing_guarantees))
@@ -263,10 +276,10 @@ def _dlt_pipeline(source: str, resource: str, on_merge: OnMerge | None = None) -
                 pipeline.deactivate()
 
 
-def _backend_of(pipeline: Pipeline) -> Backend:
+def _backend_of(pipeline: Pipeline, client: JobClientBase) -> Backend:
     kind = pipeline.destination.destination_type.rpartition(".")[-1]
     if kind == "duckdb":
-        return DuckDbBackend(database_of(pipeline))
+        return DuckDbBackend(database_of(client))
     return GenericBackend(str(pipeline.destination.destination_name))
 
 

@@ -19,7 +19,7 @@ from analytics_assets.ingestion.errors import NoWarehouseFileError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Cursor, Window
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
-from analytics_assets.ingestion.warehouse.pipeline import WarehousePipeline, open_pipeline
+from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 
 _EXAMPLES = 5
 """The most primary keys that a report names for each problem."""
@@ -78,7 +78,12 @@ class DuplicateReport:
 
 
 class Table:
-    """One resource's table, open for reading."""
+    """One resource's table, open for reading. The caller excludes writers with `WarehousePipeline.exclusive`.
+
+    Args:
+        client: an open client of the destination.
+        info: the resource.
+    """
 
     def __init__(self, client: SqlJobClientBase, info: ResourceInfo) -> None:
         self._info = info
@@ -230,17 +235,6 @@ def _literally(condition: str, values: Sequence[Any]) -> str:
     """Writes the window bounds into an SQL condition, so that a user can run the query."""
     literals = [str(value) if isinstance(value, int) else f"'{value.isoformat()}'" for value in values]
     return condition % tuple(literals)
-
-
-@contextmanager
-def open_table(pipeline: WarehousePipeline, info: ResourceInfo) -> Iterator[Table]:
-    """Opens the resource's table for reading. The caller excludes writers with `pipeline.exclusive()`.
-
-    Raises:
-        NoSqlError: the destination has no SQL.
-    """
-    with pipeline.sql() as client:
-        yield Table(client, info)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Reconcile:
         self._table_is_done = False
         self._refusal: TooManyRemovedError | None = None
 
-    def before(self, pipeline: Pipeline) -> None:
+    def before(self, pipeline: Pipeline, client: SqlJobClientBase) -> None:
         """Deletes the rows of an append that was killed before its end, because the next sync fetches the rows again.
 
         dlt appends in one transaction per file, so a killed append leaves some rows. Merge and full refresh use one
@@ -53,22 +53,18 @@ class Reconcile:
 
         Args:
             pipeline: the pipeline, which has normalized load packages.
+            client: an open client of the destination.
         """
         self._load_ids = pipeline.list_normalized_load_packages()
         if self._plan.write_mode is WriteMode.MERGE and self._quarantine.keys and self._quarantine.count:
             self._keys_file = Path(pipeline.working_dir) / "quarantined_keys.parquet"
             pyarrow.parquet.write_table(self._quarantine.keys_table(), self._keys_file)
         table = self._plan.resource.table
-        if self._plan.write_mode is not WriteMode.APPEND or table not in pipeline.default_schema.tables:
+        if self._plan.write_mode is not WriteMode.APPEND or table not in client.schema.tables:
             return
-        with pipeline.destination_client() as client:
-            assert isinstance(client, SqlJobClientBase)
-            if (
-                client.get_storage_table(table)[0]
-                and client.get_storage_table(client.schema.loads_table_name)[0]
-            ):
-                with client.sql_client.begin_transaction():
-                    _Statements(client, self._plan, self._quarantine, ()).drop_dead_load()
+        if all(client.get_storage_table(name)[0] for name in (table, client.schema.loads_table_name)):
+            with client.sql_client.begin_transaction():
+                _Statements(client, self._plan, self._quarantine, ()).drop_dead_load()
 
     def during(self, client: SqlJobClientBase) -> None:
         """Deletes outdated rows of the table within the transaction of a merge, after the merge statements.
@@ -88,11 +84,11 @@ class Reconcile:
             statements.drop_bad_rows()
         self._table_is_done = True
 
-    def after(self, pipeline: Pipeline) -> None:
+    def after(self, client: SqlJobClientBase) -> None:
         """Deletes the outdated rows that `during` did not delete, in one transaction after the load.
 
         Args:
-            pipeline: the pipeline, which has loaded the package.
+            client: an open client of the destination, which has the loaded package.
 
         Raises:
             TooManyRemovedError: more rows are gone from the API than `max_removed` allows. The table still has all
@@ -101,12 +97,8 @@ class Reconcile:
         plan, quarantine = self._plan, self._quarantine
         replaces = (plan.full_refresh or plan.replaces_windows) and not self._table_is_done
         concerned = {quarantine.table, *([plan.resource.table] if replaces else ())}
-        if not concerned.isdisjoint(
-            pipeline.default_schema.tables
-        ):  # otherwise there is no table with rows to delete
-            with pipeline.destination_client() as client:
-                assert isinstance(client, SqlJobClientBase)
-                self._reconcile_rest(client)
+        if not concerned.isdisjoint(client.schema.tables):  # otherwise there is no table with rows to delete
+            self._reconcile_rest(client)
         if self._refusal:
             raise self._refusal
 

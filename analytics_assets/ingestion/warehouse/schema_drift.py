@@ -11,8 +11,8 @@ from typing import Any
 
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
+from dlt.common.schema import Schema
 from dlt.destinations.job_client_impl import SqlJobClientBase
-from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.contract.columns import Contract, data_type_name
 from analytics_assets.ingestion.errors import ColumnTypeChangedError
@@ -20,34 +20,33 @@ from analytics_assets.ingestion.errors import ColumnTypeChangedError
 _OF_A_MERGE = ("hard_delete", "dedup_sort", "merge_key")
 
 
-def forget_hints(pipeline: Pipeline, table: str) -> None:
+def forget_hints(schema: Schema, table: str) -> None:
     """Removes the merge hints from a restored schema, so that only the merge hints of the file apply.
 
     dlt adds hints to the stored hints, and removes no hint. With an old `hard_delete` hint, dlt would leave out rows
     that the sync must load.
 
     Args:
-        pipeline: the pipeline, whose schema is restored from the destination.
+        schema: the schema that was restored from the destination.
         table: the table name in the warehouse.
     """
-    if pipeline.default_schema_name:
-        for column in pipeline.default_schema.tables.get(table, {}).get("columns", {}).values():
-            for hint in _OF_A_MERGE:
-                column.pop(hint, None)
+    for column in schema.tables.get(table, {}).get("columns", {}).values():
+        for hint in _OF_A_MERGE:
+            column.pop(hint, None)  # type: ignore[misc]
 
 
-def retyped_columns(pipeline: Pipeline, table: str, contract: Contract) -> dict[str, tuple[str, str]]:
+def retyped_columns(
+    schema: Schema, table: str, contract: Contract, capabilities: DestinationCapabilitiesContext
+) -> dict[str, tuple[str, str]]:
     """Returns the columns whose declared type the table cannot store: the stored type and the declared type, by name.
 
     Args:
-        pipeline: the pipeline, whose schema is restored from the destination.
+        schema: the schema that was restored from the destination.
         table: the table name in the warehouse.
         contract: the declared columns of the resource.
+        capabilities: the capabilities of the destination.
     """
-    if not pipeline.default_schema_name:
-        return {}  # there was no earlier load
-    stored = pipeline.default_schema.tables.get(table, {}).get("columns", {})
-    capabilities = pipeline.destination.capabilities()  # once, because dlt resolves them at each call
+    stored = schema.tables.get(table, {}).get("columns", {})
     return {
         column.name: (data_type_name(stored[column.name]), str(column.data_type))
         for column in contract.typed
@@ -56,12 +55,12 @@ def retyped_columns(pipeline: Pipeline, table: str, contract: Contract) -> dict[
 
 
 def refuse_retyped(
-    pipeline: Pipeline, resource: str, table: str, retyped: Mapping[str, tuple[str, str]]
+    client: SqlJobClientBase, resource: str, table: str, retyped: Mapping[str, tuple[str, str]]
 ) -> None:
     """Fails if the table still exists. If the table was dropped, dlt creates it with the declared types.
 
     Args:
-        pipeline: the pipeline, whose schema is restored from the destination.
+        client: an open client of the destination.
         resource: the dlt resource name.
         table: the table name in the warehouse.
         retyped: the result of `retyped_columns`.
@@ -69,12 +68,10 @@ def refuse_retyped(
     Raises:
         ColumnTypeChangedError: the table still exists.
     """
-    with pipeline.destination_client() as client:
-        assert isinstance(client, SqlJobClientBase)
-        if not client.get_storage_table(table)[0]:
-            _drop_staging(client, table)
-            return
-        name = client.sql_client.make_qualified_table_name(table)
+    if not client.get_storage_table(table)[0]:
+        _drop_staging(client, table)
+        return
+    name = client.sql_client.make_qualified_table_name(table)
     raise ColumnTypeChangedError(resource, name, dict(retyped))
 
 

@@ -10,7 +10,7 @@ from analytics_assets.ingestion.plan.load_plan import LoadPlan, plan_load
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.sync import run_sync
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
-from analytics_assets.ingestion.warehouse.reader import open_table
+from analytics_assets.ingestion.warehouse.reader import Table
 from analytics_assets.orchestration.checks.context import CheckContext
 from analytics_assets.orchestration.checks.evaluations import CheckEvent, check_specs, evaluations
 from analytics_assets.orchestration.checks.registry import Outcomes, run_checks
@@ -104,11 +104,14 @@ def _check(
         return {}
     with (
         open_pipeline(plan.config.name, plan.resource.name, f"checks of {plan.resource.name}") as pipeline,
-        pipeline.exclusive(),
-        open_table(pipeline, plan.resource) as table,
+        pipeline.exclusive() as client,
     ):
         checked = CheckContext(
-            table=table, resource=plan.resource, window=None, previous=previous, current=current
+            table=Table(client, plan.resource),
+            resource=plan.resource,
+            window=None,
+            previous=previous,
+            current=current,
         )
         return run_checks(names, checked, plan.windows)
 
