@@ -10,6 +10,7 @@ import secrets
 import shutil
 import tempfile
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -28,6 +29,7 @@ from dagster_shared.serdes.objects.package_entry import json_for_all_components
 
 from analytics_assets.demo_api.data import Row, snapshot
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
+from analytics_assets_tests.examples import EVERYTHING
 from analytics_assets_tests.truth import query
 
 TODAY = date(2026, 2, 1)
@@ -58,6 +60,21 @@ class DemoApi:
 
 def _utc(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps the first cases of each test marked `matrix`. With `EXAMPLES=all`, as in `make e2e`, all cases run."""
+    if EVERYTHING:
+        return
+    cases: Counter[tuple[Path, str]] = Counter()
+    kept, left = [], []
+    for item in items:
+        matrix = item.get_closest_marker("matrix")
+        test = (item.path, getattr(item, "originalname", item.name))
+        cases[test] += 1
+        (left if matrix and cases[test] > matrix.kwargs["keep"] else kept).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
 
 
 @pytest.fixture(scope="session", autouse=True)

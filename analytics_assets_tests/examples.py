@@ -1,10 +1,16 @@
-"""The number of examples of a property test: a quarter in `make test`, all in `make stress` (`EXAMPLES=all`)."""
+"""How much the slow tests try: a part in `make test`, everything with `EXAMPLES=all`.
+
+`make stress` runs all examples of the property tests, and `make e2e` runs all cases of the tests marked `matrix`.
+"""
 
 from __future__ import annotations
 
 import os
 
+EVERYTHING = os.environ.get("EXAMPLES") == "all"
+"""Whether all examples and cases run."""
+
 
 def examples(full: int) -> int:
-    """The number of examples in this run, at most `full`."""
-    return full if os.environ.get("EXAMPLES") == "all" else max(10, full // 4)
+    """Returns the number of examples for this run, from the full number."""
+    return full if EVERYTHING else max(10, full // 4)

@@ -237,6 +237,7 @@ def test_re_materialising_a_window_replaces_its_quarantine(
     assert project.query(query) == []
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("limit", [2, "3%"])
 def test_too_many_bad_rows_halt_the_load_before_anything_is_written(
     project: Project, lists: tuple[Api, str], limit: int | str
@@ -259,7 +260,8 @@ def test_too_many_bad_rows_halt_the_load_before_anything_is_written(
     assert sync(project, text).success
 
 
-@pytest.mark.parametrize("mode", ["evolve", "discard_value", "discard_row", "freeze"])
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize("mode", ["evolve", "discard_row", "discard_value", "freeze"])
 def test_a_field_that_is_not_declared(project: Project, lists: tuple[Api, str], mode: str) -> None:
     api, url = lists
     text = defs(url, schema_contract={"columns": mode})
@@ -357,6 +359,7 @@ def test_what_dlt_cannot_store_is_quarantined(
     assert count(project, "things__quarantine") == len(api.rows) - 2
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("key", ["id", ["id", "name"]])
 def test_a_key_gets_a_type_or_a_second_column_while_there_is_a_quarantine(
     project: Project, lists: tuple[Api, str], key: str | list[str]

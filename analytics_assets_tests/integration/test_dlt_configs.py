@@ -52,6 +52,7 @@ def run(project: Project, definitions: dg.Definitions, resource: str, *partition
     return result
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("disposition", ["merge", "replace"])
 def test_a_run_of_one_resource_keeps_the_schema_of_another(
     project: Project, api: DemoApi, disposition: str
@@ -87,6 +88,7 @@ def test_runs_of_one_resource_wait_for_each_other(project: Project, api: DemoApi
     ]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(
     ("disposition", "cursor_path"),
     [
@@ -119,6 +121,7 @@ def test_the_newest_version_wins_however_it_is_written(
         assert project.query("SELECT v FROM docs.a") == [{"v": "new"}]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("declared", [{"u": {"data_type": "timestamp"}}, {"u": {"data_type": "date"}}, {}])
 def test_a_row_that_changes_at_the_last_cursor_value_is_merged(
     project: Project, api: DemoApi, declared: dict[str, Any]

@@ -29,24 +29,24 @@ HALTED = "products: halted after 4 attempts of GET /v1/products: "
 # name, endpoint, fault, requests on the server, the sentence or None for a green run
 FAULTS: list[tuple[str, str, dict[str, Any], int, str | None]] = [
     ("503 for ever", PATH, {"status": 503}, 4, HALTED + "503 Service Unavailable"),
-    ("500 for ever", PATH, {"status": 500}, 4, HALTED + "500 Internal Server Error"),
     ("429 for ever", PATH, {"status": 429, "retry_after": "0"}, 4, HALTED + "429 Too Many Requests"),
+    ("a reset once", PATH, {"reset": True, "requests": [1]}, 2, None),
+    ("a body cut short for ever", PATH, {"truncate": True}, 4, HALTED + "the response broke off"),
+    ("HTML", PATH, {"body": f"<html>{KEY}</html>"}, 1, UNREADABLE),
+    ("an error body that echoes the key", PATH, {"status": 400, "body": KEY}, 1, "400 Bad Request"),
+    ("no rows of 40", PATH, {"body": '{"data": [], "total": 40}'}, 4, "rows end at 0 of 40"),
+    ("rows that echo the key", PATH, {"body": json.dumps({"data": [ROW], "total": 1})}, 1, None),
+    ("rows deleted midway", EVENTS, {"shift": 3, "requests": MANY}, -1, None),
+    ("500 for ever", PATH, {"status": 500}, 4, HALTED + "500 Internal Server Error"),
     ("503 three times", PATH, {"status": 503, "requests": [1, 2, 3]}, 4, None),
     ("404", PATH, {"status": 404}, 1, "404 Not Found; there is no such endpoint: check base_url and path"),
     ("403", PATH, {"status": 403}, 1, "403 Forbidden; the key may not read this: check the secret"),
     ("a reset for ever", PATH, {"reset": True}, 4, HALTED + "the connection to 127.0.0.1:"),
-    ("a reset once", PATH, {"reset": True, "requests": [1]}, 2, None),
-    ("a body cut short for ever", PATH, {"truncate": True}, 4, HALTED + "the response broke off"),
     ("a body cut short once", PATH, {"truncate": True, "requests": [1]}, 2, None),
     ("no answer in time", PATH, {"delay": 0.5}, 4, HALTED + "no response in time"),
     ("late once", PATH, {"delay": 0.5, "requests": [1]}, 2, None),
-    ("HTML", PATH, {"body": f"<html>{KEY}</html>"}, 1, UNREADABLE),
-    ("an error body that echoes the key", PATH, {"status": 400, "body": KEY}, 1, "400 Bad Request"),
     ("null for rows", PATH, {"body": '{"data": null, "total": 40}'}, 1, "data_selector `data` finds null"),
-    ("no rows of 40", PATH, {"body": '{"data": [], "total": 40}'}, 4, "rows end at 0 of 40"),
-    ("rows that echo the key", PATH, {"body": json.dumps({"data": [ROW], "total": 1})}, 1, None),
     ("503 midway", EVENTS, {"status": 503, "requests": MANY}, -1, "GET /v1/events: 503 Service Unavailable"),
-    ("rows deleted midway", EVENTS, {"shift": 3, "requests": MANY}, -1, None),
 ]
 
 
@@ -108,6 +108,7 @@ def hasty_yaml(impatient_yaml: str) -> str:
     return yaml.safe_dump(document)
 
 
+@pytest.mark.matrix(keep=9)
 @pytest.mark.parametrize(
     ("path", "fault", "requests", "sentence"), [one[1:] for one in FAULTS], ids=[one[0] for one in FAULTS]
 )
@@ -150,6 +151,7 @@ def test_a_refused_connection_and_a_wrong_key_keep_it_too(
     )
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(
     "auth",
     [

@@ -334,6 +334,7 @@ def partitions() -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition("2026-01-01")
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("strategy", ["cdc", "scd2"])
 def test_strategies_that_retire_rows_leave_other_windows_alone(
     project: Project, changing: tuple[Api, str], strategy: str
@@ -352,6 +353,7 @@ def test_strategies_that_retire_rows_leave_other_windows_alone(
     ]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("strategy", ["upsert", "insert-only"])
 def test_a_key_that_comes_twice_is_refused_where_dlt_would_load_both(
     project: Project, changing: tuple[Api, str], strategy: str

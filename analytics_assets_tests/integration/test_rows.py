@@ -15,6 +15,7 @@ from analytics_assets_tests.truth import as_loaded, table, truth
 DAYS = ("2026-01-05", "2026-01-06", "2026-01-07")
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("resource", ["customers", "products", "events"])
 def test_whole_collections(project: Project, api: DemoApi, shipped_yaml: str, resource: str) -> None:
     definitions = project.definitions(shipped_yaml)
@@ -50,6 +51,7 @@ def test_the_edges_of_a_window_are_half_open(project: Project, api: DemoApi, shi
     assert len(table(project.database, "transactions")) == len(api.rows("transactions", DAYS[0], DAYS[1]))
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("kind", ["hourly", "weekly", "monthly"])
 def test_other_partition_lengths(project: Project, api: DemoApi, shipped_yaml: str, kind: str) -> None:
     document = yaml.safe_load(shipped_yaml)

@@ -249,6 +249,7 @@ def test_a_dry_run_under_way_is_no_sync_under_way(project: Project, *, looks_onl
     assert was_missed(project.instance, asset, "docs__a__sync", "0 * * * *") is looks_only
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("kind", PAGINATORS)
 def test_a_dry_run_ends_at_its_pages(project: Project, kind: str) -> None:
     reply = paged(kind, pages=9)
@@ -262,6 +263,7 @@ def test_a_dry_run_ends_at_its_pages(project: Project, kind: str) -> None:
             assert len(reply.asked) == pages  # type: ignore[attr-defined]
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("kind", PAGINATORS)
 def test_a_sync_within_its_pages_has_them_all_and_one_beyond_loads_nothing(
     project: Project, kind: str
@@ -338,8 +340,11 @@ def test_pages_are_counted_by_resource_and_children_need_few(project: Project) -
 DISPOSITIONS = ["merge", "append", {"disposition": "merge", "strategy": "delete-insert"}]
 
 
-@pytest.mark.parametrize("disposition", DISPOSITIONS)
-@pytest.mark.parametrize("more", [{}, {"tags": [{"n": 1}, {"n": 2}]}])
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize(
+    ("disposition", "more"),
+    [(one, more) for more in ({"tags": [{"n": 1}, {"n": 2}]}, {}) for one in DISPOSITIONS],
+)
 def test_a_full_refresh_leaves_what_the_api_has_and_its_cursor(
     project: Project, api: DemoApi, disposition: Any, more: dict[str, Any]
 ) -> None:
@@ -369,6 +374,7 @@ def test_a_full_refresh_leaves_what_the_api_has_and_its_cursor(
     )
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("disposition", ["merge", "append"])
 def test_a_full_refresh_of_an_api_without_rows_empties_the_table(
     project: Project, api: DemoApi, disposition: str
@@ -390,6 +396,7 @@ def test_a_full_refresh_of_an_api_without_rows_empties_the_table(
     assert project.query("SELECT id FROM docs.a") == [{"id": 2}]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("disposition", ["merge", "append"])
 def test_a_full_refresh_settles_the_quarantine(project: Project, api: DemoApi, disposition: str) -> None:
     """Rows that are now bad leave the table. Rows that are now good leave the quarantine. Deleted rows leave both."""
@@ -403,6 +410,7 @@ def test_a_full_refresh_settles_the_quarantine(project: Project, api: DemoApi, d
     assert project.query("SELECT key__id FROM docs.a__quarantine") == [{"key__id": 1}]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("disposition", ["merge", "append"])
 def test_a_full_refresh_that_is_halted_leaves_table_and_cursor(
     project: Project, api: DemoApi, disposition: str
@@ -419,6 +427,7 @@ def test_a_full_refresh_that_is_halted_leaves_table_and_cursor(
     assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 2}, {"id": 3}]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("days", [["2026-01-05"], ["2026-01-05", "2026-01-06"]], ids=["one", "range"])
 def test_assets_with_and_without_partitions_run_together(
     project: Project, api: DemoApi, shipped_yaml: str, days: list[str]

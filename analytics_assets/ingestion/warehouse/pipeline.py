@@ -158,7 +158,7 @@ class LoadPipeline(WarehousePipeline):
         )
 
     def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
-        """Compares the restored schema with the file. Returns the columns with another type, if the table was dropped."""
+        """Compares the restored schema with the file. Returns columns with a new type, if the table was dropped."""
         if not self.dlt.default_schema_name:
             return {}  # there was no earlier load
         resource, schema = self.plan.resource, self.dlt.default_schema
