@@ -1,6 +1,6 @@
 """Time partitions: builds Dagster's partitions definition from the config, and the windows of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC
 
 import dagster as dg
@@ -51,6 +51,16 @@ def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[st
         before = definition.get_partition_keys()
         first = before.index(keys[0])
         keys = [*before[max(0, first - lookback) : first], *keys]
+    return windows_of(definition, keys)
+
+
+def windows_of(definition: dg.TimeWindowPartitionsDefinition, keys: Iterable[str]) -> dict[str, Window]:
+    """Returns the windows of partitions, by partition key.
+
+    Args:
+        definition: the partitions definition.
+        keys: the partition keys, in order of time.
+    """
     windows = {}
     for key in keys:
         window = definition.time_window_for_partition_key(key)

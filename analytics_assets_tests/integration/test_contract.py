@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
+from analytics_assets.ingestion.sync_result import SyncResult
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of, metadata_of
 from analytics_assets_tests.examples import examples
@@ -80,6 +81,11 @@ def sync(project: Project, text: str) -> Any:
     return project.run(project.definitions(text), "things", source="api")
 
 
+def load(project: Project, text: str) -> SyncResult:
+    """Loads without Dagster."""
+    return project.load(text, "things")
+
+
 def count(project: Project, table: str) -> int:
     tables = {row["name"] for row in project.query("SELECT table_name AS name FROM duckdb_tables()")}
     return int(project.query(f"SELECT count(*) AS n FROM api.{table}")[0]["n"]) if table in tables else 0
@@ -128,8 +134,7 @@ def test_nothing_an_api_sends_kills_a_load(
     odd = [data, {**WHOLE, "id": 2, "amount": data}, {**WHOLE, "id": 3, "more": data, "extra": others}]
     odd += [{**WHOLE, "id": 4, **(others if isinstance(others, dict) else {"name": others})}]
     api.rows = [{**WHOLE, "id": 1}, *odd]
-    result = sync(project, defs(url, write_disposition="replace"))
-    assert result.success
+    load(project, defs(url, write_disposition="replace"))
     assert count(project, "things") + count(project, "things__quarantine") == len(api.rows)
 
 
@@ -161,7 +166,7 @@ def test_both_paths_give_the_same_table(project: Project, lists: tuple[Api, str]
     tables = []
     for extra in ({}, {"extra": "x"}):
         api.rows = [{**row, **extra} for row in VALID]
-        assert sync(project, defs(url, write_disposition="replace")).success
+        load(project, defs(url, write_disposition="replace"))
         names = ", ".join(f'"{name}"' for name in COLUMNS)
         tables.append(project.query(f"SELECT {names} FROM api.things ORDER BY id"))
         described = project.query("DESCRIBE api.things")
@@ -179,12 +184,12 @@ def test_both_paths_can_load_one_table(project: Project, lists: tuple[Api, str])
     """The first load has no declared columns, the second has them, and the third also has undeclared fields."""
     api, url = lists
     api.rows = [{"id": 1, "name": "Ada", "ratio": 0.5}, {"id": 2, "name": "Bo", "ratio": 1.5}]
-    assert sync(project, defs(url, columns={})).success
+    load(project, defs(url, columns={}))
     declared = {name: COLUMNS[name] for name in ("id", "name", "ratio", "day")}
     api.rows = [{"id": 2, "name": "Bo", "ratio": 2.5, "day": "2026-01-05"}, {"id": 3, "name": "Cy"}]
-    assert sync(project, defs(url, columns=declared)).success
+    load(project, defs(url, columns=declared))
     api.rows = [{"id": 3, "name": "Cy", "ratio": 3.5, "tags": [{"t": 1}]}, {"id": 4, "name": "Di"}]
-    assert sync(project, defs(url, columns=declared)).success
+    load(project, defs(url, columns=declared))
     assert project.query("SELECT id, ratio, day::VARCHAR AS day FROM api.things ORDER BY id") == [
         {"id": 1, "ratio": 0.5, "day": None},
         {"id": 2, "ratio": 2.5, "day": "2026-01-05"},
@@ -207,12 +212,12 @@ def test_a_row_that_becomes_bad_or_good_moves_between_table_and_quarantine(
     }
     text = defs(url, endpoint=endpoint)
     api.rows = [{**WHOLE, "id": 1}, {**WHOLE, "id": 2, "name": None}]
-    assert sync(project, text).success
+    load(project, text)
     assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1)
-    assert sync(project, text).success
+    load(project, text)
     assert (count(project, "things"), count(project, "things__quarantine")) == (1, 1), "the same row, once"
     api.rows = [{**WHOLE, "id": 1, "name": None}, {**WHOLE, "id": 2}]
-    assert sync(project, text).success
+    load(project, text)
     assert [row["id"] for row in project.query("SELECT id FROM api.things")] == [2]
     assert [row["key__id"] for row in project.query("SELECT key__id FROM api.things__quarantine")] == [1]
 
@@ -220,20 +225,19 @@ def test_a_row_that_becomes_bad_or_good_moves_between_table_and_quarantine(
 def test_re_materialising_a_window_replaces_its_quarantine(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
-    definitions = project.definitions(shipped_yaml)
     days = ("2026-01-05", "2026-01-06")
     for day, row in zip(days, (4, 7), strict=True):
         api.set_faults(
             {"path": "/v1/transactions", "requests": [1], "row": row, "set_fields": {"quantity": "many"}}
         )
-        assert project.run(definitions, "transactions", day).success
+        project.load(shipped_yaml, "transactions", day)
     query = "SELECT partition, reason FROM analytics_api.transactions__quarantine ORDER BY 1"
     why = "quantity is text, not a valid bigint"
     assert project.query(query) == [{"partition": day, "reason": why} for day in days]
     api.set_faults()
-    assert project.run(definitions, "transactions", days[0]).success
+    project.load(shipped_yaml, "transactions", days[0])
     assert project.query(query) == [{"partition": days[1], "reason": why}], "the other window's stays"
-    assert project.run(definitions, "transactions", *days).success
+    project.load(shipped_yaml, "transactions", *days)
     assert project.query(query) == []
 
 
@@ -245,7 +249,7 @@ def test_too_many_bad_rows_halt_the_load_before_anything_is_written(
     api, url = lists
     text = defs(url, asset={"max_quarantined": limit})
     api.rows = [{**WHOLE, "id": number} for number in range(100)]
-    assert sync(project, text).success
+    load(project, text)
     for number in (3, 5, 7, 9):
         api.rows[number] = {**WHOLE, "id": number, "name": "new", "amount": "12,50 $"}
     failure = failure_of(sync(project, text))
@@ -257,7 +261,7 @@ def test_too_many_bad_rows_halt_the_load_before_anything_is_written(
     assert project.query("SELECT count(*) AS n FROM api.things WHERE name = 'Ada'") == [{"n": 100}]
     assert count(project, "things__quarantine") == 0
     del api.rows[3], api.rows[4]
-    assert sync(project, text).success
+    load(project, text)
 
 
 @pytest.mark.matrix(keep=2)
@@ -291,13 +295,13 @@ def test_the_error_about_a_changed_type_names_the_statement_that_helps(
 ) -> None:
     api, url = lists
     api.rows = [WHOLE]
-    assert sync(project, defs(url)).success
+    load(project, defs(url))
     finer = defs(url, columns={**COLUMNS, "amount": {"data_type": "decimal", "precision": 18, "scale": 4}})
     failure = failure_of(sync(project, finer))
     assert "`amount` is decimal(18, 2), declared as decimal(18, 4)" in str(failure.description)
     statement = str(failure.description).partition("run `")[2].partition("`")[0]
     project.execute(statement)
-    assert sync(project, finer).success
+    load(project, finer)
     types = {row["column_name"]: row["column_type"] for row in project.query("DESCRIBE api.things")}
     assert types["amount"] == "DECIMAL(18,4)"
 
@@ -307,10 +311,10 @@ def test_a_dropped_table_is_created_again_beside_its_quarantine(
 ) -> None:
     api, url = lists
     api.rows = [WHOLE, {**WHOLE, "id": 2, "ratio": "high"}]
-    assert sync(project, defs(url)).success
+    load(project, defs(url))
     project.execute("DROP TABLE api.things")
     api.rows = [{**WHOLE, "ratio": "high"}]
-    assert sync(project, defs(url, columns={**COLUMNS, "ratio": {"data_type": "text"}})).success
+    load(project, defs(url, columns={**COLUMNS, "ratio": {"data_type": "text"}}))
     assert project.query("SELECT ratio FROM api.things") == [{"ratio": "high"}]
 
 
@@ -323,7 +327,7 @@ def test_a_first_load_of_nothing_but_bad_rows(project: Project, lists: tuple[Api
     assert count(project, "things__quarantine") == 1
     project.execute("DROP TABLE api.things__quarantine")
     api.rows = [WHOLE]
-    assert sync(project, defs(url)).success
+    load(project, defs(url))
 
 
 ODD: list[dict[str, Any]] = [
@@ -354,7 +358,7 @@ def test_what_dlt_cannot_store_is_quarantined(
     api.rows = [
         {**WHOLE, "id": number, **odd} for number, odd in enumerate([{}, {"x": 1}, *ODD, {"x": deep}])
     ]
-    assert sync(project, defs(url, columns=declared)).success
+    load(project, defs(url, columns=declared))
     assert count(project, "things") == 2
     assert count(project, "things__quarantine") == len(api.rows) - 2
 
@@ -368,10 +372,10 @@ def test_a_key_gets_a_type_or_a_second_column_while_there_is_a_quarantine(
     api, url = lists
     columns = {name: hints for name, hints in COLUMNS.items() if name != "id" or key != "id"}
     api.rows = [WHOLE, {**WHOLE, "id": 2, "ratio": "high"}]
-    assert sync(project, defs(url, columns=columns)).success
+    load(project, defs(url, columns=columns))
     api.rows[1]["ratio"] = 0.2
     wider = defs(url, primary_key=key)
-    assert sync(project, wider).success
+    load(project, wider)
     assert check_of(project.run(project.definitions(wider), "things", checks_only=True, source="api")).passed
     assert (count(project, "things"), count(project, "things__quarantine")) == (2, 0)
 
@@ -414,7 +418,7 @@ def test_history_keeps_the_earlier_version_of_a_row_that_became_bad(
     text = defs(url, write_disposition={"disposition": "merge", "strategy": "scd2"})
     for ratio in (1, "high"):
         api.rows = [{**WHOLE, "ratio": ratio}, {**WHOLE, "id": 2, "ratio": 0 if ratio == 1 else 7}]
-        assert sync(project, text).success
+        load(project, text)
     assert project.query("SELECT count(*) AS n FROM api.things WHERE id = 1") == [{"n": 1}]
 
 
@@ -423,7 +427,7 @@ def test_a_column_added_to_the_contract_of_a_table_that_has_rows(
 ) -> None:
     api, url = lists
     api.rows = [WHOLE]
-    assert sync(project, defs(url)).success
+    load(project, defs(url))
     api.rows = [{**WHOLE, "id": 2, "score": 5}]
     assert sync(
         project, defs(url, columns={**COLUMNS, "score": {"data_type": "bigint", "nullable": False}})

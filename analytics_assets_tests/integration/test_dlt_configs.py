@@ -60,13 +60,13 @@ def test_a_run_of_one_resource_keeps_the_schema_of_another(
     """dlt stores one document per schema name. With a shared name, the run of `b` would drop the columns of `a`."""
     a = {"name": "a", "endpoint": {"path": A}, "write_disposition": disposition}
     b = {"name": "b", "endpoint": {"path": B}, "write_disposition": disposition}
-    definitions = project.definitions(defs(a, b))
+    text = defs(a, b)
     answer(api, A, {"id": 1, "v": 1, "items": [{"n": 1}, {"n": 2}]})
-    run(project, definitions, "a")
+    project.load(text, "a")
     answer(api, B, {"id": 1})
-    run(project, definitions, "b")
+    project.load(text, "b")
     answer(api, A, {"id": 1, "v": 1.6, "items": []})
-    run(project, definitions, "a")
+    project.load(text, "a")
     assert project.query("SELECT v, v__v_double FROM docs.a") == [{"v": None, "v__v_double": 1.6}]
     assert project.query("SELECT * FROM docs.a__items") == []
 
@@ -101,15 +101,13 @@ def test_the_newest_version_wins_however_it_is_written(
     project: Project, api: DemoApi, disposition: Any, cursor_path: str
 ) -> None:
     endpoint = {"path": A, "incremental": {"cursor_path": cursor_path}}
-    definitions = project.definitions(
-        defs(
-            {
-                "name": "a",
-                "write_disposition": disposition,
-                "endpoint": endpoint,
-                "columns": {"u": {"data_type": "timestamp"}},
-            }
-        )
+    text = defs(
+        {
+            "name": "a",
+            "write_disposition": disposition,
+            "endpoint": endpoint,
+            "columns": {"u": {"data_type": "timestamp"}},
+        }
     )
     older, newer = (
         {"id": 1, "u": "2026-01-01T00:00:00Z", "v": "old"},
@@ -117,7 +115,7 @@ def test_the_newest_version_wins_however_it_is_written(
     )
     for rows in ((older, newer), (newer, older)):
         answer(api, A, *rows)
-        run(project, definitions, "a")
+        project.load(text, "a")
         assert project.query("SELECT v FROM docs.a") == [{"v": "new"}]
 
 
@@ -129,21 +127,19 @@ def test_a_row_that_changes_at_the_last_cursor_value_is_merged(
     """dlt alone would skip the row, because dlt has already loaded its key and cursor value."""
     endpoint = {"path": A, "incremental": {"cursor_path": "u", "start_param": "since"}}
     resource = {"name": "a", "write_disposition": "merge", "endpoint": endpoint, "columns": declared}
-    definitions = project.definitions(defs(resource))
+    text = defs(resource)
     for text in ("old", "new", "newest"):
         answer(api, A, {"id": 1, "u": "2026-01-02", "v": text}, {"id": 2, "u": "2026-01-01", "v": "old"})
-        run(project, definitions, "a")
+        project.load(text, "a")
         assert project.query("SELECT v FROM docs.a WHERE id = 1") == [{"v": text}]
 
 
 def test_a_dedup_sort_from_the_user_is_kept(project: Project, api: DemoApi) -> None:
     endpoint = {"path": A, "incremental": {"cursor_path": "u"}}
     columns = {"version": {"data_type": "bigint", "dedup_sort": "desc"}}
-    definitions = project.definitions(
-        defs({"name": "a", "write_disposition": "merge", "endpoint": endpoint, "columns": columns})
-    )
+    text = defs({"name": "a", "write_disposition": "merge", "endpoint": endpoint, "columns": columns})
     answer(api, A, {"id": 1, "u": "2", "version": 1}, {"id": 1, "u": "1", "version": 2})
-    run(project, definitions, "a")
+    project.load(text, "a")
     assert project.query("SELECT version FROM docs.a") == [{"version": 2}]
 
 

@@ -45,7 +45,7 @@ def test_partitions_one_by_one_and_as_a_range(project: Project, api: DemoApi, sh
 
 def test_the_edges_of_a_window_are_half_open(project: Project, api: DemoApi, shipped_yaml: str) -> None:
     """The demo has a sale at 00:00:00 and one in the last microsecond of every day."""
-    assert project.run(project.definitions(shipped_yaml), "transactions", DAYS[0]).success
+    project.load(shipped_yaml, "transactions", DAYS[0])
     moments = {row["created_at"] for row in api.rows("transactions", DAYS[0], DAYS[1])}
     assert {"2026-01-05T00:00:00Z", "2026-01-05T23:59:59.999999Z"} <= moments
     assert len(table(project.database, "transactions")) == len(api.rows("transactions", DAYS[0], DAYS[1]))
@@ -57,13 +57,13 @@ def test_other_partition_lengths(project: Project, api: DemoApi, shipped_yaml: s
     document = yaml.safe_load(shipped_yaml)
     start = "2026-01-04" if kind == "weekly" else "2026-01-01"
     document["attributes"]["assets"]["transactions"]["partitions"] = {"type": kind, "start_date": start}
-    definitions = project.definitions(yaml.safe_dump(document))
+    text = yaml.safe_dump(document)
     key, since, until = {
         "hourly": ("2026-01-05-07:00", "2026-01-05T07:00", "2026-01-05T08:00"),
         "weekly": ("2026-01-04", "2026-01-04", "2026-01-11"),
         "monthly": ("2026-01-01", "2026-01-01", "2026-02-01"),
     }[kind]
-    assert project.run(definitions, "transactions", key).success
+    project.load(text, "transactions", key)
     assert table(project.database, "transactions") == truth(api.rows("transactions", since, until))
 
 
@@ -82,8 +82,7 @@ def test_a_late_update_replaces_the_row_it_updates(
     for today in (date(2026, 1, 6), date(2026, 1, 12)):
         with serve(today=today) as url:
             monkeypatch.setenv("ANALYTICS_API_BASE_URL", url)
-            definitions = project.definitions(shipped_yaml)
-            assert project.run(definitions, "transactions", "2026-01-05", "2026-01-11").success
+            project.load(shipped_yaml, "transactions", "2026-01-05", "2026-01-11")
             versions.append(
                 {row["id"]: row for row in DemoApi(url, today).rows("transactions", "2026-01-05")}
             )
@@ -98,25 +97,23 @@ def test_incremental_remembers_its_cursor_in_the_destination(
     project: Project, api: DemoApi, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No local state survives a run, but the second run fetches only new rows."""
-    definitions = project.definitions(shipped_yaml)
-    assert project.run(definitions, "events").success
+    project.load(shipped_yaml, "events")
     pages = -(-len(api.rows("events")) // 100)
     assert api.request_counts()["/v1/events"] == pages
     api.set_faults()
-    assert project.run(definitions, "events").success
+    project.load(shipped_yaml, "events")
     assert api.request_counts()["/v1/events"] == 1
     with serve(today=date(2026, 2, 3)) as url:
         monkeypatch.setenv("ANALYTICS_API_BASE_URL", url)
         later = DemoApi(url, date(2026, 2, 3))
-        assert project.run(project.definitions(shipped_yaml), "events").success
+        project.load(shipped_yaml, "events")
         assert later.request_counts()["/v1/events"] == 1
         assert table(project.database, "events") == truth(later.rows("events"))
 
 
 def test_nested_lists_become_child_tables(project: Project, api: DemoApi, shipped_yaml: str) -> None:
-    definitions = project.definitions(shipped_yaml)
     for _ in range(2):
-        assert project.run(definitions, "events").success
+        project.load(shipped_yaml, "events")
     loaded = project.query(
         "SELECT e.id, i.product_id, i.quantity FROM analytics_api.events e "
         "JOIN analytics_api.events__items i ON i._dlt_parent_id = e._dlt_id ORDER BY e.id, i._dlt_list_idx"

@@ -256,10 +256,10 @@ def test_no_row_is_lost_or_doubled_whether_the_api_includes_the_end_or_not(
         "start_date": f"{starts[0]:%Y-%m-%d}",
         "timezone": BERLIN.key,
     } | is_of.partitions
-    definitions = project.definitions(defs(is_of.column, partitions))
+    text = defs(is_of.column, partitions)
     keys = [f"{one:%Y-%m-%d}" for one in starts[:-1]]
     for key in (keys[1], keys[0], keys[2]):
-        run(project, definitions, key)
+        project.load(text, "readings", key)
     homes = {
         row["key__id"]: row["partition"]
         for row in project.query("SELECT * FROM sensors.readings__quarantine")
@@ -268,7 +268,7 @@ def test_no_row_is_lost_or_doubled_whether_the_api_includes_the_end_or_not(
         "from the first moment of the first to the last of the last window"
     )
     assert homes == {100 + n: key for n, key in enumerate(keys)}
-    result = run(project, definitions, keys[0], keys[-1])
+    result = run(project, project.definitions(text), keys[0], keys[-1])
     assert counts(result) == dict.fromkeys(keys, 3)
     assert loaded(project) == list(range(1, 10))
     checks = [one for one in result.get_asset_check_evaluations() if one.check_name == "schema_nullability"]
@@ -295,7 +295,7 @@ def test_the_api_is_asked_in_what_its_cursor_is(
         "start_date": "2026-01-01",
         "timezone": "America/New_York",
     } | is_of.partitions
-    run(project, project.definitions(defs(is_of.column, partitions)), "2026-01-05")
+    project.load(defs(is_of.column, partitions), "readings", "2026-01-05")
     assert readings.asked == [asked]
 
 
@@ -364,14 +364,14 @@ def test_partitions_in_any_order_give_the_rows_of_the_api(
     rows = [{"id": n, "at": is_of.write(moment), "value": n} for n, moment in enumerate(moments)]
     readings.has(rows, is_of.read, includes_end=chance.random() < 0.5)
     partitions = {"type": kind, "start_date": start, "timezone": zone.key} | is_of.partitions
-    definitions = project.definitions(defs(is_of.column, partitions))
-    keys = keys_of(definitions, last)
+    text = defs(is_of.column, partitions)
+    keys = keys_of(project.definitions(text), last)
     cuts = sorted({0, len(keys), *(chance.randrange(1, len(keys)) for _ in range(3))})
     spans = [keys[one:other] for one, other in pairwise(cuts)]
     chance.shuffle(spans)
-    found: dict[str | None, int] = {}
+    found: dict[str, int] = {}
     for span in [*spans, spans[0]]:
-        found |= counts(run(project, definitions, *dict.fromkeys((span[0], span[-1]))))
+        found |= project.load(text, "readings", span[0], span[-1]).rows_by_partition
     assert loaded(project) == list(range(len(rows)))
     assert sum(found.values()) == len(rows), "each is in one partition"
 

@@ -243,7 +243,9 @@ def test_a_sync_by_page_number_is_complete_and_never_doubles_a_row(
     assert len(rows) == len(set(rows)), "a row came twice"
     if not shop.changes:
         assert rows == shop.ids
-        assert shop.requests - len(shop.failures) <= -(-shop.size // size) + 1 + in_flight
+        # A total of rows, where dlt expects a total of pages, promises many more pages.
+        ahead = 2 * in_flight if "total" in says else in_flight
+        assert shop.requests - len(shop.failures) <= -(-shop.size // size) + 1 + ahead
 
 
 @pytest.mark.parametrize("kind", [OffsetPaginator, PageNumberPaginator])
