@@ -127,10 +127,10 @@ def test_a_row_that_changes_at_the_last_cursor_value_is_merged(
     """dlt alone would skip the row, because dlt has already loaded its key and cursor value."""
     endpoint = {"path": A, "incremental": {"cursor_path": "u", "start_param": "since"}}
     resource = {"name": "a", "write_disposition": "merge", "endpoint": endpoint, "columns": declared}
-    text = defs(resource)
+    config = defs(resource)
     for text in ("old", "new", "newest"):
         answer(api, A, {"id": 1, "u": "2026-01-02", "v": text}, {"id": 2, "u": "2026-01-01", "v": "old"})
-        project.load(text, "a")
+        project.load(config, "a")
         assert project.query("SELECT v FROM docs.a WHERE id = 1") == [{"v": text}]
 
 

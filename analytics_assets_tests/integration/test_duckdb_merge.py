@@ -65,7 +65,7 @@ def _file(directory: Path) -> Path:
     return directory / "it's.duckdb"
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(
     ("loads", "hints"),
     [

@@ -263,7 +263,7 @@ def test_a_dry_run_ends_at_its_pages(project: Project, kind: str) -> None:
             assert len(reply.asked) == pages  # type: ignore[attr-defined]
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("kind", PAGINATORS)
 def test_a_sync_within_its_pages_has_them_all_and_one_beyond_loads_nothing(
     project: Project, kind: str
@@ -348,11 +348,11 @@ DISPOSITIONS = ["merge", "append", {"disposition": "merge", "strategy": "delete-
 def test_a_full_refresh_leaves_what_the_api_has_and_its_cursor(
     project: Project, api: DemoApi, disposition: Any, more: dict[str, Any]
 ) -> None:
-    definitions = project.definitions(defs(incremental(disposition)))
+    text = defs(incremental(disposition))
     answer(api, row(1, 1, **more), row(2, 2, **more), row(3, 9, **more))
-    loaded(project.run(definitions, "a", source="docs"))
+    project.load(text, "a")
     answer(api, row(1, 1, **more), row(4, 5, **more))  # 2 and 3 are gone, and 4 is older than the cursor
-    metadata = loaded(project.run(definitions, "a", source="docs", asked={"full_refresh": True}))
+    metadata = project.load(text, "a", full_refresh=True).to_metadata()
     assert metadata["full_refresh"] is True
     assert metadata["cursor_to"] == "2026-01-05 00:00:00+00:00"
     assert "cursor_from" not in metadata
@@ -363,12 +363,12 @@ def test_a_full_refresh_leaves_what_the_api_has_and_its_cursor(
         ) == [{"id": one, "n": n} for one in (1, 4) for n in (1, 2)]
     # The next run continues from this cursor, and rows that it does not fetch stay.
     answer(api, row(5, 7, **more))
-    metadata = loaded(project.run(definitions, "a", source="docs"))
+    metadata = project.load(text, "a").to_metadata()
     assert metadata["cursor_from"] == "2026-01-05 00:00:00+00:00"
     assert "full_refresh" not in metadata
     assert project.query("SELECT id FROM docs.a ORDER BY id") == [{"id": 1}, {"id": 4}, {"id": 5}]
     answer(api)
-    metadata = loaded(project.run(definitions, "a", source="docs"))
+    metadata = project.load(text, "a").to_metadata()
     assert metadata["cursor_from"] == metadata["cursor_to"] == "2026-01-07 00:00:00+00:00", (
         "it stays in sight"
     )
@@ -379,20 +379,18 @@ def test_a_full_refresh_leaves_what_the_api_has_and_its_cursor(
 def test_a_full_refresh_of_an_api_without_rows_empties_the_table(
     project: Project, api: DemoApi, disposition: str
 ) -> None:
-    definitions = project.definitions(defs(incremental(disposition)))
+    text = defs(incremental(disposition))
     answer(api)
-    loaded(
-        project.run(definitions, "a", source="docs", asked={"full_refresh": True})
-    )  # there is no table to empty
+    project.load(text, "a", full_refresh=True)  # there is no table to empty
     answer(api, row(1, 1, tags=[{"n": 1}]))
-    loaded(project.run(definitions, "a", source="docs"))
+    project.load(text, "a")
     answer(api)
-    metadata = loaded(project.run(definitions, "a", source="docs", asked={"full_refresh": True}))
+    metadata = project.load(text, "a", full_refresh=True).to_metadata()
     assert metadata["dagster/row_count"] == 0
     assert project.query("SELECT id FROM docs.a") == []
     assert project.query("SELECT n FROM docs.a__tags") == []
     answer(api, row(2, 1))
-    assert "cursor_from" not in loaded(project.run(definitions, "a", source="docs"))
+    assert "cursor_from" not in project.load(text, "a").to_metadata()
     assert project.query("SELECT id FROM docs.a") == [{"id": 2}]
 
 

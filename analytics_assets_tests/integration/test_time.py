@@ -217,7 +217,7 @@ CURSORS = {
 }
 
 
-@pytest.mark.matrix(keep=3)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("cursor", "kind", "includes_end"),
     [
