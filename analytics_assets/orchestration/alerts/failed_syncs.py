@@ -11,6 +11,7 @@ import dagster as dg
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.orchestration.alerts.cursor import IncidentState, ReportedFailure
+from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.runs import (
     CIRCUIT_KEY,
     SOURCE_KEY,
@@ -23,6 +24,7 @@ _FIRST_POLL_REACH = 3600.0  # seconds; the first poll ignores older failures
 _RETRY_DECISION_DELAY = (
     3.0  # seconds from a run's failure until Dagster has stored whether it will retry the run
 )
+_PAGE = 1000  # the most materializations that one query reads
 _MAX_FAILURES = 200  # the most failed runs that one poll reads
 
 _STEP_EVENTS = {
@@ -168,12 +170,22 @@ class FailedSyncs:
                 yield resource, f"{error.cls_name if error else 'an error'}; the log of the run has its text"
 
     def _loaded_since(self, resource: str, partitions: str, at: float) -> bool:
-        """Whether an asset, or the first and the last partition of a range, were loaded after the time `at`."""
+        """Whether an asset, or each partition of a range, was loaded after the time `at`."""
         asset = dg.AssetKey([self._config.name, resource])
-        failed = PartitionRange.from_key(partitions) if partitions else None
-        return all(
-            self._instance.fetch_materializations(
-                dg.AssetRecordsFilter(asset, asset_partitions=keys, after_timestamp=at), limit=1
-            ).records
-            for keys in ([[failed.first], [failed.last]] if failed else [None])
-        )
+        missing: set[str | None] = {*self._partition_keys(resource, partitions)} if partitions else {None}
+        cursor = None
+        while True:
+            keys = [key for key in missing if key is not None]
+            wanted = dg.AssetRecordsFilter(asset, asset_partitions=keys or None, after_timestamp=at)
+            page = self._instance.fetch_materializations(wanted, limit=_PAGE, cursor=cursor)
+            missing -= {record.partition_key if keys else None for record in page.records}
+            if not missing or not page.has_more:
+                return not missing
+            cursor = page.cursor
+
+    def _partition_keys(self, resource: str, partitions: str) -> Sequence[str]:
+        failed = PartitionRange.from_key(partitions)
+        definition = partitions_def(self._config.asset(resource).partitions)
+        if definition is None or not all(map(definition.has_partition_key, (failed.first, failed.last))):
+            return [failed.first, failed.last]  # the file has had other partitions since
+        return definition.get_partition_keys_in_range(dg.PartitionKeyRange(failed.first, failed.last))

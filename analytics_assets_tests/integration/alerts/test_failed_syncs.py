@@ -48,7 +48,7 @@ def test_one_cause_is_reported_once_for_all_partitions_and_ends_when_all_are_loa
     """A range fails, and then each of its partitions fails in a run of its own."""
     definitions = project.definitions(text)
     api.set_faults({"path": "/v1/transactions", "body": "<html>"})
-    project.run(definitions, "transactions", DAY, "2026-01-06", "2026-01-07")
+    project.run(definitions, "transactions", DAY, "2026-01-07")
     sensor.look()
     for day in (DAY, "2026-01-06", "2026-01-07"):
         project.run(definitions, "transactions", day)
@@ -60,6 +60,23 @@ def test_one_cause_is_reported_once_for_all_partitions_and_ends_when_all_are_loa
         assert project.run(definitions, "transactions", day).success
     sensor.look()
     assert len(webhook.got) == 1, "the one in the middle is still missing"
+    assert project.run(definitions, "transactions", "2026-01-06").success
+    sensor.look()
+    assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
+
+
+def test_a_failed_range_ends_when_its_last_partition_is_loaded(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    definitions = project.definitions(text)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    project.run(definitions, "transactions", DAY, "2026-01-07")
+    sensor.look()
+    api.set_faults()
+    for day in (DAY, "2026-01-07"):
+        assert project.run(definitions, "transactions", day).success
+    sensor.look()
+    assert len(webhook.got) == 1, "the partition in the middle is still missing"
     assert project.run(definitions, "transactions", "2026-01-06").success
     sensor.look()
     assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
