@@ -71,7 +71,7 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
 
 @dataclass(frozen=True)
 class Api:
-    """The API as one sync uses it.
+    """The access of one sync to the API.
 
     Attributes:
         caller: resource and run as text, which the log of a waiting run shows.
@@ -99,11 +99,11 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
     """
     config, name = plan.config, plan.resource.name
     breaker, telemetry = Breaker(circuit, name, run_id), Telemetry(name)
-    breaker.refresh()  # an open circuit ends the sync before the sync waits for a lock
+    breaker.refresh()  # an open circuit ends the sync here, before the sync waits for a lock
     limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
 
     def session() -> ApiSession:
-        # A resource with a parent also reads the parent's endpoint. Two equal parent rows request the same page.
+        # A child resource sends one request per parent row, so two equal parent rows request the same page.
         may_repeat = plan.resource.parent is not None
         page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
         return ApiSession(
@@ -123,7 +123,7 @@ def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: C
 
     Raises:
         SyncError: the sync failed in a way that a user can act on.
-        RestartError: in every attempt rows moved, or another run loaded newer rows.
+        RestartError: in each attempt rows moved, or another run loaded newer rows.
     """
     while True:
         try:
@@ -156,7 +156,7 @@ def user_errors(resource: str) -> Iterator[None]:
         cause = find_sync_error(error, resource)
         if cause is None:
             raise
-        raise cause from None  # the text of dlt's error repeats the cause at length
+        raise cause from None  # dlt's error only repeats the text of the cause
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _result(
         if plan.windows and resource.cursor
         else None
     )
-    # If the resource has a parent, the latest total belongs to the parent or to one row of the parent.
+    # For a resource with a parent, a total belongs to the parent, or to only one row of the parent.
     counts = RequestCounts.of(telemetry, promised=resource.parent is None)
     return SyncResult(
         destination_name=str(info.destination_name),
@@ -198,7 +198,7 @@ def _result(
         cursor_to=end,
         full_refresh=plan.full_refresh,
         undeclared=dict(built.validator.undeclared),
-        # A sync with a cursor reads only some rows, and rows that it does not read may have the field.
+        # A sync with a cursor fetches only some rows, and the other rows may have the field.
         unsent=tuple(sorted(built.validator.unsent)) if resource.cursor is None else (),
         children={
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables

@@ -33,9 +33,9 @@ def _is_useful(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def run_logging() -> Iterator[None]:
-    """Lets progress into the log of the Dagster run within the `with` block, and keeps an empty warning of dlt out.
+    """Logs progress to the Dagster run within the `with` block, and suppresses an empty warning of dlt.
 
-    Python's default level passes only warnings. Runs may overlap in one process, so the last run restores the level.
+    Python's default log level hides progress. Runs may overlap in one process, so the last run restores the log level.
     """
     with _runs.lock:
         if not _runs.count:
