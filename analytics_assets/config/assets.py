@@ -73,7 +73,7 @@ class PartitionsConfig(StrictModel):
     @field_validator("start_date")
     @classmethod
     def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
-        timezone = info.data.get("timezone")  # this is None if the time zone is invalid
+        timezone = info.data.get("timezone")  # `timezone` is absent if it is invalid
         if is_template(value) or timezone is None or is_template(timezone):
             return value
         zone = ZoneInfo(timezone)

@@ -1,4 +1,4 @@
-"""The base class of all models of a `defs.yaml`. It rejects unknown keys, and accepts a template in place of any value.
+"""The base class of all models of a `defs.yaml`. Each model rejects unknown keys, and accepts a template as any value.
 
 What belongs here: the rules that apply to every key. `assets.py` and `models.py` define the keys.
 """

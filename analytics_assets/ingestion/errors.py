@@ -188,7 +188,7 @@ class UnfitResourceError(ConfigError):
 
 @dataclass(eq=False)
 class UnfitCursorError(UnfitResourceError):
-    """The cursor of a partitioned resource does not show the partition of a row."""
+    """The cursor of a partitioned resource does not fit the partitions."""
 
     code = "unfit_cursor"
 
@@ -241,7 +241,7 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
     attempts: int
     reason: str
     outage: bool = False
-    # `fault` is a field only in this class; the other classes fix it.
+    # `fault` is a field only in `SyncHalted`; the other error classes fix it.
     fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]
     code = "halted"
 

@@ -62,7 +62,7 @@ class Cursor:
         return bool(start <= value < end)
 
     def as_time(self, value: Any) -> Any:
-        """Converts a cursor value that is ISO 8601 text or a date to a time. Any other value is returned unchanged.
+        """Converts ISO 8601 text or a date to a time. If the cursor is not a time, its values stay unchanged.
 
         Raises:
             ValueError: the text is not ISO 8601.
@@ -80,5 +80,5 @@ class Cursor:
 
 
 def as_filter(value: Any) -> Any:
-    """Formats a time as ISO 8601 with `Z` for UTC, for the API's filter. Any other cursor value stays unchanged."""
+    """Formats a time as ISO 8601 with `Z` for UTC, for the API's filter. A value that is not a time stays unchanged."""
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, (datetime, date)) else value

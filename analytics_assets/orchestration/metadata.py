@@ -1,7 +1,7 @@
 """The metadata keys that this project writes and reads, and the names of renamed keys in version 0.1.0.
 
-The value of `dagster/partition_row_count` belongs to one partition. All other values of a materialization belong to the
-whole run. `partitions_in_run` is the number of partitions of the run.
+The value of `dagster/partition_row_count` belongs to one partition. The values of all other keys of a materialization
+belong to the whole run. `partitions_in_run` is the number of partitions of the run.
 What does not belong here: code that computes values. `runs.py` has the keys that identify a source or a resource.
 """
 
@@ -48,7 +48,7 @@ SECONDS_WAITED: Final = "seconds_waited"
 BYTES_RECEIVED: Final = "bytes_received"
 ROWS_PER_SECOND: Final = "rows_per_second"
 
-# The keys of a dry run's observation.
+# The keys of the observation that records a dry run.
 DRY_RUN: Final = "dry_run"
 ROWS_READ: Final = "rows_read"
 ROWS_TO_LOAD: Final = "rows_to_load"
@@ -58,7 +58,7 @@ MAX_QUARANTINED: Final = "max_quarantined"
 MAX_QUARANTINED_EXCEEDED: Final = "max_quarantined_exceeded"
 PARTITIONS: Final = "partitions"
 
-# The keys of a check's evaluation.
+# The keys of the evaluation of a check.
 WINDOW: Final = "window"
 QUERY: Final = "query"
 ROWS_CHECKED: Final = "rows_checked"

@@ -35,8 +35,8 @@ def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
 def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[str, Window]:
     """Returns the windows of this run's partitions, by partition key in order of time; empty without partitions.
 
-    A run may have no partitions, even if other assets of the run are partitioned. A check that runs without a sync may
-    also have no partition.
+    A run may have no partitions for this asset, even if another asset of the run is partitioned. A check that runs
+    without a sync may also have no partition.
 
     Args:
         context: the context of the asset's step.

@@ -1,8 +1,8 @@
 """Reads a page of JSON rows into Arrow columns, without intermediate Python objects.
 
-The reader accepts a page only if all rows are good and all fields are declared. `validator.py` parses and checks the
-rows of any other page. Arrow's JSON reader must never get a line that is not an object, because the text `null` in the
-first line crashes the process (pyarrow 26.0.1).
+The reader accepts a page only if all rows are good and all fields are declared. If a page is not accepted,
+`validator.py` parses and checks its rows. Arrow's JSON reader must never get a line that is not an object, because the
+text `null` in the first line crashes the process (pyarrow 26.0.1).
 """
 
 from __future__ import annotations

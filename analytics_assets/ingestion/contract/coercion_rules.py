@@ -147,7 +147,7 @@ class CoercionRules:
         if isinstance(value, str):
             try:
                 number = Decimal(self._digits(value, _NUMBER, _LONGEST_NUMBER))
-            except InvalidOperation:  # the exponent is too large for Python's Decimal
+            except InvalidOperation:  # the exponent of the number is too large for Python's Decimal
                 raise self._too_large() from None
         elif isinstance(value, float):
             number = Decimal(repr(value))

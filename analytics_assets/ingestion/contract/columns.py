@@ -30,7 +30,7 @@ class Column:
     Attributes:
         name: the warehouse name of the column.
         data_type: the declared type in words, such as `decimal(18, 2)`; None for a column without a declared type.
-        nullable: whether the user allows NULL. A row with a forbidden NULL goes to quarantine.
+        nullable: whether the user allows NULL; a row with a forbidden NULL goes to quarantine.
         primary_key: whether the column is part of the primary key.
         unique: whether the values of the column are declared unique.
         description: the user's description of the column.
@@ -87,7 +87,7 @@ class Contract:
 def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
     """Reads the contract from a resource that dlt built from the config.
 
-    dlt adds hints that the user did not write, such as NOT NULL on a cursor. The contract ignores such hints.
+    The contract ignores hints that dlt adds and the user did not write, such as NOT NULL on a cursor.
 
     Args:
         resource: the dlt resource.

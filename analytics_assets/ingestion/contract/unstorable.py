@@ -1,4 +1,4 @@
-"""Finds values without a declared type that dlt's normalizer cannot store. A row with such a value is quarantined."""
+"""Finds undeclared values that dlt's normalizer cannot store. A row with an unstorable value goes to quarantine."""
 
 from __future__ import annotations
 

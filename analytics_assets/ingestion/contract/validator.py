@@ -174,7 +174,7 @@ class Validator:
         for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
                 # dlt's normalizer parses text that looks like a JSON object or list.
-                # Any other text is encoded as JSON again, so that it loads unchanged.
+                # A text that looks different is encoded as JSON again, so that it loads unchanged.
                 if row[name] is not None and row[name][0] not in "[{":
                     row[name] = as_json(row[name])
         return rows
@@ -264,7 +264,7 @@ class Validator:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a value is null or empty. For such a value, dlt makes no column and no child row."""
+    """Whether a value is null or empty, because dlt makes no column and no child row of a null or empty value."""
     return value is None or (type(value) in (dict, list) and not value)
 
 

@@ -132,7 +132,7 @@ class Breaker:
             if not fresh and self._clock() < self._next_read:
                 return False
             state = self.refresh()
-            while state.probe_is_free:  # after a very slow read, this claim may have expired
+            while state.probe_is_free:  # the claim of this run may expire during a very slow read
                 self._store.append(CircuitEventKind.PROBE, by=self._by, run_id=self._run_id)
                 self._sleep(_COMMIT_DELAY)
                 state = self.refresh()  # `refresh` raises if another run claimed the probe first

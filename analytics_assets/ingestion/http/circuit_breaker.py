@@ -1,8 +1,8 @@
 """The circuit breaker of one source, as a pure state machine that computes the state from events, time and policy.
 
 The state decides whether a request may be sent. `breaker_client.py` decides when an event is written, and a
-`CircuitStore` stores the events. This module also has the text helpers for circuits: `Circuit.describe`, `utc` and
-`capitalized`.
+`CircuitStore` stores the events. The text helpers `Circuit.describe`, `utc` and `capitalized`
+are also in this module.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Policy:
         return float(min(self.max_cooldown, self.cooldown * 2 ** min(failures - 1, 64)))
 
 
-_LEASE_MARGIN = 30.0  # seconds between the response to a probe and the event that records it
+_LEASE_MARGIN = 30.0  # the most seconds between the response to a probe and the event that records it
 
 
 def policy_of(config: SyncConfig) -> Policy:
@@ -117,7 +117,7 @@ class CircuitState:
 
 @dataclass(frozen=True)
 class Circuit:
-    """A circuit after a history of events. A circuit without events is closed.
+    """The circuit of a source after a history of events. A circuit without events is closed.
 
     Attributes:
         policy: the durations of cool-down and lease.
@@ -158,7 +158,7 @@ class Circuit:
 
     @property
     def is_forced_open(self) -> bool:
-        """Whether a person opened the circuit, so that only a person closes the circuit."""
+        """Whether a person opened the circuit. Only a person can close it again."""
         return self.latest is not None and self.latest.kind is CircuitEventKind.FORCED_OPEN
 
     @property

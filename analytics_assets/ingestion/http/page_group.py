@@ -147,7 +147,8 @@ class PageGroups:
         def fetch(numbers: Numbers) -> Page:
             response = self._transport.ask(_with_numbers(template, numbers), caller)
             if response.raw.status >= 300:
-                return self._fetch_sequentially(reader, numbers, options)  # the session follows the redirect
+                # The session follows a redirect, and the transport does not.
+                return self._fetch_sequentially(reader, numbers, options)
             headers = response.raw.headers
             parsed = reader.reader.parse(
                 response.body, template.endpoint, lambda: get_encoding_from_headers(headers)

@@ -128,8 +128,8 @@ class Paging:
 class PageReader(RequestTag, ABC):
     """Reads all pages of one request of dlt.
 
-    The totals of two pages are compared only if one response was complete before the other request was sent. Otherwise
-    the order in which the API computed the two totals is unknown.
+    The totals of two pages are compared only if one response was complete before the other request was sent. If two
+    requests overlap, the order in which the API computed their totals is unknown.
 
     Args:
         paging: the paging settings.

@@ -1,7 +1,7 @@
 """Secrets: inserts the values of secrets into requests, and replaces the values in responses and log records.
 
 For the auth types in `_ONLY_SENT` (`source/build.py`), dlt gets a reference in place of each secret value. So dlt
-cannot log, raise, pickle or load the value. Any other auth type gets the value itself, because it may compute with the
+cannot log, raise, pickle or load the value. A custom auth type gets the value itself, because it may compute with the
 value. The transport uses this module to insert the values into each request, and to redact each response.
 """
 

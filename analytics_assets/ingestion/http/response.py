@@ -1,7 +1,7 @@
 """Reads the rows and the total of a response, and rejects a response that is unclear.
 
-For a missing key or a null, dlt loads no rows, and the run succeeds. This module instead raises an error that names the
-missing field. No error contains a value of the response, because the value may be personal data.
+For a missing key or a null, dlt loads no rows, and the run succeeds. For the same response, this module raises an error
+that names the missing field. No error contains a value of the response, because the value may be personal data.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _is_utf_8(body: bytes) -> bool:
 
 
 def finder(path: TJsonPath) -> Find:
-    """Returns a function that finds all values at a JSONPath. A path of plain fields uses faster dict lookups."""
+    """Returns a function that finds all values at a JSONPath. For plain fields, it uses fast dict lookups."""
     plain = re.fullmatch(r"(?:\$\.)?(\w+(?:\.\w+)*)", path) if isinstance(path, str) else None
     if plain is None:
         compiled = compile_path(path)

@@ -24,7 +24,7 @@ def cursor_of(
 
     Raises:
         UnfitResourceError: the cursor is inside a declared column.
-        UnfitCursorError: the asset is partitioned, and the cursor does not show the partition of a row.
+        UnfitCursorError: the asset is partitioned, and its cursor does not fit the partitions.
         ValueError: the cursor is a time, and `initial_value` or `end_value` is not ISO 8601.
     """
     if not incremental:

@@ -83,7 +83,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     Raises:
         UnfitResourceError: column names clash, the cursor is inside a declared column, two resources share a table, or
             a load would delete rows that the sync did not fetch.
-        UnfitCursorError: the cursor of a partitioned resource does not show the partition of a row.
+        UnfitCursorError: the cursor of a partitioned resource does not fit the partitions.
         ValueError: dlt cannot build the source from this config.
     """
     rest_api = with_secrets(config.rest_api, lambda *_: PLACEHOLDER)

@@ -1,8 +1,8 @@
 """Finds conflicts of a load: a row that is older than the row of another run, and duplicate keys in one load.
 
 What belongs here: checks that run before the load, while the caller has exclusive use of the warehouse. Two runs of one
-partition cannot conflict, because they take turns. But a row may move from one partition to another. Then two parallel
-runs may load two versions of this row.
+partition cannot conflict, because they take turns. But if a row moves from one partition to another, two
+parallel runs may load two versions of this row.
 """
 
 from __future__ import annotations

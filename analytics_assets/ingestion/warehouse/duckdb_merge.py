@@ -2,8 +2,8 @@
 
 dlt's own destination copies each Parquet file into a staging table, and merges the staging table into the real table.
 So it writes every row twice, and the DuckDB file grows. In this subclass, dlt's merge SQL reads the Parquet files in
-place of the staging table. The base class still makes the schema, the transaction and the merge SQL, and loads all
-other file formats.
+place of the staging table. The base class still makes the schema, the transaction and the merge SQL, and loads files
+that are not Parquet.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ log = logging.getLogger("analytics_assets")
 WAREHOUSE = "warehouse"
 """The name of the lock that a process needs to open the DuckDB file."""
 
-_NOTICE_AFTER = 2.0  # seconds of waiting before the first log line about the wait
+_NOTICE_AFTER = 2.0  # the seconds that a run waits before its log first reports the wait
 _NOTICE_EVERY = 60.0
 _LOCKS = 61
 """The number of locks that the partitions of a resource share. The number is prime, so that adjacent partitions of any

@@ -68,8 +68,8 @@ class WarehousePipeline:
     def exclusive(self) -> Iterator[SqlJobClientBase]:
         """Waits for exclusive use of the warehouse, and keeps it within the `with` block.
 
-        The connection stays open within the block. Otherwise dlt would open a connection for each job and query, which
-        takes 30 ms each time with DuckDB.
+        The connection stays open within the block. Without an open connection, dlt would open one for each job and
+        query, which takes 30 ms each time with DuckDB.
 
         Yields:
             An open client of the destination.
@@ -160,7 +160,7 @@ class LoadPipeline(WarehousePipeline):
     def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
         """Compares the restored schema with the file. Returns the columns with another type, if there is no table."""
         if not self.dlt.default_schema_name:
-            return {}  # there was no earlier load
+            return {}  # no earlier run has loaded the resource
         resource, schema = self.plan.resource, self.dlt.default_schema
         forget_hints(schema, resource.table)
         retyped = retyped_columns(schema, resource.table, resource.contract, self.capabilities)

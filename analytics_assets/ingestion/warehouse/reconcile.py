@@ -105,7 +105,7 @@ class Reconcile:
 
     def _reconcile_rest(self, client: SqlJobClientBase) -> None:
         plan, quarantine = self._plan, self._quarantine
-        # dlt returns the tables in any order.
+        # The code makes a dict, because dlt returns the tables in any order.
         found = dict(client.get_storage_tables([plan.resource.table, quarantine.table]))
         columns, bad = found[plan.resource.table], found[quarantine.table]
         statements = _Statements(
@@ -116,7 +116,7 @@ class Reconcile:
             if in_table:
                 self._reconcile_table(statements, columns)
             if bad:
-                statements.drop_superseded_bad_rows()  # necessary even if `max_removed` is exceeded
+                statements.drop_superseded_bad_rows()  # the load is complete, even if `max_removed` is exceeded
                 if in_table and plan.write_mode is WriteMode.MERGE:
                     statements.drop_bad_rows()
 

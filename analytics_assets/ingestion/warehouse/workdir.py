@@ -33,4 +33,4 @@ def _remove_abandoned() -> None:
                 with FileLock(folder / _LOCK, timeout=0):
                     shutil.rmtree(folder, ignore_errors=True)
         except (OSError, Timeout):
-            continue  # the directory is of another user, in use, or already deleted
+            continue  # another user owns the directory, a process uses it, or it is already deleted

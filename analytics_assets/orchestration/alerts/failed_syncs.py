@@ -1,7 +1,7 @@
 """Finds the failed syncs of one source in Dagster's event log, with the reason of each failure.
 
-This module also finds out whether a later run has loaded a failed sync. It ignores failed dry runs, and failures that
-the circuit alerts report.
+This module also finds out whether a later run has loaded a failed sync. Failed dry runs, and
+failures that the circuit alerts report, are ignored.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from analytics_assets.orchestration.runs import (
     run_partitions,
 )
 
-_FIRST_POLL_REACH = 3600.0  # the first poll ignores failures that are more than these seconds old
+_FIRST_POLL_REACH = 3600.0  # the age in seconds up to which the first poll reports failures
 # Dagster needs up to this number of seconds after a failure to store whether it will retry the run.
 _RETRY_DECISION_DELAY = 3.0
 _MAX_FAILURES = 200  # the most failed runs that one poll reads

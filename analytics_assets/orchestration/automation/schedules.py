@@ -47,7 +47,7 @@ class ScheduledSync:
 
     @property
     def cron(self) -> str:
-        """The cron expression of the schedule. The property `timezone` is its time zone."""
+        """The cron expression of the schedule, which applies in the time zone `self.timezone`."""
         assert self.asset.schedule is not None
         return self.asset.schedule
 

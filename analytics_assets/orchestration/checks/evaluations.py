@@ -46,7 +46,7 @@ def evaluations(
 
     In a run of partitions, Dagster expects one evaluation per partition, and shows a missing evaluation as skipped. So
     each partition of the run gets an evaluation. The summary of all partitions is the last event, because the UI shows
-    only the last evaluation. Otherwise a passing partition could hide a failed partition.
+    only the last evaluation. If a partition were the last event, a passing partition could hide a failed partition.
 
     Args:
         context: the context of the step, which has materialized the asset if the asset is selected.
@@ -77,7 +77,7 @@ def evaluations(
                 passed=result.passed,
                 metadata=result.metadata,
                 severity=severity,
-                blocking=None not in found and _blocks(check, asset),  # if there is a summary, only it blocks
+                blocking=None not in found and _blocks(check, asset),  # only the summary blocks
                 description=result.description,
                 partition=partition,
                 target_materialization_data=materializations.get(partition),

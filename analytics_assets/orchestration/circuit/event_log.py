@@ -24,7 +24,7 @@ from analytics_assets.ingestion.http.circuit_breaker import (
     utc,
 )
 
-_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the number of events on the first page, and on each further page
+_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the events on the first page of a read, and on each further page
 _EVENT = "analytics_assets/event"  # the metadata key of events that this project writes; reports of a person lack it
 _REPORTED = {  # the kind of a person's report, by its first word
     "open": CircuitEventKind.FORCED_OPEN,
