@@ -77,7 +77,7 @@ class RequestsConfig(StrictModel):
 
 
 class CircuitBreakerConfig(StrictModel):
-    """The times without requests to an API after a sync of this API has halted."""
+    """The cool-down of the circuit breaker, which is the time without requests after a sync has halted."""
 
     cooldown_minutes: float = Field(
         5,

@@ -123,8 +123,8 @@ class PageNumberReader(PageReader):
     """Reads pages by page number.
 
     Pages by number cannot overlap. If the API inserts a row during the sync, another row appears on two pages. The
-    reader detects the second copy by a hash of its primary key (some 60 bytes of memory per row). If the API deletes a
-    row during the sync, another row may be skipped, and perhaps only the number of pages shows the deletion.
+    reader detects a row that appears twice by a hash of its primary key (some 60 bytes of memory per row). If the API
+    deletes a row during the sync, another row may be skipped, and perhaps only the number of pages shows the deletion.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:

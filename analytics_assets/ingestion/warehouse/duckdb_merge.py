@@ -110,7 +110,7 @@ class _SqlClient(DuckDbSqlClient):
 
     @contextmanager
     def with_files(self, files: Mapping[str, list[str]]) -> Iterator[None]:
-        """Lets all SQL that is built within the `with` block read `files` together with the staging tables.
+        """Within the `with` block, new SQL statements read `files` together with the staging tables.
 
         Args:
             files: the paths of the Parquet files, by table name.

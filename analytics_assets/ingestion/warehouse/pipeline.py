@@ -1,4 +1,4 @@
-"""The dlt pipelines of a run: `WarehousePipeline` reads the warehouse, and `LoadPipeline` loads a plan.
+"""The two dlt pipelines of a run, where `WarehousePipeline` reads the warehouse and `LoadPipeline` loads a plan.
 
 What belongs here: the working directory, the choice of the destination, and the steps of a load with their locks.
 `backend.py` defines the guarantees of a destination.
