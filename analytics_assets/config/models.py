@@ -77,7 +77,7 @@ class RequestsConfig(StrictModel):
 
 
 class CircuitBreakerConfig(StrictModel):
-    """The cool-down of the circuit breaker, which is the time without requests after a sync has halted."""
+    """The cool-down of the circuit breaker: the time without requests after a sync has halted."""
 
     cooldown_minutes: float = Field(
         5,

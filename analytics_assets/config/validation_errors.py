@@ -60,7 +60,7 @@ def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
     meant = str(value_at(rest_api, (*location, "type"))).replace("_", "")
     named = [one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower()]
     no_such_type = [one for one in deepest if one.field == "type"]
-    # If another alternative of the union has this key and rejects only its value, the value is the mistake.
+    # If another alternative of the union has this key and rejects only its value, only the value is wrong.
     foreign = set(_unexpected(deepest[0]))
     bad_value = [one for one in deepest if one.field in foreign]
     leaf = min(named or no_such_type or bad_value[:1] or deepest[:1], key=lambda one: len(_unexpected(one)))

@@ -76,7 +76,7 @@ def run_partitions(tags: Mapping[str, str]) -> PartitionRange | None:
 
 
 def is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:
-    """Whether a run loads `asset`. The run may be of the asset's job `job`, or a person or a backfill launched it."""
+    """Whether a run loads `asset`, either as a run of the job `job` of the asset, or because it selects the asset."""
     return run.job_name == job if run.asset_selection is None else asset in run.asset_selection
 
 

@@ -62,7 +62,7 @@ class FieldMapping:
     def leaves(
         self, row: Row, prefix: str = "", path: FieldPath = ()
     ) -> Iterator[tuple[str, FieldPath, Any]]:
-        """Yields name, path and value of each field. In place of an object with declared columns, yields its fields."""
+        """Yields name, path and value of each field. An object with declared columns is replaced by its fields."""
         for key, value in row.items():
             name = field_name(prefix, key)
             if name in self._objects and isinstance(value, dict):

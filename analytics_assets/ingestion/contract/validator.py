@@ -174,7 +174,7 @@ class Validator:
         for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
                 # dlt's normalizer parses text that looks like a JSON object or list.
-                # A text that looks different is encoded as JSON again, so that it loads unchanged.
+                # All other texts are encoded as JSON again, so that they load unchanged.
                 if row[name] is not None and row[name][0] not in "[{":
                     row[name] = as_json(row[name])
         return rows
@@ -274,7 +274,7 @@ def _json_text(row: Any) -> str:
 
 
 def _to_python(table: pa.Table) -> list[Row]:
-    """Converts the rows of a table to Python objects. Timestamps lose nanoseconds, which Python does not support."""
+    """Converts the rows of a table to Python objects. Python timestamps have no nanoseconds."""
     fields = [
         field.with_type(pa.timestamp("us", field.type.tz)) if field.type in _NANOSECONDS else field
         for field in table.schema

@@ -17,7 +17,7 @@ from analytics_assets.ingestion.errors import SyncHalted
 
 
 class CircuitEventKind(StrEnum):
-    """The kind of a circuit event. The event log stores the values."""
+    """The kind of a circuit event. The event log stores the values of this enum, so the values never change."""
 
     OPENED = "opened"  # a sync halted, or a probe failed
     PROBE = "probe"  # a run claims the one request that tests whether the API is back
@@ -55,7 +55,7 @@ class Policy:
         return float(min(self.max_cooldown, self.cooldown * 2 ** min(failures - 1, 64)))
 
 
-_LEASE_MARGIN = 30.0  # the most seconds between the response to a probe and the event that records it
+_LEASE_MARGIN = 30.0  # the seconds of a lease for recording the outcome of the probe
 
 
 def policy_of(config: SyncConfig) -> Policy:

@@ -24,8 +24,8 @@ from analytics_assets.ingestion.http.retry_policy import (
 def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
     """Returns the failure that a user can act on among the causes of `error`; None if no cause is such a failure.
 
-    dlt wraps errors of its extract step. dlt's error about an unreadable response quotes the whole page, so the
-    returned failure keeps only the beginning of the text.
+    If an extract step fails, dlt wraps the error. The error of dlt about an unreadable response quotes the whole page,
+    so the returned failure keeps only the beginning of the text.
 
     Args:
         error: the error that dlt raised.

@@ -1,8 +1,8 @@
 """The HTTP session of a sync: dlt's client sends each of its requests through this session.
 
 dlt's unchanged `rest_api_source` gets the session as `client.session`. Usually the session sends a request of dlt
-through its adapter (`transport.py`), which retries the request. A request with a page reader returns the rows of many
-pages, which `page_group.py` usually fetches through the adapter directly, without the session.
+through its adapter (`transport.py`), which retries the request. For a request with a page reader, the session
+returns the rows of many pages. Usually `page_group.py` fetches these pages directly through the adapter.
 """
 
 from __future__ import annotations

@@ -223,8 +223,8 @@ def _has_merge_key(built: DltResource) -> bool:
 def _needs_rows(disposition: Any, incremental: Mapping[str, Any], contract: Contract) -> bool:
     """Whether dlt needs Python rows instead of Arrow tables for this resource.
 
-    dlt needs Python rows for merge strategies other than `delete-insert`, which compute `_dlt_id` from the row. dlt
-    also needs Python rows for cursor functions other than max and min, and to deduplicate rows without a primary key.
+    Merge strategies other than `delete-insert` compute `_dlt_id` from a Python row. The incremental step of dlt also
+    needs Python rows for cursor functions other than max and min, and to deduplicate rows without a primary key.
     """
     function = incremental.get("last_value_func")
     return (

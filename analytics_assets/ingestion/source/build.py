@@ -229,7 +229,7 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
         }
     incremental = resource["endpoint"]["incremental"]
     if info.write_disposition == "merge":
-        # dlt skips rows that it has loaded at the last cursor value. A merge must load them, as they may have changed.
+        # dlt skips rows that it has loaded at the last cursor value, but a merge must load them again.
         incremental.setdefault("primary_key", [])
     if column:
         incremental["cursor_path"] = column.name  # validated rows have warehouse names

@@ -25,7 +25,7 @@ _LOCKED_BY_OTHERS = "Could not set lock on file"  # a part of DuckDB's error tex
 class DuckDbBackend:
     """The `Backend` for DuckDB.
 
-    DuckDB permits one process to write a file, and dlt closes the file between load jobs. So one lock protects the
+    DuckDB permits one process to write a file, and dlt closes the file between load jobs. So one file lock protects the
     whole load. Without the lock, parallel runs would fail, or would truncate each other's staging tables.
 
     Attributes:

@@ -69,8 +69,8 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
     ) -> DuckDbClientConfiguration:
         """Resolves the configuration once per settings. dlt would resolve it for each client, which takes 5 ms.
 
-        A partial configuration stays unresolved, because dlt only reads DuckDB's capabilities from it, which depend on
-        no setting.
+        A partial configuration stays unresolved. From a partial configuration, dlt reads only the capabilities of
+        DuckDB, and these depend on no setting.
         """
         if accept_partial:
             return initial_config
@@ -81,7 +81,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
 
     @cached_property
     def client_class(self) -> type[DuckDbClient]:
-        """The class of the clients that dlt creates. Each destination object has a subclass with its `on_merge`."""
+        """The class of the clients that dlt creates. Each destination has its own subclass, for `on_merge`."""
         on_merge = self._on_merge
 
         class Client(_Client):
@@ -204,7 +204,7 @@ class _Client(DuckDbClient):
         table_chain: Sequence[PreparedTableSchema],
         completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
     ) -> list[FollowupJobRequest]:
-        """Creates the merge jobs of a table and its child tables, which read the Parquet files."""
+        """Creates the merge jobs, which read the Parquet files of a table and of its child tables."""
         root, files = table_chain[0], dict[str, list[str]]()
         jobs = list(completed_table_chain_jobs or ()) if self._merges(str(root["name"])) else []
         for job in filter(_is_parquet, (one.file_path for one in jobs)):

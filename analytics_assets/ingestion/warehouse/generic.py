@@ -1,4 +1,4 @@
-"""The backend for SQL destinations other than DuckDB, which lists the missing guarantees."""
+"""The backend for SQL destinations other than DuckDB. The backend lists the missing guarantees."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Table:
         self._sql = client.sql_client
         self.name = self._sql.make_qualified_table_name(info.table)
         self._quarantine = self._sql.make_qualified_table_name(info.table + SUFFIX)
-        # dlt returns the tables in any order, so this code looks them up by name.
+        # dlt returns the tables in any order, so the code makes a dict by table name.
         found = dict(client.get_storage_tables([info.table, info.table + SUFFIX]))
         self.columns = frozenset(found[info.table])
         self._quarantined = frozenset(found[info.table + SUFFIX])

@@ -105,7 +105,7 @@ class Reconcile:
 
     def _reconcile_rest(self, client: SqlJobClientBase) -> None:
         plan, quarantine = self._plan, self._quarantine
-        # The code makes a dict, because dlt returns the tables in any order.
+        # dlt returns the tables in any order, so the code makes a dict by table name.
         found = dict(client.get_storage_tables([plan.resource.table, quarantine.table]))
         columns, bad = found[plan.resource.table], found[quarantine.table]
         statements = _Statements(

@@ -59,7 +59,7 @@ def refuse_retyped(
 ) -> None:
     """Fails the sync if the table exists with other column types than the declared ones.
 
-    If the table was dropped, dlt creates it with the declared types.
+    If the table was dropped, dlt creates it again with the declared types.
 
     Args:
         client: an open client of the destination.

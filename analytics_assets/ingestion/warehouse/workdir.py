@@ -1,4 +1,4 @@
-"""The working directory of a run. The run deletes the directory at its end. After a kill, the next run deletes it."""
+"""The working directory of a run. A run deletes its own directory, and the directories of killed runs."""
 
 from __future__ import annotations
 

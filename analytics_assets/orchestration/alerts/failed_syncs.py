@@ -21,7 +21,7 @@ from analytics_assets.orchestration.runs import (
 )
 
 _FIRST_POLL_REACH = 3600.0  # the age in seconds up to which the first poll reports failures
-# Dagster needs up to this number of seconds after a failure to store whether it will retry the run.
+# After a run has failed, Dagster needs up to three seconds to store whether it will retry the run.
 _RETRY_DECISION_DELAY = 3.0
 _MAX_FAILURES = 200  # the most failed runs that one poll reads
 

@@ -158,8 +158,8 @@ def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron:
 def _ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]) -> set[str]:
     """Returns the failed partitions whose latest run opened the circuit, or found the circuit open.
 
-    When a run is created, Dagster records a planned materialization for each partition of the run. These records show
-    the latest run of each partition, even if a person or a backfill launched the run.
+    When a run is created, Dagster records a planned materialization for each partition of the run. The planned
+    materializations show the latest run of each partition, even if a person or a backfill launched the run.
     """
     latest = {key: instance.get_latest_planned_materialization_info(asset, key) for key in failed}
     run_ids = {info.run_id for info in latest.values() if info}

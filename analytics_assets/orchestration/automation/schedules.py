@@ -47,7 +47,7 @@ class ScheduledSync:
 
     @property
     def cron(self) -> str:
-        """The cron expression of the schedule, which applies in the time zone `self.timezone`."""
+        """The cron expression of the schedule, in the time zone of the property `timezone`."""
         assert self.asset.schedule is not None
         return self.asset.schedule
 

@@ -25,8 +25,8 @@ from analytics_assets.ingestion.http.circuit_breaker import (
 )
 
 _NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the events on the first page of a read, and on each further page
-_EVENT = "analytics_assets/event"  # the metadata key of events that this project writes; reports of a person lack it
-_REPORTED = {  # the kind of a person's report, by its first word
+_EVENT = "analytics_assets/event"  # a metadata key that only events of this project have
+_REPORTED = {  # the event kind of a report by a person, by the first word of the report
     "open": CircuitEventKind.FORCED_OPEN,
     **dict.fromkeys(("reset", "close", "closed", ""), CircuitEventKind.RESET),
 }
