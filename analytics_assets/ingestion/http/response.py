@@ -207,7 +207,7 @@ def _is_utf_8(body: bytes) -> bool:
 
 
 def finder(path: TJsonPath) -> Find:
-    """Returns a function that finds all values at a JSONPath. A plain path needs only dict lookups."""
+    """Returns a function that finds all values at a JSONPath. A path of plain fields needs only dict lookups."""
     plain = re.fullmatch(r"(?:\$\.)?(\w+(?:\.\w+)*)", path) if isinstance(path, str) else None
     if plain is None:
         compiled = compile_path(path)

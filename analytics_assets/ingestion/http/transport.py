@@ -134,7 +134,7 @@ class Transport(HTTPAdapter):
         if isinstance(body, bytes):
             revealed = self._secrets.in_body(body, headers.get("Content-Type", ""))
             if revealed != body:
-                headers.pop("Content-Length", None)  # secrets change the length; urllib3 sets the header
+                headers.pop("Content-Length", None)  # secrets change the length, which urllib3 sets again
             body = revealed
         return WireRequest(
             endpoint=endpoint_of(request),

@@ -200,8 +200,7 @@ class LoadPipeline(WarehousePipeline):
         """Deletes the cursor state of the restored pipeline, so that a full refresh starts from the beginning.
 
         The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline.
-        The option `refresh` of dlt would drop tables before the load. This method drops no table, so the new state and
-        the new rows are loaded together.
+        With this method, the new state is loaded together with the rows. dlt's own `refresh` would drop tables before.
         """
         with self.dlt.managed_state() as state:
             state.pop("sources", None)

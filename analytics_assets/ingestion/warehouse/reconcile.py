@@ -170,7 +170,7 @@ class _Statements:
         self._ids = ", ".join(f"'{one}'" for one in load_ids)
         self._table = self._sql.make_qualified_table_name(plan.resource.table)
         self._bad = self._sql.make_qualified_table_name(quarantine.table)
-        # If the primary key is new, the quarantine table has no column for it until the next bad row.
+        # The quarantine table gets the column of a new primary key only with the next bad row.
         known = brought or all(KEY_PREFIX + one.name in quarantined for one in quarantine.keys)
         self._keys = quarantine.keys if known else ()
         self._brought = brought or f"SELECT * FROM {self._bad} AS b WHERE {self._new('b')}"  # noqa: S608

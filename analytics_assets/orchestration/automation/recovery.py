@@ -26,7 +26,7 @@ from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
 
 class RecoveryCursor(BaseModel):
-    """The sensor's cursor about the latest outage. Dagster stores the cursor as JSON, so the fields keep their names.
+    """The cursor of the recovery sensor. Dagster stores the cursor as JSON, so the fields keep their names.
 
     Attributes:
         opened: the id of the latest event that opened the circuit; None if there was no outage.
