@@ -1,6 +1,6 @@
 """What Dagster adds to one dlt resource: the keys under `assets.<resource>`.
 
-What belongs here: the models of the keys under `assets.<resource>`, and the rules that need no key outside.
+What belongs here: the models of the keys under `assets.<resource>`, and the rules that need only these keys.
 `models.py` has the rules that also need `rest_api`.
 """
 

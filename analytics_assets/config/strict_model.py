@@ -1,6 +1,6 @@
 """The base class of all models of a `defs.yaml`. Each model rejects unknown keys, and accepts a template as any value.
 
-What belongs here: the rules that apply to every key. `assets.py` and `models.py` define the keys.
+What belongs here: the rules that apply to every key. `assets.py` and `models.py` define the keys of a `defs.yaml`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The metadata keys that this project writes and reads, and the names of renamed keys in version 0.1.0.
 
-The value of `dagster/partition_row_count` belongs to one partition. The values of all other keys of a materialization
-belong to the whole run. `partitions_in_run` is the number of partitions of the run.
+The value of `dagster/partition_row_count` belongs to one partition. The values of all keys except
+`dagster/partition_row_count` belong to the whole run. `partitions_in_run` is the number of partitions of the run.
 What does not belong here: code that computes values. `runs.py` has the keys that identify a source or a resource.
 """
 

@@ -31,9 +31,9 @@ def page_reader_of(paging: Paging, request: Request) -> PageReader:
 class OffsetReader(PageReader):
     """Reads pages by offset and limit.
 
-    Every page except the first starts with the last row of the page before. If both pages have this row, no other row
-    has moved across the border between the two pages. If all borders pass this check, each row that exists during the
-    whole sync is in exactly one page. The check needs an API that keeps its rows in one order.
+    Every page except the first starts with the last row of the page before. If a page starts with the last row of the
+    page before, no row has moved across the border between the two pages. If all borders pass this check, each row that
+    exists during the whole sync is in exactly one page. The check needs an API that keeps its rows in one order.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -89,7 +89,7 @@ class OffsetReader(PageReader):
         self._largest = max(self._largest, len(rows))
         is_last = self._is_last(page, endpoint, is_empty=is_empty, is_full=is_full)
         if self._ahead and self._position < self._ahead[0].start and not is_last:
-            self._ahead.appendleft(self._plan(self._position, fetch))  # a short page left out these rows
+            self._ahead.appendleft(self._plan(self._position, fetch))  # request the rows that a short page left out
         elif not self._ahead:
             self._next = self._position
         self._step = max(len(rows), 1)

@@ -121,6 +121,6 @@ def plan_load(
 
 
 def _refresh_mode(resource: ResourceInfo) -> WriteMode:
-    """The write mode of a full refresh: `MERGE` if the resource merges by a key, and otherwise `REPLACE`."""
+    """Returns `MERGE` for a full refresh of a resource that merges by a key, and otherwise `REPLACE`."""
     mergeable = resource.has_key and resource.write_mode is WriteMode.MERGE
     return WriteMode.MERGE if mergeable else WriteMode.REPLACE

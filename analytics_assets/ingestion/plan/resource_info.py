@@ -175,9 +175,8 @@ def _endpoint(written: Any) -> Mapping[str, Any]:
 def _refuse_to_retire(name: str, built: DltResource) -> None:
     """Refuses the strategies `scd2` and `cdc` for an incremental resource without a merge key.
 
-    With `scd2`, dlt would end the validity of all rows that a sync does not fetch. With `cdc`, dlt would delete these
-    rows. With a
-    `merge_key`, dlt changes only rows whose merge key value is in the load.
+    With `scd2`, dlt would end the validity of all rows that a sync does not fetch. With `cdc`, dlt would delete all
+    rows that a sync does not fetch. With a `merge_key`, dlt changes only rows whose merge key value is in the load.
     """
     disposition = built.write_disposition
     scope = isinstance(disposition, Mapping) and disposition.get("destination_scope")
