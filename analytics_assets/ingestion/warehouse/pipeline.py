@@ -153,7 +153,7 @@ class LoadPipeline(WarehousePipeline):
         self.dlt.extract(
             [source, self.quarantine.source(source.schema.name)],
             loader_file_format="parquet" if self._takes_parquet else None,
-            # `retyped` has columns only if the table was dropped. dlt must then also drop the stored columns.
+            # `retyped` has columns only if the table was dropped. dlt must also drop the columns in its schema.
             refresh="drop_resources" if retyped else None,
         )
 
