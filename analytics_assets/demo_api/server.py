@@ -61,7 +61,7 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
 
 
 class _BadRequestError(Exception):
-    """The request is wrong. The error text says why."""
+    """A request to the demo API is wrong. The text of this error says what is wrong with the request."""
 
 
 async def _bad_request(_: Request, error: Exception) -> Response:

@@ -55,7 +55,7 @@ class Policy:
         return float(min(self.max_cooldown, self.cooldown * 2 ** min(failures - 1, 64)))
 
 
-_LEASE_MARGIN = 30.0  # the seconds of a lease for recording the outcome of the probe
+_LEASE_MARGIN = 30.0  # the seconds of a lease that remain for recording the outcome of the probe
 
 
 def policy_of(config: SyncConfig) -> Policy:

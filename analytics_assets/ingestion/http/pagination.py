@@ -89,7 +89,7 @@ class OffsetReader(PageReader):
         self._largest = max(self._largest, len(rows))
         is_last = self._is_last(page, endpoint, is_empty=is_empty, is_full=is_full)
         if self._ahead and self._position < self._ahead[0].start and not is_last:
-            self._ahead.appendleft(self._plan(self._position, fetch))  # fetch the rows that the short page lacks
+            self._ahead.appendleft(self._plan(self._position, fetch))  # fetches what the short page left out
         elif not self._ahead:
             self._next = self._position
         self._step = max(len(rows), 1)
