@@ -28,7 +28,7 @@ from analytics_assets.orchestration.translator import SyncTranslator
 
 
 class RestApiSync(SyncConfig, dg.Component):
-    """A REST API that dlt syncs. Each resource is an asset with checks and a schedule."""
+    """A REST API that dlt syncs. Each resource becomes a Dagster asset with checks."""
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
@@ -55,7 +55,7 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @cached_property
     def resources(self) -> dict[str, ResourceInfo]:
-        """The facts about each dlt resource that are known before any run, by name."""
+        """The facts that are known about each dlt resource before any run. The key is the resource name."""
         return describe(self)
 
     @model_validator(mode="after")
@@ -74,7 +74,7 @@ class RestApiSync(SyncConfig, dg.Component):
             return self
         client = {**self.rest_api["client"], "base_url": None}
         if has_template({**self.rest_api, "client": client}):
-            return self  # `load` validates again after it renders templates
+            return self  # `load` validates the config again after it renders the templates
         try:
             infos = self.resources
         except UnfitCursorError as error:

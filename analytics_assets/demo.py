@@ -75,7 +75,7 @@ def _sync(definitions: dg.Definitions, asset: dg.AssetsDefinition, instance: dg.
         resources=definitions.resources,
         run_config={
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
-        },  # the table shows failures
+        },  # the printed table shows the failures
         raise_on_error=False,
     )
     return _Synced(asset.key, partitions, result, time.monotonic() - started)

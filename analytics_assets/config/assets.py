@@ -1,7 +1,7 @@
 """What Dagster adds to one dlt resource: the keys under `assets.<resource>`.
 
-What belongs here: the models of these keys, and the rules that need no other key.
-`models.py` holds the rules that also need `rest_api`.
+What belongs here: the models of the keys under `assets.<resource>`, and the rules that need only these keys.
+`models.py` has the rules that also need `rest_api`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class PartitionsConfig(StrictModel):
     @classmethod
     def _known_timezone(cls, value: str) -> str:
         if not is_template(value) and value not in available_timezones():
-            # Zone names without a place, such as EST, have no daylight saving time, so the error suggests none of them.
+            # The error suggests no zone name without a place, such as EST, because EST has no daylight saving time.
             places = [name for name in available_timezones() if "/" in name]
             near = suggestion(value, places) or " Use an IANA name, such as Europe/Berlin."
             raise ValueError(f"there is no time zone `{value}`.{near}")
@@ -73,7 +73,7 @@ class PartitionsConfig(StrictModel):
     @field_validator("start_date")
     @classmethod
     def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
-        timezone = info.data.get("timezone")  # None if the time zone is invalid
+        timezone = info.data.get("timezone")  # `timezone` is absent if it is invalid
         if is_template(value) or timezone is None or is_template(timezone):
             return value
         zone = ZoneInfo(timezone)
@@ -88,7 +88,7 @@ class PartitionsConfig(StrictModel):
 
     @model_validator(mode="after")
     def _whole_first_partition(self) -> PartitionsConfig:
-        """Rejects a start inside a period: Dagster would start with the next period and skip the rows before it."""
+        """Rejects a `start_date` inside a period, because Dagster would skip the rows before the next whole period."""
         if any(is_template(one) for one in (self.type, self.timezone, self.start_date)):
             return self
         start = self.start_date.replace(minute=0, second=0, microsecond=0)
@@ -109,7 +109,7 @@ class PartitionsConfig(StrictModel):
 
 
 class CheckConfig(StrictModel):
-    """How Dagster treats a failure of one check. An absent key has the default of the check."""
+    """How Dagster treats a failure of one check. If a key is absent, the default of the check applies."""
 
     severity: Literal["warn", "error"] | None = Field(
         None,
@@ -127,7 +127,7 @@ def _or_template(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 class FreshnessConfig(StrictModel):
-    """How old the latest materialization may be."""
+    """The age that the latest materialization of an asset may have."""
 
     fail_after_hours: float = Field(
         gt=0, le=8760, description="Hours since the latest materialization after which the asset is overdue."
@@ -152,7 +152,7 @@ class FreshnessConfig(StrictModel):
 
 
 class BackfillPolicyConfig(StrictModel):
-    """How many partitions of a backfill, or of a catch-up, share one run."""
+    """The number of partitions of a backfill, or of a catch-up, that share one run."""
 
     max_partitions_per_run: int | None = Field(
         None,

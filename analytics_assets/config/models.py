@@ -1,8 +1,8 @@
 """The models of a `defs.yaml`: the keys that `attributes` may have, and the rules between the keys.
 
 What belongs here: the models of one API, and every rule that needs no network, secret or database.
-`rest_api.py` holds the rules about `rest_api` alone, and `assets.py` the rules about one asset alone.
-A broken rule raises a pydantic error at the wrong key, so that Dagster can add file and line.
+`rest_api.py` has the rules that need only `rest_api`, and `assets.py` has the rules that need only one asset.
+A broken rule raises a pydantic error at the key that is wrong, so that Dagster can add file and line.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FIXED_BY_WINDOWS: dict[str, tuple[Any, ...]] = {
 
 
 class RequestsConfig(StrictModel):
-    """How requests to the API behave: their pace, their timeouts, and their retries."""
+    """The pace, the timeouts and the retries of requests to the API."""
 
     max_retries: int = Field(
         3,
@@ -77,7 +77,7 @@ class RequestsConfig(StrictModel):
 
 
 class CircuitBreakerConfig(StrictModel):
-    """How long no run or process sends a request to an API after a sync has halted."""
+    """The cool-down of the circuit breaker: the time without requests after a sync has halted."""
 
     cooldown_minutes: float = Field(
         5,

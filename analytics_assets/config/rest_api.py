@@ -1,7 +1,7 @@
 """dlt's REST API config: finds its mistakes, fills in its secrets, and applies its defaults.
 
 What belongs here: everything about `rest_api` that needs only the document.
-`validation_errors.py` reports an error at its key. `assets.py` and `models.py` define the keys that Dagster adds.
+`validation_errors.py` reports an error at its key. `assets.py` and `models.py` define the keys outside `rest_api`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def is_template(value: object) -> bool:
 
 
 def has_template(value: object) -> bool:
-    """Whether there is a template anywhere in `value`."""
+    """Whether `value`, or any value inside, is a Jinja template."""
     if isinstance(value, dict):
         return any(has_template(item) for item in value.values())
     return any(has_template(item) for item in value) if isinstance(value, list) else is_template(value)
@@ -55,12 +55,13 @@ def disposition_of(hint: Any) -> str:
 
 
 def check_rest_api(rest_api: dict[str, Any]) -> None:
-    """Finds the mistakes that need only the document. Dagster validates each template again once it has rendered it.
+    """Finds the mistakes in `rest_api` that need only the document. `RestApiSync.load` validates rendered templates.
 
     Raises:
-        ValidationError: the document has a mistake. The error is at the key of the first one.
+        ValidationError: the document has a mistake. The error is at the key of the first mistake.
     """
-    _check_secrets_stay_out(rest_api)  # also in templates, which Dagster renders at load time
+    # Secrets must also stay out of templates, because Dagster renders templates at load time.
+    _check_secrets_stay_out(rest_api)
     try:
         _check_against_dlt(rest_api)
         _check_base_url(rest_api["client"].get("base_url"))
@@ -74,7 +75,7 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
 
 
 def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
-    """Returns the resources by name. dlt's own code applies `resource_defaults` and makes each `endpoint` a mapping.
+    """Returns the resources by name. dlt's own code applies `resource_defaults`, and makes each `endpoint` a mapping.
 
     A resource that is a Python object stays unchanged.
 
@@ -111,7 +112,7 @@ def with_secrets(
 
 
 def _copy(value: Any) -> Any:
-    """Copies dicts and lists. The copy shares all other Python objects, also dlt's specs, which are mappings."""
+    """Copies dicts and lists. The copy shares all other Python objects, such as dlt's specs, which are mappings."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value
@@ -139,7 +140,7 @@ def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]
     for place, client in _clients(rest_api):
         auth = client.get("auth")
         if isinstance(auth, str):
-            yield (*place, "auth"), {"type": auth}  # dlt accepts the type as shorthand
+            yield (*place, "auth"), {"type": auth}  # in dlt, a text is short for `{type: …}`
         elif isinstance(auth, dict):
             yield (*place, "auth"), auth
 
@@ -211,7 +212,7 @@ def _check_columns(columns: Any, place: Location) -> None:
     elif isinstance(columns, list):
         named = [((*place, i), str(one.get("name")), one) for i, one in enumerate(columns)]
     else:
-        return  # columns are absent, or a pydantic model from Python code
+        return  # `columns` is absent, or is a pydantic model from Python code
     for here, name, column in named:
         _check_column_name(name, here)
         for key in column or {}:

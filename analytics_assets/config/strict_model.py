@@ -1,6 +1,6 @@
-"""The base class of all models of a `defs.yaml`, which rejects unknown keys and accepts a template as any value.
+"""The base class of all models of a `defs.yaml`. Each model rejects unknown keys, and accepts a template as any value.
 
-What belongs here: the rules for every key. `assets.py` and `models.py` define the keys.
+What belongs here: the rules that apply to every key. `assets.py` and `models.py` define the keys of a `defs.yaml`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from analytics_assets.config.validation_errors import error_at, suggestion
 
 
 class StrictModel(BaseModel):
-    """A model that rejects unknown keys by name, and accepts a Jinja template as any value."""
+    """A pydantic model that rejects unknown keys, and accepts a Jinja template in place of any value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 

@@ -1,6 +1,7 @@
 """Reports a mistake in a `defs.yaml` at its key: what is wrong, and what to write instead.
 
-What belongs here: functions that make such an error, and the translation of dlt's errors. Other modules hold the rules.
+What belongs here: functions that make an error at a key, and the translation of dlt's errors. The other modules of
+`config` have the rules.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _REST_API_KEYS = frozenset(
 
 
 def error_at(location: Location, message: str) -> ValidationError:
-    """Makes a validation error with `message` at `location`. pydantic keeps the location of an error in a validator.
+    """Makes a validation error with `message` at `location`. pydantic keeps the location.
 
     The error has pydantic's type `value_error`. Dagster adds file and line only to errors of pydantic's own types.
     """
@@ -35,7 +36,7 @@ def error_at(location: Location, message: str) -> ValidationError:
 
 
 def unbuildable(error: Exception) -> ValidationError:
-    """Turns dlt's error about a source that it cannot build into an error at `rest_api`."""
+    """Converts dlt's error about a config that dlt cannot build into an error at the key `rest_api`."""
     sentence = " ".join(str(error).split())
     return error_at(("rest_api",), f"dlt cannot build this source: {sentence}")
 
@@ -47,10 +48,10 @@ def suggestion(word: str, known: frozenset[str] | list[str]) -> str:
 
 
 def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> ValidationError:
-    """Turns dlt's error about `rest_api` into one error at the key that is wrong.
+    """Converts dlt's errors about `rest_api` into one error at the key that is wrong.
 
     For a union, dlt lists one error per alternative. The deepest error in the document is the likely mistake. If
-    several errors are equally deep, the `type` in the document selects one.
+    several errors are equally deep, the `type` in the document selects one error.
     """
     leaves = list(_leaves(error))
     depth = max(leaf.path.count("/") for leaf in leaves)
@@ -59,7 +60,7 @@ def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
     meant = str(value_at(rest_api, (*location, "type"))).replace("_", "")
     named = [one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower()]
     no_such_type = [one for one in deepest if one.field == "type"]
-    # If another alternative has the key and rejects its value, the key is known and its value is wrong.
+    # If another alternative of the union has this key and rejects only its value, only the value is wrong.
     foreign = set(_unexpected(deepest[0]))
     bad_value = [one for one in deepest if one.field in foreign]
     leaf = min(named or no_such_type or bad_value[:1] or deepest[:1], key=lambda one: len(_unexpected(one)))
@@ -77,7 +78,7 @@ def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
 
 
 def _unexpected(error: DictValidationException) -> list[str]:
-    """The keys that dlt does not know, sorted because dlt lists the keys in random order."""
+    """The keys that dlt does not know. The keys are sorted, because dlt lists them in random order."""
     listed = re.match(r"received unexpected fields `\{(.+)\}`", error.msg)
     return sorted(re.findall(r"'([^']+)'", listed[1])) if listed else []
 
@@ -96,7 +97,7 @@ def _location(path: str) -> Location:
 
 
 def value_at(document: Any, location: Location) -> Any:
-    """The value at `location`, or None if there is none."""
+    """The value at `location` in a document; None if there is no value."""
     for part in location:
         try:
             document = document[part]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Fault(BaseModel):
-    """One fault of an endpoint. An absent key changes nothing."""
+    """One fault of an endpoint. If a fault lacks a key, this aspect of the response does not change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,7 +62,7 @@ class FaultPlan:
             self._counts.clear()
 
     def next(self, path: str) -> list[Fault]:
-        """Counts one request to `path` and returns the faults that affect it."""
+        """Counts one request to `path`, and returns the faults that affect the request."""
         with self._lock:
             self._counts[path] += 1
             number = self._counts[path]

@@ -40,7 +40,7 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
 
     Args:
         api_key: the key that every data endpoint requires.
-        today: the day whose data the API serves. None means the current UTC day, so that data changes overnight.
+        today: the day whose data the API serves; None for the current UTC day, so that data changes overnight.
     """
     api = _Api(api_key, today)
     app = Starlette(
@@ -61,7 +61,7 @@ def create_app(*, api_key: str = DEFAULT_KEY, today: date | None = None) -> Star
 
 
 class _BadRequestError(Exception):
-    """The request is wrong. The error text says why."""
+    """A request to the demo API is wrong. The text of this error says what is wrong with the request."""
 
 
 async def _bad_request(_: Request, error: Exception) -> Response:
@@ -228,7 +228,7 @@ def serve(*, api_key: str = DEFAULT_KEY, today: date | None = None, patience: fl
 
     Args:
         api_key: the key that the API requires.
-        today: the day whose data the API serves. None means the current UTC day.
+        today: the day whose data the API serves; None for the current UTC day.
         patience: the seconds to wait for the API to start, and later to stop.
 
     Raises:

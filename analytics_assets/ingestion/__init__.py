@@ -1,1 +1,1 @@
-"""Loads rows from an API into the warehouse with dlt. This package never imports Dagster; a lint rule checks that."""
+"""Loads rows from an API into the warehouse with dlt. A lint rule checks that this package never imports Dagster."""

@@ -21,7 +21,7 @@ class DryRunResult:
     Attributes:
         read: the number of rows that the dry run checked.
         loading: the number of rows that a sync would load.
-        quarantined: the number of rows that a sync would quarantine. A row that is neither loaded nor quarantined
+        quarantined: the number of rows that a sync would quarantine; a row that is neither loaded nor quarantined
             belongs to another window.
         reasons: the reasons for quarantine, with primary keys of example rows and masked values.
         limit: the parsed `max_quarantined`.
@@ -43,7 +43,7 @@ class DryRunResult:
 
 
 def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunResult:
-    """Extracts into a temporary working directory. A dry run reads nothing from the destination, and takes no lock.
+    """Runs a dry run in a temporary working directory. A dry run reads nothing from the destination, and takes no lock.
 
     The destination stores the cursor, so a dry run of an unpartitioned resource starts without a cursor value.
 

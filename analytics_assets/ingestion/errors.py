@@ -35,8 +35,8 @@
         ├── UnreachableWarehouseError   unreachable_warehouse
         └── MissingGuaranteesError      missing_guarantees
 
-A text says what happened, where, and what to do. A text holds no secret, and of a row only the primary key.
-This file is long because it holds every error text of a sync, beside the fields of the error.
+An error text says what happened, where, and what to do. An error text contains no secret. The only data of a row in an
+error text is the primary key. This file is long because it has every error text of a sync, beside the error's fields.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Fault(StrEnum):
 
 @dataclass(eq=False)
 class SyncError(Exception):
-    """Base of every failure of a sync that a user can act on.
+    """The base class of every failure of a sync that a user can act on.
 
     Attributes:
         resource: the dlt resource; empty if the failure is not about one resource.
@@ -76,11 +76,11 @@ class SyncError(Exception):
 
     @property
     def cure(self) -> str:
-        """The sentences that say what the user can do, without the last full stop. Empty if `cause` says so already."""
+        """The sentences that say what to do, without the last full stop; empty if `cause` already says what to do."""
         return ""
 
     def facts(self) -> dict[str, Any]:
-        """The fields of this failure by name. Metadata and alerts use them."""
+        """The fields of this failure by name, for metadata and alerts."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ def _restored(kind: type[SyncError], facts: dict[str, Any]) -> SyncError:
     return kind(**facts)
 
 
-# --- the file or a setting -------------------------------------------------------------------------------------------
+# --- ConfigError -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -131,7 +131,7 @@ class MissingSecretError(ConfigError):
 
 @dataclass(eq=False)
 class UnsendableSecretError(MissingSecretError):
-    """A secret holds characters that no HTTP header can carry."""
+    """A secret has characters that no HTTP header can carry."""
 
     code = "unsendable_secret"
 
@@ -166,7 +166,7 @@ class MissingBaseUrlError(ConfigError):
 
 @dataclass(eq=False)
 class UnfitResourceError(ConfigError):
-    """Two settings of a resource contradict each other. The error is raised when definitions load.
+    """Two settings of a resource contradict each other. The load of the definitions raises this error.
 
     Attributes:
         problem: the sentence that names the settings and the contradiction.
@@ -188,7 +188,7 @@ class UnfitResourceError(ConfigError):
 
 @dataclass(eq=False)
 class UnfitCursorError(UnfitResourceError):
-    """The cursor of a partitioned resource does not show the partition of a row."""
+    """The cursor of a partitioned resource does not fit the partitions."""
 
     code = "unfit_cursor"
 
@@ -215,7 +215,7 @@ class TooManyPagesError(ConfigError):
         return "Nothing was loaded. Raise max_pages, or leave it out to fetch all pages"
 
 
-# --- the API ---------------------------------------------------------------------------------------------------------
+# --- ApiError --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -232,8 +232,8 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
         status: the HTTP status of the last response; None if there was no response.
         attempts: the number of requests sent for this page, the first included.
         reason: the problem in a few words.
-        outage: whether the whole API is down or refuses the key. Only such a failure opens the circuit.
-        fault: the origin of the failure. A wrong key or path is a config fault, and an API that is down is transient.
+        outage: whether the whole API is down or refuses the key; only an outage opens the circuit.
+        fault: the origin of the failure: config for a wrong key or path, transient for an API that is down.
     """
 
     endpoint: str
@@ -241,7 +241,8 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
     attempts: int
     reason: str
     outage: bool = False
-    fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]  # varies in this class only
+    # `fault` is a field only in `SyncHalted`; the other error classes fix it.
+    fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]
     code = "halted"
 
     @property
@@ -325,7 +326,7 @@ class MissingRowsError(UnreadableResponseError):
     Attributes:
         endpoint: the method and path of the request, without the query.
         selector: the `data_selector`.
-        found: `nothing` or `null`.
+        found: the text `nothing` or `null`.
         present: the clause that names the fields of the response, never a value.
     """
 
@@ -442,7 +443,7 @@ class RefusedResponseError(UnreadableResponseError):
 
 @dataclass(eq=False)
 class RestartError(ApiError):
-    """The rows that the sync read are out of date: nothing is loaded, and the sync starts over.
+    """The rows that the sync fetched are out of date, so the sync loads nothing and starts over.
 
     Attributes:
         observation: the clause that says what the sync noticed.
@@ -487,7 +488,7 @@ class RowsMovedError(RestartError):
 
 @dataclass(eq=False)
 class StaleLoadError(RestartError):
-    """Another run has loaded newer rows, or more columns, than this run has read."""
+    """Another run has loaded newer rows or new columns since this run began."""
 
     code = "stale_load"
 
@@ -500,7 +501,7 @@ class StaleLoadError(RestartError):
         return "Nothing was loaded. Materialize again when fewer runs of the asset are under way"
 
 
-# --- the rows --------------------------------------------------------------------------------------------------------
+# --- ContractError ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -515,7 +516,7 @@ class ContractExceededError(ContractError):
     Attributes:
         rejected: the number of rows that break the contract.
         rows: the number of rows read.
-        limit: `max_quarantined` as text.
+        limit: the value of `max_quarantined` as text.
         reasons: the most frequent reasons, each with an example whose value is masked or a primary key.
     """
 
@@ -648,7 +649,7 @@ class TooManyRemovedError(ContractError):
         )
 
 
-# --- the warehouse ---------------------------------------------------------------------------------------------------
+# --- WarehouseError --------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -658,7 +659,7 @@ class WarehouseError(SyncError):
 
 @dataclass(eq=False)
 class NoSqlError(WarehouseError):
-    """The destination has no SQL, so that no row there can be counted or checked.
+    """The destination has no SQL, so a sync could not count or check its rows.
 
     Attributes:
         destination: the name of the destination in dlt.
@@ -747,7 +748,7 @@ class UnreachableWarehouseError(WarehouseError):
 
 @dataclass(eq=False)
 class MissingGuaranteesError(WarehouseError):
-    """The destination lacks guarantees that DuckDB gives, and the file does not accept that.
+    """The destination lacks guarantees that DuckDB gives, and the file does not accept missing guarantees.
 
     Attributes:
         destination: the name of the destination in dlt.

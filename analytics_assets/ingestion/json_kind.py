@@ -1,4 +1,4 @@
-"""The name of a JSON value's kind, for error messages."""
+"""Names the kind of a JSON value, for error messages."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ _KINDS = {
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a value, such as `text` or `a list`. For a value that is not JSON, the name of its Python type."""
+    """The kind of a value, such as `text` or `a list`; the name of the Python type for a value that is not JSON."""
     return _KINDS.get(type(value), type(value).__name__)

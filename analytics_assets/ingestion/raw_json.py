@@ -1,4 +1,4 @@
-"""Parses a row that is still JSON text (`msgspec.Raw`). Only code that needs the row's fields calls this module."""
+"""Parses a row that is still JSON text (`msgspec.Raw`). Only code that needs the fields of a row calls this module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def read_row(row: msgspec.Raw) -> Any:
-    """Parses a row. Python's JSON parser reads text that msgspec rejects, such as half a surrogate pair."""
+    """Parses a row. If msgspec rejects the text, such as half a surrogate pair, Python's JSON parser reads it."""
     try:
         return _decode(row)
     except (msgspec.DecodeError, UnicodeDecodeError):

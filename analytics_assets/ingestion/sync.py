@@ -21,8 +21,9 @@ from analytics_assets.ingestion.http.dlt_errors import find_sync_error
 from analytics_assets.ingestion.http.page_limit import PageLimit
 from analytics_assets.ingestion.http.rate_limit import rate_limiter_of
 from analytics_assets.ingestion.http.session import ApiSession
-from analytics_assets.ingestion.http.telemetry import Telemetry, run_logging
+from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.run_logging import run_logging
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
 from analytics_assets.ingestion.source.settings import read_secrets
 from analytics_assets.ingestion.sync_result import ChildTable, RequestCounts, SyncResult
@@ -71,7 +72,7 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
 
 @dataclass(frozen=True)
 class Api:
-    """The API as one sync uses it.
+    """The access of one sync to the API.
 
     Attributes:
         caller: resource and run as text, which the log of a waiting run shows.
@@ -99,11 +100,11 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
     """
     config, name = plan.config, plan.resource.name
     breaker, telemetry = Breaker(circuit, name, run_id), Telemetry(name)
-    breaker.refresh()  # an open circuit ends the sync before the sync waits for a lock
+    breaker.refresh()  # an open circuit ends the sync here, before the sync waits for a lock
     limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
 
     def session() -> ApiSession:
-        # A resource with a parent also reads the parent's endpoint. Two equal parent rows request the same page.
+        # A child resource sends one request per parent row, so two equal parent rows request the same page.
         may_repeat = plan.resource.parent is not None
         page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
         return ApiSession(
@@ -123,11 +124,11 @@ def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: C
 
     Raises:
         SyncError: the sync failed in a way that a user can act on.
-        RestartError: in every attempt rows moved, or another run loaded newer rows.
+        RestartError: in each attempt rows moved, or another run loaded newer rows.
     """
     while True:
         try:
-            with run_logging(), user_errors(plan.resource.name):
+            with run_logging(), user_errors(plan):
                 return attempt()
         except RestartError as moved:
             if telemetry.restarts == MAX_RESTARTS:
@@ -139,11 +140,11 @@ def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: C
 
 
 @contextmanager
-def user_errors(resource: str) -> Iterator[None]:
+def user_errors(plan: LoadPlan) -> Iterator[None]:
     """Raises a `SyncError` in place of the dlt error that wraps it.
 
     Args:
-        resource: the dlt resource that the sync loads.
+        plan: the plan of the sync.
 
     Raises:
         SyncError: the cause of dlt's error, if a user can act on the cause.
@@ -153,10 +154,10 @@ def user_errors(resource: str) -> Iterator[None]:
     except SyncError:
         raise
     except PipelineStepFailed as error:
-        cause = find_sync_error(error, resource)
+        cause = find_sync_error(error, plan.resource.name, plan.config.requests)
         if cause is None:
             raise
-        raise cause from None  # the text of dlt's error repeats the cause at length
+        raise cause from None  # dlt's error only repeats the text of the cause
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def _result(
         if plan.windows and resource.cursor
         else None
     )
-    # If the resource has a parent, the latest total belongs to the parent or to one row of the parent.
+    # For a resource with a parent, a total belongs to the parent, or to only one row of the parent.
     counts = RequestCounts.of(telemetry, promised=resource.parent is None)
     return SyncResult(
         destination_name=str(info.destination_name),
@@ -198,7 +199,7 @@ def _result(
         cursor_to=end,
         full_refresh=plan.full_refresh,
         undeclared=dict(built.validator.undeclared),
-        # A sync with a cursor reads only some rows, and rows that it does not read may have the field.
+        # A sync with a cursor fetches only some rows, so it cannot know whether the API never sends a field.
         unsent=tuple(sorted(built.validator.unsent)) if resource.cursor is None else (),
         children={
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables

@@ -40,7 +40,7 @@ class RequestCounts:
 
     @classmethod
     def of(cls, telemetry: Telemetry, *, promised: bool = False) -> RequestCounts:
-        """Copies the current counts of a telemetry.
+        """Copies the current counts of a `Telemetry`.
 
         Args:
             telemetry: the telemetry of the sync.
@@ -60,7 +60,7 @@ class RequestCounts:
         )
 
     def to_metadata(self) -> dict[str, Any]:
-        """The known counts by name. All values are numbers, so that Dagster plots them."""
+        """The counts that are not None, by name. All values are numbers, so that Dagster plots them."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -129,7 +129,7 @@ class SyncResult:
     missing_guarantees: Sequence[str] = ()
 
     def to_metadata(self) -> dict[str, Any]:
-        """The facts about the whole sync as metadata. `rows_by_partition` holds the facts about single partitions."""
+        """The facts about the whole sync as metadata. Facts about single partitions are in `rows_by_partition`."""
         known: dict[str, Any] = {
             "dagster/table_name": self.table_name,
             "dagster/row_count": self.row_count,

@@ -13,7 +13,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Window:
-    """A half-open time range in UTC: `start <= moment < end`. `Cursor.is_in` tests whether a value is in a window."""
+    """A half-open time range in UTC, which includes its start and excludes its end.
+
+    `Cursor.is_in` tests whether a value is in a window.
+    """
 
     start: datetime
     end: datetime
@@ -33,10 +36,10 @@ class Cursor:
     Attributes:
         path: the path of the cursor field in a row of the API, with dots between nested fields.
         column: the warehouse name of the cursor column.
-        data_type: the dlt type of a cursor that is a time: `timestamp`, `date`, or `bigint` (counts `unit` since 1970).
-            None for any other cursor, whose values dlt compares unchanged.
+        data_type: the dlt type of a cursor that is a time, one of `timestamp`, `date` and `bigint` (counts `unit` since
+            1970); None for any other cursor, whose values dlt compares unchanged.
         timezone: the IANA name of the time zone of a `date` cursor.
-        unit: the unit of a `bigint` cursor: `seconds`, `milliseconds` or `microseconds`.
+        unit: the unit of a `bigint` cursor, one of `seconds`, `milliseconds` and `microseconds`.
     """
 
     path: str
@@ -59,7 +62,7 @@ class Cursor:
         return bool(start <= value < end)
 
     def as_time(self, value: Any) -> Any:
-        """Converts ISO 8601 text, or a date that YAML parsed, to a time. Any other value is returned unchanged.
+        """Converts ISO 8601 text or a date to a time. If the cursor is not a time, its values stay unchanged.
 
         Raises:
             ValueError: the text is not ISO 8601.
@@ -77,5 +80,5 @@ class Cursor:
 
 
 def as_filter(value: Any) -> Any:
-    """Formats a cursor value for the API's filter: a time as ISO 8601 with `Z` for UTC, any other value unchanged."""
+    """Formats a time as ISO 8601 with `Z` for UTC, for the API's filter. A value that is not a time stays unchanged."""
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, (datetime, date)) else value

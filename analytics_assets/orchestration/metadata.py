@@ -1,8 +1,8 @@
 """The metadata keys that this project writes and reads, and the names of renamed keys in version 0.1.0.
 
-The value of `dagster/partition_row_count` belongs to one partition. The value of every other key of a materialization
-belongs to the whole run, and `partitions_in_run` counts the run's partitions.
-What does not belong here: the values of the keys. `runs.py` has the keys that identify a source or a resource.
+The value of `dagster/partition_row_count` belongs to one partition. The values of all keys except
+`dagster/partition_row_count` belong to the whole run. `partitions_in_run` is the number of partitions of the run.
+What does not belong here: code that computes values. `runs.py` has the keys that identify a source or a resource.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-# Dagster's own keys, for which the UI has special places.
+# Dagster's own keys, which the UI shows in special places.
 ROW_COUNT: Final = "dagster/row_count"
 PARTITION_ROW_COUNT: Final = "dagster/partition_row_count"
 TABLE_NAME: Final = "dagster/table_name"
@@ -48,7 +48,7 @@ SECONDS_WAITED: Final = "seconds_waited"
 BYTES_RECEIVED: Final = "bytes_received"
 ROWS_PER_SECOND: Final = "rows_per_second"
 
-# The keys of a dry run's observation.
+# The keys of the observation that records a dry run.
 DRY_RUN: Final = "dry_run"
 ROWS_READ: Final = "rows_read"
 ROWS_TO_LOAD: Final = "rows_to_load"
@@ -58,7 +58,7 @@ MAX_QUARANTINED: Final = "max_quarantined"
 MAX_QUARANTINED_EXCEEDED: Final = "max_quarantined_exceeded"
 PARTITIONS: Final = "partitions"
 
-# The keys of a check's evaluation.
+# The keys of the evaluation of a check.
 WINDOW: Final = "window"
 QUERY: Final = "query"
 ROWS_CHECKED: Final = "rows_checked"
@@ -124,7 +124,7 @@ def is_of_0_1_0(metadata: Metadata) -> bool:
 
 
 def for_page(metadata: Metadata) -> dict[str, Any]:
-    """Sorts metadata in the order of an asset's page, and drops empty values. Zeros stay, because the UI plots them."""
+    """Sorts metadata for the page of an asset, and drops empty values. Zeros stay, because the UI plots numbers."""
     first = [key for key in _PAGE_ORDER if key in metadata]
     others = [key for key in metadata if key not in _PAGE_ORDER]
     return {key: metadata[key] for key in (*first, *others) if metadata[key] not in (None, "", (), [], {})}

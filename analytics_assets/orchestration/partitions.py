@@ -35,8 +35,8 @@ def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
 def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[str, Window]:
     """Returns the windows of this run's partitions, by partition key in order of time; empty without partitions.
 
-    A check that runs alone may have no partition. An asset without partitions may run together with a partitioned
-    asset.
+    A run may have no partitions for this asset, even if another asset of the run is partitioned. A check that runs
+    without a sync may also have no partition.
 
     Args:
         context: the context of the asset's step.
@@ -64,6 +64,6 @@ def windows_of(definition: dg.TimeWindowPartitionsDefinition, keys: Iterable[str
     windows = {}
     for key in keys:
         window = definition.time_window_for_partition_key(key)
-        # Python compares two times of one zone by local time, which may repeat an hour. UTC repeats no hour.
+        # Python compares two times of one zone by local time, and local time may repeat an hour. UTC repeats no hour.
         windows[key] = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
     return windows

@@ -1,7 +1,7 @@
 """Reads the tags and config of a Dagster run: its assets, its partitions, and whether the run is a dry run.
 
-This module imports no other module of `orchestration`. It also defines the keys that mark runs, assets and failures of
-this project.
+This module also defines the keys that mark runs, assets and failures of this project. The module imports no other
+module of `orchestration`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class PartitionRange:
 
     @classmethod
     def of_keys(cls, keys: Sequence[str]) -> Self:
-        """Makes the range of consecutive partition keys that are in order."""
+        """Makes a range from consecutive partition keys, which are in order."""
         return cls(keys[0], keys[-1])
 
     @property
@@ -76,7 +76,7 @@ def run_partitions(tags: Mapping[str, str]) -> PartitionRange | None:
 
 
 def is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:
-    """Whether a run loads `asset`, in the asset's job `job` or in a run that a person or a backfill launched."""
+    """Whether a run loads `asset`: the run selects the asset, or the run is of the asset's job `job`."""
     return run.job_name == job if run.asset_selection is None else asset in run.asset_selection
 
 

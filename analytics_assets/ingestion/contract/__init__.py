@@ -1,1 +1,1 @@
-"""The contract: the declared columns of a resource. Matching rows are loaded, and other rows go to quarantine."""
+"""The contract: the declared columns of a resource. Rows that do not match the contract go to quarantine."""

@@ -1,8 +1,8 @@
 """Reads a page of JSON rows into Arrow columns, without intermediate Python objects.
 
-The reader accepts a page only if all rows are good and all fields are declared. `validator.py` checks the rows of any
-other page one by one. Arrow's JSON reader must never get a line that is not an object: `null` in the first line ends
-the process (pyarrow 26.0.1).
+The reader accepts a page only if all rows are good and all fields are declared. If a page is not accepted,
+`validator.py` parses and checks its rows. Arrow's JSON reader must never get a line that is not an object, because the
+text `null` in the first line crashes the process (pyarrow 26.0.1).
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class JsonReader:
 
     @property
     def gave_up(self) -> bool:
-        """Whether the reader failed on too many pages in succession, so that another attempt would waste time."""
+        """Whether the reader rejected so many pages in succession that another attempt would waste time."""
         return self._failures >= _MAX_FAILURES
 
     def learn(self, paths: Mapping[str, FieldPath]) -> None:
-        """Adds the field paths of columns, by column name."""
+        """Adds the paths of the fields that fill the declared columns, by column name."""
         if not paths.keys() <= self._paths.keys():
             self._paths |= paths
             self._options = None

@@ -1,6 +1,6 @@
-"""Coerces a column into its declared type, all values at once if possible, and otherwise value by value.
+"""Coerces a column into its declared type: all values at once if possible, and otherwise value by value.
 
-The fast path accepts only columns that Arrow converts without loss. Its result is the same as that of the rules for
+The fast path accepts only columns that Arrow converts without loss. The fast path has the same result as the rules for
 one value in `coercion_rules.py`.
 """
 
@@ -49,10 +49,11 @@ class Coercer:
         """Converts values to the column's type.
 
         Args:
-            values: JSON values, or Python values from a processing step of the user. None stands for NULL.
+            values: the values of one column, from JSON or from a processing step of the user; None stands for NULL.
 
         Returns:
-            An array of the same length with NULL for each value that the type cannot hold, and the reasons by position.
+            An array of the same length, with NULL for each value that the type cannot hold, and the reasons by
+            position.
         """
         types = set(map(type, values)) - {type(None)}
         if not types:
@@ -60,14 +61,14 @@ class Coercer:
         try:
             column = self._all_at_once(values, types)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError):
-            column = None  # Arrow cannot convert at least one value, so the rules for one value decide
+            column = None  # Arrow cannot convert at least one value, so `coercion_rules.py` decides
         return (column, {}) if column is not None else self._one_by_one(values)
 
     def coerce_texts(self, texts: pa.Array) -> pa.Array | None:
-        """Converts texts to the column's type; None if the rules for one value must decide.
+        """Converts texts to the column's type. Returns None if `coercion_rules.py` must decide value by value.
 
         Raises:
-            pa.ArrowInvalid: Arrow cannot convert at least one text, so the rules for one value must decide.
+            pa.ArrowInvalid: Arrow cannot convert at least one text, so `coercion_rules.py` must decide.
         """
         if texts.null_count == len(texts):
             return pa.nulls(len(texts), self.arrow_type)
@@ -93,7 +94,7 @@ class Coercer:
         return None
 
     def _timestamps(self, texts: pa.Array) -> pa.Array:
-        """Converts ISO 8601 texts to timestamps. Either all texts have a time zone, or no text has one."""
+        """Converts ISO 8601 texts to timestamps, if either all texts or no texts have a time zone."""
         unit = "ns" if self.arrow_type.unit == "ns" else "us"
         try:
             moments = texts.cast(pa.timestamp(unit, "UTC"))

@@ -1,8 +1,9 @@
 """The coercion rules for one value: whether the declared type can hold the value, and the converted value.
 
-A rule accepts a value if the conversion loses nothing: `5.0` and `"5"` are a bigint, `1.239` is no decimal(18, 2).
-There are two exceptions, as in dlt. A timestamp loses the digits below the precision of its column, and a timestamp
-without a time zone is read as UTC. `coercion.py` converts whole columns.
+A rule accepts a value if the conversion loses nothing. So the values 5.0 and "5" are accepted for a bigint, and the
+value 1.239 is rejected for a decimal(18, 2). As in dlt, timestamps have two exceptions from this rule. A timestamp
+loses the digits below the precision of its column, and a timestamp without a time zone is read as UTC. `coercion.py`
+converts whole columns.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _LONGEST_WHOLE_NUMBER, _LONGEST_NUMBER = 40, 400
 
 
 class CoercionError(ValueError):
-    """A declared type cannot hold a value. The error text follows the column name, and does not contain the value."""
+    """A declared type cannot hold a value. The error text continues a column name, and does not contain the value."""
 
 
 class CoercionRules:
@@ -146,7 +147,7 @@ class CoercionRules:
         if isinstance(value, str):
             try:
                 number = Decimal(self._digits(value, _NUMBER, _LONGEST_NUMBER))
-            except InvalidOperation:  # the exponent is too large for Decimal
+            except InvalidOperation:  # the exponent of the number is too large for Python's Decimal
                 raise self._too_large() from None
         elif isinstance(value, float):
             number = Decimal(repr(value))
@@ -194,7 +195,7 @@ class CoercionRules:
         if isinstance(value, str):
             return datetime.fromisoformat(value.strip())
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)  # dlt, too, reads a number as seconds since 1970
+            return datetime.fromtimestamp(value, UTC)  # dlt also reads a number as seconds since 1970
         if isinstance(value, datetime):
             return value
         if isinstance(value, date):
@@ -267,5 +268,5 @@ def as_json(value: Any) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text is valid Unicode. JSON allows half a surrogate pair, but no warehouse stores it."""
+    """Whether a text is valid Unicode. JSON allows half a surrogate pair, but no warehouse can store one."""
     return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)

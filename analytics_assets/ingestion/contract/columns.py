@@ -30,8 +30,7 @@ class Column:
     Attributes:
         name: the warehouse name of the column.
         data_type: the declared type in words, such as `decimal(18, 2)`; None for a column without a declared type.
-        nullable: whether the user allows NULL. The warehouse enforces NOT NULL only on the primary key. In other
-            columns, a row with a forbidden NULL goes to quarantine.
+        nullable: whether the user allows NULL; a row with a forbidden NULL goes to quarantine.
         primary_key: whether the column is part of the primary key.
         unique: whether the values of the column are declared unique.
         description: the user's description of the column.
@@ -71,12 +70,12 @@ class Contract:
 
     @property
     def typed(self) -> tuple[Column, ...]:
-        """The columns with a declared type."""
+        """The columns of the contract that have a declared type."""
         return tuple(column for column in self.columns if column.data_type)
 
     @property
     def typed_key(self) -> tuple[Column, ...]:
-        """The primary key columns if all have a declared type, or otherwise an empty tuple."""
+        """The primary key columns if all of them have a declared type, and otherwise an empty tuple."""
         key = tuple(column for column in self.columns if column.primary_key)
         return key if all(column.data_type for column in key) else ()
 
@@ -88,7 +87,7 @@ class Contract:
 def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
     """Reads the contract from a resource that dlt built from the config.
 
-    dlt adds hints that the user did not write, such as NOT NULL on a cursor. The contract ignores such hints.
+    The contract ignores hints that dlt adds and the user did not write, such as NOT NULL on a cursor.
 
     Args:
         resource: the dlt resource.
@@ -107,7 +106,7 @@ def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
             for name, hints in known.items()
             if name in written or hints.get("primary_key")
         ),
-        # For a resource without declared columns, dlt itself applies the mode to the columns of the table.
+        # For a resource without declared columns, dlt itself applies `schema_contract` to the table.
         cast(Undeclared, mode) if mode and written else "evolve",
     )
 

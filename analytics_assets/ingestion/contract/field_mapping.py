@@ -20,12 +20,12 @@ FieldPath = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields of some rows.
+    """The values of some rows, sorted by declared column or undeclared field.
 
     Attributes:
         columns: the values of each declared column, one value per row, by column name.
-        undeclared: pairs of name and values for undeclared fields. One field may have several pairs.
-        conflicts: triples of row position, column and value, if two fields of a row have one column but not one value.
+        undeclared: pairs of name and values for undeclared fields; one field may have several pairs.
+        conflicts: triples of row position, column and value, if two fields of a row have one column but two values.
     """
 
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Fields:
 
 
 class FieldMapping:
-    """Finds the declared columns in rows.
+    """Finds the values of the declared columns in rows.
 
     Args:
         typed: the names of the columns with a declared type.
@@ -62,7 +62,7 @@ class FieldMapping:
     def leaves(
         self, row: Row, prefix: str = "", path: FieldPath = ()
     ) -> Iterator[tuple[str, FieldPath, Any]]:
-        """Yields name, path and value of each field. An object that contains declared columns yields its fields."""
+        """Yields name, path and value of each field. An object with declared columns is replaced by its fields."""
         for key, value in row.items():
             name = field_name(prefix, key)
             if name in self._objects and isinstance(value, dict):
@@ -94,7 +94,7 @@ class FieldMapping:
     def _collect(self, rows: Sequence[Row], prefix: str, into: Fields) -> None:
         shapes = Counter(map(tuple, rows))
         keys = dict.fromkeys(chain.from_iterable(shapes))
-        if len(shapes) == 1:  # all rows have the same fields in one order, so one zip transposes the rows
+        if len(shapes) == 1:  # all rows have the same fields in the same order, so one zip transposes them
             values_of = dict(zip(keys, zip(*map(dict.values, rows), strict=True), strict=True))
         else:
             known = [key for key in keys if field_name(prefix, key) in self._known]
@@ -122,7 +122,7 @@ def _merged(
 ) -> Sequence[Any]:
     """Merges the values of two fields with one column name, such as `orderId` and `order_id`.
 
-    dlt would silently drop one of two different values, so two different values are a conflict.
+    If the two fields have different values, dlt would silently drop one value. So different values are a conflict.
     """
     if values is None:
         return more

@@ -1,10 +1,11 @@
 """Two steps in the pipe of a dlt resource: one validates the rows, and the other adds dlt's ids.
 
-Each item is a page, which is a list of rows. There are two paths to the warehouse:
+Each item in the pipe is a page, which is a list of rows. Pages take one of two paths to the warehouse.
 
-- The Arrow path: a page with only declared fields becomes one Arrow table, which dlt writes unchanged.
-- The row path: a page with other fields goes through dlt's normalizer as rows. The validator first coerces the declared
-  columns, so that both paths load the same values.
+On the Arrow path, a page with only declared fields becomes one Arrow table, which dlt writes unchanged.
+
+On the row path, a page with undeclared fields goes through dlt's normalizer as rows. The validator first coerces the
+declared columns, so that both paths load the same values.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _ID_CHARACTERS = bytes(
 
 
 class ValidateStep(ValidateItem):
-    """The step that passes on only good rows, before dlt reads the cursor of the rows.
+    """The step that passes only good rows to the next step, before dlt reads the cursor of the rows.
 
     Args:
         validator: the validator, which separates good rows from bad rows.
@@ -43,13 +44,13 @@ class ValidateStep(ValidateItem):
         self._quarantine = quarantine
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
-        """Returns the good rows of a page. An empty page passes, because dlt then empties the table under `replace`."""
+        """Returns the good rows of a page. dlt also gets an empty page, so that `replace` can empty the table."""
         rows = item if isinstance(item, list) else [item]
         if not rows:
             return item
         if set(map(type, rows)) == {Raw}:
             result = self._validator.read(rows)
-        else:  # a response that is not strict JSON is already parsed
+        else:  # the rows are already parsed, because the response is not strict JSON
             result = self._validator.validate(
                 [read_row(one) if isinstance(one, Raw) else one for one in rows]
             )
@@ -60,7 +61,7 @@ class ValidateStep(ValidateItem):
 class AddDltIdsStep(ItemTransform[Any, Any]):
     """The step that adds `_dlt_load_id` and `_dlt_id` to Arrow tables, as dlt's normalizer does for rows.
 
-    dlt can add these columns to Arrow tables too, but rewrites each file, which takes 3 s per million rows.
+    If dlt added the ids to Arrow tables (`add_dlt_id`), it would rewrite each file, which takes 3 s per million rows.
     """
 
     placement_affinity = 1.05  # the step runs after dlt's incremental step, which may compare whole rows

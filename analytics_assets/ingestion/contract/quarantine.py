@@ -1,7 +1,7 @@
 """The quarantine: a table for the rows that break the contract, beside the table of the good rows.
 
-What belongs here: the quarantine table, its rows, and the limit on their number. `reconcile.py` deletes rows from the
-quarantine. Good rows and quarantine are in the same load package.
+What belongs here: the quarantine table, its rows, and the limit on the number of bad rows. `reconcile.py` deletes rows
+from the quarantine. dlt loads the good rows and the quarantine in one load package.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Quarantine:
         cursor: the cursor of the resource; None for a resource without a cursor.
         windows: the windows of the run's partitions, by partition key in order of time.
         limit: the limit on rejected rows.
-        halts: whether more rejected rows than the limit halt the sync. A dry run only counts the rows.
+        halts: whether more rejected rows than the limit fail the sync; a dry run only counts the rejected rows.
 
     Attributes:
         rows_seen: the number of rows that were checked.
@@ -107,10 +107,10 @@ class Quarantine:
         return len(self._rejected)
 
     def add(self, rejected: Sequence[Rejected], rows: int) -> None:
-        """Adds the rejected rows of a page of `rows` rows. A row outside the windows of this run is ignored.
+        """Adds the rejected rows of a page with `rows` rows. A row outside the windows of this run is ignored.
 
         Raises:
-            ContractExceededError: the number of rejected rows already exceeds a limit by number.
+            ContractExceededError: the limit is a number, and the number of rejected rows already exceeds it.
         """
         self.rows_seen += rows
         for one in rejected:
@@ -133,7 +133,7 @@ class Quarantine:
         return self.limit.is_exceeded(self.count, self.rows_seen)
 
     def reasons(self) -> list[str]:
-        """Describes the reasons of rejected rows, the most frequent first, with row count and example keys."""
+        """Describes the reasons for rejections, the most frequent first, each with row count and example keys."""
         violations = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.violations)
         return [self._example(column, why, count) for (column, why), count in violations.most_common()]
 
@@ -149,7 +149,7 @@ class Quarantine:
         """Returns the dlt source of the quarantine table, which dlt extracts after the good rows.
 
         Args:
-            schema: the name of the schema of the good rows. With one schema, dlt writes one load package.
+            schema: the schema name of the good rows; with the same schema name, dlt writes one load package.
         """
         hints: dict[str, Any] = {
             "reason": {"data_type": "text", "nullable": False},

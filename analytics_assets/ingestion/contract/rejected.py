@@ -28,7 +28,7 @@ class Rejected:
     Attributes:
         violations: the violations of the contract.
         row: the row of the API as JSON text.
-        values: the values of the row in the declared types, by column. A wrong value is None.
+        values: the values of the row in the declared types, by column; None for a wrong value.
     """
 
     violations: tuple[Violation, ...]

@@ -1,4 +1,4 @@
-"""Finds values that dlt's normalizer cannot store in fields without a declared type. Such a row goes to quarantine."""
+"""Finds undeclared values that dlt's normalizer cannot store. A row with an unstorable value goes to quarantine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _MAX_DEPTH = 100
 
 
 def unstorable_in(row: Mapping[str, Any]) -> str:
-    """Describes a value that dlt cannot store, in a row without its typed columns; empty if dlt can store the row."""
+    """Describes the first value of a row that dlt cannot store; empty if dlt can store all values.
+
+    Args:
+        row: the row without its typed columns.
+    """
     if any(isinstance(value, list) and field_name("", key) == "quarantine" for key, value in row.items()):
         return "a list `quarantine`, which is the name of the table of rejected rows"
     return _in_value(row, 0)
@@ -48,7 +52,7 @@ def _in_scalar(value: Any) -> str:
     if isinstance(value, str):
         if not is_unicode(value):
             return "text that is not valid Unicode"
-        if value[:4] in ("0001", "9999"):  # dlt converts timestamps in text to UTC
+        if value[:4] in ("0001", "9999"):  # dlt converts a text with a timestamp to UTC
             with suppress(ValueError):
                 moment = datetime.fromisoformat(value)
                 try:

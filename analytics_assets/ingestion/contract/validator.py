@@ -96,11 +96,11 @@ class Validator:
 
     @property
     def unsent(self) -> set[str]:
-        """The typed columns for which no row so far had a field; empty before the first row."""
+        """The typed columns for which no earlier row had a field; empty before the first row."""
         return self._coercers.keys() - self._seen if self._seen else set()
 
     def read(self, rows: list[msgspec.Raw]) -> ValidationResult:
-        """Validates rows that are still JSON text. If all rows are good, the page becomes an Arrow table directly."""
+        """Validates rows that are still JSON text. If all rows are good, Arrow reads the page directly into a table."""
         if not self._seen:
             self._learn([read_row(rows[0])])
         columns = self._json_reader.read(rows)
@@ -159,7 +159,7 @@ class Validator:
                 self._seen |= paths.keys()
 
     def _items(self, good: list[Row], table: pa.Table | None, *, as_rows: bool) -> pa.Table | list[Row]:
-        """Returns the good rows for dlt. Python rows get coerced values, so that both paths load the same values."""
+        """Returns the good rows for dlt. Python rows have coerced values, so that both paths load the same values."""
         if table is None or not good:
             return good
         table = table.cast(self._schema) if table.schema != self._schema else table
@@ -173,7 +173,8 @@ class Validator:
         rows = _to_python(table)
         for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
-                # The normalizer parses a text that looks like JSON. Any other text needs a second JSON encoding.
+                # dlt's normalizer parses text that looks like a JSON object or list.
+                # All other texts are encoded as JSON again, so that they load unchanged.
                 if row[name] is not None and row[name][0] not in "[{":
                     row[name] = as_json(row[name])
         return rows
@@ -225,7 +226,7 @@ class Validator:
             violations[position].append(violation)
 
     def _check_untyped(self, rows: Sequence[Row], fields: Fields, violations: _Violations) -> None:
-        """Checks required untyped columns, such as a key: their values must not be NULL, and must be of one kind."""
+        """Checks required untyped columns, such as a key: values must not be NULL, and all must be of one kind."""
         for name in self._mapping.untyped & self._required.keys():
             values = fields.columns.get(name) or [None] * len(rows)
             is_missing = [type(one) in (type(None), dict, list) for one in values]
@@ -240,7 +241,7 @@ class Validator:
                     violations[position].append(Violation(name, reason, value))
 
     def _check_rest(self, rows: Sequence[Row], violations: _Violations) -> None:
-        """Checks the fields outside typed columns: dlt must be able to store them, and the contract must allow them."""
+        """Checks the fields without a typed column: dlt must support their values, and the contract must allow them."""
         for position, row in enumerate(rows):
             if position in violations:
                 continue
@@ -263,7 +264,7 @@ class Validator:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a value is null or empty, so that dlt makes no column and no child row of the value."""
+    """Whether a value is null or empty, because dlt makes no column and no child row of a null or empty value."""
     return value is None or (type(value) in (dict, list) and not value)
 
 
@@ -273,7 +274,7 @@ def _json_text(row: Any) -> str:
 
 
 def _to_python(table: pa.Table) -> list[Row]:
-    """Converts the rows of a table to Python objects. Timestamps lose nanoseconds, which Python does not support."""
+    """Converts the rows of a table to Python objects. Python timestamps have no nanoseconds."""
     fields = [
         field.with_type(pa.timestamp("us", field.type.tz)) if field.type in _NANOSECONDS else field
         for field in table.schema

@@ -132,10 +132,10 @@ class Breaker:
             if not fresh and self._clock() < self._next_read:
                 return False
             state = self.refresh()
-            while state.probe_is_free:  # the claim of a very slow process may expire before the next read
+            while state.probe_is_free:  # the claim of this run may expire during a very slow read
                 self._store.append(CircuitEventKind.PROBE, by=self._by, run_id=self._run_id)
                 self._sleep(_COMMIT_DELAY)
-                state = self.refresh()  # raises if another run claimed the probe first
+                state = self.refresh()  # `refresh` raises if another run claimed the probe first
             self._probing = state.claim is not None
             return self._probing
 
@@ -152,7 +152,7 @@ class Breaker:
         """
         with self._lock:
             first, self._stopped_by = self._stopped_by is None, self._stopped_by or halted
-            # If another process has opened the circuit meanwhile, only the failure of a probe is a new event.
+            # If another process has already opened the circuit, only a failed probe is a new event.
             if first and (self._probing or self._store.circuit().phase(self._clock()) is Phase.CLOSED):
                 self._probing = False
                 self._store.append(CircuitEventKind.OPENED, by=self._by, run_id=self._run_id, cause=halted)

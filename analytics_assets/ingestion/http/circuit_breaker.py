@@ -1,7 +1,8 @@
 """The circuit breaker of one source, as a pure state machine that computes the state from events, time and policy.
 
-The state decides whether a request may be sent. `breaker_client.py` decides when an event is written. The caller stores
-the events.
+The state decides whether a request may be sent. `breaker_client.py` decides when an event is written, and a
+`CircuitStore` stores the events. The text helpers `Circuit.describe`, `utc` and `capitalized`
+are also in this module.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from analytics_assets.ingestion.errors import SyncHalted
 
 
 class CircuitEventKind(StrEnum):
-    """The kind of a circuit event. The event log stores the values."""
+    """The kind of a circuit event. The event log stores the values of this enum, so the values never change."""
 
     OPENED = "opened"  # a sync halted, or a probe failed
     PROBE = "probe"  # a run claims the one request that tests whether the API is back
@@ -40,9 +41,9 @@ class Policy:
     """The durations of the cool-down and of the lease of a probe.
 
     Attributes:
-        cooldown: seconds of cool-down after the first failure. Each failed probe doubles the cool-down.
+        cooldown: seconds of cool-down after the first failure; each failed probe doubles the cool-down.
         max_cooldown: the longest cool-down in seconds.
-        lease: seconds that a claim of the probe is valid. After the lease, another run may claim the probe.
+        lease: seconds for which a claim of the probe is valid; later, another run may claim the probe.
     """
 
     cooldown: float
@@ -50,11 +51,11 @@ class Policy:
     lease: float
 
     def cooldown_after(self, failures: int) -> float:
-        """Seconds of cool-down after `failures` failures in a row, at least one."""
+        """The seconds of cool-down after `failures` failures in a row. `failures` is at least one."""
         return float(min(self.max_cooldown, self.cooldown * 2 ** min(failures - 1, 64)))
 
 
-_LEASE_MARGIN = 30.0  # seconds between the response to a probe and the event that records it
+_LEASE_MARGIN = 30.0  # the seconds of a lease that remain for recording the outcome of the probe
 
 
 def policy_of(config: SyncConfig) -> Policy:
@@ -72,10 +73,10 @@ class CircuitEvent:
     """One entry of a circuit's history.
 
     Attributes:
-        id: the id of the event in the store. Events are ordered by id.
+        id: the id of the event in the store, which orders the events.
         at: the time of the event in seconds since 1970, by the clock of the writer.
         kind: the kind of the event.
-        by: the writer of the event, which connects the outcome of a probe to its claim. Empty for a person.
+        by: the writer of the event, which connects the outcome of a probe to its claim; empty for a person.
         run_id: the id of the Dagster run that wrote the event; empty for an event outside a run.
         cause: the failure that opened the circuit; None for other events.
         reason: the reason that a person gave; empty for other events.
@@ -116,7 +117,7 @@ class CircuitState:
 
 @dataclass(frozen=True)
 class Circuit:
-    """A circuit after a history of events. A circuit without events is closed.
+    """The circuit of a source after a history of events. A circuit without events is closed.
 
     Attributes:
         policy: the durations of cool-down and lease.
@@ -153,11 +154,11 @@ class Circuit:
             return Circuit(self.policy, opened=event, latest=event, failures=1)
         if self.claim and self.claim.by == event.by:
             return replace(self, latest=event, failures=self.failures + 1, claim=None)
-        return self  # a request that another run had already sent failed in the same outage
+        return self  # the request of another run failed in an outage that is already recorded
 
     @property
     def is_forced_open(self) -> bool:
-        """Whether a person opened the circuit, so that only a person closes the circuit."""
+        """Whether a person opened the circuit. Only a person can close it again."""
         return self.latest is not None and self.latest.kind is CircuitEventKind.FORCED_OPEN
 
     @property

@@ -21,26 +21,27 @@ from analytics_assets.ingestion.http.retry_policy import (
 )
 
 
-def find_sync_error(error: BaseException, resource: str) -> SyncError | None:
+def find_sync_error(error: BaseException, resource: str, config: RequestsConfig) -> SyncError | None:
     """Returns the failure that a user can act on among the causes of `error`; None if no cause is such a failure.
 
-    dlt wraps errors of its extract step. dlt's error about an unreadable response quotes the whole page, so the result
-    keeps only the beginning of the error text.
+    If an extract step fails, dlt wraps the error. The error of dlt about an unreadable response quotes the whole page,
+    so the returned failure keeps only the beginning of the text.
 
     Args:
         error: the error that dlt raised.
         resource: the dlt resource that the sync loads.
+        config: the settings, which list the statuses to retry.
     """
     cause: BaseException | None = error
     while cause is not None:
-        found = _sync_error_of(cause, resource)
+        found = _sync_error_of(cause, resource, config)
         if found is not None:
             return found
         cause = cause.__cause__ or cause.__context__
     return None
 
 
-def _sync_error_of(error: BaseException, resource: str) -> SyncError | None:
+def _sync_error_of(error: BaseException, resource: str, config: RequestsConfig) -> SyncError | None:
     if isinstance(error, SyncError):
         return error
     if isinstance(error, JSONDecodeError):
@@ -49,7 +50,7 @@ def _sync_error_of(error: BaseException, resource: str) -> SyncError | None:
         isinstance(error, HTTPError) and error.response is not None
     ):  # a custom auth class sent a request of its own, and the response had an error status
         endpoint, status = endpoint_of(error.response.request), error.response.status_code
-        fault = classify(Exchange(status), Caller(), RequestsConfig()).fault
+        fault = classify(Exchange(status), Caller(), config).fault
         return SyncHalted(resource, endpoint, status, 1, status_in_words(status), fault=fault)
     if isinstance(error, RequestException):
         return UnfollowableLinkError(resource, type(error).__name__)

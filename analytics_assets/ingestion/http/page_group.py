@@ -1,6 +1,7 @@
 """Page groups: fetches many pages of the API, and returns their rows to dlt as one response.
 
-Few large responses cost dlt less than many small ones. `page_reader.py` decides which page comes next.
+dlt needs less time for a few large responses than for many small responses. The page readers in `pagination.py` decide
+which page comes next.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _GROUP_ROWS, _GROUP_BYTES, _GROUP_SECONDS = 25_000, 64_000_000, 10.0
 """The limits of a group in rows, bytes and seconds. Larger groups cost dlt less time, but need more memory."""
 
 _PLAIN_AUTHS = (APIKeyAuth, BearerTokenAuth, HttpBasicAuth, OAuth2ClientCredentials, type(None))
-"""Auth types that do not depend on the URL or body of a request, so that one signed request serves all pages."""
+"""Auth types that do not depend on the URL or body of a request, so that one signed request serves all pages.
+
+`_ONLY_SENT` in `source/build.py` has the names of the same auth types. A new auth type usually belongs in both."""
 
 SendOptions = dict[str, Any]
 """The keyword arguments that `requests` passes to `Session.send`, such as certificates and proxies."""
@@ -138,13 +141,14 @@ class PageGroups:
         """Returns a fetch function that uses threads and the transport, which is faster than a `requests` session."""
         verify, cert, proxies = (options.get(name) for name in ("verify", "cert", "proxies"))
         template = self._transport.wire_request(request, True if verify is None else verify, cert, proxies)
-        template.headers.pop("Content-Length", None)  # page numbers change the length
+        template.headers.pop("Content-Length", None)  # the page number changes the length of the body
         caller = caller_of(request, reader)
 
         def fetch(numbers: Numbers) -> Page:
             response = self._transport.ask(_with_numbers(template, numbers), caller)
             if response.raw.status >= 300:
-                return self._fetch_sequentially(reader, numbers, options)  # a session follows redirects
+                # The session follows a redirect, and the transport does not.
+                return self._fetch_sequentially(reader, numbers, options)
             headers = response.raw.headers
             parsed = reader.reader.parse(
                 response.body, template.endpoint, lambda: get_encoding_from_headers(headers)

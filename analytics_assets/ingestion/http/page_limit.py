@@ -15,7 +15,7 @@ from analytics_assets.ingestion.errors import TooManyPagesError
 
 
 class PagesCutError(IgnoreResponseException):
-    """A dry run has fetched all pages within its limit. dlt's client ends its paging at this error."""
+    """A dry run has fetched all pages within its limit. This error ends the paging of dlt's client."""
 
 
 class PageLimit:

@@ -128,8 +128,8 @@ class Paging:
 class PageReader(RequestTag, ABC):
     """Reads all pages of one request of dlt.
 
-    The totals of two pages are compared only if one response was complete before the other request was sent. The order
-    of overlapping requests is unknown.
+    The totals of two pages are compared only if one response was complete before the other request was sent. If two
+    requests overlap, the order in which the API computed their totals is unknown.
 
     Args:
         paging: the paging settings.
@@ -149,7 +149,7 @@ class PageReader(RequestTag, ABC):
         self._maximum = paginator.maximum_value
         self._ends_empty = bool(paginator.stop_after_empty_page)
         self._primary_key = paging.primary_key
-        self._totals: list[tuple[float, int]] = []  # (received, total), each larger than those before it
+        self._totals: list[tuple[float, int]] = []  # pairs of receive time and total, smallest total first
         self._ahead: deque[Planned] = deque()
         self._window = 1
         self._largest = 0

@@ -1,7 +1,8 @@
 """Strict paging by offset or page number, with many requests at a time: each row of the API is read once and in order.
 
-dlt computes each offset from the page size that it requested, and stops at the first empty page. These readers count
-the rows of each page, and check that the last page is the last. `page_reader.py` has the base class of both readers.
+dlt computes each offset from the page size that it requested, and stops at the first empty page. The readers in this
+module count the rows of each page, and check that the last page is really the last. `page_reader.py` has the base class
+of both readers.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def page_reader_of(paging: Paging, request: Request) -> PageReader:
 class OffsetReader(PageReader):
     """Reads pages by offset and limit.
 
-    Every page except the first starts with the last row of the page before. If both pages have this row, no other row
-    has moved across the border between the two pages. Each row that exists during the whole sync is then in exactly
-    one page. The check needs an API that keeps its rows in one order.
+    Every page except the first starts with the last row of the page before. If a page starts with the last row of the
+    page before, no row has moved across the border between the two pages. If all borders pass this check, each row that
+    exists during the whole sync is in exactly one page. The check needs an API that keeps its rows in one order.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -46,7 +47,8 @@ class OffsetReader(PageReader):
             pages = -(-(int(self._maximum) - self._start) // self._limit)
             self._maximum = self._start + max(1, pages) * self._limit
         self._first: list[Row] = []
-        self._position = self._next = self._start  # offsets after the rows read, and requested
+        # `_position` is the offset after the rows that are read, and `_next` after the rows that are requested.
+        self._position = self._next = self._start
         self._step = self._limit  # the expected number of rows of a page
 
     @property
@@ -87,7 +89,7 @@ class OffsetReader(PageReader):
         self._largest = max(self._largest, len(rows))
         is_last = self._is_last(page, endpoint, is_empty=is_empty, is_full=is_full)
         if self._ahead and self._position < self._ahead[0].start and not is_last:
-            self._ahead.appendleft(self._plan(self._position, fetch))  # a short page left out these rows
+            self._ahead.appendleft(self._plan(self._position, fetch))  # fetches what the short page left out
         elif not self._ahead:
             self._next = self._position
         self._step = max(len(rows), 1)
@@ -121,8 +123,8 @@ class PageNumberReader(PageReader):
     """Reads pages by page number.
 
     Pages by number cannot overlap. If the API inserts a row during the sync, another row appears on two pages. The
-    reader detects the second copy by a hash of its primary key (some 60 bytes of memory per row). If the API deletes a
-    row, only the number of pages may change.
+    reader detects a row that appears twice by a hash of its primary key (some 60 bytes of memory per row). If the API
+    deletes a row during the sync, another row may be skipped, and perhaps only the number of pages shows the deletion.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -173,7 +175,8 @@ class PageNumberReader(PageReader):
     def _refuse_seen(self, rows: list[Row], endpoint: str) -> None:
         if not self._primary_key:
             return
-        keys = {hash(str(self._identity(row))) for row in rows}  # str, as hash(-1) == hash(-2)
+        # The code hashes the key as text, because in Python hash(-1) equals hash(-2).
+        keys = {hash(str(self._identity(row))) for row in rows}
         if len(keys) < len(rows) or not self._seen.isdisjoint(keys):
             raise self._moved(endpoint, "a row came twice")
         self._seen |= keys

@@ -1,7 +1,8 @@
-"""Redaction of secrets: code outside the transport works with a reference in place of each secret value.
+"""Secrets: inserts the values of secrets into requests, and replaces the values in responses and log records.
 
-dlt gets a reference in place of a secret. So dlt cannot log, raise, pickle or load the value. The transport puts the
-value into each request, and replaces the value in each response.
+For the auth types in `_ONLY_SENT` (`source/build.py`), dlt gets a reference in place of each secret value. So dlt
+cannot log, raise, pickle or load the value. A custom auth type gets the value itself, because it may compute with the
+value. The transport uses this module to insert the values into each request, and to redact each response.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ class Secrets:
     def redact_chunks(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Redacts the chunks of a body with the same result as `redact_body` for the whole body.
 
-        A value may start in one chunk and end in the next. So the method holds back the last bytes of each chunk, and
-        yields these bytes with the next chunk.
+        A secret value may start in one chunk and end in the next. So the method holds back the last bytes of each
+        chunk, and yields these bytes with the next chunk.
         """
         references = dict(self._in_body)
         if not references:
@@ -136,7 +137,8 @@ class Secrets:
 
     def _learn(self, encoding: str, reference: str) -> None:
         if len(encoding) >= _LEAST_IN_TEXT and (encoding, reference) not in self._encodings:
-            # The longest encoding is first, because one encoding may contain another. Other threads read the old list.
+            # The longest encoding is first, because one encoding may contain another.
+            # The code makes a new list, because other threads may still iterate over the old list.
             self._encodings = sorted([*self._encodings, (encoding, reference)], key=lambda one: -len(one[0]))
             self._in_body = [(a.encode(), b.encode()) for a, b in self._encodings if len(a) >= _LEAST_IN_BODY]
 

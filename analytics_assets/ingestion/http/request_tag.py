@@ -1,6 +1,9 @@
-"""The tag that tells `ApiSession` which resource a request of dlt belongs to.
+"""The tag of a request of dlt, and `caller_of`, which finds out who sent a request.
 
-All resources share one session in dlt. The tag is a response hook, because dlt passes no other data with a request.
+The tag shows `ApiSession` which resource a request belongs to, because all resources share one session in dlt. The tag
+is a response hook, because dlt passes no other data with a request.
+`caller_of` counts the response hooks after the tag is removed: no hook means a token request, one hook means dlt alone,
+and more hooks mean that the user configured `response_actions`.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from analytics_assets.ingestion.http.retry_policy import Caller, Judge
 
 
 class RequestTag:
-    """Marks a request as a request for rows. The tag is a response hook that does nothing.
+    """Marks a request of dlt as a request for rows. The tag is a response hook that does nothing.
 
     Args:
         reader: the reader that checks the response.

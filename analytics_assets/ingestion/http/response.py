@@ -1,7 +1,7 @@
 """Reads the rows and the total of a response, and rejects a response that is unclear.
 
-dlt reads a missing key or a null as no rows, and the run succeeds. This module fails, and the error names the missing
-field. No error contains a value of the response, because the value may be personal data.
+For a missing key or a null, dlt loads no rows, and the run succeeds. For the same response, this module raises an error
+that names the missing field. No error contains a value of the response, because the value may be personal data.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Content:
 
     Attributes:
         rows: the rows of the response; None if the selected field is missing or null.
-        total: the total number of rows or pages, as the paginator counts. None without `total_path`, or if the response
+        total: the total number of rows or pages, as the paginator counts; None without `total_path`, or if the response
             has neither rows nor a total.
-        has_more: whether there are more pages. None without `has_more_path`, or if the response has neither rows nor
+        has_more: whether there are more pages; None without `has_more_path`, or if the response has neither rows nor
             the flag.
     """
 
@@ -79,9 +79,9 @@ class ResponseReader:
         data_selector: the JSONPath of the rows; None to find the list in the first response, as dlt does.
         total_path: the JSONPath of the total; None for no total.
         has_more_path: the JSONPath of the has-more flag; None for no flag.
-        paged: whether the rows must be a list. Otherwise one object is one row.
+        paged: whether the rows must be a list; if false, one object may be the only row.
         raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses for a whole page at once.
-            The rows are raw only if all paths are plain fields.
+            Rows stay JSON text only if all paths are plain fields.
 
     Attributes:
         resource: the dlt resource of the responses.
@@ -101,7 +101,7 @@ class ResponseReader:
         self._paged = paged
         self._selector = data_selector
         self._select = finder(data_selector) if data_selector is not None else None
-        # A path with a wildcard or a filter may well find nothing.
+        # A JSONPath with a wildcard or a filter may correctly find nothing.
         self._may_find_nothing = bool(re.search(r"[*?]|\.\.", str(data_selector or "")))
         self._total = _Field.at(total_path, "total_path", _as_whole_number)
         self._has_more = _Field.at(has_more_path, "has_more_path", _as_flag)
@@ -123,7 +123,7 @@ class ResponseReader:
         if self._decode_raw is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
                 response = self._decode_raw(body)
-                if None not in response.values():  # the general path below reports a null or missing field
+                if None not in response.values():  # the code below reports a null or missing field
                     return response
         try:
             return _decode(body)
@@ -195,7 +195,8 @@ def _decoder_of_raw_rows(*paths: TJsonPath | None) -> Callable[[bytes], Any] | N
     fields = [(name, Any, None) for name in dict.fromkeys(others)]
     response = msgspec.defstruct("Response", [(rows, list[msgspec.Raw] | None, None), *fields])
     decoder = msgspec.json.Decoder(response)
-    return lambda body: msgspec.structs.asdict(decoder.decode(body))  # dlt copies the reader
+    # dlt copies the reader with this function, and `copy` keeps a function as it is.
+    return lambda body: msgspec.structs.asdict(decoder.decode(body))
 
 
 def _is_utf_8(body: bytes) -> bool:
@@ -206,7 +207,7 @@ def _is_utf_8(body: bytes) -> bool:
 
 
 def finder(path: TJsonPath) -> Find:
-    """Returns a function that finds all values at a JSONPath. A path of plain fields uses faster dict lookups."""
+    """Returns a function that finds all values at a JSONPath. A path of plain fields needs only dict lookups."""
     plain = re.fullmatch(r"(?:\$\.)?(\w+(?:\.\w+)*)", path) if isinstance(path, str) else None
     if plain is None:
         compiled = compile_path(path)
@@ -246,5 +247,5 @@ def _keys(response: Any) -> str:
         return f" (it is {kind_of(response)})"
     names = [
         key for key in response if re.fullmatch(r"[A-Za-z_$][\w.-]{0,40}", str(key))
-    ]  # the pattern leaves out keys that are data, such as e-mail addresses
+    ]  # the pattern excludes keys that are data, such as e-mail addresses
     return f" (it has {', '.join(sorted(names))[:200]})" if names else " (it is empty)"

@@ -211,7 +211,7 @@ def _fault_of(status: int, *, retried: bool) -> Fault:
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
-    """Whether the error is about a certificate that is not valid, which no retry can change."""
+    """Whether the error is about an invalid certificate. A retry cannot make a certificate valid."""
     cause = error.args[0] if isinstance(error, SSLError) and error.args else error
     return isinstance(cause, ssl.SSLCertVerificationError)
 

@@ -1,7 +1,8 @@
-"""The HTTP session of a sync, which sends every request of the sync.
+"""The HTTP session of a sync: dlt's client sends each of its requests through this session.
 
-dlt's unchanged `rest_api_source` gets the session as `client.session`. The session turns each request of dlt's client
-into one exchange (`transport.py`), or into a group of many pages (`page_group.py`).
+dlt's unchanged `rest_api_source` gets the session as `client.session`. Usually the session sends a request of dlt
+through its adapter (`transport.py`), which retries the request. For a request with a page reader, the session
+returns the rows of many pages. Usually `page_group.py` fetches these pages directly through the adapter.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class ApiSession(Session):
         telemetry: the counts of the sync.
         page_limit: the limit on the number of pages; None for no limit.
         may_repeat: whether one page may be requested twice, as in a resource with a parent.
-        sleep: a function that waits the given number of seconds. The default ends early if the session is closed.
+        sleep: a function that waits the given number of seconds; by default, `close` ends the wait early.
         jitter: a function that returns a random number from 0 to 1, for the jitter of waits.
 
     Raises:

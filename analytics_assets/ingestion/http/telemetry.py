@@ -4,53 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from threading import Lock
 
 log = logging.getLogger("analytics_assets")
-_dlt_log = logging.getLogger("dlt")
 
 _PACE = 10.0  # seconds between two log lines of progress
-
-
-class _RunsInProcess:
-    """The number of active runs in this process, and the log level to restore after the last of these runs."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.level_before = logging.NOTSET
-        self.lock = Lock()
-
-
-_runs = _RunsInProcess()
-
-
-def _is_useful(record: logging.LogRecord) -> bool:
-    """Returns False for the warning that dlt logs per JSON column, because Arrow holds JSON as text."""
-    return "when merging arrow schema with dlt schema" not in str(record.msg)
-
-
-@contextmanager
-def run_logging() -> Iterator[None]:
-    """Lets progress into the log of the Dagster run within the `with` block, and keeps an empty warning of dlt out.
-
-    Python's default level passes only warnings. Runs may overlap in one process, so the last run restores the level.
-    """
-    with _runs.lock:
-        if not _runs.count:
-            _runs.level_before = log.level
-            log.setLevel(logging.INFO)
-            _dlt_log.addFilter(_is_useful)
-        _runs.count += 1
-    try:
-        yield
-    finally:
-        with _runs.lock:
-            _runs.count -= 1
-            if not _runs.count:
-                log.setLevel(_runs.level_before)
-                _dlt_log.removeFilter(_is_useful)
 
 
 class Telemetry:

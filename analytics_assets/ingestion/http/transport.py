@@ -1,7 +1,7 @@
 """Sends one request with secrets, rate limit, retries and circuit breaker, in the same way for every endpoint.
 
-`retry_policy.py` decides what a response means, `response.py` reads the content of a
-response, and `pagination.py` decides which page is next.
+`retry_policy.py` decides what a response means, and `response.py` reads the content of a response. The page readers in
+`pagination.py` decide which page comes next.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ _Send = Callable[[WireRequest], WireResponse]
 
 
 class Transport(HTTPAdapter):
-    """The HTTP adapter of `ApiSession`. Page groups call the adapter directly, without the session.
+    """The HTTP adapter of `ApiSession`. Page groups also call the adapter directly, without the session.
 
-    Pools, proxies and certificates are those of `requests`. The adapter retries below the session, so that response
-    hooks see only the response of the last attempt.
+    The adapter uses the connection pools, proxies and certificates of `requests`. The adapter retries below the
+    session, so that response hooks see only the response of the last attempt.
 
     Args:
         resource: the dlt resource of the sync.
@@ -67,7 +67,7 @@ class Transport(HTTPAdapter):
         breaker: the circuit breaker of this sync.
         secrets: the secrets, which the adapter puts into requests and redacts in responses.
         telemetry: the counts of the sync.
-        sleep: a function that waits the given number of seconds. The default ends early if the transport is stopped.
+        sleep: a function that waits the given number of seconds; by default, `stop` ends the wait early.
         jitter: a function that returns a random number from 0 to 1, for `backoff`.
     """
 
@@ -134,7 +134,7 @@ class Transport(HTTPAdapter):
         if isinstance(body, bytes):
             revealed = self._secrets.in_body(body, headers.get("Content-Type", ""))
             if revealed != body:
-                headers.pop("Content-Length", None)  # secrets change the length; urllib3 sets the header
+                headers.pop("Content-Length", None)  # secrets change the length, which urllib3 sets again
             body = revealed
         return WireRequest(
             endpoint=endpoint_of(request),
@@ -164,11 +164,13 @@ class Transport(HTTPAdapter):
         """Sends a request with retries, and provides the body in chunks within the `with` block.
 
         After the first chunk there is no retry, because the caller may already have used the chunk. A network error
-        then halts the sync, and does not open the circuit. `read_timeout` applies to each read from the network, not to
-        the whole body. The request counts as in flight until the block ends. Redirects are not followed.
+        after the first chunk halts the sync, and does not open the circuit. `read_timeout` applies to each read from
+        the network, not to the whole body. The request counts as in flight until the block ends. Redirects are not
+        followed.
 
         Raises:
-            SyncHalted: the request or the read of a chunk failed for good, or another request of the sync has.
+            SyncHalted: the request or the read of a chunk failed for good, or another request of the sync failed for
+                good.
             CircuitOpenError: the circuit is open.
         """
         with ExitStack() as block:

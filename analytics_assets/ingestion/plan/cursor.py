@@ -18,14 +18,14 @@ def cursor_of(
 
     Args:
         name: the dlt resource name.
-        incremental: `endpoint.incremental` as the user wrote it, or an empty mapping.
+        incremental: the value of `endpoint.incremental` in the file, or an empty mapping.
         contract: the declared columns.
         partitions: the partitions of the asset, or None.
 
     Raises:
         UnfitResourceError: the cursor is inside a declared column.
-        UnfitCursorError: the cursor does not show the partition of a row.
-        ValueError: `initial_value` or `end_value` is not ISO 8601, as the cursor is.
+        UnfitCursorError: the asset is partitioned, and its cursor does not fit the partitions.
+        ValueError: the cursor is a time, and `initial_value` or `end_value` is not ISO 8601.
     """
     if not incremental:
         return None

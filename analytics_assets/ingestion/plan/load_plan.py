@@ -1,6 +1,6 @@
 """The plan of one sync of one resource. Each run makes one plan, and nothing changes the plan afterwards.
 
-What belongs here: every decision that several packages use. Those packages implement the decisions.
+What belongs here: every decision that several packages use. The packages that use a decision implement it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class LoadPlan:
     Attributes:
         config: the config of the API, from its `defs.yaml`.
         resource: the resource to load, with its contract.
-        windows: the windows of the partitions to load, by partition key, contiguous and in order of time. The mapping
-            is empty for a resource without partitions.
+        windows: the windows of the partitions to load, by partition key, contiguous and in order of time; empty for a
+            resource without partitions.
         write_mode: how the load changes the rows in the table.
         full_refresh: whether the load replaces all rows in the table, and the cursor starts without a value.
         dry_run: whether the sync writes nothing.
@@ -71,7 +71,7 @@ class LoadPlan:
 
     @property
     def replaces_windows(self) -> bool:
-        """Whether the partition windows hold exactly the rows of this sync after the load."""
+        """Whether, after the load, the windows of the partitions contain exactly the rows of this sync."""
         return bool(self.windows) and self.write_mode is WriteMode.MERGE
 
     @property
@@ -121,6 +121,6 @@ def plan_load(
 
 
 def _refresh_mode(resource: ResourceInfo) -> WriteMode:
-    """The write mode of a full refresh: MERGE for a mergeable resource with a key, and otherwise REPLACE."""
+    """Returns `MERGE` for a full refresh of a resource that merges by a key, and otherwise `REPLACE`."""
     mergeable = resource.has_key and resource.write_mode is WriteMode.MERGE
     return WriteMode.MERGE if mergeable else WriteMode.REPLACE

@@ -1,4 +1,4 @@
-"""The facts about a resource that the config alone gives, before any run."""
+"""Finds the facts about a resource that are known from the config alone, before any run."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class ResourceInfo:
         method: the HTTP method of the endpoint.
         path: the path template of the endpoint.
         parent: the resource that supplies path or query parameters; None for a resource without a parent.
-        selected: False for a resource that only supplies parameters to others (dlt's `selected: false`).
-        write_disposition: `replace`, `merge`, `append` or `skip`.
+        selected: whether the resource is loaded; false for a resource that only supplies parameters to other resources.
+        write_disposition: one of `replace`, `merge`, `append` and `skip`.
         write_mode: the write disposition and the merge strategy, as one value.
         has_key: whether the config sets a primary key or a merge key.
         contract: the declared columns.
@@ -83,12 +83,13 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     Raises:
         UnfitResourceError: column names clash, the cursor is inside a declared column, two resources share a table, or
             a load would delete rows that the sync did not fetch.
-        UnfitCursorError: the cursor of a partitioned resource does not show the partition of a row.
+        UnfitCursorError: the cursor of a partitioned resource does not fit the partitions.
         ValueError: dlt cannot build the source from this config.
     """
     rest_api = with_secrets(config.rest_api, lambda *_: PLACEHOLDER)
     if not rest_api["client"].get("base_url"):
-        rest_api["client"]["base_url"] = "http://unset.invalid"  # a template's variable may be unset here
+        # The template of `base_url` may use an environment variable that is not set when definitions load.
+        rest_api["client"]["base_url"] = "http://unset.invalid"
     written = expand(rest_api)
     _, _, parents = build_resource_dependency_graph({}, cast(Any, list(written.values())))
     described = {
@@ -174,8 +175,8 @@ def _endpoint(written: Any) -> Mapping[str, Any]:
 def _refuse_to_retire(name: str, built: DltResource) -> None:
     """Refuses the strategies `scd2` and `cdc` for an incremental resource without a merge key.
 
-    dlt would end the validity of all rows that a sync does not fetch (`scd2`), or delete those rows (`cdc`). With a
-    `merge_key`, dlt changes only rows whose merge key value is in the load.
+    With `scd2`, dlt would end the validity of all rows that a sync does not fetch. With `cdc`, dlt would delete all
+    rows that a sync does not fetch. With a `merge_key`, dlt changes only rows whose merge key value is in the load.
     """
     disposition = built.write_disposition
     scope = isinstance(disposition, Mapping) and disposition.get("destination_scope")
@@ -191,7 +192,7 @@ def _refuse_to_retire(name: str, built: DltResource) -> None:
 
 
 def _refuse_to_reach_out(name: str, built: DltResource) -> None:
-    """Refuses a merge key with which a load would delete rows of other partitions."""
+    """Refuses the merge key of a partitioned resource, because a load would delete rows of other partitions."""
     if _has_merge_key(built) and not retires_unfetched_rows(built.write_disposition):
         raise UnfitResourceError(
             name,
@@ -221,8 +222,8 @@ def _has_merge_key(built: DltResource) -> bool:
 def _needs_rows(disposition: Any, incremental: Mapping[str, Any], contract: Contract) -> bool:
     """Whether dlt needs Python rows instead of Arrow tables for this resource.
 
-    dlt needs Python rows for merge strategies other than `delete-insert`, which compute `_dlt_id` from the row. dlt
-    also needs Python rows for cursor functions other than max and min, and to deduplicate rows without a primary key.
+    Merge strategies other than `delete-insert` compute `_dlt_id` from a Python row. The incremental step of dlt also
+    needs Python rows for cursor functions other than max and min, and to deduplicate rows without a primary key.
     """
     function = incremental.get("last_value_func")
     return (

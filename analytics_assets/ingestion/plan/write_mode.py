@@ -23,26 +23,26 @@ class WriteMode(StrEnum):
 
 
 def write_mode_of(disposition: Any) -> WriteMode:
-    """The write mode of a write disposition, which is a name or a mapping with a strategy."""
+    """The write mode of a write disposition. The write disposition is a name, or a mapping with a strategy."""
     return (
         WriteMode.HISTORY if strategy_of(disposition) in _HISTORY else WriteMode(disposition_of(disposition))
     )
 
 
 def strategy_of(disposition: Any) -> str | None:
-    """The merge strategy in a write disposition; None if the write disposition names none."""
+    """The merge strategy in a write disposition; None if the write disposition has no strategy."""
     return disposition.get("strategy") if isinstance(disposition, Mapping) else None
 
 
 def retires_unfetched_rows(disposition: Any) -> bool:
-    """Whether the merge strategy deletes or ends rows that are not in the load."""
+    """Whether the merge strategy deletes rows that are not in the load, or ends their validity."""
     return strategy_of(disposition) in _RETIRING
 
 
 def can_replace_all(disposition: Any) -> bool:
     """Whether a full refresh is possible with this write disposition.
 
-    Merge strategies other than `delete-insert` leave unchanged rows under the load id of an older load.
+    After a merge strategy other than `delete-insert`, an unchanged row keeps the load id of an older load.
     """
     return strategy_of(disposition) in (None, "delete-insert") and disposition_of(disposition) in (
         "append",

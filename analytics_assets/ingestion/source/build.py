@@ -1,6 +1,7 @@
 """Builds the dlt source from a plan, when a run starts.
 
-What belongs here: every change to the user's REST API config before dlt gets the config. The changes apply to a copy.
+What belongs here: every change to the user's REST API config before dlt gets the config. The code changes only a copy
+of the config.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ from analytics_assets.ingestion.source.settings import read_secret
 from analytics_assets.ingestion.time_window import Window, as_filter
 
 _ONLY_SENT = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
-"""Auth types that only copy the secret into the request, so that dlt needs no more than a reference to the secret."""
+"""Auth types that only copy the secret into the request, so that dlt needs only a reference to the secret.
+
+`_PLAIN_AUTHS` in `http/page_group.py` has the classes of the same auth types. A new auth type usually
+belongs in both."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,10 @@ class BuiltSource:
     validator: Validator
 
     def cursor_range(self, resource: ResourceInfo) -> tuple[Any, Any]:
-        """The start and the end of the cursor; both are None without a cursor. The start is None in a first run.
+        """The start and the end of the cursor; both are None without a cursor. The start is also None in a first run.
 
-        The end is the end of the window. In a sync without a window, the end is the last cursor value.
+        In a sync with a window, the end of the cursor is the end of the window. In a sync without a window, the end of
+        the cursor is the last cursor value.
         """
         wrapper = self.source.resources[resource.name].incremental
         incremental = wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
@@ -68,8 +73,8 @@ def build_source(
 ) -> BuiltSource:
     """Builds the dlt source of one attempt.
 
-    Each resource has a dlt schema with a name of its own. dlt stores one document per schema name in the destination,
-    so resources with a shared schema name would overwrite each other's tables and columns.
+    Each resource has a dlt schema with a name of its own. The destination has one document per schema name, so
+    resources with a shared schema name would overwrite each other's tables and columns.
 
     Args:
         plan: the plan of the sync.
@@ -105,7 +110,7 @@ def build_source(
     name = f"{config.name}__{resource.name}"
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
     validator = _validator(resource, capabilities, windowed=plan.window is not None)
-    if isinstance(own, dict):  # a resource that is a Python object may yield items that are not rows
+    if isinstance(own, dict):  # otherwise the resource is a Python object, and its items may not be rows
         source.resources[resource.name].add_step(ValidateStep(validator, quarantine)).add_step(
             AddDltIdsStep()
         )
@@ -122,7 +127,10 @@ def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
 def _page_through_session(
     config: SyncConfig, resource: dict[str, Any], client: Mapping[str, Any], *, raw: bool
 ) -> None:
-    """Replaces the endpoint's paginator: the session then checks each response, and pages by offset and page number."""
+    """Replaces the paginator of an endpoint, so that the session checks each response.
+
+    The session also does the paging by offset and by page number.
+    """
     endpoint = resource["endpoint"]
     paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
     selector = endpoint.get("data_selector")
@@ -130,7 +138,8 @@ def _page_through_session(
         endpoint["paginator"] = CheckedPaginator(paginator, ResponseReader(resource["name"], selector))
         return
     assert isinstance(paginator, RangePaginator)
-    raw = raw and isinstance(paginator, OffsetPaginator)  # page-number paging reads the key of every row
+    # With page numbers, the page reader reads the key of every row, so the rows must be parsed.
+    raw = raw and isinstance(paginator, OffsetPaginator)
     total, more = paginator.total_path, paginator.has_more_path
     reader = ResponseReader(resource["name"], selector, total, more, paged=True, raw_rows=raw)
     key = resource.get("primary_key") or ()
@@ -182,8 +191,8 @@ def _set_write_disposition(
 def _declare(resource: dict[str, Any], info: ResourceInfo) -> None:
     """Replaces `columns` with the contract's columns under their warehouse names.
 
-    Only primary-key columns are NOT NULL, because a NULL in another NOT NULL column would fail the whole load. dlt's
-    `schema_contract` becomes `evolve` for columns, because the validator handles undeclared fields before dlt.
+    Only primary-key columns are NOT NULL, because a NULL in another NOT NULL column would fail the whole load. The code
+    sets dlt's `schema_contract` to `evolve` for columns, because the validator handles undeclared fields before dlt.
     """
     columns = {
         one.name: one
@@ -220,10 +229,10 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
         }
     incremental = resource["endpoint"]["incremental"]
     if info.write_disposition == "merge":
-        # dlt skips rows that it has loaded at the last cursor value. A merge loads these rows, because they may change.
+        # dlt skips rows that it has loaded at the last cursor value, but a merge must load them again.
         incremental.setdefault("primary_key", [])
     if column:
-        incremental["cursor_path"] = column.name  # a validated row has the warehouse names of its fields
+        incremental["cursor_path"] = column.name  # validated rows have warehouse names
     if cursor.data_type is None:
         return
     incremental.setdefault("convert", as_filter)

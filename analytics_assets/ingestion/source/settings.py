@@ -14,7 +14,7 @@ from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
 
 
 def provided(field: str, *sections: str) -> str | None:
-    """The value of a setting such as `sources.my_api.api_key`, without whitespace around the value; None if unset.
+    """The value of a setting such as `sources.my_api.api_key`, without surrounding whitespace; None if unset.
 
     Args:
         field: the last part of the setting's name.

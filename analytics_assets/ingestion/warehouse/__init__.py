@@ -1,1 +1,1 @@
-"""The warehouse: locks, the load through dlt, and reading the tables."""
+"""The warehouse: takes locks, loads rows through dlt, and reads tables."""

@@ -18,7 +18,7 @@ from analytics_assets.ingestion.plan.load_plan import LoadPlan
 
 
 class Backend(Protocol):
-    """The guarantees of one destination.
+    """The part of a sync that depends on the destination.
 
     Attributes:
         name: the name of the destination in dlt.
@@ -31,13 +31,13 @@ class Backend(Protocol):
 
     @property
     def missing_guarantees(self) -> Sequence[str]:
-        """The guarantees that the destination lacks, one clause each; empty if it gives all."""
+        """The guarantees that the destination lacks, one clause each; empty if the destination gives all."""
 
     def locked(self, names: Sequence[str], by: str) -> AbstractContextManager[None]:
-        """Takes named locks in this order, and holds the locks within the `with` block. Dead processes hold no lock.
+        """Takes named locks in the given order, and holds them within the `with` block. Dead processes hold no lock.
 
         Args:
-            names: the names of the locks. Runs that load the same rows share a name.
+            names: the names of the locks; runs that load the same rows share a name.
             by: the text that the log of a waiting run shows about the holder.
 
         Raises:
@@ -63,7 +63,7 @@ class Backend(Protocol):
         """Fails if the load would replace newer rows with older rows, or would load a key twice.
 
         Args:
-            pipeline: the pipeline, which has normalized load packages. The caller has exclusive use of the warehouse.
+            pipeline: the pipeline, which has normalized load packages and exclusive use of the warehouse.
             client: an open client of the destination.
             plan: the plan of the sync.
             restored: the hash of the schema at the start of the sync; None if there was no schema.

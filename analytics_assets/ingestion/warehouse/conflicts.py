@@ -1,7 +1,8 @@
-"""Conflicts of a load: rows older than rows that another run has loaded, and duplicate keys in one load.
+"""Finds conflicts of a load: a row that is older than the row of another run, and duplicate keys in one load.
 
-What belongs here: checks that run before the load, while the caller has exclusive use of the warehouse. Runs of one
-partition take turns. But a row may move between two partitions, and then two parallel runs load it.
+What belongs here: checks that run before the load, while the caller has exclusive use of the warehouse. Two runs of one
+partition cannot conflict, because they take turns. But if a row moves from one partition to another, two
+parallel runs may load two versions of this row.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _EXAMPLES = 5
 def refuse_stale_load(
     pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
 ) -> None:
-    """Fails if a load of partitions would replace newer rows, or a newer schema.
+    """Fails if a load of partitions would replace newer rows, or a newer schema, of another run.
 
     Args:
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.
@@ -52,7 +53,8 @@ def refuse_stale_load(
 def refuse_duplicate_keys(pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan) -> None:
     """Fails if a key occurs twice in a load, and the merge strategy does not keep only the newest version.
 
-    dlt would load both rows. If the key is already in the table, DuckDB would reject the merge.
+    Without this check, dlt would load both rows. If the duplicate key is already in the table, DuckDB would reject the
+    merge.
 
     Args:
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.
@@ -92,9 +94,8 @@ def _has_newer_rows(client: SqlJobClientBase, resource: ResourceInfo, load_id: s
     began = [client.schema.name, float(load_id)]
     if not (files and cursor and sql.execute_sql(since, *began)):
         return False
-    exists, columns = client.get_storage_table(
-        resource.table
-    )  # it takes ten times as long as the query above
+    # `get_storage_table` takes ten times as long as the query `since`.
+    exists, columns = client.get_storage_table(resource.table)
     if not exists or cursor.column not in columns:
         return False
     quote = sql.escape_column_name

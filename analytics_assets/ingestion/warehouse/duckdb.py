@@ -18,14 +18,14 @@ from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold
 
-_LOCKED_BY_OTHERS = "Could not set lock on file"  # the start of DuckDB's error text
+_LOCKED_BY_OTHERS = "Could not set lock on file"  # a part of DuckDB's error text
 
 
 @dataclass(frozen=True)
 class DuckDbBackend:
     """The `Backend` for DuckDB.
 
-    DuckDB permits one process to write a file, and dlt closes the file between load jobs. So one lock protects the
+    DuckDB permits one process to write a file, and dlt closes the file between load jobs. So one file lock protects the
     whole load. Without the lock, parallel runs would fail, or would truncate each other's staging tables.
 
     Attributes:
@@ -66,7 +66,7 @@ class DuckDbBackend:
     def refuse_conflicts(
         self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
     ) -> None:
-        """Fails for a stale load or duplicate keys, as `Backend.refuse_conflicts` specifies."""
+        """Raises for a stale load and for duplicate keys, as `Backend.refuse_conflicts` specifies."""
         refuse_stale_load(pipeline, client, plan, restored)
         refuse_duplicate_keys(pipeline, client, plan)
 

@@ -1,8 +1,9 @@
 """A subclass of dlt's DuckDB destination that merges directly from the Parquet files of a load package.
 
-dlt copies each Parquet file into a staging table, and merges the staging table into the table. So dlt writes every row
-twice, and the DuckDB file grows. Here dlt's merge SQL reads the Parquet files in place of the staging table. dlt still
-makes the schema, the transaction and the merge SQL, and loads all other file formats.
+dlt's own destination copies each Parquet file into a staging table, and merges the staging table into the real table.
+So it writes every row twice, and the DuckDB file grows. In this subclass, dlt's merge SQL reads the Parquet files in
+place of the staging table. The base class still makes the schema, the transaction and the merge SQL, and loads files
+that are not Parquet.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ OnMerge = Callable[[SqlJobClientBase], None]
 
 
 class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case names
-    """The DuckDB destination, with every setting of dlt's own destination.
+    """The DuckDB destination of this project, which accepts every setting of dlt's own destination.
 
     Args:
         args: the positional arguments of dlt's destination.
@@ -41,7 +42,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
         settings: the keyword arguments of dlt's destination.
     """
 
-    __orig_base__ = dlt_duckdb  # dlt compares settings with the defaults of this class
+    __orig_base__ = dlt_duckdb  # dlt compares the settings with the defaults of this base class
 
     def __init__(self, *args: Any, on_merge: OnMerge | None = None, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -49,12 +50,12 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
 
     @cached_property
     def _resolved(self) -> dict[frozenset[tuple[str, str]], DuckDbClientConfiguration]:
-        """The resolved configurations, by pipeline settings. All clients with one configuration share connections."""
+        """The resolved configurations, by pipeline settings. Clients with the same configuration share connections."""
         return {}
 
     @property
     def destination_type(self) -> str:
-        """The type of dlt's own destination, so that both destinations can read the same stored state and traces."""
+        """The type of dlt's own destination, so that the stored state and traces of both destinations are the same."""
         return "dlt.destinations.duckdb"
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
@@ -66,9 +67,10 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
     def configuration(
         self, initial_config: DuckDbClientConfiguration, accept_partial: bool = False
     ) -> DuckDbClientConfiguration:
-        """Resolves the configuration once per settings, because dlt resolves it for each client, which takes 5 ms.
+        """Resolves the configuration once per settings. dlt would resolve it for each client, which takes 5 ms.
 
-        dlt accepts a partial configuration only to read the capabilities, which in DuckDB depend on no setting.
+        A partial configuration stays unresolved. From a partial configuration, dlt reads only the capabilities of
+        DuckDB, and these depend on no setting.
         """
         if accept_partial:
             return initial_config
@@ -79,7 +81,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
 
     @cached_property
     def client_class(self) -> type[DuckDbClient]:
-        """The client class for dlt, which creates clients itself. A subclass passes `on_merge` to each client."""
+        """The class of the clients that dlt creates. Each destination has its own subclass, for `on_merge`."""
         on_merge = self._on_merge
 
         class Client(_Client):
@@ -90,7 +92,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
 
 
 class _SqlClient(DuckDbSqlClient):
-    """A SQL client whose statements read files in place of staging tables within a `with` block."""
+    """A SQL client whose merge statements also read Parquet files, within a `with` block."""
 
     _files: Mapping[str, list[str]] = {}
 
@@ -102,13 +104,17 @@ class _SqlClient(DuckDbSqlClient):
         capabilities: DestinationCapabilitiesContext,
     ) -> None:
         super().__init__(dataset_name, staging_dataset_name, credentials, capabilities)
-        # Without insertion order DuckDB inserts on all cores, which makes an insert of a million rows a third faster.
+        # Without insertion order, DuckDB inserts on all cores. An insert of a million rows is then a third faster.
         written = credentials.global_config or {}
         self._global_config = {"preserve_insertion_order": "false", **self._global_config, **written}
 
     @contextmanager
     def with_files(self, files: Mapping[str, list[str]]) -> Iterator[None]:
-        """Makes SQL that is built within the `with` block read `files`, by table name, and the staging tables."""
+        """Within the `with` block, new SQL statements read `files` together with the staging tables.
+
+        Args:
+            files: the paths of the Parquet files, by table name.
+        """
         self._files = files
         try:
             yield
@@ -131,7 +137,7 @@ class _SqlClient(DuckDbSqlClient):
 
 
 class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
-    """A load job that does nothing, because the merge reads its file.
+    """A load job that does nothing, because the merge reads the file of the job.
 
     The job is runnable, because dlt waits a second for the end of a job that is not runnable.
     """
@@ -198,14 +204,14 @@ class _Client(DuckDbClient):
         table_chain: Sequence[PreparedTableSchema],
         completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
     ) -> list[FollowupJobRequest]:
-        """Creates the merge jobs of a table and its child tables, which read the Parquet files."""
+        """Creates the merge jobs, which read the Parquet files of a table and of its child tables."""
         root, files = table_chain[0], dict[str, list[str]]()
         jobs = list(completed_table_chain_jobs or ()) if self._merges(str(root["name"])) else []
         for job in filter(_is_parquet, (one.file_path for one in jobs)):
             files.setdefault(ParsedLoadJobFileName.parse(job).table_name, []).append(job)
         roots = [one.file_path for one in jobs if one.job_file_info.table_name == root["name"]]
         if all(map(_is_parquet, roots)) and self._is_distinct(root, roots):
-            # With this hint, dlt skips the deduplication, which costs more time than the rest of a merge.
+            # With this hint, dlt skips the deduplication. The deduplication costs more time than the rest of a merge.
             root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
         with self.sql_client.with_files(files):
             return super().create_table_chain_completed_followup_jobs(
@@ -226,7 +232,7 @@ class _Client(DuckDbClient):
         keys = [self.sql_client.escape_column_name(one) for one in names]
         if not (keys and files):
             return False
-        # A row() of one column takes twice the time and memory of the column.
+        # DuckDB needs twice the time and memory to count `row(key)` instead of `key`.
         key = keys[0] if len(keys) == 1 else f"row({', '.join(keys)})"
         with self.sql_client as sql:
             rows = sql.execute_sql(

@@ -1,4 +1,4 @@
-"""The backend for SQL destinations other than DuckDB, which lists the missing guarantees."""
+"""The backend for SQL destinations other than DuckDB. The backend lists the missing guarantees."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class GenericBackend:
     def refuse_conflicts(
         self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
     ) -> None:
-        """Checks nothing, because the destination cannot query the files of a load package."""
+        """Checks nothing, because only DuckDB can query the files of a load package."""
 
     def table_name(self, dataset: str, table: str) -> str:
         """Returns the table name, qualified with the dataset."""

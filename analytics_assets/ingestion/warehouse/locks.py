@@ -1,4 +1,4 @@
-"""File locks beside the DuckDB file. A second file per lock names the holder, and a dead process holds no lock.
+"""File locks beside the DuckDB file. A dead process holds no lock. A second file per lock names the holder.
 
 What belongs here: the names of locks, and the wait for a lock. `pipeline.py` decides when a run takes a lock.
 """
@@ -21,7 +21,7 @@ log = logging.getLogger("analytics_assets")
 WAREHOUSE = "warehouse"
 """The name of the lock that a process needs to open the DuckDB file."""
 
-_NOTICE_AFTER = 2.0  # seconds of waiting before the first log line about the wait
+_NOTICE_AFTER = 2.0  # the seconds that a run waits before its log first reports the wait
 _NOTICE_EVERY = 60.0
 _LOCKS = 61
 """The number of locks that the partitions of a resource share. The number is prime, so that adjacent partitions of any
@@ -33,7 +33,7 @@ def lock_names(pipeline: str, windows: Iterable[Window]) -> list[str]:
 
     Args:
         pipeline: the name of the dlt pipeline.
-        windows: the windows of the run's partitions. Without windows, all runs of the resource share one lock.
+        windows: the windows of the run's partitions; without windows, all runs of the resource share one lock.
     """
     hours = {int(window.start.timestamp()) // 3600 for window in windows}
     return sorted({f"{pipeline}.{hour % _LOCKS:02}" for hour in hours}) or [pipeline]
@@ -44,7 +44,7 @@ def hold(database: Path, names: Iterable[str], by: str) -> Iterator[None]:
     """Takes the locks of a DuckDB file one after the other, and holds the locks within the `with` block.
 
     Args:
-        database: the path of the DuckDB file. The lock files are in `<file>.locks/`.
+        database: the path of the DuckDB file; the lock files are in `<file>.locks/`.
         names: the names of the locks, in the order to take them.
         by: the text that the log of a waiting run shows about the holder.
     """

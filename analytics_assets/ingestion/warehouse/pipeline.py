@@ -1,4 +1,4 @@
-"""The dlt pipelines of a run: one pipeline reads the warehouse, and the other loads a plan.
+"""The two dlt pipelines of a run, where `WarehousePipeline` reads the warehouse and `LoadPipeline` loads a plan.
 
 What belongs here: the working directory, the choice of the destination, and the steps of a load with their locks.
 `backend.py` defines the guarantees of a destination.
@@ -68,8 +68,7 @@ class WarehousePipeline:
     def exclusive(self) -> Iterator[SqlJobClientBase]:
         """Waits for exclusive use of the warehouse, and keeps it within the `with` block.
 
-        The connection stays open within the block. Otherwise dlt opens it for each job and query, which takes 30 ms
-        each with DuckDB.
+        The connection stays open within the block, because DuckDB takes 30 ms to open and close a file.
 
         Yields:
             An open client of the destination.
@@ -125,8 +124,8 @@ class LoadPipeline(WarehousePipeline):
     def locked(self) -> AbstractContextManager[None]:
         """Holds the locks of the sync's partitions, or of the resource, within the `with` block.
 
-        The locks let two syncs of the same rows run only one after the other. dlt reads state and schema at its start,
-        and writes them at its end. Without the locks, a sync could also replace newer rows with older rows.
+        The locks let two syncs of the same rows run only one after the other. Without the locks, a sync could replace
+        newer rows, state or schema with older ones, because dlt reads them at its start and writes them at its end.
 
         Raises:
             UnreachableWarehouseError: the lock files cannot be written.
@@ -153,14 +152,14 @@ class LoadPipeline(WarehousePipeline):
         self.dlt.extract(
             [source, self.quarantine.source(source.schema.name)],
             loader_file_format="parquet" if self._takes_parquet else None,
-            # `retyped` passes the check above only if the table was dropped. dlt then drops its stored columns too.
+            # `retyped` has columns only if the table was dropped. dlt must also drop the columns in its schema.
             refresh="drop_resources" if retyped else None,
         )
 
     def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
-        """Compares the restored schema with the file. Returns columns with a new type, if the table was dropped."""
+        """Compares the restored schema with the file. Returns the columns with another type, if there is no table."""
         if not self.dlt.default_schema_name:
-            return {}  # there was no earlier load
+            return {}  # no earlier run has loaded the resource
         resource, schema = self.plan.resource, self.dlt.default_schema
         forget_hints(schema, resource.table)
         retyped = retyped_columns(schema, resource.table, resource.contract, self.capabilities)
@@ -199,8 +198,8 @@ class LoadPipeline(WarehousePipeline):
     def _forget_cursor(self) -> None:
         """Deletes the cursor state of the restored pipeline, so that a full refresh starts from the beginning.
 
-        The pipeline belongs to one resource and its parents, so all of its source state is deleted. dlt's own `refresh`
-        would drop tables before the load. Here the new state is loaded together with the rows.
+        The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline.
+        With this method, the new state is loaded together with the rows. dlt's own `refresh` would drop tables before.
         """
         with self.dlt.managed_state() as state:
             state.pop("sources", None)
@@ -240,7 +239,7 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
         by: the text that the log of a waiting run shows about this run.
 
     Raises:
-        MissingGuaranteesError: the destination lacks guarantees, and the file does not accept that.
+        MissingGuaranteesError: the destination lacks guarantees, and the file does not accept missing guarantees.
         NoSqlError: the destination has no SQL.
     """
     source, resource = plan.config.name, plan.resource.name
@@ -296,6 +295,6 @@ def _destination(on_merge: OnMerge | None) -> TDestinationReferenceArg:
 
 
 def _configured(*keys: str) -> bool:
-    """Whether a value is set for one of `keys`. A whole config section does not count as a value."""
+    """Whether dlt's config has a value for one of `keys`. A whole config section does not count as a value."""
     values: list[Any] = [one.get(key) for one in (dlt.secrets, dlt.config) for key in keys]
     return any(value is not None and not isinstance(value, dict) for value in values)

@@ -1,7 +1,7 @@
 """Reads a resource's table: row counts, NULLs, duplicate keys, and the rows in quarantine.
 
-This module uses dlt's SQL client, so it works with every SQL destination. What does not belong here: code that writes,
-and code that judges a count, which is in the asset checks.
+This module uses dlt's SQL client, so it works with every SQL destination. What does not belong here: code that writes.
+The asset checks decide whether a count is a problem.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _EVERYWHERE = "1 = 1"
 
 @dataclass(frozen=True)
 class NullReport:
-    """NULLs in columns declared `nullable: false`.
+    """The NULLs in columns that are declared `nullable: false`.
 
     Attributes:
         rows: the number of rows in the table or window.
@@ -64,7 +64,7 @@ class QuarantineReport:
 
 @dataclass(frozen=True)
 class DuplicateReport:
-    """Primary keys that more than one row has.
+    """The primary keys that occur in more than one row.
 
     Attributes:
         keys: the number of duplicate keys.
@@ -91,14 +91,14 @@ class Table:
         self._sql = client.sql_client
         self.name = self._sql.make_qualified_table_name(info.table)
         self._quarantine = self._sql.make_qualified_table_name(info.table + SUFFIX)
-        # The dict is needed because dlt returns the tables in any order.
+        # dlt returns the tables in any order, so the code makes a dict by table name.
         found = dict(client.get_storage_tables([info.table, info.table + SUFFIX]))
         self.columns = frozenset(found[info.table])
         self._quarantined = frozenset(found[info.table + SUFFIX])
 
     @property
     def exists(self) -> bool:
-        """Whether the table exists. The first load that brings rows creates it."""
+        """Whether the table exists. The first load with rows creates the table."""
         return bool(self.columns)
 
     def row_count(self) -> int:
@@ -116,7 +116,7 @@ class Table:
         if not self.exists:
             return [0] * len(windows)
         if cursor.column not in self.columns:
-            return None  # the cursor is inside an object that is stored as JSON
+            return None  # the cursor has no column, because it is inside an object that is stored as JSON
         counts = []
         for window in windows:
             within, bounds = self._within(cursor, window)
@@ -150,8 +150,8 @@ class Table:
     def quarantine_report(self, window: Window | None) -> QuarantineReport:
         """Reports the rows in quarantine, in `window` or in the whole table.
 
-        A row in quarantine has the window of its partition. If the partition is unknown, the row has the window of its
-        run, and the report of each partition of that run includes the row.
+        A row in quarantine has the window of its partition. If the partition is unknown, the row has the window of the
+        whole run. The reports of all partitions of the run then include the row.
         """
         if not self._quarantined:
             return QuarantineReport()
@@ -177,7 +177,7 @@ class Table:
         )
 
     def duplicate_report(self, window: Window | None) -> DuplicateReport:
-        """Reports primary keys that more than one row has, if at least one of these rows is in `window`."""
+        """Reports each primary key that occurs in more than one row, if at least one of the rows is in `window`."""
         names = [name for name in self._info.contract.primary_key if name in self.columns]
         if not names:
             return DuplicateReport()
@@ -241,7 +241,7 @@ def _literally(condition: str, values: Sequence[Any]) -> str:
 def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens the DuckDB file for reading within the `with` block. Loads and readers wait for each other.
 
-    With DuckDB's own `connect`, either the load or the reader would fail.
+    If a reader called DuckDB's own `connect` during a load, the load or the reader would fail.
 
     Raises:
         NoWarehouseFileError: the destination is not DuckDB, or the file does not exist yet.

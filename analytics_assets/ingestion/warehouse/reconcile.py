@@ -1,7 +1,8 @@
 """Reconcile: deletes rows of earlier loads from the table and from the quarantine.
 
-After a load, each loaded window holds exactly the API's current rows. A row that is now good leaves the quarantine, and
-a row that is now bad leaves the table. Before an append, the rows of a killed append are deleted.
+After a load, each loaded window contains exactly the API's current rows. Rows that are now good are deleted from the
+quarantine, and rows that are now bad are deleted from the table. Before an append, the rows of a killed append are
+deleted.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
 class Reconcile:
     """Deletes the rows of earlier loads that a load replaces.
 
-    The pipeline calls `before` and `after` around the load. A destination with a transactional merge calls `during`
-    within the merge transaction. So no reader sees old and new rows together, and a crash leaves no mix of both.
+    The pipeline calls `before` and `after` around the load. On DuckDB, the merge also calls `during` within its
+    transaction. So no reader sees old and new rows together, and a crash leaves no mix of old and new rows.
 
     Args:
         plan: the plan of the sync.
@@ -48,8 +49,8 @@ class Reconcile:
     def before(self, pipeline: Pipeline, client: SqlJobClientBase) -> None:
         """Deletes the rows of an append that was killed before its end, because the next sync fetches the rows again.
 
-        dlt appends in one transaction per file, so a killed append leaves some rows. Merge and full refresh use one
-        transaction.
+        dlt appends in one transaction per file, so a killed append leaves some rows. A killed merge or full refresh
+        leaves no rows, because each uses one transaction.
 
         Args:
             pipeline: the pipeline, which has normalized load packages.
@@ -91,20 +92,20 @@ class Reconcile:
             client: an open client of the destination, which has the loaded package.
 
         Raises:
-            TooManyRemovedError: more rows are gone from the API than `max_removed` allows. The table still has all
-                these rows.
+            TooManyRemovedError: more rows are gone from the API than `max_removed` allows. The table still has all rows
+                that are gone from the API.
         """
         plan, quarantine = self._plan, self._quarantine
         replaces = (plan.full_refresh or plan.replaces_windows) and not self._table_is_done
         concerned = {quarantine.table, *([plan.resource.table] if replaces else ())}
-        if not concerned.isdisjoint(client.schema.tables):  # otherwise there is no table with rows to delete
+        if not concerned.isdisjoint(client.schema.tables):  # otherwise no table has rows to delete
             self._reconcile_rest(client)
         if self._refusal:
             raise self._refusal
 
     def _reconcile_rest(self, client: SqlJobClientBase) -> None:
         plan, quarantine = self._plan, self._quarantine
-        # dlt returns the tables in any order.
+        # dlt returns the tables in any order, so the code makes a dict by table name.
         found = dict(client.get_storage_tables([plan.resource.table, quarantine.table]))
         columns, bad = found[plan.resource.table], found[quarantine.table]
         statements = _Statements(
@@ -115,7 +116,7 @@ class Reconcile:
             if in_table:
                 self._reconcile_table(statements, columns)
             if bad:
-                statements.drop_superseded_bad_rows()  # also after a refusal, because the load is complete
+                statements.drop_superseded_bad_rows()  # the load is complete, even if `max_removed` is exceeded
                 if in_table and plan.write_mode is WriteMode.MERGE:
                     statements.drop_bad_rows()
 
@@ -169,14 +170,14 @@ class _Statements:
         self._ids = ", ".join(f"'{one}'" for one in load_ids)
         self._table = self._sql.make_qualified_table_name(plan.resource.table)
         self._bad = self._sql.make_qualified_table_name(quarantine.table)
-        # A quarantine table has no column for a new key until the next bad row.
+        # The quarantine table gets the column of a new primary key only with the next bad row.
         known = brought or all(KEY_PREFIX + one.name in quarantined for one in quarantine.keys)
         self._keys = quarantine.keys if known else ()
         self._brought = brought or f"SELECT * FROM {self._bad} AS b WHERE {self._new('b')}"  # noqa: S608
         self._brings_bad_rows = bool(quarantine.count and self._keys)
 
     def gone_and_rows(self, window: Window | None) -> tuple[int, int]:
-        """Counts the rows of a window, or of the table, that this load does not have, and counts all rows there."""
+        """Counts the rows of a window, or of the table, that are not in this load. Also counts all rows there."""
         within, bounds = self._within(window)
         gone = f"COUNT(CASE WHEN {self._gone()} THEN 1 END)"
         found = self._sql.execute_sql(
@@ -187,7 +188,7 @@ class _Statements:
         return int(old), int(rows)
 
     def drop_gone(self, window: Window | None) -> int:
-        """Deletes the rows of a window, or of the table, that this load does not have. Returns the number of rows."""
+        """Deletes the rows of a window, or of the table, that are not in this load. Returns the number of rows."""
         gone, _ = self.gone_and_rows(window)
         if gone:
             within, bounds = self._within(window)
@@ -209,7 +210,7 @@ class _Statements:
     def drop_dead_load(self) -> None:
         """Deletes the rows of a load that is newer than the last load in dlt's loads table."""
         loads = self._sql.make_qualified_table_name(self._client.schema.loads_table_name)
-        # If the loads table has no load, a sync with a cursor reads all rows again, so all rows are deleted.
+        # Without a complete load, a sync with a cursor fetches all rows again, so this statement deletes all rows.
         none = "''" if self._cursor else "NULL"
         self._sql.execute_sql(
             f"DELETE FROM {self._table} WHERE _dlt_load_id > "  # noqa: S608
@@ -219,7 +220,7 @@ class _Statements:
         self._drop_orphans()
 
     def drop_superseded_bad_rows(self) -> None:
-        """Deletes the older rows in quarantine that this load has, as good or as bad rows."""
+        """Deletes older rows from the quarantine if this load contains them again, as good or as bad rows."""
         condition, values = self._superseded()
         self._sql.execute_sql(
             f"DELETE FROM {self._bad} AS q WHERE {self._old('q')} AND {condition}",  # noqa: S608

@@ -1,4 +1,4 @@
-"""Differences between the declared columns and the table schema that dlt has stored.
+"""Finds differences between the declared columns and the table schema that dlt has stored.
 
 What belongs here: declared types that the table cannot store, and stored hints that the file no longer has. The
 validator finds undeclared fields.
@@ -23,8 +23,8 @@ _OF_A_MERGE = ("hard_delete", "dedup_sort", "merge_key")
 def forget_hints(schema: Schema, table: str) -> None:
     """Removes the merge hints from a restored schema, so that only the merge hints of the file apply.
 
-    dlt adds hints to the stored hints, and removes no hint. With an old `hard_delete` hint, dlt would leave out rows
-    that the sync must load.
+    When dlt updates a schema, dlt adds the hints of the file, and removes no stored hint. With an old `hard_delete`
+    hint, dlt would leave out rows that the sync must load.
 
     Args:
         schema: the schema that was restored from the destination.
@@ -57,7 +57,9 @@ def retyped_columns(
 def refuse_retyped(
     client: SqlJobClientBase, resource: str, table: str, retyped: Mapping[str, tuple[str, str]]
 ) -> None:
-    """Fails if the table still exists. If the table was dropped, dlt creates it with the declared types.
+    """Fails the sync if the table exists with other column types than the declared ones.
+
+    If the table was dropped, dlt creates it again with the declared types.
 
     Args:
         client: an open client of the destination.
@@ -66,7 +68,7 @@ def refuse_retyped(
         retyped: the result of `retyped_columns`.
 
     Raises:
-        ColumnTypeChangedError: the table still exists.
+        ColumnTypeChangedError: the table exists with other column types than the declared ones.
     """
     if not client.get_storage_table(table)[0]:
         _drop_staging(client, table)
@@ -88,7 +90,7 @@ def _takes(
 ) -> bool:
     """Whether a column of the table can store every value of the declared type."""
     if "data_type" not in stored:
-        return True  # a column without a type has had no value, so the table does not have the column yet
+        return True  # the stored column never had a value, so the table does not have the column yet
     if stored["data_type"] != declared["data_type"]:
         return False
     there = dlt_column_to_arrow_field({"name": "c", **stored}, capabilities, "UTC").type  # type: ignore[typeddict-item]

@@ -1,4 +1,4 @@
-"""The working directory of a run. The run deletes the directory at its end, and the next run does so after a kill."""
+"""The working directory of a run. A run deletes its own directory, and the directories of killed runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 _PREFIX = ".analytics_assets-run-"
 _LOCK = ".lock"
-_YOUNG = 60.0  # seconds; a living process locks its directory within this time
+_YOUNG = 60.0  # the seconds within which a living process locks its new directory
 
 
 @contextmanager
@@ -33,4 +33,4 @@ def _remove_abandoned() -> None:
                 with FileLock(folder / _LOCK, timeout=0):
                     shutil.rmtree(folder, ignore_errors=True)
         except (OSError, Timeout):
-            continue  # the directory belongs to another user, is in use, or is already deleted
+            continue  # another user owns the directory, a process uses it, or it is already deleted

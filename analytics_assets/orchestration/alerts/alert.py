@@ -1,4 +1,4 @@
-"""An alert: a title and details, for the log and the channels."""
+"""An alert has a title and details, and goes to the log and to the channels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ _SETTING = "alerts"
 
 @dataclass(frozen=True)
 class Channel:
-    """One service that delivers messages.
+    """One service that delivers messages to people.
 
     Attributes:
         id: the id of the channel, a hash of its URL, because the URL may contain a password.
@@ -43,7 +43,7 @@ def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
     """Returns the channels of a source, from `sources.<source>.alerts`, or from `sources.alerts` if that is not set.
 
     Returns:
-        The channels, and one sentence per problem, such as an unknown URL.
+        The channels, and one sentence for each problem, such as a URL that Apprise does not know.
     """
     own = provided(_SETTING, "sources", source)
     written = own if own is not None else provided(_SETTING, "sources")

@@ -1,4 +1,4 @@
-"""Alerts about the circuit: the circuit opened, the circuit closed, or a person's report changed nothing."""
+"""Creates alerts about the circuit: the circuit opened or closed, or the report of a person had no effect."""
 
 from collections.abc import Iterator, Sequence
 
@@ -40,7 +40,7 @@ class CircuitAlerts:
                 outage.
 
         Returns:
-            The alerts, and the id of the last event.
+            The alerts since the last poll, and the id of the last circuit event.
         """
         events = self._store.events()
         if last_event is None:

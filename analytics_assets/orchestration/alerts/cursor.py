@@ -1,6 +1,6 @@
 """The cursor of the alert sensor, which Dagster stores as JSON between ticks.
 
-The aliases are the names of the fields in the JSON of version 0.1.0.
+The alias of a field is its name in the stored JSON, which has not changed since version 0.1.0.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,12 +13,12 @@ class _Stored(BaseModel):
 
 
 class ReportedFailure(_Stored):
-    """A failed sync that the sensor has reported, and that is not loaded yet.
+    """A failed sync that the sensor has reported, and that no later run has loaded yet.
 
     Attributes:
         resource: the dlt resource name.
         reason: the reason in the alert.
-        failures: the times of the failures in seconds since 1970, by `PartitionRange.key`. The key is "" for a run
+        failures: the times of the failures in seconds since 1970, by `PartitionRange.key`; the key is "" for a run
             without partitions.
     """
 
@@ -28,12 +28,12 @@ class ReportedFailure(_Stored):
 
 
 class IncidentState(_Stored):
-    """The read positions in Dagster's event log, and the failed syncs that are not loaded yet.
+    """The last positions that the sensor has read in Dagster's event log, and the failed syncs that are not loaded yet.
 
     Attributes:
         circuit_event: the id of the last circuit event that was read; None before the first poll.
         run_failure: the storage id of the last run failure that was read; None before the first poll.
-        awaiting_retry: the ids of failed runs that Dagster will retry. The sensor waits for the retry.
+        awaiting_retry: the ids of failed runs that Dagster will retry; the sensor waits for the outcome of the retry.
         reported: the failed syncs that the sensor has reported.
     """
 

@@ -1,6 +1,7 @@
-"""Finds the failed syncs of one source in Dagster's event log, their reasons, and whether they are loaded again.
+"""Finds the failed syncs of one source in Dagster's event log, with the reason of each failure.
 
-Failures that the circuit alerts report are left out, and so are failed dry runs.
+This module also finds out whether a later run has loaded a failed sync. Failed dry runs, and
+failures that the circuit alerts report, are ignored.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,10 +21,9 @@ from analytics_assets.orchestration.runs import (
     run_partitions,
 )
 
-_FIRST_POLL_REACH = 3600.0  # seconds; the first poll ignores older failures
-_RETRY_DECISION_DELAY = (
-    3.0  # seconds from a run's failure until Dagster has stored whether it will retry the run
-)
+_FIRST_POLL_REACH = 3600.0  # the age in seconds up to which the first poll reports failures
+# After a run has failed, Dagster needs up to three seconds to store whether it will retry the run.
+_RETRY_DECISION_DELAY = 3.0
 _PAGE = 1000  # the most materializations that one query reads
 _MAX_FAILURES = 200  # the most failed runs that one poll reads
 
@@ -55,7 +55,7 @@ class FailedSync:
 
 @dataclass(frozen=True)
 class FailedRuns:
-    """The failed runs of one poll.
+    """The failed runs that one poll found.
 
     Attributes:
         records: the records of failed runs that Dagster will not retry.
@@ -101,7 +101,7 @@ class FailedSyncs:
         for run_id in failed:
             record = self._instance.get_run_record_by_id(run_id)
             if record is None or record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
-                continue  # the run was deleted
+                continue  # a person has deleted the run
             if record.dagster_run.is_complete_and_waiting_to_retry:
                 awaiting_retry.append(run_id)
             elif "dagster/auto_retry_run_id" not in record.dagster_run.tags:
@@ -122,7 +122,7 @@ class FailedSyncs:
             )
 
     def still_failed(self, reported: ReportedFailure) -> dict[str, float]:
-        """Returns the failures of a reported sync that have no later load."""
+        """Returns the failures of a reported sync for which there is no later load."""
         return {
             partitions: at
             for partitions, at in reported.failures.items()
@@ -150,7 +150,7 @@ class FailedSyncs:
                 (loaded if event.is_step_materialization else planned).add(event.asset_key.path[-1])
         for resource in sorted(planned - loaded):
             if is_dry_run(run, dg.AssetKey([self._config.name, resource])):
-                continue  # a dry run loads no rows, and the person who launched it sees the failure
+                continue  # no alert for a dry run, because the person who launched it sees the failure
             failure = failures.get(f"{self._config.name}__{resource}")
             if failure is None:
                 yield resource, "the run ended before the sync could report a reason"
@@ -166,7 +166,7 @@ class FailedSyncs:
                 error = failure.error
                 while error and error.cause:
                     error = error.cause
-                # The reason leaves out the text of the error, because the text may contain rows.
+                # The reason does not contain the text of the error, because the text may contain rows.
                 yield resource, f"{error.cls_name if error else 'an error'}; the log of the run has its text"
 
     def _loaded_since(self, resource: str, partitions: str, at: float) -> bool:

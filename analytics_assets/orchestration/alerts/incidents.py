@@ -1,7 +1,7 @@
 """Creates alerts from Dagster's event log: one alert per incident, and one alert at the end of the incident.
 
-An incident is an outage that opened the circuit, or a sync that failed for another reason. This module sends nothing,
-and stores nothing: each poll returns the new state.
+An incident is an outage that opened the circuit, or a sync that failed for another reason. This module sends no message
+and stores no state: each poll returns the new alerts and the new state.
 """
 
 import time
@@ -16,7 +16,7 @@ from analytics_assets.orchestration.alerts.cursor import IncidentState, Reported
 from analytics_assets.orchestration.alerts.failed_syncs import FailedSync, FailedSyncs
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
-_MAX_REPORTED = 100  # the most failed syncs that the state keeps; the oldest are dropped first
+_MAX_REPORTED = 100  # the most failed syncs that the state keeps; the state drops the oldest first
 
 
 class Incidents:
@@ -87,7 +87,7 @@ class Incidents:
     def _poll_recovered(
         self, reported: Iterable[ReportedFailure]
     ) -> tuple[list[Alert], list[ReportedFailure]]:
-        """Creates an alert for each reported sync that is loaded again, and returns the other reported syncs."""
+        """Creates an alert for each reported sync that a later run has loaded. Returns the other reported syncs."""
         alerts, remaining = [], []
         for one in reported:
             failures = self._failed.still_failed(one)

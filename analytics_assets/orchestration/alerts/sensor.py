@@ -16,14 +16,15 @@ _MAX_OUTBOX = 100
 """The most messages that the cursor keeps for a channel that is down. Older messages are only in the log."""
 
 _SEND_SECONDS = 20.0
-"""The time limit for sending messages in one tick. Dagster ends a tick after a minute, and loses its cursor then."""
+"""The time limit in seconds for sending messages in one tick. Dagster ends a tick after a minute without its cursor."""
 
 
 def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:
     """Builds the alert sensor of a source, which is on by default.
 
-    Dagster's `run_failure_sensor` does not fit, because Dagster calls such a sensor once per run. After a message that
-    no channel accepted, such a sensor continues with the next run (docs/adr/0014).
+    The sensor is not a `run_failure_sensor`, because Dagster calls a `run_failure_sensor` once per failed run. If no
+    channel accepts a message, a `run_failure_sensor` continues with the next run, and loses the message
+    (docs/adr/0014).
     """
     source = config.name
 
@@ -67,7 +68,7 @@ def _deliver(
     """Sends the messages of the outbox in order.
 
     Returns:
-        The messages with the ids of the channels that accepted them, and one sentence for each channel that is down.
+        The messages, each with the ids of the channels that accepted it, and one sentence per channel that is down.
     """
     messages, problems = [*outbox], []
     give_up = time.monotonic() + _SEND_SECONDS
@@ -79,7 +80,8 @@ def _deliver(
                 break
             if not channel.send(message.title, message.body, good=message.good):
                 problems.append(f"The {channel.name} channel accepted no alert; the next tick tries again.")
-                break  # the next tick tries this message again, so that the order of messages stays
+                # Stop here: the next tick tries this message first, which keeps the messages in order.
+                break
             accepted_by = (*message.accepted_by, channel.id)
             messages[index] = message.model_copy(update={"accepted_by": accepted_by})
     return messages, problems

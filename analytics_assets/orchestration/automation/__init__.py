@@ -1,1 +1,1 @@
-"""The automatic runs: schedules, catch-up of missing partitions, and recovery after an outage."""
+"""Requests runs automatically: schedules, catch-up of missing partitions, and recovery after an outage."""

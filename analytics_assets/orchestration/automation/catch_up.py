@@ -1,6 +1,6 @@
-"""Finds the runs that an asset needs now: missing partitions, or a full sync that did not run.
+"""Finds the runs that an asset needs now: runs of missing partitions, or a full sync whose tick was missed.
 
-Each schedule calls this module at each tick, and the recovery sensor calls it after an outage.
+Each schedule calls this module at each tick, and the recovery sensor calls it during and after an outage.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import dagster as dg
 
-# Dagster's `get_backfills` needs this private type. Without the active backfills, a partition of a backfill whose runs
-# are not yet launched would be requested a second time.
+# Dagster's public method `get_backfills` needs this private type, to find the active backfills.
+# Without the active backfills, this module would request the partitions of a waiting backfill a second time.
 from dagster._core.execution.backfill import BulkActionStatus
 
 from analytics_assets.orchestration.runs import CIRCUIT_KEY, PartitionRange, is_dry_run, is_of
@@ -55,7 +55,7 @@ class RangeRequest:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The partitions that one evaluation considers.
+    """The partitions that one evaluation of a schedule or sensor considers.
 
     Attributes:
         keys: the consecutive partition keys, oldest first.
@@ -79,8 +79,8 @@ def missing_ranges(
     A partition is missing if it was never loaded, if its latest run failed, or if its latest load began before its end.
     A partition that is queued, running or in a backfill is not requested.
 
-    Consecutive partitions become one run, because a run costs seconds. A partition that failed for a reason other than
-    an outage gets its own run, so that a second failure stops no other partition.
+    Consecutive partitions share one run, because each run costs seconds. A partition that failed for a reason other
+    than an outage gets its own run, so that a second failure fails no other partition.
 
     Args:
         context: the context of the evaluation, with the Dagster instance and the code location.
@@ -97,7 +97,7 @@ def missing_ranges(
     loaded = {key for key in keys if statuses.get(key) == "MATERIALIZED"} - {*candidates.always}
     skipped |= loaded - _loaded_too_early(instance, asset, partitions, loaded, candidates.moment)
     ranges: list[RangeRequest] = []
-    extends = False  # whether the previous partition is the end of a range that may grow
+    extends = False  # whether the range of the previous partition may grow by this partition
     for key in keys:
         if key in skipped:
             extends = False
@@ -124,16 +124,17 @@ def split_by_policy(
 
 
 def first_requests(ranges: Sequence[RangeRequest]) -> list[RangeRequest]:
-    """Returns the first ten ranges, oldest first. The next evaluation requests further ranges.
+    """Returns at most ten ranges, oldest first. The next evaluation requests the remaining ranges.
 
-    Partitions that failed before have the lowest priority, so that ten failing partitions do not delay all others.
+    Partitions that failed before have the lowest priority, so that ten failing partitions do not delay other
+    partitions.
     """
     chosen = sorted(ranges, key=lambda one: one.failed_before)[:_MAX_REQUESTS]
     return [one for one in ranges if one in chosen]
 
 
 def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron: str) -> bool:
-    """Whether an unpartitioned asset has no load since the last tick of its schedule, and no run loads the asset now.
+    """Whether an unpartitioned asset was not loaded since the last tick of its schedule, and no run loads it now.
 
     Args:
         instance: the Dagster instance.
@@ -157,8 +158,8 @@ def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron:
 def _ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]) -> set[str]:
     """Returns the failed partitions whose latest run opened the circuit, or found the circuit open.
 
-    When a run is created, Dagster records a planned materialization for each partition of the run. So this function
-    finds the latest run of a partition, no matter who launched the run.
+    When a run is created, Dagster records a planned materialization for each partition of the run. The planned
+    materializations show the latest run of each partition, even if a person or a backfill launched the run.
     """
     latest = {key: instance.get_latest_planned_materialization_info(asset, key) for key in failed}
     run_ids = {info.run_id for info in latest.values() if info}
@@ -192,7 +193,7 @@ def _loaded_too_early(
         key
         for record in records
         if (key := record.partition_key)
-        and (began.get(record.run_id) or record.timestamp) < over[key]  # a manual report has no run
+        and (began.get(record.run_id) or record.timestamp) < over[key]  # the report of a person has no run
     }
 
 
@@ -201,7 +202,7 @@ def _in_backfills(context: EvaluationContext, asset: dg.AssetKey) -> set[str]:
     keys: set[str] = set()
     for backfill in context.instance.get_backfills(status=BulkActionStatus.REQUESTED):
         if asset in (backfill.asset_selection or ()):
-            # Dagster uses only the asset graph of this argument, which the repository definition has too.
+            # Dagster uses only the asset graph of this argument, and a repository definition has an asset graph.
             subset = backfill.get_target_partitions_subset(cast(Any, context.repository_def), asset)
             keys |= set(subset.get_partition_keys()) if subset else set()
     return keys

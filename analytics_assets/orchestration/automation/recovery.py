@@ -1,7 +1,7 @@
 """The recovery sensor, which requests the probe during an outage, and the missed syncs after the outage.
 
-The sensor does not wait for the next tick of a schedule. So a short outage at night does not delay a nightly sync by a
-day. The sensor requests runs only of assets whose schedule is on.
+The recovery sensor does not wait for the next tick of a schedule. So a short outage at night does not delay a nightly
+sync by a day. The recovery sensor requests runs only of assets whose schedule is on.
 """
 
 import time
@@ -26,7 +26,7 @@ from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
 
 class RecoveryCursor(BaseModel):
-    """The sensor's cursor about the latest outage. Dagster stores the cursor as JSON, so the fields keep their names.
+    """The cursor of the recovery sensor. Dagster stores the cursor as JSON, so the fields keep their names.
 
     Attributes:
         opened: the id of the latest event that opened the circuit; None if there was no outage.
@@ -44,9 +44,9 @@ class RecoveryCursor(BaseModel):
 def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> dg.SensorDefinition:
     """Builds the recovery sensor of a source, which is on by default.
 
-    While the circuit is half-open, the sensor requests one missed sync per cool-down as the probe, preferably the
-    halted sync. After the circuit has closed, the sensor requests each missed sync once. A missed sync is a missing
-    partition, or a full sync that did not run since the last tick of its schedule.
+    While the circuit is half-open, the sensor requests one missed sync per cool-down as the probe. The sensor prefers
+    the sync that halted. After the circuit has closed, the sensor requests each missed sync once. A missed sync is a
+    missing partition, or a full sync that did not run since the last tick of its schedule.
 
     Args:
         config: the config of the API.

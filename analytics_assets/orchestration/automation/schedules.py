@@ -1,4 +1,4 @@
-"""The schedule of an asset, from its cron expression, and the job that the schedule starts."""
+"""Builds the schedule of an asset from its cron expression, and the job that the schedule starts."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -42,12 +42,12 @@ class ScheduledSync:
 
     @property
     def asset(self) -> AssetConfig:
-        """The settings of the asset in the file, with a `schedule`."""
+        """The settings of the asset in the file, which include a `schedule`."""
         return self.config.asset(self.resource)
 
     @property
     def cron(self) -> str:
-        """The cron expression of the schedule, in the time zone `timezone`."""
+        """The cron expression of the schedule, in the time zone of the property `timezone`."""
         assert self.asset.schedule is not None
         return self.asset.schedule
 
@@ -63,7 +63,7 @@ class ScheduledSync:
 
     @cached_property
     def job(self) -> Any:
-        """The job that materializes the asset and runs its checks. Dagster's type of such a job has no public name."""
+        """The job that materializes the asset and runs its checks. The type of the job has no public name."""
         return dg.define_asset_job(self.job_name, dg.AssetSelection.assets(self.key))
 
     @cached_property
@@ -71,12 +71,13 @@ class ScheduledSync:
         """The schedule of the asset, which is off until a person turns it on in the UI.
 
         A tick of a partitioned asset requests the last complete partition, the `lookback` partitions before it, and the
-        current partitions (`end_offset`). The tick also requests missing partitions among the `catch_up` partitions.
+        partitions that have not ended (`end_offset`). The tick also requests missing partitions among the last
+        `catch_up` partitions.
         While the circuit is open, a tick requests no run. While the circuit is half-open, a tick requests one run.
         """
         return dg.ScheduleDefinition(
             name=f"{self._name}__schedule",
-            job_name=self.job_name,  # the recovery sensor defines the job, and Dagster allows one definition
+            job_name=self.job_name,  # only a name, because the recovery sensor already defines the job
             cron_schedule=self.cron,
             execution_timezone=self.timezone,
             execution_fn=self._tick,

@@ -1,4 +1,4 @@
-"""The input and the result of a check function."""
+"""The types of the input and of the result of a check function."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

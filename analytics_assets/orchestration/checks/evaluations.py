@@ -1,15 +1,15 @@
 """The specs and the evaluations of the checks in Dagster.
 
-A check runs in the step of the sync when its asset is materialized. A check runs alone when a person executes it in the
-UI.
+When an asset is materialized, its checks run in the step of the sync. When a person executes a check in the UI, the
+check runs without a sync.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 
 import dagster as dg
 
-# Dagster's public parameter `target_materialization_data` has this private type. Without the parameter, an evaluation
-# of a partition does not count for the latest materialization.
+# Dagster's public parameter `target_materialization_data` has this private type.
+# Without the parameter, an evaluation of a partition does not count for the latest materialization.
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
@@ -45,8 +45,8 @@ def evaluations(
     """Yields the events that record the outcomes of the checks.
 
     In a run of partitions, Dagster expects one evaluation per partition, and shows a missing evaluation as skipped. So
-    each partition gets an evaluation. The summary of all partitions is the last event, because the UI shows only the
-    last evaluation. A passing partition would hide a failed partition.
+    each partition of the run gets an evaluation. The summary of all partitions is the last event, because the UI shows
+    only the last evaluation. If a partition were the last event, a passing partition could hide a failed partition.
 
     Args:
         context: the context of the step, which has materialized the asset if the asset is selected.
@@ -77,7 +77,7 @@ def evaluations(
                 passed=result.passed,
                 metadata=result.metadata,
                 severity=severity,
-                blocking=None not in found and _blocks(check, asset),  # with a summary, the summary blocks
+                blocking=None not in found and _blocks(check, asset),  # only the summary blocks
                 description=result.description,
                 partition=partition,
                 target_materialization_data=materializations.get(partition),

@@ -1,6 +1,6 @@
 """The registry of the asset checks. A new check needs an entry in `_ALL`, and a function in `results.py`.
 
-What does not belong here: the recording of outcomes in Dagster, which is in `evaluations.py`.
+What does not belong here: code that records the outcomes of checks in Dagster, which is in `evaluations.py`.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -62,8 +62,8 @@ class Check:
     needs: str = ""
 
 
-# A check blocks if its failure makes downstream tables wrong: rows are missing or doubled. A row in quarantine leaves
-# all other rows correct, and a changed column may be harmless.
+# A check blocks downstream assets by default if its failure means that rows are missing or doubled.
+# A row in quarantine does not block, because the rows in the table are correct.
 _ALL = (
     Check(
         name="schema_nullability",

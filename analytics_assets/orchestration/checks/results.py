@@ -1,7 +1,6 @@
-"""The check functions. Each returns whether the check passes, a sentence for the UI, and metadata.
+"""The check functions. Each check function returns whether the check passes, a sentence for the UI, and metadata.
 
-`registry.py` has the names, severities and scopes, and `evaluations.py` records the outcomes
-in Dagster.
+`registry.py` has the names, severities and scopes of the checks, and `evaluations.py` records the outcomes in Dagster.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +70,10 @@ def primary_key_unique(context: CheckContext) -> CheckOutcome:
 
 
 def complete(context: CheckContext) -> CheckOutcome:
-    """Checks that the sync fetched as many rows as the API reported, and that a full refresh loaded all its rows."""
+    """Checks that the sync fetched as many rows as the API reported.
+
+    With `replace`, the check also compares the number of rows in the table with the number of loaded rows.
+    """
     sync = context.current or context.previous or {}
     fetched, reported = read(sync, keys.ROWS_FETCHED), read(sync, keys.ROWS_REPORTED_BY_API)
     if fetched is None:

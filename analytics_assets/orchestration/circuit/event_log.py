@@ -24,9 +24,9 @@ from analytics_assets.ingestion.http.circuit_breaker import (
     utc,
 )
 
-_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the page sizes of a read: the first page, each further page
-_EVENT = "analytics_assets/event"  # a metadata key that only events of this project have, and no report of a person
-_REPORTED = {  # the event kinds, by the first word of a person's report
+_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the events on the first page of a read, and on each further page
+_EVENT = "analytics_assets/event"  # a metadata key that only events of this project have
+_REPORTED = {  # the event kind of a report by a person, by the first word of the report
     "open": CircuitEventKind.FORCED_OPEN,
     **dict.fromkeys(("reset", "close", "closed", ""), CircuitEventKind.RESET),
 }
@@ -49,7 +49,7 @@ def reset_job_name(source: str) -> str:
 class EventLogCircuit:
     """The circuit of one source, which all processes of a Dagster instance share.
 
-    The history is append-only, and the events are ordered by Dagster's storage ids.
+    The history of the circuit is append-only, and Dagster's storage ids order the events.
 
     Args:
         instance: the Dagster instance, which stores the events.
@@ -69,7 +69,7 @@ class EventLogCircuit:
         return Circuit(self._policy).after(self.events())
 
     def events(self) -> list[CircuitEvent]:
-        """Returns all events so far, in order. The store caches events, and each call reads only the newest pages."""
+        """Returns all events so far, in order. The object caches events, so each call reads only the newest pages."""
         read: dict[int, CircuitEvent] = {}
         cursor: str | None = None
         while True:
@@ -77,7 +77,8 @@ class EventLogCircuit:
             page = self._instance.fetch_materializations(self._key, limit=limit, cursor=cursor)
             found = {record.storage_id: _event(record) for record in page.records}
             read |= found
-            if not page.has_more:  # the whole history is read, so cached events that are missing were wiped
+            # Without more pages, `read` is the whole history. A person has deleted the cached events that `read` lacks.
+            if not page.has_more:
                 self._read = read
                 break
             if not self._read.keys().isdisjoint(found):
@@ -155,7 +156,7 @@ def _description(event: CircuitEvent, after: Circuit) -> str:
 
 
 def _event(record: dg.EventLogRecord) -> CircuitEvent:
-    """Converts a materialization to a circuit event. This project or a person reported the materialization."""
+    """Converts a materialization of the circuit asset to a circuit event. Its writer is this project or a person."""
     materialization = record.asset_materialization
     assert materialization is not None
     metadata: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}

@@ -35,7 +35,7 @@ def sync_asset(
     """Builds the asset of one resource, with its checks.
 
     Each resource has its own step, so a failed endpoint does not stop the other resources. The step can also run the
-    checks without the asset.
+    checks of the asset without a sync.
 
     Args:
         config: the config of the API.

@@ -25,7 +25,7 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
         dg.Failure: the block raised a `SyncError`, or a dlt error that wraps a `SyncError`.
     """
     try:
-        with user_errors(plan.resource.name):
+        with user_errors(plan):
             yield
     except SyncError as error:
         if isinstance(error, (SyncHalted, CircuitOpenError, TooManyPagesError)):
@@ -37,7 +37,7 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
 
 
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
-    """Enables retries of this run again, because a re-execution copies the no-retry tag of the halted run."""
+    """Enables retries of a re-execution again, because Dagster copies the no-retry tag of the halted run to it."""
     if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
         default = context.instance.run_retries_retry_on_asset_or_op_failure
         context.instance.add_run_tags(context.run.run_id, {_RUN_RETRY: str(default).lower()})

@@ -50,7 +50,7 @@ def record(
             context.add_asset_metadata(page, asset_key=key, partition_key=partition)
         else:
             context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=page))
-    # Dagster appends partition metadata to the metadata of the result, which would change the order on the asset page.
+    # The result of a partitioned run has no metadata, because Dagster would show it before the partition's metadata.
     yield dg.MaterializeResult(asset_key=key, metadata={} if plan.windows else for_page(metadata))
     for name, child in result.children.items():
         described: dict[str, Any] = {

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from analytics_assets.ingestion.http.telemetry import Telemetry, run_logging
+from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets.ingestion.run_logging import run_logging
 
 
 def test_progress_is_logged_every_ten_seconds_with_the_time_left(caplog: pytest.LogCaptureFixture) -> None:
