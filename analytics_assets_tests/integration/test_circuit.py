@@ -189,12 +189,12 @@ def test_a_full_disk_never_opens_it(project: Project, impatient_yaml: str) -> No
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, hard))
     try:
-        result = project.run(definitions, "events")
+        result = project.run(definitions, "customers")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not result.success
     assert records(project) == []
-    assert project.run(definitions, "events").success
+    assert project.run(definitions, "customers").success
 
 
 def test_a_person_opens_and_resets_it_by_a_job(project: Project, api: DemoApi, shipped_yaml: str) -> None:

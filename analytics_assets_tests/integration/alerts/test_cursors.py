@@ -54,7 +54,7 @@ def test_the_sensor_goes_on_from_a_cursor_of_0_1_0(
     del text
     key = ["analytics_api"]
     project.instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey([*key, "products"])))
-    for day in ("2026-01-05", "2026-01-07"):
+    for day in ("2026-01-05", "2026-01-06", "2026-01-07"):
         loaded = dg.AssetMaterialization(dg.AssetKey([*key, "transactions"]), partition=day)
         project.instance.report_runless_asset_event(loaded)
     sensor.cursor = json.dumps(ALERTS)

@@ -19,7 +19,7 @@ def test_a_failure_that_is_no_outage_is_reported_once_until_it_is_loaded(
     definitions = project.definitions(text)
     for _ in range(2):
         wrong_answer(api)
-        runs = [project.run(definitions, "products") for _ in range(3)]
+        runs = [project.run(definitions, "products") for _ in range(2)]
         for _ in range(2):
             sensor.look()
         [received] = webhook.got
