@@ -40,7 +40,7 @@ dev: $(STAMP) ## run the demo API, and the Dagster UI on http://127.0.0.1:3000; 
 test: $(STAMP) ## run the unit, integration and upgrade tests (five minutes on two cores)
 	@$(IN_MEMORY) $(BIN)/python -m pytest --ignore=analytics_assets_tests/e2e
 
-e2e: $(STAMP) ## run the tests through `dagster dev`, its daemon and a browser, and every case of the slow ones (needs Debian's chromium and chromium-driver)
+e2e: $(STAMP) ## run the tests through `dagster dev`, its daemon and a browser, and all cases of the `matrix` tests (needs chromium, chromium-driver)
 	@command -v chromedriver > /dev/null || { echo "No chromedriver: apt-get install chromium chromium-driver"; exit 1; }
 	@$(IN_MEMORY) $(BIN)/python -m pytest analytics_assets_tests/e2e
 	@EXAMPLES=all $(IN_MEMORY) $(BIN)/python -m pytest -m matrix --ignore=analytics_assets_tests/e2e
