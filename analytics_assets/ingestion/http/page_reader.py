@@ -40,8 +40,11 @@ class Place:
 
     @property
     def mark(self) -> str:
-        """The placeholder of the number in the template request. URL encoding does not change the placeholder."""
-        return f"~{self.name}~"
+        """The placeholder of the number in the template request.
+
+        Neither URL encoding nor JSON changes its characters, whatever the name of the parameter is.
+        """
+        return f"~{self.name.encode().hex()}~"
 
     def put(self, request: Request, value: int | str) -> None:
         """Puts a number, or the placeholder, into dlt's request."""

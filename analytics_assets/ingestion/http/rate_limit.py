@@ -1,21 +1,17 @@
 """The rate limit and the single-flight lock, which all requests of one source in a process share.
 
-`retry_policy.py` computes how long a failed request waits before its retry.
+`rate_limit_headers.py` reads the headers, and `retry_policy.py` computes how long a failed request waits.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from threading import BoundedSemaphore, Lock
 
 from analytics_assets.config.models import RequestsConfig
-
-_EPOCH_FROM, _MILLISECONDS_FROM = 1e9, 1e11
-"""Thresholds for a reset header: a larger value is a time since 1970, in seconds or in milliseconds."""
+from analytics_assets.ingestion.http.rate_limit_headers import read_rate_limits
 
 
 @dataclass
@@ -64,14 +60,15 @@ class RateLimiter:
         If the API allows no more requests than are in flight, the next request waits for the reset to avoid a 429.
 
         Args:
-            headers: the headers of the response; None if there was no response. The method reads
-                (X-)RateLimit-Remaining and (X-)RateLimit-Reset, in seconds from now or since 1970.
+            headers: the headers of the response; None if there was no response.
         """
-        limits = _limits(headers) if headers is not None else None
+        limits = read_rate_limits(headers) if headers is not None else None
         with self._lock:
             self._in_flight -= 1
-            if limits and limits[0] <= self._in_flight:
-                seconds = min(limits[1], self.config.max_retry_delay)
+            if limits is None or limits.remaining is None or limits.reset is None:
+                return
+            if limits.remaining <= self._in_flight:
+                seconds = min(limits.reset, self.config.max_retry_delay)
                 self._next = max(self._next, self._clock() + seconds)
 
 
@@ -86,26 +83,3 @@ def rate_limiter_of(source: str, config: RequestsConfig) -> RateLimiter:
         if limiter is None or limiter.config != config:
             limiter = _limiters[source] = RateLimiter(config)
         return limiter
-
-
-def _limits(headers: Mapping[str, str]) -> tuple[float, float] | None:
-    """Returns the number of remaining requests and the seconds until the reset; None if a header is missing."""
-    remaining = headers.get("X-RateLimit-Remaining") or headers.get("RateLimit-Remaining")
-    if remaining is None:
-        return None
-    reset = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset")
-    with suppress(ValueError, TypeError):
-        left, seconds = float(remaining), float(reset or "")
-        if seconds > _MILLISECONDS_FROM:
-            seconds /= 1000
-        if seconds > _EPOCH_FROM:
-            seconds -= _now(headers)
-        return left, max(0.0, seconds)
-    return None
-
-
-def _now(headers: Mapping[str, str]) -> float:
-    """The current time in seconds since 1970, from the `Date` header, or from the local clock without that header."""
-    with suppress(ValueError, TypeError):
-        return parsedate_to_datetime(headers["Date"]).timestamp() if "Date" in headers else time.time()
-    return time.time()

@@ -26,10 +26,10 @@ from urllib3.exceptions import (
     SSLError,
     TimeoutError,  # noqa: A004  urllib3's TimeoutError is not Python's TimeoutError
 )
-from urllib3.util import Retry
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import Fault
+from analytics_assets.ingestion.http.rate_limit_headers import read_rate_limits, read_retry_after
 
 JITTER = 0.1
 """The maximum jitter, as a share of the wait. Jitter spreads the retries of clients that failed at the same time."""
@@ -104,7 +104,7 @@ class Decision:
         outage: whether the circuit opens after the last attempt, because the API is down or refuses the key.
         closes_probe: whether this outcome of a probe closes the circuit.
         handed_on: whether the user's hooks get the response after the last retry, in place of a failure.
-        wait: the seconds in the Retry-After header; None without that header.
+        wait: the seconds until the API accepts requests again, as its headers say; None if they do not.
     """
 
     action: Action
@@ -158,7 +158,7 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
         # A 404 shows that the API is up. After a refused key, the circuit stays open until the key works.
         closes_probe=not (refused or retried or caller.judge is Judge.TOKEN_REQUEST),
         handed_on=caller.judge is Judge.HOOKS,
-        wait=_retry_after(exchange.headers) if retried else None,
+        wait=_wait(exchange) if retried else None,
     )
 
 
@@ -179,8 +179,8 @@ def backoff(
 ) -> float:
     """Returns the seconds to wait before the next attempt.
 
-    The wait is the Retry-After time, or else doubles with each attempt. Jitter adds up to a tenth of the wait.
-    `max_retry_delay` limits the sum.
+    The wait doubles with each attempt, and is never shorter than the API asks for. Jitter adds up to a tenth of the
+    wait. `max_retry_delay` limits the sum.
 
     Args:
         decision: the decision about the failed exchange.
@@ -188,7 +188,7 @@ def backoff(
         config: the request settings, with `backoff_factor` and `max_retry_delay`.
         jitter: a function that returns a random number from 0 to 1.
     """
-    named = config.backoff_factor * 2 ** (attempt - 1) if decision.wait is None else decision.wait
+    named = max(config.backoff_factor * 2 ** (attempt - 1), decision.wait or 0.0)
     return float(min(named * (1 + JITTER * jitter()), config.max_retry_delay))
 
 
@@ -228,11 +228,13 @@ def _network_reason(error: BaseException | None, host: str) -> str:
     return "the response broke off"
 
 
-def _retry_after(headers: Mapping[str, str] | None) -> float | None:
-    header = (headers or {}).get("Retry-After")
-    if header is None:
-        return None
-    try:
-        return Retry().parse_retry_after(header)
-    except InvalidHeader:
-        return None  # the header is neither a number of seconds nor a date
+def _wait(exchange: Exchange) -> float | None:
+    """Returns the seconds until the API accepts requests again, as its headers say; None if they do not."""
+    headers = exchange.headers or {}
+    wait = read_retry_after(headers)
+    limits = read_rate_limits(headers)
+    # With a 429, a reset time alone is enough. Another status may have nothing to do with the limit.
+    used_up = (
+        exchange.status == HTTPStatus.TOO_MANY_REQUESTS if limits.remaining is None else limits.remaining <= 0
+    )
+    return limits.reset if wait is None and used_up else wait

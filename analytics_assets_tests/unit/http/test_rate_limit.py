@@ -129,6 +129,10 @@ def test_requests_per_second_is_a_pace_for_all_threads() -> None:
         ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "999999"}, 300),
         ({"X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "30"}, 0),
         ({"X-RateLimit-Remaining": "0"}, 0),
+        ({"X-RateLimit-Reset": "30"}, 0),
+        ({"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "30"}, 30),
+        ({"RateLimit": "limit=9, remaining=0, reset=30"}, 30),
+        ({"RateLimit": '"hour";r=0;t=30'}, 30),
         ({"X-RateLimit-Remaining": "none", "X-RateLimit-Reset": "soon"}, 0),
         (
             {

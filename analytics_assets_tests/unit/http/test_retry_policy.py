@@ -90,11 +90,55 @@ def test_a_network_error_is_retried_unless_no_retry_helps(
 
 @pytest.mark.parametrize(
     ("status", "header", "wait"),
-    [(429, "7", 7), (503, "0", 0), (503, "soon", None), (503, None, None), (404, "7", None)],
+    [
+        (429, "7", 7),
+        (429, "2.5", 2.5),
+        (503, "0", 0),
+        (503, "-5", 0),
+        (503, "nan", None),
+        (503, "soon", None),
+        (503, None, None),
+        (404, "7", None),
+        (429, "Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        (429, "2015-10-21T07:28:00Z", 0),
+    ],
 )
 def test_the_wait_is_what_the_api_asks_for(status: int, header: str | None, wait: float | None) -> None:
     headers = {"Retry-After": header} if header else {}
     assert classify(Exchange(status, headers), SESSION, CONFIG).wait == wait
+
+
+DATE = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "wait"),
+    [
+        (429, {"Retry-After": "2015-10-21T07:29:00Z"}, 60),
+        (429, {"Retry-After": "2015-10-21T09:29:00+02:00"}, 60),
+        (429, {"Retry-After": "1445412540"}, 60),
+        (429, {"Retry-After": "7", "X-RateLimit-Reset": "60"}, 7),
+        (429, {"X-RateLimit-Reset": "60"}, 60),
+        (429, {"X-Rate-Limit-Reset": "1445412540000"}, 60),
+        (429, {"RateLimit-Reset": "2015-10-21T07:29:00Z"}, 60),
+        (429, {"RateLimit": "limit=100, remaining=0, reset=60"}, 60),
+        (429, {"RateLimit": '"minute";r=3;t=5, "hour";r=0;t=60'}, 60),
+        (429, {"RateLimit": '"minute";q=3'}, None),
+        (429, {"X-RateLimit-Remaining": "12", "X-RateLimit-Reset": "60"}, None),
+        (503, {"X-RateLimit-Reset": "60"}, None),
+        (503, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60"}, 60),
+    ],
+)
+def test_the_wait_is_the_time_of_any_rate_limit_header(
+    status: int, headers: dict[str, str], wait: float | None
+) -> None:
+    assert classify(Exchange(status, DATE | headers), SESSION, CONFIG).wait == wait
+
+
+def test_no_wait_is_shorter_than_the_backoff() -> None:
+    """An API that answers `Retry-After: 0` gets its retries after 2, 4 and 8 seconds, too."""
+    at_once = Decision(Action.RATE_LIMITED, wait=0)
+    assert [backoff(at_once, attempt, CONFIG, lambda: 0.0) for attempt in (1, 2, 3)] == [2, 4, 8]
 
 
 RETRY = Decision(Action.RETRY)

@@ -1,0 +1,108 @@
+"""Reads the response headers in which an API says how many requests are left, and when it accepts requests again.
+
+The names and formats are those of RFC 9110 (`Retry-After`), of the IETF drafts on `RateLimit` headers, and of APIs that
+write `X-RateLimit-…` or `X-Rate-Limit-…`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_EPOCH_FROM, _MILLISECONDS_FROM = 1e9, 1e11
+"""Thresholds for a number: a larger value is a time since 1970, in seconds or in milliseconds."""
+
+_PREFIXES = ("X-RateLimit-", "RateLimit-", "X-Rate-Limit-", "Rate-Limit-")
+_REMAINING = re.compile(r"\b(?:remaining|r)\s*=\s*(\d+)")
+_RESET = re.compile(r"\b(?:reset|t)\s*=\s*(\d+)")
+
+
+@dataclass(frozen=True)
+class RateLimits:
+    """The rate limit that a response reports.
+
+    Attributes:
+        remaining: the number of requests that the API still accepts; None if the response does not say.
+        reset: the seconds until the API accepts more requests; None if the response does not say.
+    """
+
+    remaining: float | None
+    reset: float | None
+
+
+def read_rate_limits(headers: Mapping[str, str]) -> RateLimits:
+    """Reads the rate limit headers of a response.
+
+    Args:
+        headers: the headers; names are compared without case if the mapping does so.
+    """
+    combined = headers.get("RateLimit")
+    if combined is not None:
+        return _of_combined(combined)
+    remaining = next((headers[name] for name in _names("Remaining") if name in headers), "")
+    reset = next((headers[name] for name in _names("Reset") if name in headers), None)
+    return RateLimits(_number(remaining), None if reset is None else _seconds_until(reset, headers))
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Reads `Retry-After` as seconds from now; None if the header is missing or has no time.
+
+    Args:
+        headers: the headers; names are compared without case if the mapping does so.
+    """
+    header = headers.get("Retry-After")
+    return None if header is None else _seconds_until(header, headers)
+
+
+def _names(what: str) -> list[str]:
+    return [prefix + what for prefix in _PREFIXES]
+
+
+def _of_combined(header: str) -> RateLimits:
+    """Reads `limit=9, remaining=0, reset=5`, or a list such as `"hour";r=0;t=5`, which may have several limits."""
+    limits = []
+    for one in header.split(",") if ";" in header else [header]:
+        remaining, reset = _REMAINING.search(one), _RESET.search(one)
+        if remaining:
+            limits.append(RateLimits(float(remaining[1]), float(reset[1]) if reset else None))
+    return min(limits, key=lambda one: one.remaining or 0.0, default=RateLimits(None, None))
+
+
+def _number(text: str) -> float | None:
+    with suppress(ValueError):
+        number = float(text)
+        return number if math.isfinite(number) else None
+    return None
+
+
+def _seconds_until(text: str, headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds until a time: a number of seconds, a time since 1970, an HTTP date or an ISO 8601 time."""
+    number = _number(text)
+    if number is None:
+        moment = _moment(text)
+        return None if moment is None else max(0.0, moment - _now(headers))
+    if number > _MILLISECONDS_FROM:
+        number /= 1000
+    if number > _EPOCH_FROM:
+        number -= _now(headers)
+    return max(0.0, number)
+
+
+def _moment(text: str) -> float | None:
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        with suppress(ValueError, TypeError):
+            moment = parse(text.strip())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return None
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    """The current time in seconds since 1970: the API's clock in the `Date` header, or else the local clock."""
+    sent = _moment(headers["Date"]) if "Date" in headers else None
+    return time.time() if sent is None else sent
