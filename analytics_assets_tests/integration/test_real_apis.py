@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from analytics_assets_tests.answering import Asked, answering
-from analytics_assets_tests.conftest import Project
+from analytics_assets_tests.conftest import Project, check_of
 
 
 def defs(url: str, **endpoint: Any) -> str:
@@ -58,3 +58,22 @@ def test_page_numbers_in_a_parameter_of_any_name(project: Project, name: str) ->
     with answering(reply) as url:
         project.load(defs(url, paginator=paginator), "things")
     assert project.query("SELECT id FROM api.things ORDER BY id") == ROWS
+
+
+def test_a_total_that_is_a_lower_bound_is_no_failure(project: Project) -> None:
+    """Elasticsearch reports 10,000 hits at most, and has more."""
+
+    def reply(asked: Asked) -> Any:
+        start = int(asked.params["offset"])
+        return {"data": ROWS[start : start + 5], "total": 10}
+
+    with answering(reply) as url:
+        definitions = project.definitions(defs(url, paginator={"type": "offset", "limit": 5}))
+        result = project.run(definitions, "things", source="api")
+    assert result.success
+    assert project.query("SELECT id FROM api.things ORDER BY id") == ROWS
+    complete = check_of(result, "complete")
+    assert complete.passed
+    assert complete.description == (
+        "25 rows fetched (25 loaded, 0 in quarantine), more than the 10 that the API reports."
+    )

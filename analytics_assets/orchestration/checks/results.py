@@ -70,7 +70,7 @@ def primary_key_unique(context: CheckContext) -> CheckOutcome:
 
 
 def complete(context: CheckContext) -> CheckOutcome:
-    """Checks that the sync fetched as many rows as the API reported.
+    """Checks that the sync fetched at least as many rows as the API reported. Some APIs report only a lower bound.
 
     With `replace`, the check also compares the number of rows in the table with the number of loaded rows.
     """
@@ -87,7 +87,7 @@ def complete(context: CheckContext) -> CheckOutcome:
     if reported is not None:
         metadata[keys.ROWS_REPORTED_BY_API] = reported
     split = f"{loaded:,} loaded, {quarantined:,} in quarantine"
-    if reported is not None and fetched != reported:
+    if reported is not None and fetched < reported:
         sentence = f"{fetched:,} of the {reported:,} rows that the API has were fetched; {split}."
         return CheckOutcome(False, sentence, metadata)
     if context.resource.write_disposition == "replace":
@@ -98,6 +98,9 @@ def complete(context: CheckContext) -> CheckOutcome:
             return CheckOutcome(False, sentence, metadata)
     if reported is None:
         sentence = f"{_count(fetched, 'row')} fetched ({split}); the API does not report how many it has."
+        return CheckOutcome(True, sentence, metadata)
+    if fetched > reported:
+        sentence = f"{_count(fetched, 'row')} fetched ({split}), more than the {reported:,} that the API reports."
         return CheckOutcome(True, sentence, metadata)
     sentence = f"All {_count(reported, 'row')} that the API has were fetched; {split}."
     return CheckOutcome(True, sentence, metadata)
