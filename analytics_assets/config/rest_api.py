@@ -127,8 +127,9 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Yields each mapping that may contain `auth` and `headers`, with its path in the config: the client and every
-    endpoint.
+    """Yields the client and every endpoint, each with its path in the config.
+
+    These mappings may have `auth` and `headers`.
     """
     yield ("client",), rest_api.get("client") or {}
     holders: list[tuple[Location, Any]] = [(("resource_defaults",), rest_api.get("resource_defaults") or {})]

@@ -98,7 +98,7 @@ class FieldMapping:
     def _collect(self, rows: Sequence[Row], prefix: str, into: Fields) -> None:
         shapes = Counter(map(tuple, rows))
         keys = dict.fromkeys(chain.from_iterable(shapes))
-        if len(shapes) == 1:  # all rows have the same fields in the same order, so one `zip` makes the columns
+        if len(shapes) == 1:  # all rows have the same fields in the same order: one `zip` makes the columns
             values_of = dict(zip(keys, zip(*map(dict.values, rows), strict=True), strict=True))
         else:
             known = [key for key in keys if field_name(prefix, key) in self._known]

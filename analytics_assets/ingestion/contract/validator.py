@@ -172,8 +172,7 @@ class Validator:
         return [{**self._rest(row), **values} for row, values in zip(good, typed, strict=True)]
 
     def _for_normalizer(self, table: pa.Table) -> list[Row]:
-        """Returns the typed columns as Python rows, from which dlt loads the same values as from an Arrow table.
-        """
+        """Returns the typed columns as Python rows, from which dlt loads the same values as from Arrow tables."""
         rows = _to_python(table)
         for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
@@ -248,8 +247,7 @@ class Validator:
                     violations[position].append(Violation(name, reason, value))
 
     def _check_rest(self, rows: Sequence[Row], violations: _Violations) -> None:
-        """Checks the fields without a typed column: the contract must allow them, and dlt must support their values.
-        """
+        """Checks the fields without a typed column: the contract must allow them, and dlt must support the values."""
         for position, row in enumerate(rows):
             if position in violations:
                 continue

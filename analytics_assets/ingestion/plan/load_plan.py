@@ -1,6 +1,7 @@
 """The plan of one sync of one resource. Each run makes one plan, and nothing changes the plan afterwards.
 
-What belongs here: every decision that several packages use. The packages that use a decision implement it.
+What belongs here: each choice about a sync that several packages need. The code that carries out the choice is in those
+packages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The backend for SQL destinations other than DuckDB. The backend lists the missing guarantees."""
+"""The backend for SQL destinations other than DuckDB.
+
+Its `missing_guarantees` names each guarantee of a sync that these destinations do not give.
+"""
 
 from __future__ import annotations
 

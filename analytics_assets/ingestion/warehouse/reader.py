@@ -1,7 +1,7 @@
 """Reads a resource's table: row counts, NULLs, duplicate keys, and the rows in quarantine.
 
-This module uses dlt's SQL client, so it works with every SQL destination. What does not belong here: code that writes.
-The asset checks decide whether a count is a problem.
+This module uses dlt's SQL client, so it works with every SQL destination. What does not belong here: code that writes
+to the warehouse. The asset checks decide whether a count is a problem.
 """
 
 from __future__ import annotations
