@@ -32,7 +32,7 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """Returns the model class that validates a `defs.yaml`. Dagster adds file and line to its errors."""
+        """Returns the model class that validates a `defs.yaml`. Dagster adds file and line to the errors."""
         return cls
 
     @classmethod

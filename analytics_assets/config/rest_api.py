@@ -129,7 +129,7 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
 def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
     """Yields the client and every endpoint, each with its path in the config.
 
-    These mappings may have `auth` and `headers`.
+    The client and each endpoint may have `auth` and `headers`.
     """
     yield ("client",), rest_api.get("client") or {}
     holders: list[tuple[Location, Any]] = [(("resource_defaults",), rest_api.get("resource_defaults") or {})]

@@ -1,4 +1,4 @@
-"""Every failure of a sync that a user can act on. Each class has its own code and its own error text.
+"""Every failure of a sync that a user can act on. Each error class has its own code and its own error text.
 
     SyncError
     ├── ConfigError                     the `defs.yaml` or a setting is wrong
@@ -285,7 +285,7 @@ class UnfollowableLinkError(UnreadableResponseError):
     """No request can be sent to a URL or a link of the API, or the certificate of the server is not valid.
 
     Attributes:
-        error: the class name of the network error. Its text is left out, because the text may contain a secret.
+        error: the class name of the network error, because the text of the network error may contain a secret.
     """
 
     error: str

@@ -24,7 +24,7 @@ _runs = _RunsInProcess()
 
 
 def _is_useful(record: logging.LogRecord) -> bool:
-    """Returns False for a warning that dlt logs for each JSON column. Here, Arrow always holds JSON as text."""
+    """Returns False for a warning of dlt about JSON columns, because Arrow holds JSON as text on purpose."""
     return "when merging arrow schema with dlt schema" not in str(record.msg)
 
 

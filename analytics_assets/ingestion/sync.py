@@ -50,9 +50,9 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
         The result of the sync.
 
     Raises:
-        SyncError: the sync failed in a way that a user can act on. With `TooManyRemovedError`, all rows of the sync are
-            loaded, and only the rows gone from the API stay in the table. With any other error, the sync loaded
-            nothing.
+        SyncError: the sync failed in a way that a user can act on. After `TooManyRemovedError`, all rows of the sync
+            are loaded, but the rows that are gone from the API are not deleted. After any other error, the sync has
+            loaded nothing.
     """
     api = open_api(plan, circuit, run_id)
 

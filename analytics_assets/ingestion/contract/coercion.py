@@ -1,7 +1,7 @@
 """Coerces a column into its declared type: all values at once if possible, and otherwise value by value.
 
-Arrow converts a whole column at once if no value loses anything. The result is the same as with the rules for one value
-in `coercion_rules.py`.
+Arrow converts a whole column at once if no value loses anything. The conversion by Arrow has the same result as the
+rules for one value in `coercion_rules.py`.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Coercer:
             values: the values of one column, from JSON or from a processing step of the user; None stands for NULL.
 
         Returns:
-            An array of the same length, with NULL for each value that the type cannot hold. Also the reason for each
-            such NULL, by position.
+            An array of the same length, with NULL for each value that the type cannot hold, and the reason for each of
+            these NULLs, by position.
         """
         types = set(map(type, values)) - {type(None)}
         if not types:

@@ -1,9 +1,8 @@
 """The coercion rules for one value: whether the declared type can hold the value, and the converted value.
 
 A rule accepts a value if the conversion loses nothing. So the values 5.0 and "5" are accepted for a bigint, and the
-value 1.239 is rejected for a decimal(18, 2). As in dlt, timestamps have two exceptions from this rule. A timestamp
-loses the digits below the precision of its column, and a timestamp without a time zone is read as UTC. `coercion.py`
-converts whole columns.
+value 1.239 is rejected for a decimal(18, 2). Timestamps are an exception, as in dlt: a timestamp loses the digits below
+the precision of its column, and a timestamp without a time zone is taken as UTC. `coercion.py` converts whole columns.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _LONGEST_WHOLE_NUMBER, _LONGEST_NUMBER = 40, 400
 
 
 class CoercionError(ValueError):
-    """A declared type cannot hold a value. The error text is written to follow a column name, without the value."""
+    """A declared type cannot hold a value. The error text continues a column name, without the value."""
 
 
 class CoercionRules:

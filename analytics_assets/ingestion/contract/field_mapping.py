@@ -65,7 +65,7 @@ class FieldMapping:
     ) -> Iterator[tuple[str, FieldPath, Any]]:
         """Yields name, path and value of each field.
 
-        If an object has declared columns inside, yields its fields instead.
+        For an object with declared columns inside, yields the fields of the object.
         """
         for key, value in row.items():
             name = field_name(prefix, key)

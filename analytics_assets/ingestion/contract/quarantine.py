@@ -149,8 +149,7 @@ class Quarantine:
         """Returns the dlt source of the quarantine table, which dlt extracts after the good rows.
 
         Args:
-            schema: the name of the dlt schema of the good rows. The quarantine uses the same name, so that dlt writes
-                one load package for both.
+            schema: the schema name of the good rows, so that dlt writes good rows and quarantine into one load package.
         """
         hints: dict[str, Any] = {
             "reason": {"data_type": "text", "nullable": False},

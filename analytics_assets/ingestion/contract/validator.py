@@ -55,7 +55,8 @@ class Validator:
         contract: the declared columns.
         capabilities: dlt's capabilities of the destination, which decide the Arrow types of the columns.
         cursor: the incremental cursor as a column; None if the type of the cursor is unknown.
-        required: further columns that must not be NULL, by name. Each value is a text that is added to the reason.
+        required: further columns that must not be NULL; by column name, a text that is added to the reason of a
+            rejection.
         kept: the warehouse names of undeclared fields that dlt gets unchanged.
         as_rows: whether dlt needs Python rows in place of Arrow tables.
 
@@ -96,7 +97,7 @@ class Validator:
 
     @property
     def unsent(self) -> set[str]:
-        """The typed columns that no row so far had a field for; empty before the first row."""
+        """The typed columns that were in no row so far; empty before the first row."""
         return self._coercers.keys() - self._seen if self._seen else set()
 
     def read(self, rows: list[msgspec.Raw]) -> ValidationResult:

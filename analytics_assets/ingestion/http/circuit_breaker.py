@@ -76,7 +76,7 @@ class CircuitEvent:
         id: the id of the event in the store, which orders the events.
         at: the time of the event in seconds since 1970, by the clock of the writer.
         kind: the kind of the event.
-        by: the writer of the event; empty for a person. The claim of a probe and its outcome have the same writer.
+        by: the writer of the event, which is the same for a probe's claim and its outcome; empty for a person.
         run_id: the id of the Dagster run that wrote the event; empty for an event outside a run.
         cause: the failure that opened the circuit; None for other events.
         reason: the reason that a person gave; empty for other events.
@@ -158,7 +158,7 @@ class Circuit:
 
     @property
     def is_forced_open(self) -> bool:
-        """Whether a person opened the circuit. Only a person can close such a circuit."""
+        """Whether a person opened the circuit, which then only a person can close."""
         return self.latest is not None and self.latest.kind is CircuitEventKind.FORCED_OPEN
 
     @property

@@ -150,7 +150,7 @@ class PageGroups:
         def fetch(numbers: Numbers) -> Page:
             response = self._transport.ask(_with_numbers(template, numbers), caller)
             if response.raw.status >= 300:
-                # The transport follows no redirect, so the session fetches this page again.
+                # The transport follows no redirect, so the session fetches a redirected page again.
                 return self._fetch_sequentially(reader, numbers, options)
             headers = response.raw.headers
             parsed = reader.reader.parse(

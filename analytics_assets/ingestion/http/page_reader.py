@@ -251,7 +251,10 @@ class PageReader(RequestTag, ABC):
             self._totals.append((page.received, total))
 
     def _rows(self, page: Page, endpoint: str, *, promised: bool) -> list[Row]:
-        """Returns the rows of a page. Fails if the page has none and does not show that it is empty on purpose."""
+        """Returns the rows of a page.
+
+        Fails if rows are missing, and neither the total nor the has-more flag explains it.
+        """
         if page.content.rows is not None:
             return page.content.rows
         is_clear = page.content.total is not None or page.content.has_more is False

@@ -31,9 +31,9 @@ def page_reader_of(paging: Paging, request: Request) -> PageReader:
 class OffsetReader(PageReader):
     """Reads pages by offset and limit.
 
-    With `Paging.overlap`, the reader requests each page from the last row of the page before. If every page starts with
-    the last row of the page before, the reader yields each row that exists during the whole sync exactly once. This is
-    true only for an API that keeps its rows in one order.
+    With `Paging.overlap`, the request for a page starts at the last row of the page before. If every page starts with
+    the last row of the page before, the reader yields each row that exists during the whole sync exactly once. The
+    check of the overlap needs an API that keeps its rows in one order.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -169,7 +169,7 @@ class PageNumberReader(PageReader):
 
     def _is_last(self, rows: list[Row], has_more: bool | None, number: int) -> bool:
         bounds = [one for one in (self._end, self._maximum) if one is not None]
-        is_only_end = has_more is None and not bounds  # then only an empty page ends the paging
+        is_only_end = has_more is None and not bounds  # only an empty page can end the paging
         at_empty = not rows and (self._ends_empty or is_only_end)
         return has_more is False or at_empty or any(number + 1 >= one for one in bounds)
 

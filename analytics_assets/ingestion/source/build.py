@@ -91,7 +91,7 @@ def build_source(
         raise MissingBaseUrlError(resource.name, config.name)
 
     def secret(field: str, auth_type: str) -> str:
-        # An auth type that computes with the secret, such as a signature, needs the value itself.
+        # An auth type that computes with the secret, such as a signature, needs the value instead of a reference.
         return secret_reference(field) if auth_type in _ONLY_SENT else read_secret(config.name, field)
 
     rest_api = with_secrets(config.rest_api, secret, token_session=session)

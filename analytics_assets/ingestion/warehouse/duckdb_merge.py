@@ -1,9 +1,9 @@
 """A subclass of dlt's DuckDB destination that merges directly from the Parquet files of a load package.
 
 dlt's own destination copies each Parquet file into a staging table, and merges the staging table into the real table.
-So dlt writes every row twice, and the DuckDB file grows. In this subclass, no Parquet file is copied, and dlt's merge
-SQL reads the Parquet files together with the staging table. The staging table then has only the rows of files in other
-formats. The base class still makes the schema, the transaction and the merge SQL.
+So dlt's own destination writes every row twice, and the DuckDB file grows. In this subclass, no Parquet file is copied,
+and dlt's merge SQL reads the Parquet files together with the staging table. The staging table has only rows from files
+in other formats. The base class still makes the schema, the transaction and the merge SQL.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
     """
 
     def run(self) -> None:
-        """Copies no rows, because the merge reads the file."""
+        """Copies no rows, because dlt's merge reads the Parquet file."""
 
 
 class _MergeJob(SqlLoadJob):
@@ -214,7 +214,7 @@ class _Client(DuckDbClient):
             files.setdefault(ParsedLoadJobFileName.parse(job).table_name, []).append(job)
         roots = [one.file_path for one in jobs if one.job_file_info.table_name == root["name"]]
         if all(map(_is_parquet, roots)) and self._is_distinct(root, roots):
-            # With this hint, dlt skips the deduplication. The deduplication costs more time than the rest of a merge.
+            # With this hint, dlt skips its deduplication, which takes longer than all other statements of a merge.
             root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
         with self.sql_client.with_files(files):
             return super().create_table_chain_completed_followup_jobs(

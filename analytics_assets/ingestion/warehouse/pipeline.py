@@ -198,8 +198,8 @@ class LoadPipeline(WarehousePipeline):
     def _forget_cursor(self) -> None:
         """Deletes the cursor state of the restored pipeline, so that a full refresh starts from the beginning.
 
-        The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline.
-        With this method, the new state is loaded together with the rows. dlt's own `refresh` would drop tables first.
+        The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline. So
+        dlt loads the new cursor state together with the rows. dlt's own `refresh` would drop tables first.
         """
         with self.dlt.managed_state() as state:
             state.pop("sources", None)

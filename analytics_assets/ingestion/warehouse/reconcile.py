@@ -27,7 +27,7 @@ class Reconcile:
     """Deletes the rows of earlier loads that a load replaces.
 
     The pipeline calls `before` and `after` around the load. On DuckDB, the merge also calls `during` within its
-    transaction. So no reader sees old and new rows together, and a crash leaves no mix of old and new rows.
+    transaction. So on DuckDB, no reader sees old and new rows together, and a crash leaves no mix of old and new rows.
 
     Args:
         plan: the plan of the sync.
@@ -93,13 +93,13 @@ class Reconcile:
             client: an open client of the destination, which has the loaded package.
 
         Raises:
-            TooManyRemovedError: more rows are gone from the API than `max_removed` allows. The table still has all rows
-                that are gone from the API.
+            TooManyRemovedError: more rows are gone from the API than `max_removed` allows. After this error, the table
+                still has the rows that are gone from the API.
         """
         plan, quarantine = self._plan, self._quarantine
         replaces = (plan.full_refresh or plan.replaces_windows) and not self._table_is_done
         concerned = {quarantine.table, *([plan.resource.table] if replaces else ())}
-        if not concerned.isdisjoint(client.schema.tables):  # otherwise no table has rows to delete
+        if not concerned.isdisjoint(client.schema.tables):  # if neither table exists, no rows are outdated
             self._reconcile_rest(client)
         if self._refusal:
             raise self._refusal
@@ -211,7 +211,7 @@ class _Statements:
             self._drop_orphans()
 
     def drop_dead_load(self) -> None:
-        """Deletes the rows of a killed load. Its load id is newer than the newest load id in dlt's loads table."""
+        """Deletes the rows of a killed load: their load id is newer than every load id in dlt's loads table."""
         loads = self._sql.make_qualified_table_name(self._client.schema.loads_table_name)
         # If no load ever completed, a sync with a cursor fetches all rows again, so this statement deletes all rows.
         none = "''" if self._cursor else "NULL"

@@ -1,6 +1,6 @@
 """Finds the runs that an asset needs now: runs of missing partitions, or a full sync whose tick was missed.
 
-Each schedule calls this module at each tick, and the recovery sensor calls it during and after an outage.
+Each schedule calls this module at each tick. The recovery sensor calls this module during and after an outage.
 """
 
 from collections.abc import Collection, Sequence

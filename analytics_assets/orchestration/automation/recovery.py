@@ -44,9 +44,9 @@ class RecoveryCursor(BaseModel):
 def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> dg.SensorDefinition:
     """Builds the recovery sensor of a source. The sensor is on by default.
 
-    While the circuit is half-open, the sensor requests one missed sync per cool-down as the probe. The sensor prefers
-    the sync that opened the circuit. After the circuit has closed, the sensor requests each missed sync once. A missed
-    sync is a missing partition, or a full sync that did not run since the last tick of its schedule.
+    While the circuit is half-open, the sensor requests one missed sync per cool-down as the probe. As the probe, the
+    sensor prefers the sync that failed last. After the circuit has closed, the sensor requests each missed sync once. A
+    missed sync is a missing partition, or a full sync that did not run since the last tick of its schedule.
 
     Args:
         config: the config of the API.
@@ -102,10 +102,7 @@ def _cursor(stored: str | None, opened: int | None, *, is_closed: bool) -> Recov
 
 
 def _probe_key(circuit: Circuit, now: float) -> str:
-    """Returns the run key of the probe.
-
-    A new failure, or a cool-down that ends without a probe, gives a new run key.
-    """
+    """Returns the run key of the probe. Each failure, and each further cool-down, gives a new run key."""
     assert circuit.latest is not None
     assert circuit.half_open_at is not None
     cooldowns = (now - circuit.half_open_at) // circuit.policy.cooldown_after(circuit.failures)

@@ -1,6 +1,6 @@
 """The registry of the asset checks. A new check needs an entry in `_ALL`, and a function in `results.py`.
 
-What does not belong here: code that records the outcomes of checks in Dagster, which is in `evaluations.py`.
+What does not belong here: code that records outcomes of checks in Dagster. `evaluations.py` has that code.
 """
 
 from collections.abc import Callable, Collection, Mapping
