@@ -1,7 +1,7 @@
 """Faults on demand, which make chosen requests to an endpoint fail.
 
 A test, or a person with curl, posts a list of faults to `/_faults`. Each fault names an endpoint and the numbers of the
-requests that it affects. The first request after the POST has the number 1.
+requests that it affects. The first request after `POST /_faults` has the number 1.
 """
 
 from __future__ import annotations

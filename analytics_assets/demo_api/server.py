@@ -210,7 +210,7 @@ def listen(port: int) -> socket.socket:
     """Opens a socket on 127.0.0.1. Port 0 selects a free port.
 
     Raises:
-        OSError: the port is taken.
+        OSError: another process already uses the port.
     """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -167,7 +167,9 @@ class MissingBaseUrlError(ConfigError):
 
 @dataclass(eq=False)
 class UnfitResourceError(ConfigError):
-    """Two settings of a resource contradict each other. This error appears when Dagster loads the definitions.
+    """Two settings of a resource contradict each other.
+
+    `UnfitResourceError` appears when Dagster loads the definitions.
 
     Attributes:
         problem: the sentence that names the settings and the contradiction.

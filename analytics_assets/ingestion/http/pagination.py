@@ -169,7 +169,7 @@ class PageNumberReader(PageReader):
 
     def _is_last(self, rows: list[Row], has_more: bool | None, number: int) -> bool:
         bounds = [one for one in (self._end, self._maximum) if one is not None]
-        is_only_end = has_more is None and not bounds  # only an empty page can end the paging
+        is_only_end = has_more is None and not bounds  # no flag or total: only an empty page ends the paging
         at_empty = not rows and (self._ends_empty or is_only_end)
         return has_more is False or at_empty or any(number + 1 >= one for one in bounds)
 

@@ -256,7 +256,7 @@ class Transport(HTTPAdapter):
 
     @contextmanager
     def _turn(self) -> Iterator[Turn]:
-        """Waits for a turn of the rate limiter. At its end, the rate limiter gets the headers."""
+        """Waits for a turn of the rate limiter. When the turn ends, the limiter gets the response headers."""
         self._check()
         wait, turn = self._limiter.reserve(), Turn()
         try:

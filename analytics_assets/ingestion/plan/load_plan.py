@@ -1,7 +1,7 @@
 """The plan of one sync of one resource. Each run makes one plan, and nothing changes the plan afterwards.
 
-What belongs here: each choice about a sync that several packages need. The code that carries out the choice is in those
-packages.
+What belongs here: each choice about a sync that several packages need. What does not belong here: the code that carries
+out a choice.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A subclass of dlt's DuckDB destination that merges directly from the Parquet files of a load package.
 
 dlt's own destination copies each Parquet file into a staging table, and merges the staging table into the real table.
-So dlt's own destination writes every row twice, and the DuckDB file grows. In this subclass, no Parquet file is copied,
-and dlt's merge SQL reads the Parquet files together with the staging table. The staging table has only rows from files
-in other formats. The base class still makes the schema, the transaction and the merge SQL.
+So dlt's own destination writes every row twice, and the DuckDB file grows. In the subclass `duckdb`, no Parquet file is
+copied, and dlt's merge SQL reads the Parquet files together with the staging table. The staging table has only rows
+from files in other formats. The base class still makes the schema, the transaction and the merge SQL.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class _Client(DuckDbClient):
             )
 
     def _merges(self, table: str) -> bool:
-        """Whether dlt merges a table with the strategy `delete-insert`. Then only the merge reads the staging table."""
+        """Whether dlt merges a table with `delete-insert`, where only the merge SQL reads the staging table."""
         root = self.prepare_load_table(str(get_root_table(self.schema.tables, table)["name"]))
         return (
             root["write_disposition"] == "merge"

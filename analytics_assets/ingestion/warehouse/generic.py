@@ -1,6 +1,6 @@
 """The backend for SQL destinations other than DuckDB.
 
-The constant `MISSING` names each guarantee of a sync that these destinations do not give.
+The constant `MISSING` names each guarantee of a sync that only DuckDB gives.
 """
 
 from __future__ import annotations

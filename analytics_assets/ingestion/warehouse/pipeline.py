@@ -239,7 +239,7 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
         by: the text that names this run; the log of a run that waits for this run shows the text.
 
     Raises:
-        MissingGuaranteesError: the destination lacks guarantees, and the file does not accept missing guarantees.
+        MissingGuaranteesError: the destination lacks guarantees, and the `defs.yaml` does not accept that.
         NoSqlError: the destination has no SQL.
     """
     source, resource = plan.config.name, plan.resource.name

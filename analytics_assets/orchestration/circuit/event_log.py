@@ -24,7 +24,7 @@ from analytics_assets.ingestion.http.circuit_breaker import (
     utc,
 )
 
-_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the number of events on the first page of a query, and on each further page
+_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the most events on the newest page, and on each older page
 _EVENT = "analytics_assets/event"  # a metadata key that only events of this project have
 _REPORTED = {  # the first word of a person's report selects the event kind
     "open": CircuitEventKind.FORCED_OPEN,
