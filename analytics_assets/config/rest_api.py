@@ -38,7 +38,7 @@ _DATA_TYPES = get_args(TDataType)
 
 
 def is_template(value: object) -> bool:
-    """Whether `value` is a Jinja template. Dagster first validates the file, and then renders its templates."""
+    """Whether `value` is a Jinja template. Dagster first validates a `defs.yaml`, and then renders its templates."""
     return isinstance(value, str) and "{{" in value
 
 

@@ -1,7 +1,7 @@
 """The coercion rules for one value: whether the declared type can hold the value, and the converted value.
 
 A rule accepts a value if the conversion loses nothing. So the values 5.0 and "5" are accepted for a bigint, and the
-value 1.239 is rejected for a decimal(18, 2). Timestamps are an exception, as in dlt: a timestamp loses the digits below
+value 1.239 is rejected for a decimal(18, 2). Timestamps are an exception, as in dlt. A timestamp loses the digits below
 the precision of its column, and a timestamp without a time zone is taken as UTC. `coercion.py` converts whole columns.
 """
 

@@ -25,7 +25,7 @@ def find_sync_error(error: BaseException, resource: str, config: RequestsConfig)
     """Returns a `SyncError` for the first known error among the causes of `error`; None if no cause is known.
 
     dlt wraps each error of an extract step. dlt's own error text about an unreadable response quotes the whole page, so
-    the returned `SyncError` keeps only its beginning.
+    the returned `SyncError` keeps only the beginning of the text.
 
     Args:
         error: the error that dlt raised.

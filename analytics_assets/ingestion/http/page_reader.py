@@ -253,7 +253,7 @@ class PageReader(RequestTag, ABC):
     def _rows(self, page: Page, endpoint: str, *, promised: bool) -> list[Row]:
         """Returns the rows of a page.
 
-        Fails if rows are missing, and neither the total nor the has-more flag explains it.
+        Fails if rows are missing, and neither the total nor the has-more flag explains why.
         """
         if page.content.rows is not None:
             return page.content.rows

@@ -1,7 +1,7 @@
 """Reads the rows and the total of a response. Raises an error if the rows or the total are unclear.
 
-If the field with the rows is missing or null, dlt loads no rows, and the run succeeds. For such a response, this module
-raises an error that names the field. No error contains a value of the response, because the value may be personal data.
+If the field with the rows is missing or null, dlt loads no rows, and the run succeeds. This module instead raises an
+error that names the missing field. No error contains a value of the response, because the value may be personal data.
 """
 
 from __future__ import annotations

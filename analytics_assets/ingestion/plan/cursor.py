@@ -18,7 +18,7 @@ def cursor_of(
 
     Args:
         name: the dlt resource name.
-        incremental: the value of `endpoint.incremental` in the file, or an empty mapping.
+        incremental: the value of `endpoint.incremental` in the `defs.yaml`, or an empty mapping.
         contract: the declared columns.
         partitions: the partitions of the asset, or None.
 

@@ -62,7 +62,7 @@ class LoadPlan:
 
     @property
     def asset(self) -> AssetConfig:
-        """The Dagster settings of the resource, from `assets.<resource>` in the file."""
+        """The Dagster settings of the resource, from `assets.<resource>` in the `defs.yaml`."""
         return self.config.asset(self.resource.name)
 
     @property

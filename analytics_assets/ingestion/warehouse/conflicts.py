@@ -53,8 +53,8 @@ def refuse_stale_load(
 def refuse_duplicate_keys(pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan) -> None:
     """Fails if a key occurs twice in a load, and the merge strategy does not keep only the newest version.
 
-    Without this check, dlt would load two rows with the same key. If the duplicate key is already in the table, DuckDB
-    would reject the merge.
+    Without `refuse_duplicate_keys`, dlt would load two rows with the same key. If the duplicate key is already in the
+    table, DuckDB would reject the merge.
 
     Args:
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.

@@ -3,7 +3,7 @@
 dlt's own destination copies each Parquet file into a staging table, and merges the staging table into the real table.
 So dlt's own destination writes every row twice, and the DuckDB file grows. In the subclass `duckdb`, no Parquet file is
 copied, and dlt's merge SQL reads the Parquet files together with the staging table. The staging table has only rows
-from files in other formats. The base class still makes the schema, the transaction and the merge SQL.
+from files in other formats. dlt's base class still makes the schema, the transaction and the merge SQL.
 """
 
 from __future__ import annotations
