@@ -32,7 +32,7 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """Returns the model class that validates a `defs.yaml`. Dagster adds file and line to validation errors."""
+        """Returns the model class that validates a `defs.yaml`. Dagster adds file and line to the errors."""
         return cls
 
     @classmethod
@@ -55,7 +55,7 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @cached_property
     def resources(self) -> dict[str, ResourceInfo]:
-        """The facts that are known about each dlt resource before any run. The key is the resource name."""
+        """What is known about each dlt resource before any run, by resource name."""
         return describe(self)
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """`make demo`: syncs the demo API through Dagster into DuckDB, and prints a table of the loaded assets.
 
-Dagster stores the runs in DAGSTER_HOME, and `make dev` shows them.
+Dagster stores the runs in DAGSTER_HOME, and `make dev` shows the runs.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _sync(definitions: dg.Definitions, asset: dg.AssetsDefinition, instance: dg.
         resources=definitions.resources,
         run_config={
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
-        },  # the printed table shows the failures
+        },  # failures are in the printed table, so the console needs no log
         raise_on_error=False,
     )
     return _Synced(asset.key, partitions, result, time.monotonic() - started)

@@ -56,7 +56,8 @@ class PartitionsConfig(StrictModel):
     @classmethod
     def _known_timezone(cls, value: str) -> str:
         if not is_template(value) and value not in available_timezones():
-            # The error suggests no zone name without a place, such as EST, because EST has no daylight saving time.
+            # The error suggests only names with a place, such as America/New_York.
+            # A short name such as EST can be wrong, because EST has no daylight saving time.
             places = [name for name in available_timezones() if "/" in name]
             near = suggestion(value, places) or " Use an IANA name, such as Europe/Berlin."
             raise ValueError(f"there is no time zone `{value}`.{near}")
@@ -73,7 +74,7 @@ class PartitionsConfig(StrictModel):
     @field_validator("start_date")
     @classmethod
     def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
-        timezone = info.data.get("timezone")  # `timezone` is absent if it is invalid
+        timezone = info.data.get("timezone")  # pydantic leaves out an invalid `timezone`
         if is_template(value) or timezone is None or is_template(timezone):
             return value
         zone = ZoneInfo(timezone)
@@ -88,7 +89,10 @@ class PartitionsConfig(StrictModel):
 
     @model_validator(mode="after")
     def _whole_first_partition(self) -> PartitionsConfig:
-        """Rejects a `start_date` inside a period, because Dagster would skip the rows before the next whole period."""
+        """Rejects a `start_date` in the middle of an hour, day, week or month.
+
+        Dagster would never load the rows up to the next one.
+        """
         if any(is_template(one) for one in (self.type, self.timezone, self.start_date)):
             return self
         start = self.start_date.replace(minute=0, second=0, microsecond=0)

@@ -204,7 +204,7 @@ class SyncConfig(StrictModel):
 
     @property
     def resource_names(self) -> Iterator[str]:
-        """The names of the dlt resources, in the order of the file."""
+        """The names of the dlt resources, in the order of the `defs.yaml`."""
         for resource in self.rest_api["resources"]:
             if isinstance(resource, dict):
                 yield resource["name"]
@@ -212,7 +212,7 @@ class SyncConfig(StrictModel):
                 yield resource if isinstance(resource, str) else resource.name
 
     def asset(self, resource: str) -> AssetConfig:
-        """The keys under `assets.<resource>` of the file, with defaults for absent keys."""
+        """The keys under `assets.<resource>` of the `defs.yaml`, with defaults for absent keys."""
         return self.assets.get(resource, AssetConfig())
 
     def _check_partitioned(self, name: str) -> None:

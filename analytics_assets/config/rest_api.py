@@ -1,6 +1,6 @@
 """dlt's REST API config: finds its mistakes, fills in its secrets, and applies its defaults.
 
-What belongs here: everything about `rest_api` that needs only the document.
+What belongs here: the functions that need only the key `rest_api`, and no other key of a `defs.yaml`.
 `validation_errors.py` reports an error at its key. `assets.py` and `models.py` define the keys outside `rest_api`.
 """
 
@@ -38,7 +38,7 @@ _DATA_TYPES = get_args(TDataType)
 
 
 def is_template(value: object) -> bool:
-    """Whether `value` is a Jinja template. Dagster first validates the file, and then renders its templates."""
+    """Whether `value` is a Jinja template. Dagster first validates a `defs.yaml`, and then renders its templates."""
     return isinstance(value, str) and "{{" in value
 
 
@@ -55,12 +55,14 @@ def disposition_of(hint: Any) -> str:
 
 
 def check_rest_api(rest_api: dict[str, Any]) -> None:
-    """Finds the mistakes in `rest_api` that need only the document. `RestApiSync.load` validates rendered templates.
+    """Finds mistakes in `rest_api` without the network.
+
+    Accepts each Jinja template, which `RestApiSync.load` renders and validates later.
 
     Raises:
-        ValidationError: the document has a mistake. The error is at the key of the first mistake.
+        ValidationError: `rest_api` has a mistake. The error names the key of the first mistake.
     """
-    # Secrets must also stay out of templates, because Dagster renders templates at load time.
+    # A secret in a template is also a mistake, because Dagster renders templates when it loads the definitions.
     _check_secrets_stay_out(rest_api)
     try:
         _check_against_dlt(rest_api)
@@ -80,7 +82,7 @@ def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
     A resource that is a Python object stays unchanged.
 
     Raises:
-        ValueError: dlt cannot read a resource.
+        ValueError: dlt cannot parse the config of a resource.
     """
     copied = _copy(rest_api)
     defaults = cast(EndpointResource, copied.get("resource_defaults") or {})
@@ -96,7 +98,7 @@ def with_secrets(
 
     Args:
         rest_api: the config as the user wrote it.
-        secret: a function from a field name, such as `api_key`, and an auth type to the value of the field.
+        secret: a function that takes a field name, such as `api_key`, and an auth type, and returns the secret.
         token_session: the session that requests an OAuth2 token; None for dlt's own session.
     """
     copied: dict[str, Any] = _copy(rest_api)
@@ -112,7 +114,7 @@ def with_secrets(
 
 
 def _copy(value: Any) -> Any:
-    """Copies dicts and lists. The copy shares all other Python objects, such as dlt's specs, which are mappings."""
+    """Copies dicts and lists. Keeps all other objects, also dlt's specs, which only look like dicts."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value
@@ -125,7 +127,10 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Yields the client and each endpoint, which may have `auth` and `headers`, with their locations."""
+    """Yields the client and every endpoint, each with its path in the config.
+
+    The client and each endpoint may have `auth` and `headers`.
+    """
     yield ("client",), rest_api.get("client") or {}
     holders: list[tuple[Location, Any]] = [(("resource_defaults",), rest_api.get("resource_defaults") or {})]
     holders += [(("resources", index), one) for index, one in _dicts(rest_api.get("resources"))]
@@ -136,11 +141,11 @@ def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any
 
 
 def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Yields each `auth` that is a text or a mapping, with its location."""
+    """Yields each `auth` that is a text or a mapping, with its path in the config."""
     for place, client in _clients(rest_api):
         auth = client.get("auth")
         if isinstance(auth, str):
-            yield (*place, "auth"), {"type": auth}  # in dlt, a text is short for `{type: …}`
+            yield (*place, "auth"), {"type": auth}  # in dlt, the text `bearer` is short for `{type: bearer}`
         elif isinstance(auth, dict):
             yield (*place, "auth"), auth
 
@@ -149,7 +154,7 @@ def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
     """The names of the secret fields of an auth mapping, such as `api_key` or `token`."""
     spec = AUTH_MAP.get(auth.get("type", "bearer"))
     fields = spec.get_resolvable_fields() if spec else {}
-    # dlt sets a field marked `NotResolved`, such as an OAuth2 access token, at run time.
+    # dlt itself fills a field marked `NotResolved` at run time, for example the OAuth2 access token.
     return [
         field for field, hint in fields.items() if is_secret_hint(hint) and "NotResolved" not in str(hint)
     ]

@@ -27,9 +27,10 @@ _REST_API_KEYS = frozenset(
 
 
 def error_at(location: Location, message: str) -> ValidationError:
-    """Makes a validation error with `message` at `location`. pydantic keeps the location.
+    """Makes a validation error with `message` at the key `location`.
 
-    The error has pydantic's type `value_error`. Dagster adds file and line only to errors of pydantic's own types.
+    The error has pydantic's own type `value_error`, because Dagster adds file and line only to errors of pydantic's own
+    types.
     """
     error = InitErrorDetails(type="value_error", loc=location, input=None, ctx={"error": ValueError(message)})
     return ValidationError.from_exception_data("defs.yaml", [error])
@@ -50,8 +51,8 @@ def suggestion(word: str, known: frozenset[str] | list[str]) -> str:
 def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> ValidationError:
     """Converts dlt's errors about `rest_api` into one error at the key that is wrong.
 
-    For a union, dlt lists one error per alternative. The deepest error in the document is the likely mistake. If
-    several errors are equally deep, the `type` in the document selects one error.
+    If a key allows several types of value, dlt lists one error per type. The likely mistake is the error at the most
+    deeply nested key. If several errors are equally deep, the function picks the type that the user wrote as `type`.
     """
     leaves = list(_leaves(error))
     depth = max(leaf.path.count("/") for leaf in leaves)
@@ -60,7 +61,7 @@ def from_dlt(error: DictValidationException, rest_api: Mapping[str, Any]) -> Val
     meant = str(value_at(rest_api, (*location, "type"))).replace("_", "")
     named = [one for one in deepest if meant in str(getattr(one.expected_type, "__name__", "")).lower()]
     no_such_type = [one for one in deepest if one.field == "type"]
-    # If another alternative of the union has this key and rejects only its value, only the value is wrong.
+    # If another allowed type knows this key and rejects only the value, then only the value is wrong.
     foreign = set(_unexpected(deepest[0]))
     bad_value = [one for one in deepest if one.field in foreign]
     leaf = min(named or no_such_type or bad_value[:1] or deepest[:1], key=lambda one: len(_unexpected(one)))

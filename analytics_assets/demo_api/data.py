@@ -17,12 +17,12 @@ Row = dict[str, Any]
 EPOCH = date(2026, 1, 1)
 """The first day with data."""
 
-_CUSTOMERS = 120  # the number on the first day; each day adds three
+_CUSTOMERS = 120  # the number of customers on the first day; each day adds three
 _PRODUCTS = 40
 _TRANSACTIONS_PER_DAY = 60
 _EVENTS_PER_DAY = 25
 _DAY = timedelta(days=1)
-_SUMMER_OFFICE = timezone(timedelta(hours=2))  # events have a time zone other than UTC
+_SUMMER_OFFICE = timezone(timedelta(hours=2))  # the times of events have a time zone other than UTC
 _FIRST_NAMES = ("Ada", "Björn", "Chiara", "Dmitri", "Elif", "Fatou", "Grace", "Hiro", "Inés", "Jürgen")
 _LAST_NAMES = ("Okafor", "Müller", "Tanaka", "O'Brien", "Silva", "Kowalski", "Haddad", "Nguyễn")
 _CITIES = (("Lisboa", "PT"), ("Zürich", "CH"), ("Ōsaka", "JP"), ("Nairobi", "KE"), ("Québec", "CA"))

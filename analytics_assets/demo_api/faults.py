@@ -1,7 +1,7 @@
 """Faults on demand, which make chosen requests to an endpoint fail.
 
-A test, or a person with curl, posts a list of faults to `/_faults`. Each fault names an endpoint and the numbers of
-the requests that it affects. The count starts at 1 when the faults are set.
+A test, or a person with curl, posts a list of faults to `/_faults`. Each fault names an endpoint and the numbers of the
+requests that it affects. The first request after `POST /_faults` has the number 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Fault(BaseModel):
-    """One fault of an endpoint. If a fault lacks a key, this aspect of the response does not change."""
+    """One fault of an endpoint. An absent key leaves its part of the response unchanged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,7 +37,7 @@ class Fault(BaseModel):
     shift: int = Field(0, ge=0, description="Rows missing from the start of the list, as if just deleted.")
 
     def applied_to(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Returns the page with the changes of this fault."""
+        """Returns a copy of the page, changed by this fault."""
         if not (self.set_fields or self.drop_fields):
             return page
         return [self._changed(row) if self.row in (None, index) else row for index, row in enumerate(page)]

@@ -1,7 +1,8 @@
 """The endpoints of the demo API, and functions that run the API on loopback.
 
-`/v1` has offset pagination and the key in the query. `/v2` has cursor pagination and the key in a header.
-`POST /_faults` sets faults, `GET /_requests` returns request counts, `GET /_health` answers when the server is up.
+`/v1` uses offset pagination, and expects the API key in the query. `/v2` uses cursor pagination, and expects the API
+key in a header. `POST /_faults` sets faults, and `GET /_requests` returns the number of requests per endpoint. `GET
+/_health` answers when the server is up.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ async def _answer(request: Request, content: Any, faults: list[Fault]) -> Respon
 
 
 class _Truncated(Response):
-    """Announces the whole body, sends half of it, and closes the connection."""
+    """Announces the length of the whole body, sends half of the body, and closes the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
         body = bytes(self.body)
@@ -209,7 +210,7 @@ def listen(port: int) -> socket.socket:
     """Opens a socket on 127.0.0.1. Port 0 selects a free port.
 
     Raises:
-        OSError: the port is taken.
+        OSError: another process already uses the port.
     """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

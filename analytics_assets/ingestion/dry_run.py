@@ -45,7 +45,7 @@ class DryRunResult:
 def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunResult:
     """Runs a dry run in a temporary working directory. A dry run reads nothing from the destination, and takes no lock.
 
-    The destination stores the cursor, so a dry run of an unpartitioned resource starts without a cursor value.
+    A dry run does not read the stored cursor, so an unpartitioned resource starts without a cursor value.
 
     Args:
         plan: the plan of the sync, with `dry_run=True`.

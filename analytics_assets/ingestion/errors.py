@@ -1,17 +1,17 @@
-"""Every failure of a sync that a user can act on. Each class has one code and one text.
+"""Every failure of a sync that a user can act on. Each error class has its own code and its own error text.
 
     SyncError
-    ├── ConfigError                     the file or a setting is wrong
+    ├── ConfigError                     the `defs.yaml` or a setting is wrong
     │   ├── MissingSecretError          missing_secret
     │   ├── UnsendableSecretError       unsendable_secret
     │   ├── MissingBaseUrlError         missing_base_url
     │   ├── UnfitResourceError          unfit_resource
     │   ├── UnfitCursorError            unfit_cursor
     │   └── TooManyPagesError           max_pages_exceeded
-    ├── ApiError                        the API is wrong, or the file describes the API wrongly
+    ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
     │   ├── CircuitOpenError            circuit_open
-    │   ├── UnreadableResponseError     a response does not match the file
+    │   ├── UnreadableResponseError     a response does not match the `defs.yaml`
     │   │   ├── UnfollowableLinkError   unfollowable_link
     │   │   ├── NotJsonError            not_json
     │   │   ├── MissingRowsError        missing_rows
@@ -35,8 +35,9 @@
         ├── UnreachableWarehouseError   unreachable_warehouse
         └── MissingGuaranteesError      missing_guarantees
 
-An error text says what happened, where, and what to do. An error text contains no secret. The only data of a row in an
-error text is the primary key. This file is long because it has every error text of a sync, beside the error's fields.
+An error text says what happened, where, and what to do. An error text contains no secret. Of the data of a row, an
+error text contains only the primary key. This file is long because it has every error text of a sync, beside the
+error's fields.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from typing import Any, ClassVar, Self
 class Fault(StrEnum):
     """The origin of a failure, like `failure_type` in Airbyte's protocol."""
 
-    CONFIG = "config"  # the file, a setting or a secret is wrong, and the user can correct it
+    CONFIG = "config"  # the `defs.yaml`, a setting or a secret is wrong, and the user can correct it
     SYSTEM = "system"  # the API or the warehouse has wrong data, or does not work
     TRANSIENT = "transient"  # the same sync may succeed later
 
@@ -101,7 +102,7 @@ def _restored(kind: type[SyncError], facts: dict[str, Any]) -> SyncError:
 
 @dataclass(eq=False)
 class ConfigError(SyncError):
-    """The file or a setting is wrong."""
+    """The `defs.yaml` or a setting is wrong."""
 
     fault = Fault.CONFIG
 
@@ -166,7 +167,9 @@ class MissingBaseUrlError(ConfigError):
 
 @dataclass(eq=False)
 class UnfitResourceError(ConfigError):
-    """Two settings of a resource contradict each other. The load of the definitions raises this error.
+    """Two settings of a resource contradict each other.
+
+    `UnfitResourceError` appears when Dagster loads the definitions.
 
     Attributes:
         problem: the sentence that names the settings and the contradiction.
@@ -220,7 +223,7 @@ class TooManyPagesError(ConfigError):
 
 @dataclass(eq=False)
 class ApiError(SyncError):
-    """The API is wrong, or the file describes the API wrongly."""
+    """The API works wrongly, or the `defs.yaml` describes the API wrongly."""
 
 
 @dataclass(eq=False)
@@ -241,7 +244,7 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
     attempts: int
     reason: str
     outage: bool = False
-    # `fault` is a field only in `SyncHalted`; the other error classes fix it.
+    # In `SyncHalted`, `fault` is a field. Every other error class has one constant `fault`.
     fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]
     code = "halted"
 
@@ -276,15 +279,15 @@ class CircuitOpenError(ApiError):
 
 @dataclass(eq=False)
 class UnreadableResponseError(ApiError):
-    """A response of the API does not match the config in the file."""
+    """A response of the API does not match the config in the `defs.yaml`."""
 
 
 @dataclass(eq=False)
 class UnfollowableLinkError(UnreadableResponseError):
-    """No request can be sent to a URL or a link of the API, or its certificate is not valid.
+    """No request can be sent to a URL or a link of the API, or the certificate of the server is not valid.
 
     Attributes:
-        error: the class name of the network error. The text of the network error may hold a secret.
+        error: the class name of the network error, because the text of the network error may contain a secret.
     """
 
     error: str
@@ -447,7 +450,7 @@ class RestartError(ApiError):
 
     Attributes:
         observation: the clause that says what the sync noticed.
-        attempts: the number of attempts of the sync; 1 while the sync may start over.
+        attempts: the number of attempts of the sync, set when the sync gives up; before that, 1.
     """
 
     observation: str
@@ -517,7 +520,7 @@ class ContractExceededError(ContractError):
         rejected: the number of rows that break the contract.
         rows: the number of rows read.
         limit: the value of `max_quarantined` as text.
-        reasons: the most frequent reasons, each with an example whose value is masked or a primary key.
+        reasons: the most frequent reasons, each with masked values or with primary keys as examples.
     """
 
     rejected: int
@@ -748,7 +751,7 @@ class UnreachableWarehouseError(WarehouseError):
 
 @dataclass(eq=False)
 class MissingGuaranteesError(WarehouseError):
-    """The destination lacks guarantees that DuckDB gives, and the file does not accept missing guarantees.
+    """The destination lacks guarantees that DuckDB gives, and the `defs.yaml` does not accept missing guarantees.
 
     Attributes:
         destination: the name of the destination in dlt.

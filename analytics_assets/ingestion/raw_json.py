@@ -11,7 +11,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def read_row(row: msgspec.Raw) -> Any:
-    """Parses a row. If msgspec rejects the text, such as half a surrogate pair, Python's JSON parser reads it."""
+    """Parses a row. If msgspec rejects the text, Python's JSON parser parses the text."""
     try:
         return _decode(row)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Logging while a sync runs: the log of the Dagster run shows progress, and no empty warning of dlt."""
+"""Logging while a sync runs: the log of the Dagster run shows progress, without a useless warning of dlt."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _runs = _RunsInProcess()
 
 
 def _is_useful(record: logging.LogRecord) -> bool:
-    """Returns False for the warning that dlt logs per JSON column, because Arrow holds JSON as text."""
+    """Returns False for a warning of dlt about JSON columns, because Arrow holds JSON as text on purpose."""
     return "when merging arrow schema with dlt schema" not in str(record.msg)
 
 
 @contextmanager
 def run_logging() -> Iterator[None]:
-    """Logs progress to the Dagster run within the `with` block, and suppresses an empty warning of dlt.
+    """Logs progress to the Dagster run within the `with` block, and suppresses a useless warning of dlt.
 
     Python's default log level hides progress. Runs may overlap in one process, so the last run restores the log level.
     """

@@ -50,8 +50,9 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
         The result of the sync.
 
     Raises:
-        SyncError: the sync failed in a way that a user can act on. The sync loaded nothing, unless the error is
-            `TooManyRemovedError`.
+        SyncError: the sync failed in a way that a user can act on. After `TooManyRemovedError`, all rows of the sync
+            are loaded, but the rows that are gone from the API are not deleted. After any other error, the sync has
+            loaded nothing.
     """
     api = open_api(plan, circuit, run_id)
 
@@ -75,7 +76,7 @@ class Api:
     """The access of one sync to the API.
 
     Attributes:
-        caller: resource and run as text, which the log of a waiting run shows.
+        caller: the text that names resource and run; the log of a run that waits for this sync shows the text.
         telemetry: the counts over all attempts of the sync.
         session: a function that opens the HTTP session for one attempt.
     """
@@ -141,7 +142,7 @@ def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: C
 
 @contextmanager
 def user_errors(plan: LoadPlan) -> Iterator[None]:
-    """Raises a `SyncError` in place of the dlt error that wraps it.
+    """Raises a `SyncError` in place of the dlt error that wraps the `SyncError`.
 
     Args:
         plan: the plan of the sync.
@@ -178,7 +179,7 @@ def _result(
         if plan.windows and resource.cursor
         else None
     )
-    # For a resource with a parent, a total belongs to the parent, or to only one row of the parent.
+    # For a resource with a parent, the reported total counts the parent's rows, or the rows of only one parent row.
     counts = RequestCounts.of(telemetry, promised=resource.parent is None)
     return SyncResult(
         destination_name=str(info.destination_name),

@@ -1,8 +1,8 @@
-"""The metadata keys that this project writes and reads, and the names of renamed keys in version 0.1.0.
+"""The metadata keys that this project writes and reads. For each key renamed since version 0.1.0, also its old name.
 
-The value of `dagster/partition_row_count` belongs to one partition. The values of all keys except
-`dagster/partition_row_count` belong to the whole run. `partitions_in_run` is the number of partitions of the run.
-What does not belong here: code that computes values. `runs.py` has the keys that identify a source or a resource.
+The value of `dagster/partition_row_count` describes one partition. The values of all other keys describe the whole run.
+`partitions_in_run` is the number of partitions of the run. What does not belong here: code that computes values.
+`runs.py` has the keys that identify a source or a resource.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ FIRST_RUN: Final = "first_run"
 STARTED_AT: Final = "started_at"
 FINISHED_AT: Final = "finished_at"
 
-# The keys for rows and cursor of this run.
+# The keys for the rows and the cursor of a run.
 PARTITIONS_IN_RUN: Final = "partitions_in_run"
 ROWS_REPORTED_BY_API: Final = "rows_reported_by_api"
 ROWS_FETCHED: Final = "rows_fetched"
@@ -32,13 +32,13 @@ CURSOR_FROM: Final = "cursor_from"
 CURSOR_TO: Final = "cursor_to"
 FULL_REFRESH: Final = "full_refresh"
 
-# The keys for rows that this run rejected or removed.
+# The keys for the rows that a run rejected or removed.
 ROWS_QUARANTINED: Final = "rows_quarantined"
 ROWS_REMOVED: Final = "rows_removed"
 UNDECLARED_FIELDS: Final = "undeclared_fields"
 DECLARED_BUT_NOT_SENT: Final = "declared_but_not_sent"
 
-# The keys for requests of this run.
+# The keys for the requests of a run.
 REQUESTS: Final = "requests"
 PAGES: Final = "pages"
 RETRIES: Final = "retries"

@@ -35,7 +35,7 @@ def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
 def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[str, Window]:
     """Returns the windows of this run's partitions, by partition key in order of time; empty without partitions.
 
-    A run may have no partitions for this asset, even if another asset of the run is partitioned. A check that runs
+    A run may have no partitions for an asset, even if another asset of the run is partitioned. A check that runs
     without a sync may also have no partition.
 
     Args:

@@ -76,7 +76,7 @@ def run_partitions(tags: Mapping[str, str]) -> PartitionRange | None:
 
 
 def is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:
-    """Whether a run loads `asset`: the run selects the asset, or the run is of the asset's job `job`."""
+    """Whether a run loads `asset`: the run selects the asset, or the run executes the asset's job `job`."""
     return run.job_name == job if run.asset_selection is None else asset in run.asset_selection
 
 

@@ -22,7 +22,8 @@ from analytics_assets.orchestration.runs import RESOURCE_KEY, SOURCE_KEY
 class SyncTranslator(DagsterDltTranslator):
     """The translator for dagster-dlt, which builds asset specs from the config alone.
 
-    The default translator makes keys `dlt_<source>_<resource>`, stub upstream assets, and a wrong table name.
+    dagster-dlt's default translator makes keys `dlt_<source>_<resource>`, empty upstream assets, and a wrong table
+    name.
     """
 
     def __init__(self, config: SyncConfig, infos: Mapping[str, ResourceInfo]) -> None:
@@ -75,7 +76,10 @@ class SyncTranslator(DagsterDltTranslator):
         )
 
     def child_spec(self, info: ResourceInfo, name: str) -> dg.AssetSpec:
-        """Returns the spec of a child table, which has no separate run because dlt loads it with its parent."""
+        """Returns the spec of a child table.
+
+        A child table has no run of its own, because dlt loads it with its parent.
+        """
         return dg.AssetSpec(
             key=self.child_key(info, name),
             deps=[self.key(info)],

@@ -1,8 +1,8 @@
 """Reads a page of JSON rows into Arrow columns, without intermediate Python objects.
 
-The reader accepts a page only if all rows are good and all fields are declared. If a page is not accepted,
-`validator.py` parses and checks its rows. Arrow's JSON reader must never get a line that is not an object, because the
-text `null` in the first line crashes the process (pyarrow 26.0.1).
+`JsonReader` accepts a page only if all rows are good and all fields are declared. `validator.py` parses and checks the
+rows of every other page. `JsonReader` passes only JSON objects to Arrow, because Arrow crashes the process if the first
+line is `null` (pyarrow 26.0.1).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class JsonReader:
         return self._failures >= _MAX_FAILURES
 
     def learn(self, paths: Mapping[str, FieldPath]) -> None:
-        """Adds the paths of the fields that fill the declared columns, by column name."""
+        """Stores the path of the field that fills each declared column, by column name."""
         if not paths.keys() <= self._paths.keys():
             self._paths |= paths
             self._options = None

@@ -1,7 +1,7 @@
 """Coerces a column into its declared type: all values at once if possible, and otherwise value by value.
 
-The fast path accepts only columns that Arrow converts without loss. The fast path has the same result as the rules for
-one value in `coercion_rules.py`.
+Arrow converts a whole column at once if no value loses anything. The conversion by Arrow has the same result as the
+rules for one value in `coercion_rules.py`.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Coercer:
             values: the values of one column, from JSON or from a processing step of the user; None stands for NULL.
 
         Returns:
-            An array of the same length, with NULL for each value that the type cannot hold, and the reasons by
-            position.
+            An array of the same length, with NULL for each value that the type cannot hold, and the reason for each of
+            these NULLs, by position.
         """
         types = set(map(type, values)) - {type(None)}
         if not types:
@@ -61,14 +61,15 @@ class Coercer:
         try:
             column = self._all_at_once(values, types)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError):
-            column = None  # Arrow cannot convert at least one value, so `coercion_rules.py` decides
+            column = None  # Arrow failed on one or more values, so `coercion_rules.py` converts the values one by one.
         return (column, {}) if column is not None else self._one_by_one(values)
 
     def coerce_texts(self, texts: pa.Array) -> pa.Array | None:
-        """Converts texts to the column's type. Returns None if `coercion_rules.py` must decide value by value.
+        """Converts texts to the column's type. Returns None if `coercion_rules.py` must convert the texts one by one.
 
         Raises:
-            pa.ArrowInvalid: Arrow cannot convert at least one text, so `coercion_rules.py` must decide.
+            pa.ArrowInvalid: Arrow fails to convert one or more of the texts, so the caller must convert value by value
+                with `coercion_rules.py`.
         """
         if texts.null_count == len(texts):
             return pa.nulls(len(texts), self.arrow_type)
@@ -94,7 +95,7 @@ class Coercer:
         return None
 
     def _timestamps(self, texts: pa.Array) -> pa.Array:
-        """Converts ISO 8601 texts to timestamps, if either all texts or no texts have a time zone."""
+        """Converts ISO 8601 texts to timestamps. Arrow fails if only some of the texts have a time zone."""
         unit = "ns" if self.arrow_type.unit == "ns" else "us"
         try:
             moments = texts.cast(pa.timestamp(unit, "UTC"))

@@ -1,9 +1,8 @@
 """The coercion rules for one value: whether the declared type can hold the value, and the converted value.
 
 A rule accepts a value if the conversion loses nothing. So the values 5.0 and "5" are accepted for a bigint, and the
-value 1.239 is rejected for a decimal(18, 2). As in dlt, timestamps have two exceptions from this rule. A timestamp
-loses the digits below the precision of its column, and a timestamp without a time zone is read as UTC. `coercion.py`
-converts whole columns.
+value 1.239 is rejected for a decimal(18, 2). Timestamps are an exception, as in dlt. A timestamp loses the digits below
+the precision of its column, and a timestamp without a time zone is taken as UTC. `coercion.py` converts whole columns.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _LONGEST_WHOLE_NUMBER, _LONGEST_NUMBER = 40, 400
 
 
 class CoercionError(ValueError):
-    """A declared type cannot hold a value. The error text continues a column name, and does not contain the value."""
+    """A declared type cannot hold a value. The error text continues a column name, without the value."""
 
 
 class CoercionRules:
@@ -164,7 +163,7 @@ class CoercionRules:
         return self._exact(number)
 
     def _exact(self, number: Decimal) -> Decimal:
-        """Returns the number if the column can hold all its digits, without trailing zeros."""
+        """Returns the number without trailing zeros. Fails if the column cannot hold all remaining digits."""
         _, digits, exponent = number.as_tuple()
         assert isinstance(exponent, int)
         significant = len(digits)
@@ -195,7 +194,7 @@ class CoercionRules:
         if isinstance(value, str):
             return datetime.fromisoformat(value.strip())
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)  # dlt also reads a number as seconds since 1970
+            return datetime.fromtimestamp(value, UTC)  # as in dlt, a number means seconds since 1970
         if isinstance(value, datetime):
             return value
         if isinstance(value, date):
@@ -248,7 +247,7 @@ class CoercionRules:
 
     def _json(self, value: Any) -> str:
         if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-            with suppress(ValueError):  # dlt also parses a text that contains JSON
+            with suppress(ValueError):  # as in dlt, a text that contains JSON is parsed
                 value = json.loads(value)
         return as_json(value)
 
@@ -257,7 +256,7 @@ def as_json(value: Any) -> str:
     """Converts a value to JSON text, as dlt does.
 
     Raises:
-        CoercionError: the value has a whole number of more than 64 bits, invalid Unicode, or too many levels.
+        CoercionError: the value has a whole number of more than 64 bits, invalid Unicode, or too many nested levels.
     """
     try:
         return str(json.dumps(value))

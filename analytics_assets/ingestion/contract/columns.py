@@ -1,6 +1,6 @@
 """The contract of a resource: the declared columns from dlt's `columns` hints, under their warehouse names.
 
-The validator, the dlt schema, the Dagster UI and the asset checks all use this contract.
+The validator, the dlt schema, the Dagster UI and the asset checks all use the class `Contract`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Contract:
 
     Attributes:
         columns: the declared columns, and the primary key columns even without a declaration.
-        undeclared: the mode for undeclared fields.
+        undeclared: what happens to undeclared fields, as a mode of dlt's `schema_contract`.
     """
 
     columns: tuple[Column, ...]
@@ -87,14 +87,15 @@ class Contract:
 def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
     """Reads the contract from a resource that dlt built from the config.
 
-    The contract ignores hints that dlt adds and the user did not write, such as NOT NULL on a cursor.
+    The contract ignores hints that only dlt has added, such as NOT NULL on a cursor.
 
     Args:
         resource: the dlt resource.
-        schema_contract: dlt's hint, as the user wrote it: one mode, or one mode each for tables, columns and data_type.
+        schema_contract: dlt's `schema_contract` as the user wrote it: one mode, or separate modes for tables, columns
+            and data_type.
 
     Raises:
-        UnfitResourceError: two declared columns have one warehouse name, or dlt reserves the name of a column.
+        UnfitResourceError: two declared columns have the same warehouse name, or dlt reserves the name of a column.
     """
     written = ensure_table_schema_columns(cast(TTableSchemaColumns, resource.columns or {}))
     known = resource.compute_table_schema()["columns"]
@@ -139,7 +140,7 @@ def table_name(name: str) -> str:
 
 
 def nested_name(*fields: str) -> str:
-    """Returns the warehouse name of nested fields, given from the outermost to the innermost.
+    """Returns the warehouse name of a nested field, from the field names on its path, outermost first.
 
     Raises:
         ValueError: the name of a field is empty.
@@ -149,7 +150,10 @@ def nested_name(*fields: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def field_name(prefix: str, field: str) -> str:
-    """Returns the warehouse name of a field in the object `prefix`, or of a top-level field; empty if there is none."""
+    """Returns the warehouse name of a field in the object `prefix`.
+
+    Without `prefix`, the field is at the top level of a row. Returns an empty text if dlt gives the field no name.
+    """
     try:
         return f"{prefix}__{nested_name(field)}" if prefix else nested_name(field)
     except ValueError:

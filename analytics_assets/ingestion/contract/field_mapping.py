@@ -20,12 +20,13 @@ FieldPath = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Fields:
-    """The values of some rows, sorted by declared column or undeclared field.
+    """The values of some rows, grouped by declared column and by undeclared field.
 
     Attributes:
         columns: the values of each declared column, one value per row, by column name.
-        undeclared: pairs of name and values for undeclared fields; one field may have several pairs.
-        conflicts: triples of row position, column and value, if two fields of a row have one column but two values.
+        undeclared: pairs of the name and the values of an undeclared field; several pairs may have the same name.
+        conflicts: triples of row position, column and value, for rows in which two fields fill one column with
+            different values.
     """
 
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)
@@ -62,7 +63,10 @@ class FieldMapping:
     def leaves(
         self, row: Row, prefix: str = "", path: FieldPath = ()
     ) -> Iterator[tuple[str, FieldPath, Any]]:
-        """Yields name, path and value of each field. An object with declared columns is replaced by its fields."""
+        """Yields name, path and value of each field.
+
+        For an object with declared columns inside, yields the fields of the object.
+        """
         for key, value in row.items():
             name = field_name(prefix, key)
             if name in self._objects and isinstance(value, dict):
@@ -71,12 +75,12 @@ class FieldMapping:
                 yield name, (*path, key), value
 
     def untyped_part(self, row: Row, *, with_undeclared: bool, prefix: str = "") -> Row:
-        """Returns a row without the fields of its typed columns.
+        """Returns a row without the fields that fill typed columns.
 
         Args:
-            row: the row, or an object inside a row.
-            with_undeclared: whether undeclared fields stay.
-            prefix: the warehouse name of an object inside a row; empty for a row.
+            row: a whole row, or an object inside a row.
+            with_undeclared: whether the returned row keeps its undeclared fields.
+            prefix: the warehouse name of the object inside a row; empty for a whole row.
         """
         part: Row = {}
         for key, value in row.items():
@@ -94,7 +98,7 @@ class FieldMapping:
     def _collect(self, rows: Sequence[Row], prefix: str, into: Fields) -> None:
         shapes = Counter(map(tuple, rows))
         keys = dict.fromkeys(chain.from_iterable(shapes))
-        if len(shapes) == 1:  # all rows have the same fields in the same order, so one zip transposes them
+        if len(shapes) == 1:  # all rows have the same fields in the same order: one `zip` makes the columns
             values_of = dict(zip(keys, zip(*map(dict.values, rows), strict=True), strict=True))
         else:
             known = [key for key in keys if field_name(prefix, key) in self._known]

@@ -44,13 +44,16 @@ class ValidateStep(ValidateItem):
         self._quarantine = quarantine
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
-        """Returns the good rows of a page. dlt also gets an empty page, so that `replace` can empty the table."""
+        """Returns the good rows of a page.
+
+        A page without good rows also goes to dlt, so that `replace` can empty the table.
+        """
         rows = item if isinstance(item, list) else [item]
         if not rows:
             return item
         if set(map(type, rows)) == {Raw}:
             result = self._validator.read(rows)
-        else:  # the rows are already parsed, because the response is not strict JSON
+        else:  # the rows are already parsed if the response was not strict JSON
             result = self._validator.validate(
                 [read_row(one) if isinstance(one, Raw) else one for one in rows]
             )
@@ -61,16 +64,16 @@ class ValidateStep(ValidateItem):
 class AddDltIdsStep(ItemTransform[Any, Any]):
     """The step that adds `_dlt_load_id` and `_dlt_id` to Arrow tables, as dlt's normalizer does for rows.
 
-    If dlt added the ids to Arrow tables (`add_dlt_id`), it would rewrite each file, which takes 3 s per million rows.
+    dlt's own option `add_dlt_id` would rewrite each Parquet file, which takes 3 s per million rows.
     """
 
-    placement_affinity = 1.05  # the step runs after dlt's incremental step, which may compare whole rows
+    placement_affinity = 1.05  # runs after dlt's incremental step, which must not compare random ids
 
     def __init__(self) -> None:
         super().__init__(lambda item: item)
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
-        """Returns an Arrow table with both columns added, and any other item unchanged."""
+        """Adds both id columns to an Arrow table, and returns any other item unchanged."""
         if not isinstance(item, pa.Table):
             return item
         load_id = current.load_package_state()["load_id"]

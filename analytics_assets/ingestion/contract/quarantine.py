@@ -38,7 +38,7 @@ class Limit:
     """A limit on the number of rejected or removed rows.
 
     Attributes:
-        count: the most rows; None for no limit by number.
+        count: the largest number of rows; None for no limit by number.
         share: the largest share of the rows, from 0 to 1; None for no limit by share.
     """
 
@@ -72,7 +72,7 @@ class Quarantine:
         cursor: the cursor of the resource; None for a resource without a cursor.
         windows: the windows of the run's partitions, by partition key in order of time.
         limit: the limit on rejected rows.
-        halts: whether more rejected rows than the limit fail the sync; a dry run only counts the rejected rows.
+        halts: whether the sync fails if there are more rejected rows than the limit; false in a dry run.
 
     Attributes:
         rows_seen: the number of rows that were checked.
@@ -149,7 +149,7 @@ class Quarantine:
         """Returns the dlt source of the quarantine table, which dlt extracts after the good rows.
 
         Args:
-            schema: the schema name of the good rows; with the same schema name, dlt writes one load package.
+            schema: the schema name of the good rows, so that dlt writes good rows and quarantine into one load package.
         """
         hints: dict[str, Any] = {
             "reason": {"data_type": "text", "nullable": False},

@@ -55,7 +55,8 @@ class Validator:
         contract: the declared columns.
         capabilities: dlt's capabilities of the destination, which decide the Arrow types of the columns.
         cursor: the incremental cursor as a column; None if the type of the cursor is unknown.
-        required: more columns that must not be NULL, each with a text that is added to the reason.
+        required: further columns that must not be NULL; by column name, a text that is added to the reason of a
+            rejection.
         kept: the warehouse names of undeclared fields that dlt gets unchanged.
         as_rows: whether dlt needs Python rows in place of Arrow tables.
 
@@ -96,7 +97,7 @@ class Validator:
 
     @property
     def unsent(self) -> set[str]:
-        """The typed columns for which no earlier row had a field; empty before the first row."""
+        """The typed columns that were in no row so far; empty before the first row."""
         return self._coercers.keys() - self._seen if self._seen else set()
 
     def read(self, rows: list[msgspec.Raw]) -> ValidationResult:
@@ -159,7 +160,10 @@ class Validator:
                 self._seen |= paths.keys()
 
     def _items(self, good: list[Row], table: pa.Table | None, *, as_rows: bool) -> pa.Table | list[Row]:
-        """Returns the good rows for dlt. Python rows have coerced values, so that both paths load the same values."""
+        """Returns the good rows for dlt.
+
+        Python rows get coerced values, so that they load like the rows of an Arrow table.
+        """
         if table is None or not good:
             return good
         table = table.cast(self._schema) if table.schema != self._schema else table
@@ -169,12 +173,12 @@ class Validator:
         return [{**self._rest(row), **values} for row, values in zip(good, typed, strict=True)]
 
     def _for_normalizer(self, table: pa.Table) -> list[Row]:
-        """Returns the typed columns as Python rows, which dlt's normalizer loads with the same values."""
+        """Returns the typed columns as Python rows, from which dlt loads the same values as from Arrow tables."""
         rows = _to_python(table)
         for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
                 # dlt's normalizer parses text that looks like a JSON object or list.
-                # All other texts are encoded as JSON again, so that they load unchanged.
+                # So every other text of a JSON column is encoded as JSON again, and then loads unchanged.
                 if row[name] is not None and row[name][0] not in "[{":
                     row[name] = as_json(row[name])
         return rows
@@ -184,7 +188,7 @@ class Validator:
         return pa.schema([field.with_nullable(True) for field in self._schema])
 
     def _count_undeclared(self, fields: Fields) -> bool:
-        """Counts undeclared fields. Returns whether dlt loads at least one undeclared field."""
+        """Counts, per undeclared field, the rows with a value. Returns whether dlt loads any undeclared field."""
         if not self._declares:
             return bool(fields.undeclared)
         loads = False
@@ -226,7 +230,10 @@ class Validator:
             violations[position].append(violation)
 
     def _check_untyped(self, rows: Sequence[Row], fields: Fields, violations: _Violations) -> None:
-        """Checks required untyped columns, such as a key: values must not be NULL, and all must be of one kind."""
+        """Checks each required column without a declared type.
+
+        No value may be NULL, and all values must be of one kind.
+        """
         for name in self._mapping.untyped & self._required.keys():
             values = fields.columns.get(name) or [None] * len(rows)
             is_missing = [type(one) in (type(None), dict, list) for one in values]
@@ -241,7 +248,7 @@ class Validator:
                     violations[position].append(Violation(name, reason, value))
 
     def _check_rest(self, rows: Sequence[Row], violations: _Violations) -> None:
-        """Checks the fields without a typed column: dlt must support their values, and the contract must allow them."""
+        """Checks the fields without a typed column: the contract must allow them, and dlt must support the values."""
         for position, row in enumerate(rows):
             if position in violations:
                 continue
@@ -264,7 +271,7 @@ class Validator:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a value is null or empty, because dlt makes no column and no child row of a null or empty value."""
+    """Whether a value is null or empty. From such a value, dlt makes no column and no child row."""
     return value is None or (type(value) in (dict, list) and not value)
 
 
@@ -274,7 +281,7 @@ def _json_text(row: Any) -> str:
 
 
 def _to_python(table: pa.Table) -> list[Row]:
-    """Converts the rows of a table to Python objects. Python timestamps have no nanoseconds."""
+    """Converts the rows of a table to Python objects. Cuts off nanoseconds, because Python timestamps have none."""
     fields = [
         field.with_type(pa.timestamp("us", field.type.tz)) if field.type in _NANOSECONDS else field
         for field in table.schema

@@ -1,1 +1,1 @@
-"""Sends requests to the API, and checks every response. One request of dlt may become many page requests."""
+"""Sends requests to the API, and checks every response. For one request of dlt, this package may fetch many pages."""

@@ -25,7 +25,7 @@ class ApiResponse(Response):
         body: the redacted body.
         attempts: the number of requests sent until this response, the first included.
         secrets: the secrets that are redacted in the headers.
-        connection: the adapter, for an auth that sends the request again, such as digest.
+        connection: the HTTP adapter, through which an auth such as digest sends the request again.
 
     Attributes:
         attempts: the number of requests sent until this response, the first included.

@@ -1,7 +1,7 @@
 """The circuit breaker of one sync: grants permission before a request, and records the outcome of the request.
 
-`Breaker` claims the probe, and notices when another process has opened the circuit. `circuit_breaker.py` computes the
-state of the circuit from the events.
+`Breaker` claims the probe, which is the one request that tests whether the API is back. `Breaker` also notices when
+another process has opened the circuit. `circuit_breaker.py` computes the state of the circuit from the events.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ class Breaker:
         self._next_read = 0.0
 
     def check(self) -> None:
-        """Raises if this sync has stopped. The method does not read the store.
+        """Raises if this sync is known to have stopped. The method does not read the circuit events again.
 
         Raises:
             SyncHalted: a request of this sync failed for good.
-            CircuitOpenError: an earlier read of this sync found the circuit open.
+            CircuitOpenError: this sync has already found the circuit open.
         """
         if self._stopped_by is not None:
             raise self._stopped_by
@@ -132,7 +132,7 @@ class Breaker:
             if not fresh and self._clock() < self._next_read:
                 return False
             state = self.refresh()
-            while state.probe_is_free:  # the claim of this run may expire during a very slow read
+            while state.probe_is_free:  # this run's claim may expire during a very slow read of the store
                 self._store.append(CircuitEventKind.PROBE, by=self._by, run_id=self._run_id)
                 self._sleep(_COMMIT_DELAY)
                 state = self.refresh()  # `refresh` raises if another run claimed the probe first

@@ -38,7 +38,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Policy:
-    """The durations of the cool-down and of the lease of a probe.
+    """How long the cool-down lasts, and how long a run may hold the probe.
 
     Attributes:
         cooldown: seconds of cool-down after the first failure; each failed probe doubles the cool-down.
@@ -55,7 +55,7 @@ class Policy:
         return float(min(self.max_cooldown, self.cooldown * 2 ** min(failures - 1, 64)))
 
 
-_LEASE_MARGIN = 30.0  # the seconds of a lease that remain for recording the outcome of the probe
+_LEASE_MARGIN = 30.0  # the seconds that a lease leaves for recording the outcome of the probe
 
 
 def policy_of(config: SyncConfig) -> Policy:
@@ -76,7 +76,7 @@ class CircuitEvent:
         id: the id of the event in the store, which orders the events.
         at: the time of the event in seconds since 1970, by the clock of the writer.
         kind: the kind of the event.
-        by: the writer of the event, which connects the outcome of a probe to its claim; empty for a person.
+        by: the writer of the event, which is the same for a probe's claim and its outcome; empty for a person.
         run_id: the id of the Dagster run that wrote the event; empty for an event outside a run.
         cause: the failure that opened the circuit; None for other events.
         reason: the reason that a person gave; empty for other events.
@@ -134,7 +134,7 @@ class Circuit:
     claim: CircuitEvent | None = None
 
     def after(self, events: Iterable[CircuitEvent]) -> Circuit:
-        """Returns the circuit after more events, which are in the order of the store."""
+        """Returns the circuit after more events. The events must be in the order of the store."""
         circuit = self
         for event in events:
             if event.kind is CircuitEventKind.RESET:
@@ -154,11 +154,11 @@ class Circuit:
             return Circuit(self.policy, opened=event, latest=event, failures=1)
         if self.claim and self.claim.by == event.by:
             return replace(self, latest=event, failures=self.failures + 1, claim=None)
-        return self  # the request of another run failed in an outage that is already recorded
+        return self  # a request of another run failed during an outage that is already recorded
 
     @property
     def is_forced_open(self) -> bool:
-        """Whether a person opened the circuit. Only a person can close it again."""
+        """Whether a person opened the circuit, which then only a person can close."""
         return self.latest is not None and self.latest.kind is CircuitEventKind.FORCED_OPEN
 
     @property

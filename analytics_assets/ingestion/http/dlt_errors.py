@@ -22,15 +22,15 @@ from analytics_assets.ingestion.http.retry_policy import (
 
 
 def find_sync_error(error: BaseException, resource: str, config: RequestsConfig) -> SyncError | None:
-    """Returns the failure that a user can act on among the causes of `error`; None if no cause is such a failure.
+    """Returns a `SyncError` for the first known error among the causes of `error`; None if no cause is known.
 
-    If an extract step fails, dlt wraps the error. The error of dlt about an unreadable response quotes the whole page,
-    so the returned failure keeps only the beginning of the text.
+    dlt wraps each error of an extract step. dlt's own error text about an unreadable response quotes the whole page, so
+    the returned `SyncError` keeps only the beginning of the text.
 
     Args:
         error: the error that dlt raised.
         resource: the dlt resource that the sync loads.
-        config: the settings, which list the statuses to retry.
+        config: the request settings, which list the statuses to retry.
     """
     cause: BaseException | None = error
     while cause is not None:

@@ -49,7 +49,7 @@ class PageGroups:
     """Fetches the pages of a page reader in groups.
 
     Args:
-        resource: the dlt resource, whose name the threads have.
+        resource: the dlt resource name, which is also in the names of the threads.
         max_in_flight: the most requests at the same time.
         transport: the transport, which sends the requests of parallel fetches.
         fetch_sequentially: a function that fetches one page through the session, with the user's auth and hooks.
@@ -88,7 +88,7 @@ class PageGroups:
         """Returns the next group of a page reader's rows, and starts to fetch the group after it.
 
         Raises:
-            SyncError: the failures that the docstring of `ApiSession` lists.
+            SyncError: one of the failures in the docstring of `ApiSession`.
         """
         if has_own_hooks(request) or not isinstance(reader.auth, _PLAIN_AUTHS):
             fetch = self._within_limit(self._one_by_one(reader, options), request, reader)
@@ -122,7 +122,7 @@ class PageGroups:
     def _within_limit(self, fetch: Fetch, request: PreparedRequest, reader: PageReader) -> Fetch:
         """Wraps `fetch` with the page limit. A page beyond the limit gets a failed future instead of a request.
 
-        The reader requests pages ahead, so the last page may come before the page beyond the limit.
+        A page reader requests pages ahead, and may find the last page before it needs the failed future.
         """
         resource, endpoint = reader.reader.resource, endpoint_of(request)
 
@@ -138,7 +138,10 @@ class PageGroups:
         return fetch_within
 
     def _many_at_once(self, request: PreparedRequest, reader: PageReader, options: SendOptions) -> Fetch:
-        """Returns a fetch function that uses threads and the transport, which is faster than a `requests` session."""
+        """Returns a function that fetches pages in threads, directly through the transport.
+
+        A `requests` session would be slower.
+        """
         verify, cert, proxies = (options.get(name) for name in ("verify", "cert", "proxies"))
         template = self._transport.wire_request(request, True if verify is None else verify, cert, proxies)
         template.headers.pop("Content-Length", None)  # the page number changes the length of the body
@@ -147,7 +150,7 @@ class PageGroups:
         def fetch(numbers: Numbers) -> Page:
             response = self._transport.ask(_with_numbers(template, numbers), caller)
             if response.raw.status >= 300:
-                # The session follows a redirect, and the transport does not.
+                # The transport follows no redirect, so the session fetches a redirected page again.
                 return self._fetch_sequentially(reader, numbers, options)
             headers = response.raw.headers
             parsed = reader.reader.parse(

@@ -33,7 +33,7 @@ class PageLimit:
         self._lock = Lock()
 
     def take(self, resource: str, endpoint: str) -> None:
-        """Counts a page before the page is fetched. Retries do not count.
+        """Counts a page before the page is fetched. A retry of a request is not counted.
 
         Args:
             resource: the dlt resource of the page.

@@ -1,4 +1,4 @@
-"""The base class of both page readers, which requests pages ahead and checks the pages in order.
+"""The base class of both page readers: requests pages ahead, and checks the pages in order.
 
 `pagination.py` has the reader for offsets and the reader for page numbers. `response.py` parses one page, and
 `page_group.py` fetches the pages.
@@ -221,7 +221,7 @@ class PageReader(RequestTag, ABC):
 
     @abstractmethod
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:
-        """Checks one page, except for its total, which `pages` has checked.
+        """Checks one page. The method `pages` has already checked the total of the page.
 
         Raises:
             RowsMovedError: rows may be missing or doubled.
@@ -234,7 +234,7 @@ class PageReader(RequestTag, ABC):
             later.page.cancel()
 
     def _widen(self, most: int, *, is_full: bool) -> None:
-        """Doubles the number of pages that are requested ahead after each full page, up to `most`.
+        """After each full page, doubles the number of pages that are requested ahead, up to `most`.
 
         With a known total, the reader requests twice `most` pages ahead, so that no thread waits for a slow page.
         """
@@ -254,7 +254,10 @@ class PageReader(RequestTag, ABC):
             self._totals.append((page.received, total))
 
     def _rows(self, page: Page, endpoint: str, *, promised: bool) -> list[Row]:
-        """Returns the rows of a page. The list is empty if the total or the has-more flag allows an empty page."""
+        """Returns the rows of a page.
+
+        Fails if rows are missing, and neither the total nor the has-more flag explains why.
+        """
         if page.content.rows is not None:
             return page.content.rows
         is_clear = page.content.total is not None or page.content.has_more is False

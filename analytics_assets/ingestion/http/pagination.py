@@ -31,9 +31,9 @@ def page_reader_of(paging: Paging, request: Request) -> PageReader:
 class OffsetReader(PageReader):
     """Reads pages by offset and limit.
 
-    Every page except the first starts with the last row of the page before. If a page starts with the last row of the
-    page before, no row has moved across the border between the two pages. If all borders pass this check, each row that
-    exists during the whole sync is in exactly one page. The check needs an API that keeps its rows in one order.
+    With `Paging.overlap`, the request for a page starts at the last row of the page before. If every page starts with
+    the last row of the page before, the reader yields each row that exists during the whole sync exactly once. The
+    check of the overlap needs an API that keeps its rows in one order.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -43,11 +43,11 @@ class OffsetReader(PageReader):
         self._overlaps = paging.overlap
         self._limit = int(paginator.limit)
         self._size = Place(paginator.limit_param, paginator.limit_body_path)
-        if self._maximum is not None:  # dlt requests no page that starts at the maximum or later
+        if self._maximum is not None:  # dlt requests no page that starts at or after its `maximum_offset`
             pages = -(-(int(self._maximum) - self._start) // self._limit)
             self._maximum = self._start + max(1, pages) * self._limit
         self._first: list[Row] = []
-        # `_position` is the offset after the rows that are read, and `_next` after the rows that are requested.
+        # `_position` is the offset after the last row that was read, and `_next` after the last row that was requested.
         self._position = self._next = self._start
         self._step = self._limit  # the expected number of rows of a page
 
@@ -89,7 +89,7 @@ class OffsetReader(PageReader):
         self._largest = max(self._largest, len(rows))
         is_last = self._is_last(page, endpoint, is_empty=is_empty, is_full=is_full)
         if self._ahead and self._position < self._ahead[0].start and not is_last:
-            self._ahead.appendleft(self._plan(self._position, fetch))  # fetches what the short page left out
+            self._ahead.appendleft(self._plan(self._position, fetch))  # requests the rest of the short page
         elif not self._ahead:
             self._next = self._position
         self._step = max(len(rows), 1)
@@ -106,7 +106,7 @@ class OffsetReader(PageReader):
         raise self._moved(endpoint, "the row before a page is not the one it was")
 
     def _is_last(self, page: Page, endpoint: str, *, is_empty: bool, is_full: bool) -> bool:
-        """Whether a page is the last: a short page at the total, an empty page, no has-more flag, or the maximum."""
+        """Whether a page is the last: it reaches the total or the maximum, is empty, or its has-more flag is false."""
         total, has_more, position = self.total, page.content.has_more, self._position
         at_maximum = self._maximum is not None and position >= self._maximum
         is_over = is_empty or has_more is False
@@ -124,7 +124,8 @@ class PageNumberReader(PageReader):
 
     Pages by number cannot overlap. If the API inserts a row during the sync, another row appears on two pages. The
     reader detects a row that appears twice by a hash of its primary key (some 60 bytes of memory per row). If the API
-    deletes a row during the sync, another row may be skipped, and perhaps only the number of pages shows the deletion.
+    deletes a row during the sync, another row may be skipped. The reader notices a skipped row only if the number of
+    pages changes.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -150,7 +151,7 @@ class PageNumberReader(PageReader):
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:  # noqa: ARG002
         number, end = planned.start, self._end
         is_promised = end is not None and number < end
-        # Some configs set total_path to a number of rows instead of pages. dlt then ends at the empty page.
+        # Some configs set total_path to a number of rows instead of pages. dlt then stops at the first empty page.
         has_rows_left = self.total is not None and self._fetched < self.total
         rows = self._rows(page, endpoint, promised=is_promised and has_rows_left)
         self._refuse_same_page(rows, endpoint)
@@ -168,7 +169,7 @@ class PageNumberReader(PageReader):
 
     def _is_last(self, rows: list[Row], has_more: bool | None, number: int) -> bool:
         bounds = [one for one in (self._end, self._maximum) if one is not None]
-        is_only_end = has_more is None and not bounds  # only an empty page can end the paging
+        is_only_end = has_more is None and not bounds  # no flag or total: only an empty page ends the paging
         at_empty = not rows and (self._ends_empty or is_only_end)
         return has_more is False or at_empty or any(number + 1 >= one for one in bounds)
 

@@ -57,7 +57,8 @@ class RateLimiter:
     def update_from_headers(self, headers: Mapping[str, str] | None) -> None:
         """Ends the turn of a request, and applies the rate limit headers of its response.
 
-        If the API allows no more requests than are in flight, the next request waits for the reset to avoid a 429.
+        If the API allows no request beyond those in flight, the next request waits until the limit resets, so that the
+        API does not answer with status 429.
 
         Args:
             headers: the headers of the response; None if there was no response.

@@ -1,8 +1,9 @@
 """Secrets: inserts the values of secrets into requests, and replaces the values in responses and log records.
 
-For the auth types in `_ONLY_SENT` (`source/build.py`), dlt gets a reference in place of each secret value. So dlt
-cannot log, raise, pickle or load the value. A custom auth type gets the value itself, because it may compute with the
-value. The transport uses this module to insert the values into each request, and to redact each response.
+For the auth types in `_ONLY_SENT` (`source/build.py`), dlt gets a reference in place of each secret value. So no log,
+error text, pickle or table of dlt can contain the value. A custom auth type gets the value itself, because it may
+compute with the value. The transport uses this module to insert the values into each request, and to redact each
+response.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class Secrets:
 
     def _learn(self, encoding: str, reference: str) -> None:
         if len(encoding) >= _LEAST_IN_TEXT and (encoding, reference) not in self._encodings:
-            # The longest encoding is first, because one encoding may contain another.
+            # The list starts with the longest encoding, because one encoding may contain another.
             # The code makes a new list, because other threads may still iterate over the old list.
             self._encodings = sorted([*self._encodings, (encoding, reference)], key=lambda one: -len(one[0]))
             self._in_body = [(a.encode(), b.encode()) for a, b in self._encodings if len(a) >= _LEAST_IN_BODY]

@@ -1,9 +1,9 @@
 """The tag of a request of dlt, and `caller_of`, which finds out who sent a request.
 
 The tag shows `ApiSession` which resource a request belongs to, because all resources share one session in dlt. The tag
-is a response hook, because dlt passes no other data with a request.
-`caller_of` counts the response hooks after the tag is removed: no hook means a token request, one hook means dlt alone,
-and more hooks mean that the user configured `response_actions`.
+is a response hook, because dlt passes no other data with a request. After the tag is removed, `caller_of` counts the
+response hooks of the request. No hook means a token request, and one hook means a request for rows. More hooks mean
+that the user configured `response_actions`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from analytics_assets.ingestion.http.retry_policy import Caller, Judge
 
 
 class RequestTag:
-    """Marks a request of dlt as a request for rows. The tag is a response hook that does nothing.
+    """Marks a request of dlt as a request for rows. The tag is a response hook that changes no response.
 
     Args:
         reader: the reader that checks the response.
@@ -60,5 +60,5 @@ def caller_of(request: PreparedRequest, tag: RequestTag | None) -> Caller:
 
 
 def has_own_hooks(request: PreparedRequest) -> bool:
-    """Whether the user configured `response_actions`, which decide about each response."""
+    """Whether the user configured `response_actions`, which decide what each response means."""
     return len(request.hooks["response"]) > 1

@@ -1,7 +1,7 @@
-"""Reads the rows and the total of a response, and rejects a response that is unclear.
+"""Reads the rows and the total of a response. Raises an error if the rows or the total are unclear.
 
-For a missing key or a null, dlt loads no rows, and the run succeeds. For the same response, this module raises an error
-that names the missing field. No error contains a value of the response, because the value may be personal data.
+If the field with the rows is missing or null, dlt loads no rows, and the run succeeds. This module instead raises an
+error that names the missing field. No error contains a value of the response, because the value may be personal data.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class ResponseReader:
         if self._decode_raw is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
                 response = self._decode_raw(body)
-                if None not in response.values():  # the code below reports a null or missing field
+                if None not in response.values():  # otherwise a field is null or missing
                     return response
         try:
             return _decode(body)
@@ -185,7 +185,10 @@ class ResponseReader:
 
 
 def _decoder_of_raw_rows(*paths: TJsonPath | None) -> Callable[[bytes], Any] | None:
-    """Returns a decoder that leaves the rows, at the first of `paths`, as JSON text; None if a path is not plain."""
+    """Returns a decoder that keeps each row as JSON text; None if a path has more than field names.
+
+    The first of `paths` leads to the rows.
+    """
     plain = [str(path) for path in paths if path]
     if not paths[0] or not all(re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", path) for path in plain):
         return None
@@ -195,7 +198,7 @@ def _decoder_of_raw_rows(*paths: TJsonPath | None) -> Callable[[bytes], Any] | N
     fields = [(name, Any, None) for name in dict.fromkeys(others)]
     response = msgspec.defstruct("Response", [(rows, list[msgspec.Raw] | None, None), *fields])
     decoder = msgspec.json.Decoder(response)
-    # dlt copies the reader with this function, and `copy` keeps a function as it is.
+    # dlt copies the reader. The decoder is a function, because Python's `copy` returns a function unchanged.
     return lambda body: msgspec.structs.asdict(decoder.decode(body))
 
 

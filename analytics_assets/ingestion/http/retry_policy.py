@@ -1,9 +1,9 @@
 """The retry policy: `classify` alone decides what an exchange with the API means, and what to do next.
 
 An exchange is one request and its response, or the network error in place of the response. `classify` is a pure
-function of exchange, caller and config. The transport acts on the decision.
+function of exchange, caller and config. The transport does what `classify` decides.
 
-No reason contains a URL, query, header or body, because each may contain a secret.
+The text `Decision.reason` never contains a URL, query, header or body, because each may contain a secret.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The decision about an exchange.
+    """What `classify` decides about one exchange.
 
     Attributes:
         action: the next action.
@@ -155,7 +155,7 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
         reason=status_in_words(status),
         fault=_fault_of(status, retried=retried),
         outage=refused or retried,
-        # A 404 shows that the API is up. After a refused key, the circuit stays open until the key works.
+        # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
         closes_probe=not (refused or retried or caller.judge is Judge.TOKEN_REQUEST),
         handed_on=caller.judge is Judge.HOOKS,
         wait=_wait(exchange) if retried else None,
@@ -169,7 +169,7 @@ def _of_error(error: BaseException | None, host: str) -> Decision:
 
 
 def unsendable(error: BaseException | None) -> Decision:
-    """Decides about a request that no retry can send: a bad URL or header, or a certificate that is not valid."""
+    """Returns the decision for a request that no retry can send: a bad URL or header, or an invalid certificate."""
     reason = f"{type(error).__name__}: check base_url, its certificate, and where the API's links lead"
     return Decision(Action.FAIL, reason=reason, fault=Fault.CONFIG)
 

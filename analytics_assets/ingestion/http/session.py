@@ -107,7 +107,7 @@ class ApiSession(Session):
         super().close()
 
     def send(self, request: PreparedRequest, *, caller: Caller | None = None, **kwargs: Any) -> Response:
-        """Sends one request of dlt's client. `requests` passes `caller` again when it follows a redirect."""
+        """Sends one request of dlt's client. When `requests` follows a redirect, it passes `caller` again."""
         tag = take_tag(request)
         try:
             if isinstance(tag, PageReader):
@@ -125,14 +125,14 @@ class ApiSession(Session):
         endpoint, response = endpoint_of(request), error.response
         if not isinstance(error, HTTPError) or response is None:
             return self._transport.unsendable(endpoint, error)
-        # A response hook of dlt or of the user raised the error.
+        # An error with a response comes from a response hook of dlt or of the user.
         if isinstance(response, ApiResponse):
             exchange = Exchange(response.status_code, response.headers, response.content)
             return self._transport.refused(endpoint, exchange, response.attempts)
         return self._transport.refused(endpoint, Exchange(response.status_code, response.headers), 1)
 
     def _checked(self, request: PreparedRequest, response: Response, tag: RequestTag) -> Response:
-        """Checks the content of a response to dlt's own paging, and returns the parsed response."""
+        """Checks the content of a response that dlt itself pages through, and returns the parsed response."""
         endpoint = endpoint_of(request)
         parsed = tag.reader.parse(response.content, endpoint, lambda: response.encoding)
         content = tag.reader.read(parsed, endpoint)

@@ -134,7 +134,7 @@ class Transport(HTTPAdapter):
         if isinstance(body, bytes):
             revealed = self._secrets.in_body(body, headers.get("Content-Type", ""))
             if revealed != body:
-                headers.pop("Content-Length", None)  # secrets change the length, which urllib3 sets again
+                headers.pop("Content-Length", None)  # secrets change the length; urllib3 sets it again
             body = revealed
         return WireRequest(
             endpoint=endpoint_of(request),
@@ -256,7 +256,7 @@ class Transport(HTTPAdapter):
 
     @contextmanager
     def _turn(self) -> Iterator[Turn]:
-        """Waits for a turn of the rate limiter. The end of the turn passes the response headers to the rate limiter."""
+        """Waits for a turn of the rate limiter. When the turn ends, the limiter gets the response headers."""
         self._check()
         wait, turn = self._limiter.reserve(), Turn()
         try:
@@ -290,7 +290,7 @@ class Transport(HTTPAdapter):
         self._sleep(seconds)
 
     def _halted(self, endpoint: str, decision: Decision, status: int | None, attempts: int) -> SyncHalted:
-        """Returns the failure for a decision. An outage also opens the circuit."""
+        """Returns the failure for a request that a decision ends. An outage also opens the circuit."""
         reason, outage, fault = decision.reason, decision.outage, decision.fault
         halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage, fault=fault)
         return self._breaker.record_failure(halted) if decision.outage else halted

@@ -18,12 +18,12 @@ def cursor_of(
 
     Args:
         name: the dlt resource name.
-        incremental: the value of `endpoint.incremental` in the file, or an empty mapping.
+        incremental: the value of `endpoint.incremental` in the `defs.yaml`, or an empty mapping.
         contract: the declared columns.
         partitions: the partitions of the asset, or None.
 
     Raises:
-        UnfitResourceError: the cursor is inside a declared column.
+        UnfitResourceError: the cursor field is inside an object that is one declared column.
         UnfitCursorError: the asset is partitioned, and its cursor does not fit the partitions.
         ValueError: the cursor is a time, and `initial_value` or `end_value` is not ISO 8601.
     """
@@ -82,7 +82,7 @@ def _data_type(
     if unit and (written.startswith("bigint") or not written):
         return "bigint"
     if written.startswith("timestamp") or (partitioned and not written):
-        return "timestamp"  # a partition window is a range of time, so the cursor of a partition is a time
+        return "timestamp"  # a partition window is a range of time, so the cursor of a partitioned resource is a time
     return None
 
 

@@ -1,6 +1,7 @@
 """The plan of one sync of one resource. Each run makes one plan, and nothing changes the plan afterwards.
 
-What belongs here: every decision that several packages use. The packages that use a decision implement it.
+What belongs here: each choice about a sync that several packages need. What does not belong here: the code that carries
+out a choice.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class LoadPlan:
 
     @property
     def asset(self) -> AssetConfig:
-        """The Dagster settings of the resource, from `assets.<resource>` in the file."""
+        """The Dagster settings of the resource, from `assets.<resource>` in the `defs.yaml`."""
         return self.config.asset(self.resource.name)
 
     @property

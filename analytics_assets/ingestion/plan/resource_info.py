@@ -81,14 +81,14 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     """Describes every resource of `config`, by name. The function needs no network, no secret and no database.
 
     Raises:
-        UnfitResourceError: column names clash, the cursor is inside a declared column, two resources share a table, or
-            a load would delete rows that the sync did not fetch.
+        UnfitResourceError: column names clash, the cursor field is inside a declared column, two resources share a
+            table, or a load would delete rows that the sync did not fetch.
         UnfitCursorError: the cursor of a partitioned resource does not fit the partitions.
         ValueError: dlt cannot build the source from this config.
     """
     rest_api = with_secrets(config.rest_api, lambda *_: PLACEHOLDER)
     if not rest_api["client"].get("base_url"):
-        # The template of `base_url` may use an environment variable that is not set when definitions load.
+        # The template of `base_url` may use an environment variable that is not set when Dagster loads the definitions.
         rest_api["client"]["base_url"] = "http://unset.invalid"
     written = expand(rest_api)
     _, _, parents = build_resource_dependency_graph({}, cast(Any, list(written.values())))
@@ -116,8 +116,8 @@ class _Lineage:
     """The parents of each resource.
 
     Attributes:
-        written: the resources by name, as dlt has expanded the config.
-        parents: the parameters of each resource that dlt resolves from another resource.
+        written: the config of each resource by name, with the defaults that dlt has applied.
+        parents: the parameters that dlt takes from the rows of another resource, by resource name.
     """
 
     written: Mapping[str, Any]
@@ -192,7 +192,7 @@ def _refuse_to_retire(name: str, built: DltResource) -> None:
 
 
 def _refuse_to_reach_out(name: str, built: DltResource) -> None:
-    """Refuses the merge key of a partitioned resource, because a load would delete rows of other partitions."""
+    """Refuses a merge key on a partitioned resource, because a load would delete rows of other partitions."""
     if _has_merge_key(built) and not retires_unfetched_rows(built.write_disposition):
         raise UnfitResourceError(
             name,

@@ -42,7 +42,8 @@ def retires_unfetched_rows(disposition: Any) -> bool:
 def can_replace_all(disposition: Any) -> bool:
     """Whether a full refresh is possible with this write disposition.
 
-    After a merge strategy other than `delete-insert`, an unchanged row keeps the load id of an older load.
+    A full refresh deletes the rows that have an older load id. With a merge strategy other than `delete-insert`, an
+    unchanged row keeps its older load id, so a full refresh would delete the row.
     """
     return strategy_of(disposition) in (None, "delete-insert") and disposition_of(disposition) in (
         "append",

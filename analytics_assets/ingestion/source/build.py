@@ -73,8 +73,8 @@ def build_source(
 ) -> BuiltSource:
     """Builds the dlt source of one attempt.
 
-    Each resource has a dlt schema with a name of its own. The destination has one document per schema name, so
-    resources with a shared schema name would overwrite each other's tables and columns.
+    Each resource has a dlt schema with a name of its own. The destination stores one schema per schema name, so
+    resources with a shared name would overwrite each other's tables and columns.
 
     Args:
         plan: the plan of the sync.
@@ -91,7 +91,7 @@ def build_source(
         raise MissingBaseUrlError(resource.name, config.name)
 
     def secret(field: str, auth_type: str) -> str:
-        # An auth type that computes with the secret, such as a signature, needs the value itself.
+        # An auth type that computes with the secret, such as a signature, needs the value instead of a reference.
         return secret_reference(field) if auth_type in _ONLY_SENT else read_secret(config.name, field)
 
     rest_api = with_secrets(config.rest_api, secret, token_session=session)
@@ -216,7 +216,7 @@ def _declare(resource: dict[str, Any], info: ResourceInfo) -> None:
 
 
 def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window | None) -> None:
-    """Sets the window of dlt's incremental, compares cursor values as time, and keeps the newest version of a row."""
+    """Configures dlt's incremental step: its window, the comparison of cursor values, and the deduplication."""
     cursor, column = info.cursor, info.cursor_column
     assert cursor is not None
     columns = resource["columns"]
@@ -229,7 +229,7 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
         }
     incremental = resource["endpoint"]["incremental"]
     if info.write_disposition == "merge":
-        # dlt skips rows that it has loaded at the last cursor value, but a merge must load them again.
+        # dlt skips loaded rows that have the last cursor value, but a merge must load these rows again.
         incremental.setdefault("primary_key", [])
     if column:
         incremental["cursor_path"] = column.name  # validated rows have warehouse names

@@ -1,6 +1,6 @@
-"""The protocol that a destination implements to give the guarantees of a sync.
+"""The protocol `Backend`: what the code for a destination must provide, so that a sync has its guarantees.
 
-What belongs here: the protocol. `duckdb.py` implements the protocol for DuckDB, and `generic.py` for every other
+What belongs here: the protocol without any code. `duckdb.py` has the code for DuckDB, and `generic.py` for every other
 destination.
 """
 
@@ -22,7 +22,8 @@ class Backend(Protocol):
 
     Attributes:
         name: the name of the destination in dlt.
-        missing_guarantees: the guarantees that the destination lacks, one clause each; empty if it gives all.
+        missing_guarantees: the guarantees that the destination lacks, one clause each; empty if the destination gives
+            all.
     """
 
     @property
@@ -34,11 +35,13 @@ class Backend(Protocol):
         """The guarantees that the destination lacks, one clause each; empty if the destination gives all."""
 
     def locked(self, names: Sequence[str], by: str) -> AbstractContextManager[None]:
-        """Takes named locks in the given order, and holds them within the `with` block. Dead processes hold no lock.
+        """Takes named locks in the given order, and holds them within the `with` block.
+
+        If a process dies, its locks are free.
 
         Args:
             names: the names of the locks; runs that load the same rows share a name.
-            by: the text that the log of a waiting run shows about the holder.
+            by: the text that names the caller; the log of a run that waits for the caller shows this text.
 
         Raises:
             UnreachableWarehouseError: the lock files cannot be written.
@@ -48,14 +51,14 @@ class Backend(Protocol):
         """Gives the caller exclusive use of the warehouse within the `with` block.
 
         Args:
-            by: the text that the log of a waiting run shows about the holder.
+            by: the text that names the caller; the log of a run that waits for the caller shows this text.
 
         Raises:
             UnreachableWarehouseError: the lock file cannot be written.
         """
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:
-        """Returns a failure that a user can act on for an error of the destination; None for an unknown error."""
+        """Translates an error of the destination into a failure that a user can act on; None for an unknown error."""
 
     def refuse_conflicts(
         self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
@@ -66,10 +69,11 @@ class Backend(Protocol):
             pipeline: the pipeline, which has normalized load packages and exclusive use of the warehouse.
             client: an open client of the destination.
             plan: the plan of the sync.
-            restored: the hash of the schema at the start of the sync; None if there was no schema.
+            restored: the hash of the schema that the destination had at the start of the sync; None if it had no
+                schema.
 
         Raises:
-            StaleLoadError: another run has loaded newer rows or new columns.
+            StaleLoadError: since this sync began, another run has loaded newer rows or new columns.
             DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
         """
 

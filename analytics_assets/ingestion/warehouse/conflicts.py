@@ -1,8 +1,8 @@
 """Finds conflicts of a load: a row that is older than the row of another run, and duplicate keys in one load.
 
 What belongs here: checks that run before the load, while the caller has exclusive use of the warehouse. Two runs of one
-partition cannot conflict, because they take turns. But if a row moves from one partition to another, two
-parallel runs may load two versions of this row.
+partition cannot conflict, because a lock makes them run one after the other. But if a row moves from one partition to
+another, two parallel runs may load two versions of this row.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def refuse_stale_load(
 
     Args:
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.
-        client: an open client of the file.
+        client: an open client of the DuckDB file.
         plan: the plan of the sync.
-        restored: the hash of the schema at the start of the sync; None if there was no schema.
+        restored: the hash of the schema that the destination had at the start of the sync; None if it had no schema.
 
     Raises:
-        StaleLoadError: another run has loaded newer rows or new columns.
+        StaleLoadError: since this sync began, another run has loaded newer rows or new columns.
     """
     packages = pipeline.list_normalized_load_packages()
     if not plan.windows or not packages:
@@ -53,12 +53,12 @@ def refuse_stale_load(
 def refuse_duplicate_keys(pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan) -> None:
     """Fails if a key occurs twice in a load, and the merge strategy does not keep only the newest version.
 
-    Without this check, dlt would load both rows. If the duplicate key is already in the table, DuckDB would reject the
-    merge.
+    Without `refuse_duplicate_keys`, dlt would load two rows with the same key. If the duplicate key is already in the
+    table, DuckDB would reject the merge.
 
     Args:
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.
-        client: an open client of the file.
+        client: an open client of the DuckDB file.
         plan: the plan of the sync.
 
     Raises:

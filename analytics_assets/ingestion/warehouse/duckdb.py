@@ -25,8 +25,8 @@ _LOCKED_BY_OTHERS = "Could not set lock on file"  # a part of DuckDB's error tex
 class DuckDbBackend:
     """The `Backend` for DuckDB.
 
-    DuckDB permits one process to write a file, and dlt closes the file between load jobs. So one file lock protects the
-    whole load. Without the lock, parallel runs would fail, or would truncate each other's staging tables.
+    DuckDB permits only one process to write a file. dlt closes the file between two load jobs, so a file lock protects
+    the whole load. Without the lock, parallel runs would fail, or would truncate each other's staging tables.
 
     Attributes:
         database: the path of the DuckDB file; None for a database in memory, which no other process sees.

@@ -1,9 +1,9 @@
 """A subclass of dlt's DuckDB destination that merges directly from the Parquet files of a load package.
 
 dlt's own destination copies each Parquet file into a staging table, and merges the staging table into the real table.
-So it writes every row twice, and the DuckDB file grows. In this subclass, dlt's merge SQL reads the Parquet files in
-place of the staging table. The base class still makes the schema, the transaction and the merge SQL, and loads files
-that are not Parquet.
+So dlt's own destination writes every row twice, and the DuckDB file grows. In the subclass `duckdb`, no Parquet file is
+copied, and dlt's merge SQL reads the Parquet files together with the staging table. The staging table has only rows
+from files in other formats. dlt's base class still makes the schema, the transaction and the merge SQL.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
 
     @cached_property
     def client_class(self) -> type[DuckDbClient]:
-        """The class of the clients that dlt creates. Each destination has its own subclass, for `on_merge`."""
+        """The class of the clients that dlt creates.
+
+        Each destination object has its own class, which keeps `on_merge`.
+        """
         on_merge = self._on_merge
 
         class Client(_Client):
@@ -92,7 +95,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
 
 
 class _SqlClient(DuckDbSqlClient):
-    """A SQL client whose merge statements also read Parquet files, within a `with` block."""
+    """A SQL client. Within a `with_files` block, its merge statements also read Parquet files."""
 
     _files: Mapping[str, list[str]] = {}
 
@@ -124,7 +127,7 @@ class _SqlClient(DuckDbSqlClient):
     def get_qualified_table_names(
         self, table_name: str, quote: bool = True, casefold: bool = True
     ) -> tuple[str, str]:
-        """Returns the table name and the expression for its new rows, which have the columns of the staging table."""
+        """Returns the name of a table, and the SQL expression for the rows to merge into this table."""
         table, staged = super().get_qualified_table_names(table_name, quote, casefold)
         if table_name in self._files:
             files = self.select(self._files[table_name])
@@ -137,13 +140,13 @@ class _SqlClient(DuckDbSqlClient):
 
 
 class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
-    """A load job that does nothing, because the merge reads the file of the job.
+    """A load job that copies no rows, because dlt's merge later reads the Parquet file of the job.
 
-    The job is runnable, because dlt waits a second for the end of a job that is not runnable.
+    The class derives from dlt's `RunnableLoadJob`, because dlt waits a second for the end of any other job.
     """
 
     def run(self) -> None:
-        """Does nothing."""
+        """Copies no rows, because dlt's merge reads the Parquet file."""
 
 
 class _MergeJob(SqlLoadJob):
@@ -191,7 +194,7 @@ class _Client(DuckDbClient):
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
-        """Creates a merge job with `on_merge`, an empty job for a file that the merge reads, or dlt's own job."""
+        """Creates the job of a file: `_MergeJob` for merge SQL, `_LeftToMerge` for a Parquet file, or dlt's own job."""
         on_merge = self.on_merge()
         if on_merge and SqlLoadJob.is_sql_job(file_path):
             return _MergeJob(file_path, on_merge)
@@ -211,7 +214,7 @@ class _Client(DuckDbClient):
             files.setdefault(ParsedLoadJobFileName.parse(job).table_name, []).append(job)
         roots = [one.file_path for one in jobs if one.job_file_info.table_name == root["name"]]
         if all(map(_is_parquet, roots)) and self._is_distinct(root, roots):
-            # With this hint, dlt skips the deduplication. The deduplication costs more time than the rest of a merge.
+            # With this hint, dlt skips its deduplication, which takes longer than all other statements of a merge.
             root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
         with self.sql_client.with_files(files):
             return super().create_table_chain_completed_followup_jobs(
@@ -219,7 +222,7 @@ class _Client(DuckDbClient):
             )
 
     def _merges(self, table: str) -> bool:
-        """Whether dlt merges a table by delete-insert, so that only the merge reads the staging table."""
+        """Whether dlt merges a table with `delete-insert`, where only the merge SQL reads the staging table."""
         root = self.prepare_load_table(str(get_root_table(self.schema.tables, table)["name"]))
         return (
             root["write_disposition"] == "merge"
@@ -246,7 +249,7 @@ def _is_parquet(file_path: str) -> bool:
 
 
 def _as_they_are(files: Sequence[str]) -> list[str]:
-    """Returns the current paths of files. dlt gives the paths that the files have when the merge runs."""
+    """Returns the current paths of files. dlt passes the paths that the files will have when the merge runs."""
     paths = [Path(one) for one in files]
     return [
         str(path if path.exists() else path.parent.parent / PackageStorage.STARTED_JOBS_FOLDER / path.name)

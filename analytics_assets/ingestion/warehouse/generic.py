@@ -1,4 +1,7 @@
-"""The backend for SQL destinations other than DuckDB. The backend lists the missing guarantees."""
+"""The backend for SQL destinations other than DuckDB.
+
+The constant `MISSING` names each guarantee of a sync that only DuckDB gives.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""File locks beside the DuckDB file. A dead process holds no lock. A second file per lock names the holder.
+"""File locks beside the DuckDB file.
+
+If a process dies, its locks are free. A second file per lock names the process that holds the lock.
 
 What belongs here: the names of locks, and the wait for a lock. `pipeline.py` decides when a run takes a lock.
 """
@@ -46,7 +48,7 @@ def hold(database: Path, names: Iterable[str], by: str) -> Iterator[None]:
     Args:
         database: the path of the DuckDB file; the lock files are in `<file>.locks/`.
         names: the names of the locks, in the order to take them.
-        by: the text that the log of a waiting run shows about the holder.
+        by: the text that names the caller; the log of a run that waits for the caller shows this text.
     """
     folder = Path(f"{database}.locks")
     folder.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ class WarehousePipeline:
         dlt: the dlt pipeline object.
         backend: the backend of the destination.
         resource: the dlt resource name, for error texts.
-        by: the text that the log of a waiting run shows about this run.
+        by: the text that names this run; the log of a run that waits for this run shows the text.
     """
 
     dlt: Pipeline
@@ -66,7 +66,7 @@ class WarehousePipeline:
 
     @contextmanager
     def exclusive(self) -> Iterator[SqlJobClientBase]:
-        """Waits for exclusive use of the warehouse, and keeps it within the `with` block.
+        """Waits for exclusive use of the warehouse, and keeps the exclusive use within the `with` block.
 
         The connection stays open within the block, because DuckDB takes 30 ms to open and close a file.
 
@@ -125,7 +125,7 @@ class LoadPipeline(WarehousePipeline):
         """Holds the locks of the sync's partitions, or of the resource, within the `with` block.
 
         The locks let two syncs of the same rows run only one after the other. Without the locks, a sync could replace
-        newer rows, state or schema with older ones, because dlt reads them at its start and writes them at its end.
+        newer rows, state or schema with older ones, because dlt reads state and schema early and writes them late.
 
         Raises:
             UnreachableWarehouseError: the lock files cannot be written.
@@ -152,12 +152,12 @@ class LoadPipeline(WarehousePipeline):
         self.dlt.extract(
             [source, self.quarantine.source(source.schema.name)],
             loader_file_format="parquet" if self._takes_parquet else None,
-            # `retyped` has columns only if the table was dropped. dlt must also drop the columns in its schema.
+            # `retyped` has columns only if the table was dropped. dlt must then also drop them from its schema.
             refresh="drop_resources" if retyped else None,
         )
 
     def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
-        """Compares the restored schema with the file. Returns the columns with another type, if there is no table."""
+        """Compares the stored schema with the contract. Returns columns with a new type, if the table was dropped."""
         if not self.dlt.default_schema_name:
             return {}  # no earlier run has loaded the resource
         resource, schema = self.plan.resource, self.dlt.default_schema
@@ -180,7 +180,7 @@ class LoadPipeline(WarehousePipeline):
             restored: the result of `restore`.
 
         Raises:
-            StaleLoadError: another run has loaded newer rows or new columns.
+            StaleLoadError: since this sync began, another run has loaded newer rows or new columns.
             DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
             TooManyRemovedError: more rows are gone from the API than `max_removed` allows.
         """
@@ -198,8 +198,8 @@ class LoadPipeline(WarehousePipeline):
     def _forget_cursor(self) -> None:
         """Deletes the cursor state of the restored pipeline, so that a full refresh starts from the beginning.
 
-        The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline.
-        With this method, the new state is loaded together with the rows. dlt's own `refresh` would drop tables before.
+        The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline. So
+        dlt loads the new cursor state together with the rows. dlt's own `refresh` would drop tables first.
         """
         with self.dlt.managed_state() as state:
             state.pop("sources", None)
@@ -222,7 +222,7 @@ def open_pipeline(source: str, resource: str, by: str = "a run") -> Iterator[War
     Args:
         source: the dlt source name, which is also the dataset name.
         resource: the dlt resource name.
-        by: the text that the log of a waiting run shows about the caller.
+        by: the text that names the caller; the log of a run that waits for the caller shows this text.
     """
     with _dlt_pipeline(source, resource) as pipeline:
         backend = _backend_of(pipeline, pipeline.destination_client())
@@ -236,10 +236,10 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
     Args:
         plan: the plan of the sync.
         quarantine: the quarantine of the attempt.
-        by: the text that the log of a waiting run shows about this run.
+        by: the text that names this run; the log of a run that waits for this run shows the text.
 
     Raises:
-        MissingGuaranteesError: the destination lacks guarantees, and the file does not accept missing guarantees.
+        MissingGuaranteesError: the destination lacks guarantees, and the `defs.yaml` does not accept that.
         NoSqlError: the destination has no SQL.
     """
     source, resource = plan.config.name, plan.resource.name

@@ -1,7 +1,7 @@
 """Reads a resource's table: row counts, NULLs, duplicate keys, and the rows in quarantine.
 
-This module uses dlt's SQL client, so it works with every SQL destination. What does not belong here: code that writes.
-The asset checks decide whether a count is a problem.
+This module uses dlt's SQL client, so it works with every SQL destination. What does not belong here: code that writes
+to the warehouse. The asset checks decide whether a count is a problem.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ class Table:
     def quarantine_report(self, window: Window | None) -> QuarantineReport:
         """Reports the rows in quarantine, in `window` or in the whole table.
 
-        A row in quarantine has the window of its partition. If the partition is unknown, the row has the window of the
-        whole run. The reports of all partitions of the run then include the row.
+        A row in quarantine has the window of its partition. If its partition is unknown, the row has the window of the
+        whole run, and is in the report of every partition of the run.
         """
         if not self._quarantined:
             return QuarantineReport()

@@ -27,14 +27,14 @@ class Reconcile:
     """Deletes the rows of earlier loads that a load replaces.
 
     The pipeline calls `before` and `after` around the load. On DuckDB, the merge also calls `during` within its
-    transaction. So no reader sees old and new rows together, and a crash leaves no mix of old and new rows.
+    transaction. So on DuckDB, no reader sees old and new rows together, and a crash leaves no mix of old and new rows.
 
     Args:
         plan: the plan of the sync.
         quarantine: the quarantine with the rows that the sync rejected.
 
     Attributes:
-        removed: the number of deleted rows that are gone from the API, without rows that are now in quarantine.
+        removed: the number of rows deleted because they are gone from the API, without rows that are now in quarantine.
     """
 
     def __init__(self, plan: LoadPlan, quarantine: Quarantine) -> None:
@@ -70,7 +70,8 @@ class Reconcile:
     def during(self, client: SqlJobClientBase) -> None:
         """Deletes outdated rows of the table within the transaction of a merge, after the merge statements.
 
-        The quarantine of this load may not be in the warehouse yet, so the statements read its keys from a file.
+        The quarantine of this load may not be in the warehouse yet, so the SQL reads the keys of the rejected rows from
+        a file.
 
         Args:
             client: the DuckDB client that runs the transaction.
@@ -92,13 +93,13 @@ class Reconcile:
             client: an open client of the destination, which has the loaded package.
 
         Raises:
-            TooManyRemovedError: more rows are gone from the API than `max_removed` allows. The table still has all rows
-                that are gone from the API.
+            TooManyRemovedError: more rows are gone from the API than `max_removed` allows. After this error, the table
+                still has the rows that are gone from the API.
         """
         plan, quarantine = self._plan, self._quarantine
         replaces = (plan.full_refresh or plan.replaces_windows) and not self._table_is_done
         concerned = {quarantine.table, *([plan.resource.table] if replaces else ())}
-        if not concerned.isdisjoint(client.schema.tables):  # otherwise no table has rows to delete
+        if not concerned.isdisjoint(client.schema.tables):  # if neither table exists, no rows are outdated
             self._reconcile_rest(client)
         if self._refusal:
             raise self._refusal
@@ -139,7 +140,9 @@ class Reconcile:
 
 
 class _Statements:
-    """The SQL statements. In SQL, `q` is a row in quarantine, `t` a row of the table, and `n` a row of this load.
+    """The SQL that counts and deletes rows.
+
+    In SQL, `q` is a row in quarantine, `t` a row of the table, and `n` a row of this load.
 
     Args:
         client: the SQL client of the destination.
@@ -148,7 +151,7 @@ class _Statements:
         load_ids: the dlt load ids of this load.
         has_table: whether the table exists.
         quarantined: the columns of the quarantine table.
-        brought: the query for the keys of rejected rows of this load; None to read the quarantine table.
+        brought: the query for the keys of the rows that this load rejected; None to query the quarantine table.
     """
 
     def __init__(
@@ -177,7 +180,7 @@ class _Statements:
         self._brings_bad_rows = bool(quarantine.count and self._keys)
 
     def gone_and_rows(self, window: Window | None) -> tuple[int, int]:
-        """Counts the rows of a window, or of the table, that are not in this load. Also counts all rows there."""
+        """Counts two kinds of rows in a window, or in the whole table: rows that are not in this load, and all rows."""
         within, bounds = self._within(window)
         gone = f"COUNT(CASE WHEN {self._gone()} THEN 1 END)"
         found = self._sql.execute_sql(
@@ -208,9 +211,9 @@ class _Statements:
             self._drop_orphans()
 
     def drop_dead_load(self) -> None:
-        """Deletes the rows of a load that is newer than the last load in dlt's loads table."""
+        """Deletes the rows of a killed load: their load id is newer than every load id in dlt's loads table."""
         loads = self._sql.make_qualified_table_name(self._client.schema.loads_table_name)
-        # Without a complete load, a sync with a cursor fetches all rows again, so this statement deletes all rows.
+        # If no load ever completed, a sync with a cursor fetches all rows again, so this statement deletes all rows.
         none = "''" if self._cursor else "NULL"
         self._sql.execute_sql(
             f"DELETE FROM {self._table} WHERE _dlt_load_id > "  # noqa: S608
@@ -243,7 +246,7 @@ class _Statements:
         return f"({' OR '.join(either)})", values
 
     def _drop_orphans(self) -> None:
-        """Deletes the rows of child tables whose parent row is deleted, from the top level down."""
+        """Deletes the child rows whose parent row is deleted. Each child table comes before its own child tables."""
         root = self._plan.resource.table
         for table in sorted(self._client.schema.data_tables(), key=lambda one: str(one["name"]).count("__")):
             parent, name = table.get("parent"), self._sql.make_qualified_table_name(str(table["name"]))

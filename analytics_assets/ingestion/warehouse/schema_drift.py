@@ -1,6 +1,6 @@
 """Finds differences between the declared columns and the table schema that dlt has stored.
 
-What belongs here: declared types that the table cannot store, and stored hints that the file no longer has. The
+What belongs here: declared types that the table cannot store, and stored hints that the `defs.yaml` no longer has. The
 validator finds undeclared fields.
 """
 
@@ -21,10 +21,10 @@ _OF_A_MERGE = ("hard_delete", "dedup_sort", "merge_key")
 
 
 def forget_hints(schema: Schema, table: str) -> None:
-    """Removes the merge hints from a restored schema, so that only the merge hints of the file apply.
+    """Removes the merge hints from a restored schema, so that only the merge hints of the `defs.yaml` apply.
 
-    When dlt updates a schema, dlt adds the hints of the file, and removes no stored hint. With an old `hard_delete`
-    hint, dlt would leave out rows that the sync must load.
+    When dlt updates a schema, dlt adds the hints of the `defs.yaml`, and removes no stored hint. With an old
+    `hard_delete` hint, dlt would leave out rows that the sync must load.
 
     Args:
         schema: the schema that was restored from the destination.

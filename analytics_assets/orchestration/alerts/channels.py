@@ -40,7 +40,7 @@ class Channel:
 
 
 def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
-    """Returns the channels of a source, from `sources.<source>.alerts`, or from `sources.alerts` if that is not set.
+    """Returns the channels of a source, from `sources.<source>.alerts`, or else from `sources.alerts`.
 
     Returns:
         The channels, and one sentence for each problem, such as a URL that Apprise does not know.
@@ -61,7 +61,7 @@ def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
     for number, url in enumerate(written.split(), 1):
         service = Apprise.instantiate(url)
         if service is None:
-            # The text leaves out the URL, because the URL may contain a password.
+            # The sentence about a problem leaves out the URL, because the URL may contain a password.
             troubles.append(
                 f"{setting}: channel {number} is no URL that Apprise knows: write it as in Apprise's list of services, "
                 "such as slack://… or mailto://…, with spaces between several."

@@ -1,4 +1,4 @@
-"""Creates alerts about the circuit: the circuit opened or closed, or the report of a person had no effect."""
+"""Creates alerts about the circuit: the circuit opened or closed, or a person reported an event without effect."""
 
 from collections.abc import Iterator, Sequence
 

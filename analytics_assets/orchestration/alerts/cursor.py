@@ -1,6 +1,6 @@
 """The cursor of the alert sensor, which Dagster stores as JSON between ticks.
 
-The alias of a field is its name in the stored JSON, which has not changed since version 0.1.0.
+The alias of a field is its name in the stored JSON. The stored names have not changed since version 0.1.0.
 """
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -1,7 +1,7 @@
 """Finds the failed syncs of one source in Dagster's event log, with the reason of each failure.
 
-This module also finds out whether a later run has loaded a failed sync. Failed dry runs, and
-failures that the circuit alerts report, are ignored.
+This module also finds out whether a later run has loaded the rows of a failed sync. Failed dry runs, and failures that
+the circuit alerts report, are ignored.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from analytics_assets.orchestration.runs import (
     run_partitions,
 )
 
-_FIRST_POLL_REACH = 3600.0  # the age in seconds up to which the first poll reports failures
+_FIRST_POLL_REACH = 3600.0  # the first poll reports failures up to this age in seconds
 # After a run has failed, Dagster needs up to three seconds to store whether it will retry the run.
 _RETRY_DECISION_DELAY = 3.0
 _PAGE = 1000  # the most materializations that one query reads
@@ -187,5 +187,5 @@ class FailedSyncs:
         failed = PartitionRange.from_key(partitions)
         definition = partitions_def(self._config.asset(resource).partitions)
         if definition is None or not all(map(definition.has_partition_key, (failed.first, failed.last))):
-            return [failed.first, failed.last]  # the file has had other partitions since
+            return [failed.first, failed.last]  # the `defs.yaml` has new partitions since
         return definition.get_partition_keys_in_range(dg.PartitionKeyRange(failed.first, failed.last))

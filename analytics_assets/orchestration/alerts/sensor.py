@@ -20,7 +20,7 @@ _SEND_SECONDS = 20.0
 
 
 def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:
-    """Builds the alert sensor of a source, which is on by default.
+    """Builds the alert sensor of a source. The sensor is on by default.
 
     The sensor is not a `run_failure_sensor`, because Dagster calls a `run_failure_sensor` once per failed run. If no
     channel accepts a message, a `run_failure_sensor` continues with the next run, and loses the message
@@ -80,7 +80,7 @@ def _deliver(
                 break
             if not channel.send(message.title, message.body, good=message.good):
                 problems.append(f"The {channel.name} channel accepted no alert; the next tick tries again.")
-                # Stop here: the next tick tries this message first, which keeps the messages in order.
+                # Stop here: at the next tick, the channel gets this message first, so its messages stay in order.
                 break
             accepted_by = (*message.accepted_by, channel.id)
             messages[index] = message.model_copy(update={"accepted_by": accepted_by})

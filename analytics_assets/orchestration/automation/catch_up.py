@@ -1,6 +1,6 @@
 """Finds the runs that an asset needs now: runs of missing partitions, or a full sync whose tick was missed.
 
-Each schedule calls this module at each tick, and the recovery sensor calls it during and after an outage.
+Each schedule calls this module at each tick. The recovery sensor calls this module during and after an outage.
 """
 
 from collections.abc import Collection, Sequence
@@ -42,7 +42,7 @@ class RangeRequest:
     failed_before: bool = False
 
     def run_request(self, run_key: str, job_name: str | None = None) -> dg.RunRequest:
-        """Makes the run request.
+        """Makes the run request for this range of partitions.
 
         Args:
             run_key: the run key, for which Dagster launches at most one run.
@@ -76,8 +76,8 @@ def missing_ranges(
 ) -> list[RangeRequest]:
     """Returns the missing partitions as ranges, oldest first.
 
-    A partition is missing if it was never loaded, if its latest run failed, or if its latest load began before its end.
-    A partition that is queued, running or in a backfill is not requested.
+    A partition is missing if it was never loaded, if its latest run failed, or if its latest load began before the
+    partition ended. A partition that is queued, running or in a backfill is not requested.
 
     Consecutive partitions share one run, because each run costs seconds. A partition that failed for a reason other
     than an outage gets its own run, so that a second failure fails no other partition.
@@ -193,7 +193,7 @@ def _loaded_too_early(
         key
         for record in records
         if (key := record.partition_key)
-        and (began.get(record.run_id) or record.timestamp) < over[key]  # the report of a person has no run
+        and (began.get(record.run_id) or record.timestamp) < over[key]  # a report by a person has no run
     }
 
 

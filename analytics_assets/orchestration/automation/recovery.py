@@ -42,11 +42,11 @@ class RecoveryCursor(BaseModel):
 
 
 def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> dg.SensorDefinition:
-    """Builds the recovery sensor of a source, which is on by default.
+    """Builds the recovery sensor of a source. The sensor is on by default.
 
-    While the circuit is half-open, the sensor requests one missed sync per cool-down as the probe. The sensor prefers
-    the sync that halted. After the circuit has closed, the sensor requests each missed sync once. A missed sync is a
-    missing partition, or a full sync that did not run since the last tick of its schedule.
+    While the circuit is half-open, the sensor requests one missed sync per cool-down as the probe. As the probe, the
+    sensor prefers the sync that failed last. After the circuit has closed, the sensor requests each missed sync once. A
+    missed sync is a missing partition, or a full sync that did not run since the last tick of its schedule.
 
     Args:
         config: the config of the API.
@@ -102,7 +102,7 @@ def _cursor(stored: str | None, opened: int | None, *, is_closed: bool) -> Recov
 
 
 def _probe_key(circuit: Circuit, now: float) -> str:
-    """Returns the run key of the probe, which is new for each failure and for each cool-down without an outcome."""
+    """Returns the run key of the probe. Each failure, and each further cool-down, gives a new run key."""
     assert circuit.latest is not None
     assert circuit.half_open_at is not None
     cooldowns = (now - circuit.half_open_at) // circuit.policy.cooldown_after(circuit.failures)
@@ -125,7 +125,7 @@ def _missed(
     Args:
         context: the context of the sensor evaluation.
         syncs: the scheduled syncs to consider, by dlt resource name.
-        suffix: the end of each run key, so that each sync is requested once per outage.
+        suffix: the end of each run key; it differs per outage, so that each sync is requested once per outage.
         requested: the run keys of earlier requests.
     """
     requests = []

@@ -42,7 +42,7 @@ class ScheduledSync:
 
     @property
     def asset(self) -> AssetConfig:
-        """The settings of the asset in the file, which include a `schedule`."""
+        """The settings of the asset in the `defs.yaml`, which include a `schedule`."""
         return self.config.asset(self.resource)
 
     @property
@@ -63,12 +63,15 @@ class ScheduledSync:
 
     @cached_property
     def job(self) -> Any:
-        """The job that materializes the asset and runs its checks. The type of the job has no public name."""
+        """The job that materializes the asset and runs its checks.
+
+        Dagster has no public name for the type of the job.
+        """
         return dg.define_asset_job(self.job_name, dg.AssetSelection.assets(self.key))
 
     @cached_property
     def schedule(self) -> dg.ScheduleDefinition:
-        """The schedule of the asset, which is off until a person turns it on in the UI.
+        """The schedule of the asset. The schedule is off until a person turns it on in the UI.
 
         A tick of a partitioned asset requests the last complete partition, the `lookback` partitions before it, and the
         partitions that have not ended (`end_offset`). The tick also requests missing partitions among the last
@@ -77,7 +80,7 @@ class ScheduledSync:
         """
         return dg.ScheduleDefinition(
             name=f"{self._name}__schedule",
-            job_name=self.job_name,  # only a name, because the recovery sensor already defines the job
+            job_name=self.job_name,  # only the job's name, because the recovery sensor already defines the job
             cron_schedule=self.cron,
             execution_timezone=self.timezone,
             execution_fn=self._tick,
@@ -98,7 +101,7 @@ class ScheduledSync:
         return self.partitions.get_partition_keys()[-1 - self.partitions.end_offset - before :]
 
     def missing(self, context: EvaluationContext, candidates: Candidates) -> list[RangeRequest]:
-        """Returns the missing partitions among the candidates, in ranges that the backfill policy allows."""
+        """Returns the missing partitions of a tick, in ranges that the backfill policy allows."""
         assert self.partitions is not None
         ranges = missing_ranges(context, self.key, self.partitions, candidates)
         return split_by_policy(ranges, candidates.keys, self.asset.backfill_policy.max_partitions_per_run)

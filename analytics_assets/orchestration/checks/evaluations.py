@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 import dagster as dg
 
 # Dagster's public parameter `target_materialization_data` has this private type.
-# Without the parameter, an evaluation of a partition does not count for the latest materialization.
+# Without `target_materialization_data`, Dagster links no evaluation of a partition to its materialization.
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
@@ -99,7 +99,7 @@ def _severity(check: Check, asset: AssetConfig) -> dg.AssetCheckSeverity:
 def _materializations(
     context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Collection[str]
 ) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
-    """Returns the latest materialization of each partition, which is the target of its evaluation."""
+    """Returns the latest materialization of each partition, to which its evaluation is linked."""
     if not partitions:
         return {}
     wanted = dg.AssetRecordsFilter(key, asset_partitions=list(partitions))

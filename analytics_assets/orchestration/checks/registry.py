@@ -1,6 +1,6 @@
 """The registry of the asset checks. A new check needs an entry in `_ALL`, and a function in `results.py`.
 
-What does not belong here: code that records the outcomes of checks in Dagster, which is in `evaluations.py`.
+What does not belong here: code that records outcomes of checks in Dagster. `evaluations.py` has that code.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -24,7 +24,7 @@ Outcomes = dict[str | None, CheckOutcome]
 
 
 class Scope(Enum):
-    """The scope of one call of a check function."""
+    """What one call of a check function covers."""
 
     PER_WINDOW = auto()
     """The check function is called for each partition of the run, and once for all partitions together."""
@@ -46,10 +46,10 @@ class Check:
         description: the requirement of the check, for the UI and for editors.
         severity: the default severity of a failure.
         blocking: whether a failure stops downstream assets of the same run by default.
-        scope: the scope of one call of `function`.
+        scope: what one call of `function` covers.
         function: the check function.
         applies: a function that returns whether a resource can have this check.
-        needs: the requirement on the resource, for the error text; empty for a check of every resource.
+        needs: what a resource must have for this check, for the error text; empty if every resource can have the check.
     """
 
     name: str

@@ -164,7 +164,7 @@ def _undeclared_notice(undeclared: Mapping[str, int], current: Metadata, resourc
 
 
 def _changes(previous: Metadata, current: Metadata, resource: ResourceInfo) -> list[tuple[str, str]]:
-    """Returns the changes between two syncs, as pairs of a column and a phrase."""
+    """Returns the changes between two syncs, as pairs of a column and a phrase that describes the change."""
     old, new = _columns(previous), _columns(current)
     if keys.is_of_0_1_0(previous):
         # Version 0.1.0 recorded each undeclared column as text, so the types of these columns are not compared.

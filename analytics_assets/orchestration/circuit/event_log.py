@@ -24,9 +24,9 @@ from analytics_assets.ingestion.http.circuit_breaker import (
     utc,
 )
 
-_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the events on the first page of a read, and on each further page
+_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the most events on the newest page, and on each older page
 _EVENT = "analytics_assets/event"  # a metadata key that only events of this project have
-_REPORTED = {  # the event kind of a report by a person, by the first word of the report
+_REPORTED = {  # the first word of a person's report selects the event kind
     "open": CircuitEventKind.FORCED_OPEN,
     **dict.fromkeys(("reset", "close", "closed", ""), CircuitEventKind.RESET),
 }
@@ -77,7 +77,8 @@ class EventLogCircuit:
             page = self._instance.fetch_materializations(self._key, limit=limit, cursor=cursor)
             found = {record.storage_id: _event(record) for record in page.records}
             read |= found
-            # Without more pages, `read` is the whole history. A person has deleted the cached events that `read` lacks.
+            # If no pages are left, `read` is the whole history.
+            # A person has deleted every cached event that is not in `read`.
             if not page.has_more:
                 self._read = read
                 break
@@ -156,7 +157,10 @@ def _description(event: CircuitEvent, after: Circuit) -> str:
 
 
 def _event(record: dg.EventLogRecord) -> CircuitEvent:
-    """Converts a materialization of the circuit asset to a circuit event. Its writer is this project or a person."""
+    """Converts a materialization of the circuit asset to a circuit event.
+
+    A materialization comes from this project or a person.
+    """
     materialization = record.asset_materialization
     assert materialization is not None
     metadata: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}

@@ -22,7 +22,10 @@ def circuit_jobs(config: SyncConfig) -> Sequence[dg.JobDefinition]:
 
 
 def circuit_check(config: SyncConfig) -> dg.AssetChecksDefinition:
-    """Returns the check `closed` of `<source>/circuit`, which the alert sensor also evaluates after circuit events."""
+    """Returns the asset check `closed` of `<source>/circuit`.
+
+    The alert sensor also evaluates `closed` after circuit events.
+    """
 
     @dg.asset_check(
         asset=circuit_key(config.name),

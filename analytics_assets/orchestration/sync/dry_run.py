@@ -1,4 +1,4 @@
-"""The Dagster record of a dry run: an observation of the asset, whose description is also in the log of the run."""
+"""The Dagster record of a dry run: an observation of the asset. The log of the run has the same description."""
 
 from collections.abc import Mapping
 from typing import Any

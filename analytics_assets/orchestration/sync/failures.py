@@ -37,7 +37,10 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
 
 
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
-    """Enables retries of a re-execution again, because Dagster copies the no-retry tag of the halted run to it."""
+    """Enables the retries of a re-execution.
+
+    Dagster has copied the no-retry tag of the halted run to the re-execution.
+    """
     if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
         default = context.instance.run_retries_retry_on_asset_or_op_failure
         context.instance.add_run_tags(context.run.run_id, {_RUN_RETRY: str(default).lower()})

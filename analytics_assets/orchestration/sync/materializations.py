@@ -50,7 +50,7 @@ def record(
             context.add_asset_metadata(page, asset_key=key, partition_key=partition)
         else:
             context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=page))
-    # The result of a partitioned run has no metadata, because Dagster would show it before the partition's metadata.
+    # `MaterializeResult` has no metadata in a partitioned run, so that Dagster shows the partition's own metadata.
     yield dg.MaterializeResult(asset_key=key, metadata={} if plan.windows else for_page(metadata))
     for name, child in result.children.items():
         described: dict[str, Any] = {
