@@ -100,7 +100,9 @@ def complete(context: CheckContext) -> CheckOutcome:
         sentence = f"{_count(fetched, 'row')} fetched ({split}); the API does not report how many it has."
         return CheckOutcome(True, sentence, metadata)
     if fetched > reported:
-        sentence = f"{_count(fetched, 'row')} fetched ({split}), more than the {reported:,} that the API reports."
+        sentence = (
+            f"{_count(fetched, 'row')} fetched ({split}), more than the {reported:,} that the API reports."
+        )
         return CheckOutcome(True, sentence, metadata)
     sentence = f"All {_count(reported, 'row')} that the API has were fetched; {split}."
     return CheckOutcome(True, sentence, metadata)
