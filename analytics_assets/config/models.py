@@ -34,7 +34,7 @@ _FIXED_BY_WINDOWS: dict[str, tuple[Any, ...]] = {
     "range_end": ("open",),
     "lag": (None, 0),
 }
-"""Options of dlt's incremental that partition windows fix, each with the values that windows allow."""
+"""Options of dlt's incremental that partition windows restrict, each with the values that windows allow."""
 
 
 class RequestsConfig(StrictModel):

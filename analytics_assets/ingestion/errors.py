@@ -662,7 +662,7 @@ class WarehouseError(SyncError):
 
 @dataclass(eq=False)
 class NoSqlError(WarehouseError):
-    """The destination has no SQL, so a sync could not count or check its rows.
+    """The destination has no SQL, so a sync could not count or check the rows in the destination.
 
     Attributes:
         destination: the name of the destination in dlt.

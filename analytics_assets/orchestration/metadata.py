@@ -1,4 +1,6 @@
-"""The metadata keys that this project writes and reads. For each key renamed since version 0.1.0, also its old name.
+"""The metadata keys that this project writes and reads.
+
+For each key that was renamed after version 0.1.0, this module also has the old name.
 
 The value of `dagster/partition_row_count` describes one partition. The values of all other keys describe the whole run.
 `partitions_in_run` is the number of partitions of the run. What does not belong here: code that computes values.
@@ -124,7 +126,10 @@ def is_of_0_1_0(metadata: Metadata) -> bool:
 
 
 def for_page(metadata: Metadata) -> dict[str, Any]:
-    """Sorts metadata for the page of an asset, and drops empty values. Zeros stay, because the UI plots numbers."""
+    """Sorts metadata for the page of an asset, and drops empty values.
+
+    Keeps zeros, because the UI plots numbers over time, and a dropped zero would leave a gap.
+    """
     first = [key for key in _PAGE_ORDER if key in metadata]
     others = [key for key in metadata if key not in _PAGE_ORDER]
     return {key: metadata[key] for key in (*first, *others) if metadata[key] not in (None, "", (), [], {})}

@@ -26,7 +26,7 @@ def partitions_def(config: PartitionsConfig | None) -> dg.TimeWindowPartitionsDe
 
 
 def backfill_policy(config: BackfillPolicyConfig) -> dg.BackfillPolicy:
-    """Builds Dagster's backfill policy. One run of many partitions is faster, because each run costs seconds."""
+    """Builds Dagster's backfill policy. One run of many partitions is faster, because a run takes seconds to start."""
     if config.max_partitions_per_run is None:
         return dg.BackfillPolicy.single_run()
     return dg.BackfillPolicy.multi_run(config.max_partitions_per_run)

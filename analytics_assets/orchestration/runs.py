@@ -19,7 +19,8 @@ RESOURCE_KEY = "analytics_assets/resource"
 CIRCUIT_KEY = "analytics_assets/circuit"
 """The metadata key of a failure that opened the circuit, or found the circuit open. The same key is a tag of the run.
 
-The value of the tag is the id of its own run, because a re-execution copies the tags of the earlier run.
+The value of the tag is the id of the run that failed. A re-execution copies the tags of the earlier run, so the value
+shows whether the tag is a copy.
 """
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"

@@ -148,7 +148,7 @@ class Breaker:
         """Records that a request failed for good. The circuit opens, and all syncs of the API stop.
 
         Returns:
-            The failure that the caller raises. `check` raises the first failure of the sync.
+            `halted`, which the caller then raises. `check` raises the first failure of the sync.
         """
         with self._lock:
             first, self._stopped_by = self._stopped_by is None, self._stopped_by or halted

@@ -51,7 +51,9 @@ def read_rate_limits(headers: Mapping[str, str]) -> RateLimits:
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Reads `Retry-After` as seconds from now; None if the header is missing or has no time.
+    """Reads the header `Retry-After` as seconds from now.
+
+    None if the header is missing, or cannot be parsed as seconds or a date.
 
     Args:
         headers: the headers; names are compared without case if the mapping does so.

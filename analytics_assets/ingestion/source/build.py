@@ -40,7 +40,7 @@ _ONLY_SENT = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_creden
 """Auth types that only copy the secret into the request, so that dlt needs only a reference to the secret.
 
 `_PLAIN_AUTHS` in `http/page_group.py` has the classes of the same auth types. A new auth type usually
-belongs in both."""
+belongs in both constants."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,11 @@ class BuiltSource:
     validator: Validator
 
     def cursor_range(self, resource: ResourceInfo) -> tuple[Any, Any]:
-        """The start and the end of the cursor; both are None without a cursor. The start is also None in a first run.
+        """The range of cursor values in this sync, as start and end; both are None without a cursor.
 
-        In a sync with a window, the end of the cursor is the end of the window. In a sync without a window, the end of
-        the cursor is the last cursor value.
+        The start is also None in a first run without an `initial_value`. In a sync with a window, the range ends at the
+        end of the window. In a sync without a window, the range ends at dlt's `last_value`, which is by default the
+        highest cursor value so far.
         """
         wrapper = self.source.resources[resource.name].incremental
         incremental = wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
@@ -232,7 +233,7 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
         # dlt skips loaded rows that have the last cursor value, but a merge must load these rows again.
         incremental.setdefault("primary_key", [])
     if column:
-        incremental["cursor_path"] = column.name  # validated rows have warehouse names
+        incremental["cursor_path"] = column.name  # validated rows have the warehouse names of the fields
     if cursor.data_type is None:
         return
     incremental.setdefault("convert", as_filter)

@@ -37,7 +37,7 @@ class Backend(Protocol):
     def locked(self, names: Sequence[str], by: str) -> AbstractContextManager[None]:
         """Takes named locks in the given order, and holds them within the `with` block.
 
-        If a process dies, its locks are free.
+        If a process dies, the operating system releases its locks.
 
         Args:
             names: the names of the locks; runs that load the same rows share a name.

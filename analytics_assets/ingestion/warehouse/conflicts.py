@@ -1,4 +1,4 @@
-"""Finds conflicts of a load: a row that is older than the row of another run, and duplicate keys in one load.
+"""Finds conflicts of a load: rows older than the versions that another run loaded, and duplicate keys.
 
 What belongs here: checks that run before the load, while the caller has exclusive use of the warehouse. Two runs of one
 partition cannot conflict, because a lock makes them run one after the other. But if a row moves from one partition to

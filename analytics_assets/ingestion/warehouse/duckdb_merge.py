@@ -70,7 +70,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
         """Resolves the configuration once per settings. dlt would resolve it for each client, which takes 5 ms.
 
         A partial configuration stays unresolved. From a partial configuration, dlt reads only the capabilities of
-        DuckDB, and these depend on no setting.
+        DuckDB, and the capabilities depend on no setting.
         """
         if accept_partial:
             return initial_config
@@ -83,7 +83,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
     def client_class(self) -> type[DuckDbClient]:
         """The class of the clients that dlt creates.
 
-        Each destination object has its own class, which keeps `on_merge`.
+        Each destination object has its own client class, which stores the function `on_merge`.
         """
         on_merge = self._on_merge
 

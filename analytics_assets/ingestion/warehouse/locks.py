@@ -1,6 +1,6 @@
 """File locks beside the DuckDB file.
 
-If a process dies, its locks are free. A second file per lock names the process that holds the lock.
+If a process dies, the operating system releases its locks. A second file per lock names the process that holds it.
 
 What belongs here: the names of locks, and the wait for a lock. `pipeline.py` decides when a run takes a lock.
 """

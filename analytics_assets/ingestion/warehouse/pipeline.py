@@ -1,4 +1,4 @@
-"""The two dlt pipelines of a run, where `WarehousePipeline` reads the warehouse and `LoadPipeline` loads a plan.
+"""The two kinds of dlt pipelines: `WarehousePipeline` only reads the warehouse, and `LoadPipeline` loads rows.
 
 What belongs here: the working directory, the choice of the destination, and the steps of a load with their locks.
 `backend.py` defines the guarantees of a destination.
@@ -157,7 +157,7 @@ class LoadPipeline(WarehousePipeline):
         )
 
     def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
-        """Compares the stored schema with the contract. Returns columns with a new type, if the table was dropped."""
+        """Compares the stored schema with the contract. If the table was dropped, returns the retyped columns."""
         if not self.dlt.default_schema_name:
             return {}  # no earlier run has loaded the resource
         resource, schema = self.plan.resource, self.dlt.default_schema
@@ -198,8 +198,8 @@ class LoadPipeline(WarehousePipeline):
     def _forget_cursor(self) -> None:
         """Deletes the cursor state of the restored pipeline, so that a full refresh starts from the beginning.
 
-        The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline. So
-        dlt loads the new cursor state together with the rows. dlt's own `refresh` would drop tables first.
+        The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline.
+        Then dlt loads the new cursor state together with the rows. dlt's own `refresh` would drop tables first.
         """
         with self.dlt.managed_state() as state:
             state.pop("sources", None)

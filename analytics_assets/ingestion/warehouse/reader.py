@@ -239,9 +239,10 @@ def _literally(condition: str, values: Sequence[Any]) -> str:
 
 @contextmanager
 def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens the DuckDB file for reading within the `with` block. Loads and readers wait for each other.
+    """Opens the DuckDB file for reading within the `with` block.
 
-    If a reader called DuckDB's own `connect` during a load, the load or the reader would fail.
+    Only one load or one reader uses the file at a time; the others wait. If a reader called DuckDB's own
+    `connect` during a load, the load or the reader would fail.
 
     Raises:
         NoWarehouseFileError: the destination is not DuckDB, or the file does not exist yet.

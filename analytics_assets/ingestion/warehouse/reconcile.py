@@ -1,4 +1,4 @@
-"""Reconcile: deletes rows of earlier loads from the table and from the quarantine.
+"""Deletes the outdated rows of earlier loads from the table and from the quarantine.
 
 After a load, each loaded window contains exactly the API's current rows. Rows that are now good are deleted from the
 quarantine, and rows that are now bad are deleted from the table. Before an append, the rows of a killed append are
@@ -246,7 +246,7 @@ class _Statements:
         return f"({' OR '.join(either)})", values
 
     def _drop_orphans(self) -> None:
-        """Deletes the child rows whose parent row is deleted. Each child table comes before its own child tables."""
+        """Deletes the child rows whose parent row is deleted. A child table comes before its own children."""
         root = self._plan.resource.table
         for table in sorted(self._client.schema.data_tables(), key=lambda one: str(one["name"]).count("__")):
             parent, name = table.get("parent"), self._sql.make_qualified_table_name(str(table["name"]))

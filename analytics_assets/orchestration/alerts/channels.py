@@ -61,7 +61,7 @@ def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
     for number, url in enumerate(written.split(), 1):
         service = Apprise.instantiate(url)
         if service is None:
-            # The sentence about a problem leaves out the URL, because the URL may contain a password.
+            # The message names the channel by its number and not by its URL, because the URL may contain a password.
             troubles.append(
                 f"{setting}: channel {number} is no URL that Apprise knows: write it as in Apprise's list of services, "
                 "such as slack://… or mailto://…, with spaces between several."

@@ -1,4 +1,7 @@
-"""The alert sensor, which sends each alert once to the log and once to each channel, even if a channel is down."""
+"""The alert sensor, which logs each alert once and sends it once to each channel.
+
+If a channel is down, the sensor tries again at each tick, with up to 100 waiting alerts.
+"""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +19,9 @@ _MAX_OUTBOX = 100
 """The most messages that the cursor keeps for a channel that is down. Older messages are only in the log."""
 
 _SEND_SECONDS = 20.0
-"""The time limit in seconds for sending messages in one tick. Dagster ends a tick after a minute without its cursor."""
+"""The time limit in seconds for sending messages in one tick.
+
+If a tick takes more than a minute, Dagster ends the tick and does not store its cursor."""
 
 
 def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:

@@ -79,8 +79,8 @@ def missing_ranges(
     A partition is missing if it was never loaded, if its latest run failed, or if its latest load began before the
     partition ended. A partition that is queued, running or in a backfill is not requested.
 
-    Consecutive partitions share one run, because each run costs seconds. A partition that failed for a reason other
-    than an outage gets its own run, so that a second failure fails no other partition.
+    Consecutive partitions share one run, because each run takes seconds to start. A partition that failed for a reason
+    other than an outage gets its own run, so that a second failure fails no other partition.
 
     Args:
         context: the context of the evaluation, with the Dagster instance and the code location.
@@ -193,7 +193,8 @@ def _loaded_too_early(
         key
         for record in records
         if (key := record.partition_key)
-        and (began.get(record.run_id) or record.timestamp) < over[key]  # a report by a person has no run
+        # A materialization that a person reported has no run.
+        and (began.get(record.run_id) or record.timestamp) < over[key]
     }
 
 

@@ -77,7 +77,8 @@ def evaluations(
                 passed=result.passed,
                 metadata=result.metadata,
                 severity=severity,
-                blocking=None not in found and _blocks(check, asset),  # only the summary blocks
+                blocking=None not in found
+                and _blocks(check, asset),  # only the summary blocks downstream assets
                 description=result.description,
                 partition=partition,
                 target_materialization_data=materializations.get(partition),

@@ -63,7 +63,7 @@ class Check:
 
 
 # A check blocks downstream assets by default if its failure means that rows are missing or doubled.
-# A row in quarantine does not block, because the rows in the table are correct.
+# A row in quarantine does not block downstream assets, because the rows in the table are correct.
 _ALL = (
     Check(
         name="schema_nullability",

@@ -24,7 +24,7 @@ def circuit_jobs(config: SyncConfig) -> Sequence[dg.JobDefinition]:
 def circuit_check(config: SyncConfig) -> dg.AssetChecksDefinition:
     """Returns the asset check `closed` of `<source>/circuit`.
 
-    The alert sensor also evaluates `closed` after circuit events.
+    The alert sensor also records an evaluation of the check `closed`, after each poll that finds new circuit events.
     """
 
     @dg.asset_check(

@@ -37,9 +37,9 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
 
 
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
-    """Enables the retries of a re-execution.
+    """If this run re-executes a run that an outage halted, sets its retry tag back to the default of the instance.
 
-    Dagster has copied the no-retry tag of the halted run to the re-execution.
+    Dagster has copied the tag that turns off retries from the halted run.
     """
     if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
         default = context.instance.run_retries_retry_on_asset_or_op_failure

@@ -32,7 +32,7 @@ def record(
     """Yields the materialization of the asset, and logs the materializations of lookback partitions and child tables.
 
     Lookback partitions are not part of the Dagster run, so the step logs their materializations as events. The step
-    logs the oldest partition first, because the UI shows the latest event.
+    logs the oldest partition first, because the UI shows the event that was logged last.
 
     Args:
         context: the context of the step.
