@@ -29,7 +29,7 @@ _AS_JSON = {
 """The Arrow type that the JSON reader uses for each dlt type. `coercion.py` converts text afterwards."""
 
 _EXACT_IN_DOUBLE = 2**53
-"""The bound of exact whole numbers in a double. A double rounds larger whole numbers."""
+"""The limit up to which a double stores each whole number exactly. A double may round larger whole numbers."""
 _MAX_FAILURES = 3
 _OPENING_BRACE = ord("{")
 

@@ -33,7 +33,7 @@ _LONGEST_WHOLE_NUMBER, _LONGEST_NUMBER = 40, 400
 
 
 class CoercionError(ValueError):
-    """A declared type cannot hold a value. The error text continues a column name, without the value."""
+    """A declared type cannot hold a value. The error text follows the name of the column, without the value."""
 
 
 class CoercionRules:

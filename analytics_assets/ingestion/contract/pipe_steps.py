@@ -67,7 +67,8 @@ class AddDltIdsStep(ItemTransform[Any, Any]):
     dlt's own option `add_dlt_id` would rewrite each Parquet file, which takes 3 s per million rows.
     """
 
-    placement_affinity = 1.05  # runs after dlt's incremental step, which must not compare random ids
+    # This step runs after dlt's incremental step, which must not compare random ids.
+    placement_affinity = 1.05
 
     def __init__(self) -> None:
         super().__init__(lambda item: item)

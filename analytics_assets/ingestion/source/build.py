@@ -233,7 +233,7 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
         # dlt skips loaded rows that have the last cursor value, but a merge must load these rows again.
         incremental.setdefault("primary_key", [])
     if column:
-        incremental["cursor_path"] = column.name  # validated rows have the warehouse names of the fields
+        incremental["cursor_path"] = column.name  # validated rows have warehouse names in place of API names
     if cursor.data_type is None:
         return
     incremental.setdefault("convert", as_filter)

@@ -249,7 +249,7 @@ def _is_parquet(file_path: str) -> bool:
 
 
 def _as_they_are(files: Sequence[str]) -> list[str]:
-    """Returns the current paths of files. dlt passes the paths that the files will have when the merge runs."""
+    """Returns the current paths of files. dlt moves the files later, and passes only their later paths."""
     paths = [Path(one) for one in files]
     return [
         str(path if path.exists() else path.parent.parent / PackageStorage.STARTED_JOBS_FOLDER / path.name)

@@ -34,7 +34,7 @@ class Reconcile:
         quarantine: the quarantine with the rows that the sync rejected.
 
     Attributes:
-        removed: the number of rows deleted because they are gone from the API, without rows that are now in quarantine.
+        removed: the number of rows deleted because they are gone from the API; rows now in quarantine do not count.
     """
 
     def __init__(self, plan: LoadPlan, quarantine: Quarantine) -> None:

@@ -187,8 +187,6 @@ class FailedSyncs:
         failed = PartitionRange.from_key(partitions)
         definition = partitions_def(self._config.asset(resource).partitions)
         if definition is None or not all(map(definition.has_partition_key, (failed.first, failed.last))):
-            return [
-                failed.first,
-                failed.last,
-            ]  # since the failure, the partitions in the `defs.yaml` have changed
+            # Since the failure, the partitions in the `defs.yaml` have changed.
+            return [failed.first, failed.last]
         return definition.get_partition_keys_in_range(dg.PartitionKeyRange(failed.first, failed.last))

@@ -77,8 +77,8 @@ def evaluations(
                 passed=result.passed,
                 metadata=result.metadata,
                 severity=severity,
-                blocking=None not in found
-                and _blocks(check, asset),  # only the summary blocks downstream assets
+                # If there is a summary, only the summary blocks downstream assets.
+                blocking=None not in found and _blocks(check, asset),
                 description=result.description,
                 partition=partition,
                 target_materialization_data=materializations.get(partition),
