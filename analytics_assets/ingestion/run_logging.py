@@ -1,4 +1,4 @@
-"""Logging while a sync runs: the log of the Dagster run shows progress, without a useless warning of dlt."""
+"""Logging while a sync runs: the log of the Dagster run shows progress, and leaves out a useless warning of dlt."""
 
 from __future__ import annotations
 

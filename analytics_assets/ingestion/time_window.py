@@ -1,4 +1,4 @@
-"""Half-open time windows, and the incremental cursor. Cursor values are compared as time, not as text."""
+"""Half-open time windows, and the incremental cursor. Cursor values are compared as times, not as texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The rate limit and the single-flight lock, which all requests of one source in a process share.
+"""The rate limit, and the lock that lets only one request retry at a time.
+
+All requests of one source in a process share both.
 
 `rate_limit_headers.py` reads the headers, and `retry_policy.py` computes how long a failed request waits.
 """

@@ -1,4 +1,4 @@
-"""The tag of a request of dlt, and `caller_of`, which finds out who sent a request.
+"""The tag that marks a request of dlt, and `caller_of`, which finds out who sent a request.
 
 The tag shows `ApiSession` which resource a request belongs to, because all resources share one session in dlt. The tag
 is a response hook, because dlt passes no other data with a request. After the tag is removed, `caller_of` counts the

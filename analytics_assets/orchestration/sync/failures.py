@@ -37,9 +37,10 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
 
 
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
-    """If this run re-executes a run that an outage halted, sets its retry tag back to the default of the instance.
+    """If this run re-executes a run that an outage halted, resets the retry tag of this run.
 
-    Dagster has copied the tag that turns off retries from the halted run.
+    The tag gets the default of the instance, because Dagster has copied the tag that turns off retries from the halted
+    run.
     """
     if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
         default = context.instance.run_retries_retry_on_asset_or_op_failure
