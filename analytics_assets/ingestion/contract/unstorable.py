@@ -52,7 +52,7 @@ def _in_scalar(value: Any) -> str:
     if isinstance(value, str):
         if not is_unicode(value):
             return "text that is not valid Unicode"
-        if value[:4] in ("0001", "9999"):  # if a text looks like a timestamp, dlt converts it to UTC
+        if value[:4] in ("0001", "9999"):  # dlt converts texts with a timestamp to UTC
             with suppress(ValueError):
                 moment = datetime.fromisoformat(value)
                 try:

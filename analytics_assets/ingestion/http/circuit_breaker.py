@@ -154,7 +154,7 @@ class Circuit:
             return Circuit(self.policy, opened=event, latest=event, failures=1)
         if self.claim and self.claim.by == event.by:
             return replace(self, latest=event, failures=self.failures + 1, claim=None)
-        return self  # a request of another run failed during an outage that is already recorded
+        return self  # another run's request failed in an outage that is already recorded
 
     @property
     def is_forced_open(self) -> bool:

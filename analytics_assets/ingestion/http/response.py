@@ -82,7 +82,7 @@ class ResponseReader:
         has_more_path: the JSONPath of the has-more flag; None for no flag.
         paged: whether the rows must be a list; if false, one object may be the only row.
         raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses for a whole page at once.
-            Rows stay JSON text only if all the paths above consist of plain field names.
+            Rows stay JSON text only if all configured JSONPaths consist of plain field names.
 
     Attributes:
         resource: the dlt resource of the responses.
@@ -176,7 +176,7 @@ class ResponseReader:
         found = field.find(response)
         if not found or found[0] is None:
             if not rows:
-                return None  # the page reader decides whether an empty page may lack the field
+                return None  # the page reader decides whether an empty page may lack a paging field
             raise PagingFieldError(self.resource, endpoint, field.path, field.setting, "", _keys(response))
         value = field.read(found[0])
         if value is None:
