@@ -1,4 +1,4 @@
-"""Every failure of a sync that a user can act on. Each error class has its own code and its own error text.
+"""The sync failures on which a user can act. Each error class has its own code and its own error text.
 
     SyncError
     ├── ConfigError                     the `defs.yaml` or a setting is wrong
@@ -35,9 +35,9 @@
         ├── UnreachableWarehouseError   unreachable_warehouse
         └── MissingGuaranteesError      missing_guarantees
 
-An error text says what happened, where, and what to do. An error text contains no secret. Of the data of a row, an
-error text contains only the primary key. This file is long because it has every error text of a sync, beside the
-error's fields.
+An error text says what happened, where, and what to do. An error text contains no secret. An error text may contain the
+primary key of a row, but no other data of the row. This file is long, because each error class defines its error text
+beside its fields.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Fault(StrEnum):
 
 @dataclass(eq=False)
 class SyncError(Exception):
-    """The base class of every failure of a sync that a user can act on.
+    """The base class of all sync failures on which a user can act.
 
     Attributes:
         resource: the dlt resource; empty if the failure is not about one resource.

@@ -1,8 +1,8 @@
 """Reads a page of JSON rows into Arrow columns, without intermediate Python objects.
 
 `JsonReader` accepts a page only if all rows are good and all fields are declared. `validator.py` parses and checks the
-rows of every other page. `JsonReader` passes only JSON objects to Arrow, because Arrow crashes the process if the first
-line is `null` (pyarrow 26.0.1).
+rows of each page that `JsonReader` rejects. `JsonReader` passes only rows that are JSON objects to Arrow. If the first
+row is `null`, Arrow crashes the process (pyarrow 26.0.1).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def reads_json(contract: Contract) -> bool:
 
 
 class JsonReader:
-    """Reads pages of JSON rows. The caller first passes the field paths of the columns to `learn`.
+    """Reads pages of JSON rows. Before `read`, the caller must pass the field paths of the columns to `learn`.
 
     Args:
         coercers: the coercers of the declared columns, by name.
@@ -60,7 +60,7 @@ class JsonReader:
         return self._failures >= _MAX_FAILURES
 
     def learn(self, paths: Mapping[str, FieldPath]) -> None:
-        """Stores the path of the field that fills each declared column, by column name."""
+        """Stores, for each declared column, the path of the JSON field with the column's values."""
         if not paths.keys() <= self._paths.keys():
             self._paths |= paths
             self._options = None

@@ -1,7 +1,7 @@
 """Coerces a column into its declared type: all values at once if possible, and otherwise value by value.
 
-Arrow converts a whole column at once if no value loses anything. The conversion by Arrow has the same result as the
-rules for one value in `coercion_rules.py`.
+Arrow converts a whole column at once where it can. The rules in `coercion_rules.py` convert one value at a time, with
+the same result.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Coercer:
             values: the values of one column, from JSON or from a processing step of the user; None stands for NULL.
 
         Returns:
-            An array of the same length, with NULL for each value that the type cannot hold, and the reason for each of
-            these NULLs, by position.
+            An array of the same length, with NULL in place of each value that the column's type cannot hold. Also a
+            dict with the reason for each such NULL, by position in the array.
         """
         types = set(map(type, values)) - {type(None)}
         if not types:
@@ -68,8 +68,8 @@ class Coercer:
         """Converts texts to the column's type. Returns None if `coercion_rules.py` must convert the texts one by one.
 
         Raises:
-            pa.ArrowInvalid: Arrow fails to convert one or more of the texts, so the caller must convert value by value
-                with `coercion_rules.py`.
+            pa.ArrowInvalid: Arrow cannot convert one or more of the texts. The caller must then convert the values one
+                by one.
         """
         if texts.null_count == len(texts):
             return pa.nulls(len(texts), self.arrow_type)

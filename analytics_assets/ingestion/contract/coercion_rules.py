@@ -1,8 +1,9 @@
-"""The coercion rules for one value: whether the declared type can hold the value, and the converted value.
+"""The coercion rules for one value. The rules check whether the declared type can hold the value, and convert it.
 
-A rule accepts a value if the conversion loses nothing. So the values 5.0 and "5" are accepted for a bigint, and the
-value 1.239 is rejected for a decimal(18, 2). Timestamps are an exception, as in dlt. A timestamp loses the digits below
-the precision of its column, and a timestamp without a time zone is taken as UTC. `coercion.py` converts whole columns.
+A rule accepts a value if the conversion loses no information. So the values 5.0 and "5" are accepted for a bigint, and
+the value 1.239 is rejected for a decimal(18, 2). Timestamps are an exception, as in dlt. A timestamp loses the digits
+below the precision of its column, and a timestamp without a time zone is taken as UTC. `coercion.py` converts whole
+columns.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ _LONGEST_WHOLE_NUMBER, _LONGEST_NUMBER = 40, 400
 
 
 class CoercionError(ValueError):
-    """A declared type cannot hold a value. The error text follows the name of the column, without the value."""
+    """A declared type cannot hold a value.
+
+    The caller puts the column name before the error text. No error text contains the value.
+    """
 
 
 class CoercionRules:
@@ -163,7 +167,7 @@ class CoercionRules:
         return self._exact(number)
 
     def _exact(self, number: Decimal) -> Decimal:
-        """Returns the number without trailing zeros. Fails if the column cannot hold all remaining digits."""
+        """Returns the number without trailing zeros. Fails if the column's precision or scale is too small."""
         _, digits, exponent = number.as_tuple()
         assert isinstance(exponent, int)
         significant = len(digits)
@@ -267,5 +271,8 @@ def as_json(value: Any) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text is valid Unicode. JSON allows half a surrogate pair, but no warehouse can store one."""
+    """Whether a text is valid Unicode.
+
+    JSON allows half a surrogate pair in a text, but no warehouse can store such a text.
+    """
     return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)

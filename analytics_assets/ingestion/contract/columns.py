@@ -87,7 +87,7 @@ class Contract:
 def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
     """Reads the contract from a resource that dlt built from the config.
 
-    The contract ignores hints that only dlt has added, such as NOT NULL on a cursor.
+    The contract ignores hints that dlt itself added, such as NOT NULL on a cursor.
 
     Args:
         resource: the dlt resource.
@@ -95,7 +95,7 @@ def contract_of(resource: DltResource, schema_contract: Any = None) -> Contract:
             and data_type.
 
     Raises:
-        UnfitResourceError: two declared columns have the same warehouse name, or dlt reserves the name of a column.
+        UnfitResourceError: two declared columns have the same warehouse name, or a column has a name that dlt reserves.
     """
     written = ensure_table_schema_columns(cast(TTableSchemaColumns, resource.columns or {}))
     known = resource.compute_table_schema()["columns"]

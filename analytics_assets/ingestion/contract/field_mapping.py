@@ -63,9 +63,9 @@ class FieldMapping:
     def leaves(
         self, row: Row, prefix: str = "", path: FieldPath = ()
     ) -> Iterator[tuple[str, FieldPath, Any]]:
-        """Yields name, path and value of each field.
+        """Yields the name, the path and the value of each field of a row.
 
-        For an object with declared columns inside, yields the fields of the object.
+        If an object contains fields of declared columns, yields the fields of the object in place of the object.
         """
         for key, value in row.items():
             name = field_name(prefix, key)
@@ -124,9 +124,10 @@ class FieldMapping:
 def _merged(
     name: str, values: Sequence[Any] | None, more: Sequence[Any], conflicts: list[tuple[int, str, Any]]
 ) -> Sequence[Any]:
-    """Merges the values of two fields with one column name, such as `orderId` and `order_id`.
+    """Merges the values of two fields that have the same column name, such as `orderId` and `order_id`.
 
-    If the two fields have different values, dlt would silently drop one value. So different values are a conflict.
+    If a row has different values in the two fields, the code reports a conflict, because dlt would silently drop one
+    value.
     """
     if values is None:
         return more

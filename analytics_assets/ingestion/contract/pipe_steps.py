@@ -46,7 +46,7 @@ class ValidateStep(ValidateItem):
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the good rows of a page.
 
-        A page without good rows also goes to dlt, so that `replace` can empty the table.
+        dlt also gets a page without good rows, so that the write disposition `replace` can empty the table.
         """
         rows = item if isinstance(item, list) else [item]
         if not rows:
@@ -74,7 +74,7 @@ class AddDltIdsStep(ItemTransform[Any, Any]):
         super().__init__(lambda item: item)
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
-        """Adds both id columns to an Arrow table, and returns any other item unchanged."""
+        """Adds `_dlt_load_id` and `_dlt_id` to an Arrow table, and returns any other item unchanged."""
         if not isinstance(item, pa.Table):
             return item
         load_id = current.load_package_state()["load_id"]

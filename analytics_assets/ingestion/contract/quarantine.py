@@ -1,6 +1,6 @@
 """The quarantine: a table for the rows that break the contract, beside the table of the good rows.
 
-What belongs here: the quarantine table, its rows, and the limit on the number of bad rows. `reconcile.py` deletes rows
+This module defines the quarantine table, its rows, and the limit on the number of bad rows. `reconcile.py` deletes rows
 from the quarantine. dlt loads the good rows and the quarantine in one load package.
 """
 
@@ -107,10 +107,12 @@ class Quarantine:
         return len(self._rejected)
 
     def add(self, rejected: Sequence[Rejected], rows: int) -> None:
-        """Adds the rejected rows of a page with `rows` rows. A row outside the windows of this run is ignored.
+        """Adds the rejected rows of a page that has `rows` rows in total.
+
+        Ignores rejected rows outside the time windows of this run's partitions.
 
         Raises:
-            ContractExceededError: the limit is a number, and the number of rejected rows already exceeds it.
+            ContractExceededError: the limit is a number of rows, and there are already more rejected rows.
         """
         self.rows_seen += rows
         for one in rejected:
@@ -168,7 +170,7 @@ class Quarantine:
                 if name in column.hints
             }
             hints[KEY_PREFIX + column.name] = kept
-        # For a plain generator, dlt searches all imported modules, which takes 35 ms. A `chain` avoids the search.
+        # If `rows` is a generator, dlt searches all imported modules (35 ms). For a `chain`, dlt does not search.
         rows = chain(self._rows())
         resource = dlt.resource(
             rows, name=self.table, write_disposition="append", columns=hints, max_table_nesting=0

@@ -16,7 +16,7 @@ _MAX_DEPTH = 100
 
 
 def unstorable_in(row: Mapping[str, Any]) -> str:
-    """Describes the first value of a row that dlt cannot store; empty if dlt can store all values.
+    """Describes the first unstorable value of a row; empty if dlt can store all values.
 
     Args:
         row: the row without its typed columns.
@@ -52,7 +52,7 @@ def _in_scalar(value: Any) -> str:
     if isinstance(value, str):
         if not is_unicode(value):
             return "text that is not valid Unicode"
-        if value[:4] in ("0001", "9999"):  # dlt converts a text that looks like a timestamp to UTC
+        if value[:4] in ("0001", "9999"):  # dlt converts texts with a timestamp to UTC
             with suppress(ValueError):
                 moment = datetime.fromisoformat(value)
                 try:

@@ -97,7 +97,7 @@ class Validator:
 
     @property
     def unsent(self) -> set[str]:
-        """The typed columns that were in no row so far; empty before the first row."""
+        """The typed columns that no row has had so far; an empty set before the first row."""
         return self._coercers.keys() - self._seen if self._seen else set()
 
     def read(self, rows: list[msgspec.Raw]) -> ValidationResult:
@@ -151,7 +151,7 @@ class Validator:
         return ValidationResult(self._items(objects, table, as_rows=as_rows), rejected)
 
     def _learn(self, rows: Sequence[Any]) -> None:
-        """Finds the field paths of the declared columns in rows, and passes the paths to the JSON reader."""
+        """Finds in `rows` the field paths of the declared columns, and passes the paths to the JSON reader."""
         for row in rows:
             if isinstance(row, dict):
                 leaves = self._mapping.leaves(row)
@@ -162,7 +162,7 @@ class Validator:
     def _items(self, good: list[Row], table: pa.Table | None, *, as_rows: bool) -> pa.Table | list[Row]:
         """Returns the good rows for dlt.
 
-        Python rows get coerced values, so that they load like the rows of an Arrow table.
+        Python rows contain the coerced values, so that dlt loads the same values as from an Arrow table.
         """
         if table is None or not good:
             return good
@@ -177,8 +177,8 @@ class Validator:
         rows = _to_python(table)
         for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
-                # dlt's normalizer parses text that looks like a JSON object or list.
-                # So every other text of a JSON column is encoded as JSON again, and then loads unchanged.
+                # dlt's normalizer parses text that looks like a JSON object or list. The code encodes any other text of
+                # a JSON column as JSON again, so that dlt loads the text unchanged.
                 if row[name] is not None and row[name][0] not in "[{":
                     row[name] = as_json(row[name])
         return rows
@@ -188,7 +188,7 @@ class Validator:
         return pa.schema([field.with_nullable(True) for field in self._schema])
 
     def _count_undeclared(self, fields: Fields) -> bool:
-        """Counts, per undeclared field, the rows with a value. Returns whether dlt loads any undeclared field."""
+        """Counts the rows with a value for each undeclared field. Returns whether dlt loads any undeclared field."""
         if not self._declares:
             return bool(fields.undeclared)
         loads = False
@@ -232,7 +232,7 @@ class Validator:
     def _check_untyped(self, rows: Sequence[Row], fields: Fields, violations: _Violations) -> None:
         """Checks each required column without a declared type.
 
-        No value may be NULL, and all values must be of one kind.
+        In such a column, no value may be NULL, and all values must be of one kind.
         """
         for name in self._mapping.untyped & self._required.keys():
             values = fields.columns.get(name) or [None] * len(rows)
@@ -271,7 +271,10 @@ class Validator:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a value is null or empty. From such a value, dlt makes no column and no child row."""
+    """Whether a value is null, an empty list or an empty object.
+
+    dlt makes no column and no child row from null or an empty value.
+    """
     return value is None or (type(value) in (dict, list) and not value)
 
 
@@ -281,7 +284,10 @@ def _json_text(row: Any) -> str:
 
 
 def _to_python(table: pa.Table) -> list[Row]:
-    """Converts the rows of a table to Python objects. Cuts off nanoseconds, because Python timestamps have none."""
+    """Converts the rows of a table to Python objects.
+
+    Cuts timestamps to microseconds, because Python has no nanoseconds.
+    """
     fields = [
         field.with_type(pa.timestamp("us", field.type.tz)) if field.type in _NANOSECONDS else field
         for field in table.schema

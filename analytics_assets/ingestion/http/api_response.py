@@ -76,7 +76,7 @@ class ParsedResponse(Response):
 
 
 class PageGroup(Response):
-    """One response for dlt that contains the rows of many pages of the API.
+    """One response with the rows of many pages of the API, for dlt's client.
 
     Args:
         request: dlt's request.

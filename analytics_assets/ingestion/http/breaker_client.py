@@ -28,7 +28,7 @@ A database that assigns ids before it commits, such as PostgreSQL, may show an e
 
 
 class CircuitStore(Protocol):
-    """The store of the events of one source's circuit. Any number of processes append events and read events.
+    """Stores the circuit events of one source. Many processes may append and read events at the same time.
 
     Attributes:
         source: the dlt source name.
@@ -42,7 +42,7 @@ class CircuitStore(Protocol):
     def reset(self) -> str: ...  # noqa: D102
 
     def circuit(self) -> Circuit:
-        """The circuit after all events so far."""
+        """The circuit, computed from all events so far."""
 
     def append(
         self, kind: CircuitEventKind, *, by: str, run_id: str, cause: SyncHalted | None = None
@@ -152,7 +152,7 @@ class Breaker:
         """
         with self._lock:
             first, self._stopped_by = self._stopped_by is None, self._stopped_by or halted
-            # If another process has already opened the circuit, only a failed probe is a new event.
+            # If another process has already opened the circuit, only a failed probe is recorded.
             if first and (self._probing or self._store.circuit().phase(self._clock()) is Phase.CLOSED):
                 self._probing = False
                 self._store.append(CircuitEventKind.OPENED, by=self._by, run_id=self._run_id, cause=halted)

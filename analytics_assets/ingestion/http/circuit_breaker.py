@@ -20,7 +20,7 @@ class CircuitEventKind(StrEnum):
     """The kind of a circuit event. The event log stores the values of this enum, so the values never change."""
 
     OPENED = "opened"  # a sync halted, or a probe failed
-    PROBE = "probe"  # a run claims the one request that tests whether the API is back
+    PROBE = "probe"  # a run claims the probe: the one request that tests whether the API is back
     CLOSED = "closed"  # a probe succeeded
     RESET = "reset"  # a person closed the circuit
     FORCED_OPEN = "held"  # a person opened the circuit, which stays open until a reset
@@ -28,7 +28,7 @@ class CircuitEventKind(StrEnum):
 
 
 class Phase(StrEnum):
-    """The phase of a circuit, which decides what requests may be sent."""
+    """The phase of a circuit. The phase decides which requests may be sent."""
 
     CLOSED = "closed"  # all requests may be sent
     OPEN = "open"  # no request may be sent
@@ -38,7 +38,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Policy:
-    """How long the cool-down lasts, and how long a run may hold the probe.
+    """How long the cool-down lasts, and how long a run's claim of the probe is valid.
 
     Attributes:
         cooldown: seconds of cool-down after the first failure; each failed probe doubles the cool-down.
@@ -55,7 +55,7 @@ class Policy:
         return float(min(self.max_cooldown, self.cooldown * 2 ** min(failures - 1, 64)))
 
 
-_LEASE_MARGIN = 30.0  # the seconds that a lease leaves for recording the outcome of the probe
+_LEASE_MARGIN = 30.0  # extra seconds in `Policy.lease` to record the outcome of the probe
 
 
 def policy_of(config: SyncConfig) -> Policy:
@@ -109,7 +109,7 @@ class CircuitState:
         return self.phase is Phase.HALF_OPEN and self.claim is None
 
     def refuses(self, by: str) -> bool:
-        """Whether the writer `by` may send no request, not even the probe."""
+        """Whether the circuit refuses every request of the sync `by`, even the probe."""
         if self.claim is not None:
             return self.claim.by != by
         return self.phase in (Phase.OPEN, Phase.FORCED_OPEN)
@@ -134,7 +134,7 @@ class Circuit:
     claim: CircuitEvent | None = None
 
     def after(self, events: Iterable[CircuitEvent]) -> Circuit:
-        """Returns the circuit after more events. The events must be in the order of the store."""
+        """Returns the circuit after more events. The events must have the same order as in the store."""
         circuit = self
         for event in events:
             if event.kind is CircuitEventKind.RESET:
@@ -154,11 +154,11 @@ class Circuit:
             return Circuit(self.policy, opened=event, latest=event, failures=1)
         if self.claim and self.claim.by == event.by:
             return replace(self, latest=event, failures=self.failures + 1, claim=None)
-        return self  # a request of another run failed during an outage that is already recorded
+        return self  # another run's request failed in an outage that is already recorded
 
     @property
     def is_forced_open(self) -> bool:
-        """Whether a person opened the circuit, which then only a person can close."""
+        """Whether a person opened the circuit. Then only a person can close the circuit."""
         return self.latest is not None and self.latest.kind is CircuitEventKind.FORCED_OPEN
 
     @property

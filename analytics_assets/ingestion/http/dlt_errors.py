@@ -24,8 +24,8 @@ from analytics_assets.ingestion.http.retry_policy import (
 def find_sync_error(error: BaseException, resource: str, config: RequestsConfig) -> SyncError | None:
     """Returns a `SyncError` for the first known error among the causes of `error`; None if no cause is known.
 
-    dlt wraps each error of an extract step. dlt's own error text about an unreadable response quotes the whole page, so
-    the returned `SyncError` keeps only the beginning of the text.
+    dlt wraps each error of an extract step in another exception. dlt's own error text about an unreadable response
+    quotes the whole page, so the returned `SyncError` keeps only the beginning of the text.
 
     Args:
         error: the error that dlt raised.

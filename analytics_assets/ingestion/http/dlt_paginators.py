@@ -21,7 +21,7 @@ from analytics_assets.ingestion.http.response import ResponseReader
 
 
 class CheckedPaginator(BasePaginator):
-    """A wrapper of dlt's own paginator, which tags each request so that the session checks the response.
+    """Wraps dlt's own paginator, and adds a `RequestTag` to each request so that the session checks the response.
 
     Args:
         paginator: the configured paginator; None to detect the paginator from the first response, as dlt does.

@@ -120,9 +120,9 @@ class PageGroups:
         return PageGroup(request, rows, has_more=not reader.is_finished)
 
     def _within_limit(self, fetch: Fetch, request: PreparedRequest, reader: PageReader) -> Fetch:
-        """Wraps `fetch` with the page limit. A page beyond the limit gets a failed future instead of a request.
+        """Wraps `fetch` to apply the page limit. A page beyond the limit gets a failed future instead of a request.
 
-        A page reader requests pages ahead, and may find the last page before it needs the failed future.
+        A page reader requests pages ahead, so it may find the last page before it reads a failed future.
         """
         resource, endpoint = reader.reader.resource, endpoint_of(request)
 
@@ -184,9 +184,9 @@ def _with_numbers(template: WireRequest, numbers: Numbers) -> WireRequest:
 
 
 def _share_a_core() -> None:
-    """Pins the calling thread to the core of all fetch threads, because the GIL runs one of these threads at a time.
+    """Pins the calling thread to one CPU core, the same for all fetch threads. The GIL runs only one thread at a time.
 
-    Without pinning, the move of the GIL between cores takes a third of the time of a whole sync.
+    Without pinning, the GIL moves between cores, which takes a third of the time of a whole sync.
     """
     with suppress(AttributeError, OSError):  # some systems and sandboxes have no CPU affinity
         cores = sorted(os.sched_getaffinity(0))

@@ -40,9 +40,9 @@ class Place:
 
     @property
     def mark(self) -> str:
-        """The placeholder of the number in the template request.
+        """The placeholder for the number in the template of all page requests.
 
-        Neither URL encoding nor JSON changes its characters, whatever the name of the parameter is.
+        Neither URL encoding nor JSON changes the characters of the placeholder, whatever the name of the parameter is.
         """
         return f"~{self.name.encode().hex()}~"
 
@@ -96,7 +96,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A page that has passed the checks.
+    """A page that a page reader has checked and accepted.
 
     Attributes:
         rows: the rows of the page without the overlap.
@@ -131,8 +131,9 @@ class Paging:
 class PageReader(RequestTag, ABC):
     """Reads all pages of one request of dlt.
 
-    The totals of two pages are compared only if one response was complete before the other request was sent. If two
-    requests overlap, the order in which the API computed their totals is unknown.
+    Each response may report a total number of rows or pages. The reader compares the totals of two pages only if the
+    response of one page was complete before the request for the other page was sent. If two requests overlap in time,
+    the order in which the API computed their totals is unknown.
 
     Args:
         paging: the paging settings.
@@ -166,7 +167,7 @@ class PageReader(RequestTag, ABC):
 
     @property
     def total(self) -> int | None:
-        """The largest total of any page so far; None if no page had a total."""
+        """The largest total that any response has reported so far; None if no response has reported a total."""
         return self._totals[-1][1] if self._totals else None
 
     @property
@@ -180,7 +181,7 @@ class PageReader(RequestTag, ABC):
         return self._is_finished
 
     def attach(self) -> None:
-        """Adds this reader to the hooks of dlt's request, and puts a placeholder in the place of each number."""
+        """Adds this reader to the response hooks of dlt's request, and sets placeholders for the numbers."""
         for place in self.places:
             place.put(self._request, place.mark)
         self._request.hooks["response"].append(self)
@@ -193,7 +194,9 @@ class PageReader(RequestTag, ABC):
         return request
 
     def pages(self, fetch: Fetch, max_in_flight: int, endpoint: str) -> Iterator[tuple[Page, list[Row]]]:
-        """Yields the pages in order, each with its rows without the overlap. A later call continues at the next page.
+        """Yields each page with its new rows, in order.
+
+        The new rows exclude the overlap with the page before. A later call continues at the next page.
 
         Raises:
             RowsMovedError: rows may be missing or doubled.
@@ -213,15 +216,17 @@ class PageReader(RequestTag, ABC):
 
     @abstractmethod
     def _has_next(self) -> bool:
-        """Whether there may be a page after the requested pages."""
+        """Whether there may be a page after the last requested page."""
 
     @abstractmethod
     def _plan_next(self, fetch: Fetch) -> Planned:
-        """Requests the page after the requested pages."""
+        """Requests the page after the last requested page."""
 
     @abstractmethod
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:
-        """Checks one page. The method `pages` has already checked the total of the page.
+        """Checks the rows of one page.
+
+        Before this call, `pages` checks the total that the page reports.
 
         Raises:
             RowsMovedError: rows may be missing or doubled.
@@ -234,9 +239,9 @@ class PageReader(RequestTag, ABC):
             later.page.cancel()
 
     def _widen(self, most: int, *, is_full: bool) -> None:
-        """After each full page, doubles the number of pages that are requested ahead, up to `most`.
+        """After each full page, doubles the number of pages to request ahead, up to `most`.
 
-        With a known total, the reader requests twice `most` pages ahead, so that no thread waits for a slow page.
+        If the total is known, the reader requests twice `most` pages ahead, so that no thread waits for a slow page.
         """
         if self.total is not None:
             self._window = 2 * most
@@ -256,7 +261,7 @@ class PageReader(RequestTag, ABC):
     def _rows(self, page: Page, endpoint: str, *, promised: bool) -> list[Row]:
         """Returns the rows of a page.
 
-        Fails if rows are missing, and neither the total nor the has-more flag explains why.
+        Fails if the response has no rows, unless the total or the has-more flag shows that the page is empty.
         """
         if page.content.rows is not None:
             return page.content.rows

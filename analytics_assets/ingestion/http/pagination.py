@@ -32,8 +32,8 @@ class OffsetReader(PageReader):
     """Reads pages by offset and limit.
 
     With `Paging.overlap`, the request for a page starts at the last row of the page before. If every page starts with
-    the last row of the page before, the reader yields each row that exists during the whole sync exactly once. The
-    check of the overlap needs an API that keeps its rows in one order.
+    the last row of the page before, the reader yields exactly once each row that exists during the whole sync. The
+    overlap works only if the API always returns its rows in the same order.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -47,7 +47,7 @@ class OffsetReader(PageReader):
             pages = -(-(int(self._maximum) - self._start) // self._limit)
             self._maximum = self._start + max(1, pages) * self._limit
         self._first: list[Row] = []
-        # `_position` is the offset after the last row that was read, and `_next` after the last row that was requested.
+        # `_position` is the offset after the last row read. `_next` is the offset after the last row requested.
         self._position = self._next = self._start
         self._step = self._limit  # the expected number of rows of a page
 
@@ -89,7 +89,7 @@ class OffsetReader(PageReader):
         self._largest = max(self._largest, len(rows))
         is_last = self._is_last(page, endpoint, is_empty=is_empty, is_full=is_full)
         if self._ahead and self._position < self._ahead[0].start and not is_last:
-            self._ahead.appendleft(self._plan(self._position, fetch))  # requests the rest of the short page
+            self._ahead.appendleft(self._plan(self._position, fetch))  # requests the missing rows
         elif not self._ahead:
             self._next = self._position
         self._step = max(len(rows), 1)
@@ -106,7 +106,10 @@ class OffsetReader(PageReader):
         raise self._moved(endpoint, "the row before a page is not the one it was")
 
     def _is_last(self, page: Page, endpoint: str, *, is_empty: bool, is_full: bool) -> bool:
-        """Whether a page is the last: it reaches the total or the maximum, is empty, or its has-more flag is false."""
+        """Whether a page is the last.
+
+        The last page reaches the total or `maximum_offset`, is empty, or has a false has-more flag.
+        """
         total, has_more, position = self.total, page.content.has_more, self._position
         at_maximum = self._maximum is not None and position >= self._maximum
         is_over = is_empty or has_more is False
@@ -123,9 +126,9 @@ class PageNumberReader(PageReader):
     """Reads pages by page number.
 
     Pages by number cannot overlap. If the API inserts a row during the sync, another row appears on two pages. The
-    reader detects a row that appears twice by a hash of its primary key (some 60 bytes of memory per row). If the API
-    deletes a row during the sync, another row may be skipped. The reader notices a skipped row only if the number of
-    pages changes.
+    reader keeps a hash of each primary key to detect a row that appears twice. A hash takes some 60 bytes of memory. If
+    the API deletes a row during the sync, another row may be skipped. The reader notices a skipped row only if the
+    number of pages changes.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
@@ -151,7 +154,8 @@ class PageNumberReader(PageReader):
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:  # noqa: ARG002
         number, end = planned.start, self._end
         is_promised = end is not None and number < end
-        # Some configs set total_path to a number of rows instead of pages. dlt then stops at the first empty page.
+        # In some configs, `total_path` leads to a number of rows instead of pages. dlt then stops at the first empty
+        # page.
         has_rows_left = self.total is not None and self._fetched < self.total
         rows = self._rows(page, endpoint, promised=is_promised and has_rows_left)
         self._refuse_same_page(rows, endpoint)
@@ -169,7 +173,7 @@ class PageNumberReader(PageReader):
 
     def _is_last(self, rows: list[Row], has_more: bool | None, number: int) -> bool:
         bounds = [one for one in (self._end, self._maximum) if one is not None]
-        is_only_end = has_more is None and not bounds  # no flag or total: only an empty page ends the paging
+        is_only_end = has_more is None and not bounds  # only an empty page shows the end of the rows
         at_empty = not rows and (self._ends_empty or is_only_end)
         return has_more is False or at_empty or any(number + 1 >= one for one in bounds)
 

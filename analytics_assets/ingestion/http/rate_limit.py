@@ -1,8 +1,8 @@
 """The rate limit, and the lock that lets only one request retry at a time.
 
-All requests of one source in a process share both.
+All requests of one source in a process share the rate limit and the lock.
 
-`rate_limit_headers.py` reads the headers, and `retry_policy.py` computes how long a failed request waits.
+`rate_limit_headers.py` reads the rate limit headers, and `retry_policy.py` computes how long a failed request waits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Turn:
 
 
 class RateLimiter:
-    """The rate limiter of one source, which all threads of a process share.
+    """The rate limiter of one source. All threads of a process share the rate limiter.
 
     Attributes:
         config: the request settings of the API.
@@ -59,8 +59,8 @@ class RateLimiter:
     def update_from_headers(self, headers: Mapping[str, str] | None) -> None:
         """Ends the turn of a request, and applies the rate limit headers of its response.
 
-        If the API allows no request beyond those in flight, the next request waits until the limit resets, so that the
-        API does not answer with status 429.
+        If the API allows no more requests than those in flight, the next request waits until the limit resets. Without
+        the wait, the API would answer with status 429.
 
         Args:
             headers: the headers of the response; None if there was no response.

@@ -67,7 +67,10 @@ def _names(what: str) -> list[str]:
 
 
 def _of_combined(header: str) -> RateLimits:
-    """Reads `limit=9, remaining=0, reset=5`, or a list such as `"hour";r=0;t=5`, which may have several limits."""
+    """Reads a `RateLimit` header, such as `limit=9, remaining=0, reset=5`.
+
+    A header such as `"hour";r=0;t=5` may list several limits.
+    """
     limits = []
     for one in header.split(",") if ";" in header else [header]:
         remaining, reset = _REMAINING.search(one), _RESET.search(one)

@@ -1,4 +1,4 @@
-"""Secrets: inserts the values of secrets into requests, and replaces the values in responses and log records.
+"""Secrets: inserts secret values into requests, and replaces secret values in responses and log records.
 
 For the auth types in `_ONLY_SENT` (`source/build.py`), dlt gets a reference in place of each secret value. So no log,
 error text, pickle or table of dlt can contain the value. A custom auth type gets the value itself, because it may
@@ -54,17 +54,17 @@ class Secrets:
                 self._learn(encoding, reference)
 
     def in_url(self, url: str) -> str:
-        """Replaces each reference in a URL with the secret value."""
+        """Replaces each reference in a URL with its secret value."""
         for reference, value in self._values.items():
             url = url.replace(reference, quote(value, safe=""))
         return url
 
     def in_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Replaces each reference in headers with the secret value, also inside HTTP basic authentication."""
+        """Replaces each reference in headers with its secret value, also inside HTTP basic authentication."""
         return {header: self._in_header(value) for header, value in headers.items()}
 
     def in_body(self, body: bytes, content_type: str) -> bytes:
-        """Replaces each reference in a body with the secret value, encoded for JSON or for a form."""
+        """Replaces each reference in a body with its secret value, encoded for JSON or for a form."""
         for reference, value in self._values.items():
             encoded = json.dumps(value)[1:-1] if "json" in content_type else quote_plus(value)
             body = body.replace(reference.encode(), encoded.encode())
@@ -77,7 +77,7 @@ class Secrets:
         return text
 
     def redact_body(self, body: bytes) -> bytes:
-        """Replaces each secret value in a response body with its reference, because an API may echo the key."""
+        """Replaces each secret value in a response body with its reference, because an API may echo a key."""
         for encoding, reference in self._in_body:
             if encoding in body:
                 body = body.replace(encoding, reference)

@@ -1,9 +1,9 @@
-"""The tag that marks a request of dlt, and `caller_of`, which finds out who sent a request.
+"""`RequestTag` marks a request of dlt, and `caller_of` finds out who sent a request.
 
-The tag shows `ApiSession` which resource a request belongs to, because all resources share one session in dlt. The tag
-is a response hook, because dlt passes no other data with a request. After the tag is removed, `caller_of` counts the
-response hooks of the request. No hook means a token request, and one hook means a request for rows. More hooks mean
-that the user configured `response_actions`.
+A `RequestTag` tells `ApiSession` which resource a request belongs to, because all resources share one session in dlt.
+The tag is a response hook, because dlt passes no other data with a request. The session removes the tag, and
+`caller_of` counts the remaining response hooks of the request. No hook means a token request, and one hook means a
+request for rows. More hooks mean that the user configured `response_actions`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RequestTag:
 
 
 def take_tag(request: PreparedRequest) -> RequestTag | None:
-    """Removes the tag from a request, and returns the tag; None if the request has no tag."""
+    """Removes the `RequestTag` from a request, and returns the tag; None if the request has no tag."""
     hooks = request.hooks["response"]
     tag = next((hook for hook in hooks if isinstance(hook, RequestTag)), None)
     request.hooks["response"] = [hook for hook in hooks if not isinstance(hook, RequestTag)]
@@ -49,8 +49,8 @@ def take_tag(request: PreparedRequest) -> RequestTag | None:
 def caller_of(request: PreparedRequest, tag: RequestTag | None) -> Caller:
     """Returns the caller of a request whose tag has been removed.
 
-    dlt adds one hook of its own to a request for rows, and further hooks for `response_actions` of the user. A request
-    without hooks is a request for an OAuth2 token.
+    dlt adds one hook of its own to a request for rows, and further hooks if the user configured `response_actions`. A
+    request without hooks is a request for an OAuth2 token.
     """
     hooks = request.hooks["response"]
     if not hooks:

@@ -1,7 +1,8 @@
 """Reads the rows and the total of a response. Raises an error if the rows or the total are unclear.
 
-If the field with the rows is missing or null, dlt loads no rows, and the run succeeds. This module instead raises an
-error that names the missing field. No error contains a value of the response, because the value may be personal data.
+If the field with the rows is missing or null, dlt itself would load no rows, and the run would succeed. This module
+raises an error that names the missing field. No error contains a value of the response, because the value may be
+personal data.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class ResponseReader:
         has_more_path: the JSONPath of the has-more flag; None for no flag.
         paged: whether the rows must be a list; if false, one object may be the only row.
         raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses for a whole page at once.
-            Rows stay JSON text only if all paths are plain fields.
+            Rows stay JSON text only if all configured JSONPaths consist of plain field names.
 
     Attributes:
         resource: the dlt resource of the responses.
@@ -123,7 +124,7 @@ class ResponseReader:
         if self._decode_raw is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
                 response = self._decode_raw(body)
-                if None not in response.values():  # otherwise a field is null or missing
+                if None not in response.values():  # if a field is null or missing, `_decode` reads the body
                     return response
         try:
             return _decode(body)
@@ -175,7 +176,7 @@ class ResponseReader:
         found = field.find(response)
         if not found or found[0] is None:
             if not rows:
-                return None  # the page reader decides whether a page without rows may lack this field
+                return None  # the page reader decides whether an empty page may lack a paging field
             raise PagingFieldError(self.resource, endpoint, field.path, field.setting, "", _keys(response))
         value = field.read(found[0])
         if value is None:
@@ -198,7 +199,7 @@ def _decoder_of_raw_rows(*paths: TJsonPath | None) -> Callable[[bytes], Any] | N
     fields = [(name, Any, None) for name in dict.fromkeys(others)]
     response = msgspec.defstruct("Response", [(rows, list[msgspec.Raw] | None, None), *fields])
     decoder = msgspec.json.Decoder(response)
-    # dlt copies the reader. The decoder is a function, because Python's `copy` returns a function unchanged.
+    # dlt copies the `ResponseReader`. Python's `copy` returns a function unchanged, so this code returns a function.
     return lambda body: msgspec.structs.asdict(decoder.decode(body))
 
 
@@ -210,7 +211,7 @@ def _is_utf_8(body: bytes) -> bool:
 
 
 def finder(path: TJsonPath) -> Find:
-    """Returns a function that finds all values at a JSONPath. A path of plain fields needs only dict lookups."""
+    """Returns a function that finds all values at a JSONPath. A path of plain field names needs only dict lookups."""
     plain = re.fullmatch(r"(?:\$\.)?(\w+(?:\.\w+)*)", path) if isinstance(path, str) else None
     if plain is None:
         compiled = compile_path(path)

@@ -54,7 +54,7 @@ class Action(StrEnum):
 
 
 class Judge(StrEnum):
-    """The code that decides what an error status means."""
+    """The part of the program that decides what an error status means."""
 
     SESSION = "session"  # `classify` alone decides
     HOOKS = "hooks"  # the user's `response_actions` decide, and get the response after the last retry
@@ -66,7 +66,7 @@ class Caller:
     """The caller of a request.
 
     Attributes:
-        judge: the code that decides what an error status means.
+        judge: the part of the program that decides what an error status means.
         has_token: whether the request has an OAuth2 token, which expires.
     """
 
