@@ -1,8 +1,8 @@
 """A third-party analytics API in your warehouse, as Dagster assets, from one dlt config.
 
 `RestApiSync` is the component that a `defs.yaml` names as its type. `read_warehouse` opens the DuckDB file with the
-loaded tables. The package imports both names on first use, so that `import analytics_assets.ingestion` does not import
-Dagster.
+loaded tables. The package imports `RestApiSync` and `read_warehouse` on first use, so that
+`import analytics_assets.ingestion` does not import Dagster.
 """
 
 from importlib import import_module

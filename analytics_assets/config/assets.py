@@ -56,7 +56,7 @@ class PartitionsConfig(StrictModel):
     @classmethod
     def _known_timezone(cls, value: str) -> str:
         if not is_template(value) and value not in available_timezones():
-            # The error suggests only names that contain a place, such as America/New_York.
+            # The error suggests only time zone names that contain a place, such as America/New_York.
             # A short name such as EST can be wrong, because EST has no daylight saving time.
             places = [name for name in available_timezones() if "/" in name]
             near = suggestion(value, places) or " Use an IANA name, such as Europe/Berlin."
@@ -91,7 +91,7 @@ class PartitionsConfig(StrictModel):
     def _whole_first_partition(self) -> PartitionsConfig:
         """Rejects a `start_date` in the middle of an hour, day, week or month.
 
-        Dagster would begin at the next full hour, day, week or month, and would never load the rows before it.
+        Dagster would begin at the next full hour, day, week or month, and would never load the earlier rows.
         """
         if any(is_template(one) for one in (self.type, self.timezone, self.start_date)):
             return self

@@ -1,7 +1,8 @@
 """dlt's REST API config: finds its mistakes, fills in its secrets, and applies its defaults.
 
 What belongs here: the functions that need only the key `rest_api`, and no other key of a `defs.yaml`.
-`validation_errors.py` reports an error at its key. `assets.py` and `models.py` define the keys outside `rest_api`.
+`validation_errors.py` reports each error at the key that is wrong. `assets.py` and `models.py` define the keys outside
+`rest_api`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def is_template(value: object) -> bool:
 
 
 def has_template(value: object) -> bool:
-    """Whether `value`, or any value inside, is a Jinja template."""
+    """Whether `value`, or any value inside `value`, is a Jinja template."""
     if isinstance(value, dict):
         return any(has_template(item) for item in value.values())
     return any(has_template(item) for item in value) if isinstance(value, list) else is_template(value)
@@ -114,7 +115,7 @@ def with_secrets(
 
 
 def _copy(value: Any) -> Any:
-    """Copies dicts and lists. Keeps all other objects, also dlt's specs, which only look like dicts."""
+    """Copies dicts and lists. Keeps all other objects, such as dlt's specs, which are no dicts."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value

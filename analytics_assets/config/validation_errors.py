@@ -37,7 +37,7 @@ def error_at(location: Location, message: str) -> ValidationError:
 
 
 def unbuildable(error: Exception) -> ValidationError:
-    """Converts dlt's error about a config that dlt cannot build into an error at the key `rest_api`."""
+    """Makes an error at the key `rest_api` from dlt's error about a config that dlt cannot build."""
     sentence = " ".join(str(error).split())
     return error_at(("rest_api",), f"dlt cannot build this source: {sentence}")
 

@@ -179,7 +179,7 @@ def _result(
         if plan.windows and resource.cursor
         else None
     )
-    # For a resource with a parent, the reported total counts the parent's rows, or the rows of only one parent row.
+    # For a resource with a parent, the API's total counts the parent's rows, or the child rows of only one parent row.
     counts = RequestCounts.of(telemetry, promised=resource.parent is None)
     return SyncResult(
         destination_name=str(info.destination_name),

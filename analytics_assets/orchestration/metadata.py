@@ -126,7 +126,7 @@ def is_of_0_1_0(metadata: Metadata) -> bool:
 
 
 def for_page(metadata: Metadata) -> dict[str, Any]:
-    """Sorts metadata for the page of an asset, and drops empty values.
+    """Sorts metadata for the asset's page in the UI, and drops empty values.
 
     Keeps zeros, because the UI plots numbers over time, and a dropped zero would leave a gap.
     """
@@ -136,5 +136,5 @@ def for_page(metadata: Metadata) -> dict[str, Any]:
 
 
 def plain(metadata: Metadata) -> dict[str, Any]:
-    """Converts each value of metadata to a plain value."""
+    """Converts each metadata value to a plain Python value."""
     return {name: read(metadata, name) for name in metadata}

@@ -93,8 +93,8 @@ class SyncTranslator(DagsterDltTranslator):
     def circuit_spec(self) -> dg.AssetSpec:
         """Returns the spec of the external asset whose materializations are the history of the circuit.
 
-        The asset is downstream of the endpoints, and has no downstream asset. So the events of the circuit
-        make no table stale, and start no run.
+        The circuit asset is downstream of the endpoints, and has no downstream asset. So the events of the circuit make
+        no table stale, and start no run.
         """
         name = self._config.name
         return dg.AssetSpec(

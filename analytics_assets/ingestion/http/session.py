@@ -1,7 +1,7 @@
 """The HTTP session of a sync: dlt's client sends each of its requests through this session.
 
-dlt's unchanged `rest_api_source` gets the session as `client.session`. Usually the session sends a request of dlt
-through its adapter (`transport.py`), which retries the request. For a request with a page reader, the session
+dlt's own `rest_api_source` gets the session as `client.session` in its config. Usually the session sends dlt's request
+through the adapter in `transport.py`. The adapter retries the request. For a request with a page reader, the session
 returns the rows of many pages. Usually `page_group.py` fetches these pages directly through the adapter.
 """
 
@@ -35,7 +35,8 @@ from analytics_assets.ingestion.http.transport import Transport
 class ApiSession(Session):
     """A `requests` session with rate limit, retries, circuit breaker and checked responses.
 
-    The session is a context manager. The end of the `with` block ends the threads and the redaction of log records.
+    The session is a context manager. At the end of the `with` block, the session stops its threads, and no longer
+    redacts secrets in log records.
 
     Args:
         resource: the dlt resource of the sync.
@@ -103,7 +104,7 @@ class ApiSession(Session):
         """Ends the threads, and cancels requests that are not yet sent. Requests in flight are completed."""
         self._transport.stop()
         self._page_groups.close()
-        self._block.close()  # the redaction of logs ends last, because a request in flight still logs
+        self._block.close()  # redact secrets until the end, because a request in flight still logs
         super().close()
 
     def send(self, request: PreparedRequest, *, caller: Caller | None = None, **kwargs: Any) -> Response:
@@ -132,7 +133,7 @@ class ApiSession(Session):
         return self._transport.refused(endpoint, Exchange(response.status_code, response.headers), 1)
 
     def _checked(self, request: PreparedRequest, response: Response, tag: RequestTag) -> Response:
-        """Checks the content of a response that dlt itself pages through, and returns the parsed response."""
+        """Checks the content of a page of dlt's own paginator, and returns the parsed response."""
         endpoint = endpoint_of(request)
         parsed = tag.reader.parse(response.content, endpoint, lambda: response.encoding)
         content = tag.reader.read(parsed, endpoint)

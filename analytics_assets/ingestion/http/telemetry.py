@@ -92,7 +92,7 @@ class Telemetry:
 
     @property
     def rows_per_second(self) -> float:
-        """Rows fetched per second, from the first request to the last page; 0 without a page."""
+        """Rows fetched per second, from the first request to the last page; 0 before the first page."""
         seconds = self._last_page - (self._started or 0)
         return self.rows_fetched / seconds if self._started is not None and seconds > 0 else 0.0
 

@@ -56,10 +56,10 @@ _Send = Callable[[WireRequest], WireResponse]
 
 
 class Transport(HTTPAdapter):
-    """The HTTP adapter of `ApiSession`. Page groups also call the adapter directly, without the session.
+    """The HTTP adapter of `ApiSession`. `page_group.py` also calls the adapter directly, without the session.
 
-    The adapter uses the connection pools, proxies and certificates of `requests`. The adapter retries below the
-    session, so that response hooks see only the response of the last attempt.
+    The adapter uses the connection pools, proxies and certificates of `requests`. The adapter, not the session, retries
+    a request, so response hooks see only the response of the last attempt.
 
     Args:
         resource: the dlt resource of the sync.
@@ -134,7 +134,7 @@ class Transport(HTTPAdapter):
         if isinstance(body, bytes):
             revealed = self._secrets.in_body(body, headers.get("Content-Type", ""))
             if revealed != body:
-                headers.pop("Content-Length", None)  # secrets change the length; urllib3 sets it again
+                headers.pop("Content-Length", None)  # secrets change the length; urllib3 sets the header
             body = revealed
         return WireRequest(
             endpoint=endpoint_of(request),
@@ -195,7 +195,7 @@ class Transport(HTTPAdapter):
         return self._halted(endpoint, unsendable(error), None, 1)
 
     def _send_until_decided(self, request: WireRequest, caller: Caller, exchange: _Send) -> WireResponse:
-        """Sends the first attempt and the retries. A probe has no retries."""
+        """Sends the first attempt and the retries of a request. The probe of a half-open circuit has no retries."""
         with self._limiter.single_flight:
             pass  # wait here while another request of this source is in its retries
         attempt = 0
@@ -220,7 +220,7 @@ class Transport(HTTPAdapter):
                 self._back_off(request, decision, attempt, time.monotonic() - failed)
 
     def _is_probe(self, request: WireRequest, single_flight: ExitStack, attempt: int) -> bool:
-        """Whether this attempt is the probe of a half-open circuit. A probe holds the single-flight lock."""
+        """Whether this attempt is the probe of a half-open circuit. A probe holds the lock `single_flight`."""
         if attempt > 1:
             is_probe = self._breaker.acquire_permission(fresh=True)
         else:
@@ -256,7 +256,7 @@ class Transport(HTTPAdapter):
 
     @contextmanager
     def _turn(self) -> Iterator[Turn]:
-        """Waits for a turn of the rate limiter. When the turn ends, the limiter gets the response headers."""
+        """Waits until the rate limiter permits a request. After the block, the limiter gets the response headers."""
         self._check()
         wait, turn = self._limiter.reserve(), Turn()
         try:
@@ -290,7 +290,7 @@ class Transport(HTTPAdapter):
         self._sleep(seconds)
 
     def _halted(self, endpoint: str, decision: Decision, status: int | None, attempts: int) -> SyncHalted:
-        """Returns the failure for a request that a decision ends. An outage also opens the circuit."""
+        """Returns the failure of a request without further retries. An outage of the API also opens the circuit."""
         reason, outage, fault = decision.reason, decision.outage, decision.fault
         halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage, fault=fault)
         return self._breaker.record_failure(halted) if decision.outage else halted

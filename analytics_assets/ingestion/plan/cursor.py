@@ -23,7 +23,7 @@ def cursor_of(
         partitions: the partitions of the asset, or None.
 
     Raises:
-        UnfitResourceError: the cursor field is inside an object that is one declared column.
+        UnfitResourceError: the cursor field is inside an object, and the whole object is declared as one column.
         UnfitCursorError: the asset is partitioned, and its cursor does not fit the partitions.
         ValueError: the cursor is a time, and `initial_value` or `end_value` is not ISO 8601.
     """
@@ -55,7 +55,7 @@ def cursor_of(
 
 
 def cursor_column_of(cursor: Cursor | None, contract: Contract) -> Column | None:
-    """The cursor as a column, or None if the type of the cursor is unknown."""
+    """The column of the cursor; None if the data type of the cursor is unknown."""
     if cursor is None:
         return None
     declared = contract.column(cursor.column)

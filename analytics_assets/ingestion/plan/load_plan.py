@@ -1,7 +1,7 @@
 """The plan of one sync of one resource. Each run makes one plan, and nothing changes the plan afterwards.
 
-What belongs here: each choice about a sync that several packages need. What does not belong here: the code that carries
-out a choice.
+What belongs here: each choice about a sync, if several packages need the choice. What does not belong here: the code
+that carries out a choice.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class LoadPlan:
 
     @property
     def replaces_windows(self) -> bool:
-        """Whether, after the load, the windows of the partitions contain exactly the rows of this sync."""
+        """Whether, after the load, the table has exactly the rows of this sync in the windows of the partitions."""
         return bool(self.windows) and self.write_mode is WriteMode.MERGE
 
     @property

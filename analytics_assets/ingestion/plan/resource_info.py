@@ -73,7 +73,7 @@ class ResourceInfo:
 
     @property
     def cursor_column(self) -> Column | None:
-        """The cursor as a column, or None if the type of the cursor is unknown."""
+        """The column of the cursor; None if the data type of the cursor is unknown."""
         return cursor_column_of(self.cursor, self.contract)
 
 
@@ -222,8 +222,8 @@ def _has_merge_key(built: DltResource) -> bool:
 def _needs_rows(disposition: Any, incremental: Mapping[str, Any], contract: Contract) -> bool:
     """Whether dlt needs Python rows instead of Arrow tables for this resource.
 
-    Merge strategies other than `delete-insert` compute `_dlt_id` from a Python row. The incremental step of dlt also
-    needs Python rows for cursor functions other than max and min, and to deduplicate rows without a primary key.
+    Merge strategies other than `delete-insert` compute `_dlt_id` from a Python row. dlt's incremental step needs Python
+    rows in two cases: its cursor function is neither `max` nor `min`, or the resource has no primary key.
     """
     function = incremental.get("last_value_func")
     return (

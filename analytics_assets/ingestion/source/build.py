@@ -58,9 +58,9 @@ class BuiltSource:
     def cursor_range(self, resource: ResourceInfo) -> tuple[Any, Any]:
         """The range of cursor values in this sync, as start and end; both are None without a cursor.
 
-        The start is also None in a first run without an `initial_value`. In a sync with a window, the range ends at the
-        end of the window. In a sync without a window, the range ends at dlt's `last_value`, which is by default the
-        highest cursor value so far.
+        In a first run without an `initial_value`, the start of the range is None. In a sync with a window, the range
+        ends at the end of the window. In a sync without a window, the range ends at dlt's `last_value`, which is by
+        default the highest cursor value so far.
         """
         wrapper = self.source.resources[resource.name].incremental
         incremental = wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
@@ -85,7 +85,7 @@ def build_source(
 
     Raises:
         MissingBaseUrlError: the base URL is not set.
-        MissingSecretError: a secret is not set, and the auth type needs its value.
+        MissingSecretError: a secret is not set, and the auth type needs the value of the secret.
     """
     config, resource = plan.config, plan.resource
     if not config.rest_api["client"].get("base_url"):
@@ -111,7 +111,7 @@ def build_source(
     name = f"{config.name}__{resource.name}"
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
     validator = _validator(resource, capabilities, windowed=plan.window is not None)
-    if isinstance(own, dict):  # otherwise the resource is a Python object, and its items may not be rows
+    if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         source.resources[resource.name].add_step(ValidateStep(validator, quarantine)).add_step(
             AddDltIdsStep()
         )
@@ -119,7 +119,7 @@ def build_source(
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
-    """Whether a row may stay JSON text until the validator, because no step before the validator reads its fields."""
+    """Whether a row may stay JSON text until the validator, because no earlier step reads the row's fields."""
     return not (resource.get("processing_steps") or info.parent or info.needs_rows) and reads_json(
         info.contract
     )
@@ -139,7 +139,7 @@ def _page_through_session(
         endpoint["paginator"] = CheckedPaginator(paginator, ResponseReader(resource["name"], selector))
         return
     assert isinstance(paginator, RangePaginator)
-    # With page numbers, the page reader reads the key of every row, so the rows must be parsed.
+    # With paging by page number, the page reader reads the primary key of every row, so the rows must be parsed.
     raw = raw and isinstance(paginator, OffsetPaginator)
     total, more = paginator.total_path, paginator.has_more_path
     reader = ResponseReader(resource["name"], selector, total, more, paged=True, raw_rows=raw)
@@ -230,10 +230,11 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
         }
     incremental = resource["endpoint"]["incremental"]
     if info.write_disposition == "merge":
-        # dlt skips loaded rows that have the last cursor value, but a merge must load these rows again.
+        # By default, dlt skips a row with the last cursor value if an earlier run has loaded the row.
+        # But a merge must load such a row again.
         incremental.setdefault("primary_key", [])
     if column:
-        incremental["cursor_path"] = column.name  # validated rows have warehouse names in place of API names
+        incremental["cursor_path"] = column.name  # a validated row has column names, not field names
     if cursor.data_type is None:
         return
     incremental.setdefault("convert", as_filter)

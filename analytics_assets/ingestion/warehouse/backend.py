@@ -1,4 +1,4 @@
-"""The protocol `Backend`: what the code for a destination must provide, so that a sync has its guarantees.
+"""The protocol `Backend`: what a sync needs from the code for a destination.
 
 What belongs here: the protocol without any code. `duckdb.py` has the code for DuckDB, and `generic.py` for every other
 destination.

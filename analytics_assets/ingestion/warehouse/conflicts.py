@@ -94,7 +94,7 @@ def _has_newer_rows(client: SqlJobClientBase, resource: ResourceInfo, load_id: s
     began = [client.schema.name, float(load_id)]
     if not (files and cursor and sql.execute_sql(since, *began)):
         return False
-    # `get_storage_table` takes ten times as long as the query `since`.
+    # The query `since` runs first, because `get_storage_table` takes ten times as long.
     exists, columns = client.get_storage_table(resource.table)
     if not exists or cursor.column not in columns:
         return False

@@ -67,7 +67,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
     def configuration(
         self, initial_config: DuckDbClientConfiguration, accept_partial: bool = False
     ) -> DuckDbClientConfiguration:
-        """Resolves the configuration once per settings. dlt would resolve it for each client, which takes 5 ms.
+        """Resolves a configuration once, and not for each client as dlt does, because this takes 5 ms each time.
 
         A partial configuration stays unresolved. From a partial configuration, dlt reads only the capabilities of
         DuckDB, and the capabilities depend on no setting.
@@ -95,7 +95,7 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
 
 
 class _SqlClient(DuckDbSqlClient):
-    """A SQL client. Within a `with_files` block, its merge statements also read Parquet files."""
+    """A SQL client. Within a `with_files` block, the merge statements of this destination also read Parquet files."""
 
     _files: Mapping[str, list[str]] = {}
 
@@ -142,7 +142,7 @@ class _SqlClient(DuckDbSqlClient):
 class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
     """A load job that copies no rows, because dlt's merge later reads the Parquet file of the job.
 
-    The class derives from dlt's `RunnableLoadJob`, because dlt waits a second for the end of any other job.
+    The class derives from dlt's `RunnableLoadJob`, because dlt waits a second for the end of a job of any other class.
     """
 
     def run(self) -> None:
@@ -194,7 +194,10 @@ class _Client(DuckDbClient):
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
-        """Creates the job of a file: `_MergeJob` for merge SQL, `_LeftToMerge` for a Parquet file, or dlt's own job."""
+        """Creates the load job of one file.
+
+        Merge SQL gets a `_MergeJob`, a Parquet file to merge gets a `_LeftToMerge`, and other files get dlt's jobs.
+        """
         on_merge = self.on_merge()
         if on_merge and SqlLoadJob.is_sql_job(file_path):
             return _MergeJob(file_path, on_merge)

@@ -1,6 +1,7 @@
 """File locks beside the DuckDB file.
 
-If a process dies, the operating system releases its locks. A second file per lock names the process that holds it.
+If a process dies, the operating system releases its locks. A second file per lock names the process that holds the
+lock.
 
 What belongs here: the names of locks, and the wait for a lock. `pipeline.py` decides when a run takes a lock.
 """

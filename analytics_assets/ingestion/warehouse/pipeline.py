@@ -1,4 +1,4 @@
-"""The two kinds of dlt pipelines: `WarehousePipeline` only reads the warehouse, and `LoadPipeline` loads rows.
+"""The two classes of dlt pipelines. `WarehousePipeline` only reads the warehouse, and `LoadPipeline` loads rows.
 
 What belongs here: the working directory, the choice of the destination, and the steps of a load with their locks.
 `backend.py` defines the guarantees of a destination.
@@ -122,7 +122,7 @@ class LoadPipeline(WarehousePipeline):
     reconcile: Reconcile
 
     def locked(self) -> AbstractContextManager[None]:
-        """Holds the locks of the sync's partitions, or of the resource, within the `with` block.
+        """Holds the partitions' locks, or without partitions the resource's lock, within the `with` block.
 
         The locks let two syncs of the same rows run only one after the other. Without the locks, a sync could replace
         newer rows, state or schema with older ones, because dlt reads state and schema early and writes them late.
@@ -152,12 +152,12 @@ class LoadPipeline(WarehousePipeline):
         self.dlt.extract(
             [source, self.quarantine.source(source.schema.name)],
             loader_file_format="parquet" if self._takes_parquet else None,
-            # `retyped` has columns only if the table was dropped. dlt must then also drop them from its schema.
+            # `retyped` has columns only if the table was dropped. dlt must then drop these columns from its schema.
             refresh="drop_resources" if retyped else None,
         )
 
     def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
-        """Compares the stored schema with the contract. If the table was dropped, returns the retyped columns."""
+        """Compares the stored schema with the contract. If the table was dropped, returns columns with a new type."""
         if not self.dlt.default_schema_name:
             return {}  # no earlier run has loaded the resource
         resource, schema = self.plan.resource, self.dlt.default_schema

@@ -150,8 +150,8 @@ class Table:
     def quarantine_report(self, window: Window | None) -> QuarantineReport:
         """Reports the rows in quarantine, in `window` or in the whole table.
 
-        A row in quarantine has the window of its partition. If its partition is unknown, the row has the window of the
-        whole run, and is in the report of every partition of the run.
+        A row in quarantine has the window of its partition. If the partition of a row in quarantine is unknown, the row
+        has the window of the whole run, and is in the report of every partition of the run.
         """
         if not self._quarantined:
             return QuarantineReport()

@@ -24,7 +24,7 @@ from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
 
 
 class Reconcile:
-    """Deletes the rows of earlier loads that a load replaces.
+    """Deletes rows of earlier loads if the current load replaces these rows.
 
     The pipeline calls `before` and `after` around the load. On DuckDB, the merge also calls `during` within its
     transaction. So on DuckDB, no reader sees old and new rows together, and a crash leaves no mix of old and new rows.
@@ -70,8 +70,8 @@ class Reconcile:
     def during(self, client: SqlJobClientBase) -> None:
         """Deletes outdated rows of the table within the transaction of a merge, after the merge statements.
 
-        The quarantine of this load may not be in the warehouse yet, so the SQL reads the keys of the rejected rows from
-        a file.
+        The warehouse may still lack the quarantine rows of this load, so the SQL reads the keys of the rejected rows
+        from a file.
 
         Args:
             client: the DuckDB client that runs the transaction.
@@ -191,7 +191,7 @@ class _Statements:
         return int(old), int(rows)
 
     def drop_gone(self, window: Window | None) -> int:
-        """Deletes the rows of a window, or of the table, that are not in this load. Returns the number of rows."""
+        """Deletes rows of a window, or of the table, if they are not in this load. Returns the number of rows."""
         gone, _ = self.gone_and_rows(window)
         if gone:
             within, bounds = self._within(window)
@@ -203,7 +203,7 @@ class _Statements:
         return gone
 
     def drop_bad_rows(self) -> None:
-        """Deletes the rows of the table that this load put into quarantine."""
+        """Deletes each older row of the table with the same key as a row that this load put into quarantine."""
         if self._brings_bad_rows:
             self._sql.execute_sql(
                 f"DELETE FROM {self._table} AS t WHERE {self._old('t')} AND {self._is_bad_now()}"  # noqa: S608
@@ -246,7 +246,7 @@ class _Statements:
         return f"({' OR '.join(either)})", values
 
     def _drop_orphans(self) -> None:
-        """Deletes the child rows whose parent row is deleted. A child table comes before its own children."""
+        """Deletes child rows whose parent row is deleted, first in a child table and then in its own child tables."""
         root = self._plan.resource.table
         for table in sorted(self._client.schema.data_tables(), key=lambda one: str(one["name"]).count("__")):
             parent, name = table.get("parent"), self._sql.make_qualified_table_name(str(table["name"]))
@@ -274,11 +274,11 @@ class _Statements:
         return f"NOT ({self._new(alias)})"
 
     def _gone(self) -> str:
-        """The SQL condition for a row of the table that is in this load neither as a good nor as a bad row."""
+        """The SQL condition for a row of the table that this load contains neither as a good nor as a bad row."""
         return f"{self._old('t')} AND NOT {self._is_bad_now()}" if self._brings_bad_rows else self._old("t")
 
     def _is_bad_now(self) -> str:
-        """The SQL condition for a row of the table that this load put into quarantine."""
+        """The SQL condition for a row of the table with the same key as a row that this load put into quarantine."""
         same = self._same_key("n", KEY_PREFIX, "t", "")
         return f"EXISTS (SELECT 1 FROM ({self._brought}) AS n WHERE {same})"  # noqa: S608
 

@@ -1,6 +1,7 @@
 """The channels of alerts: Apprise services whose URLs are in the setting `sources.alerts`.
 
-What belongs here: code that reads the setting and sends one message. `sensor.py` decides when to send a message.
+What belongs here: code that reads the setting `sources.alerts`, and code that sends one message. `sensor.py` decides
+when to send a message.
 """
 
 import hashlib
@@ -61,7 +62,7 @@ def open_channels(source: str) -> tuple[Sequence[Channel], Sequence[str]]:
     for number, url in enumerate(written.split(), 1):
         service = Apprise.instantiate(url)
         if service is None:
-            # The message names the channel by its number and not by its URL, because the URL may contain a password.
+            # The text names the channel by its number and not by its URL, because the URL may contain a password.
             troubles.append(
                 f"{setting}: channel {number} is no URL that Apprise knows: write it as in Apprise's list of services, "
                 "such as slack://… or mailto://…, with spaces between several."

@@ -1,6 +1,7 @@
 """The cursor of the alert sensor, which Dagster stores as JSON between ticks.
 
-The alias of a field is its name in the stored JSON. The stored names have not changed since version 0.1.0.
+The alias of a field is its name in the stored JSON. The field names in the stored JSON have not changed since version
+0.1.0, so newer versions can read older cursors.
 """
 
 from pydantic import BaseModel, ConfigDict, Field

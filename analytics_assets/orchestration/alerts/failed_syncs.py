@@ -1,7 +1,7 @@
 """Finds the failed syncs of one source in Dagster's event log, with the reason of each failure.
 
-This module also finds out whether a later run has loaded the rows of a failed sync. Failed dry runs, and failures that
-the circuit alerts report, are ignored.
+This module also finds out whether a later run has loaded the rows of a failed sync. The module ignores failed dry runs,
+and failures that `circuit_alerts.py` reports.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -87,7 +87,10 @@ class Incidents:
     def _poll_recovered(
         self, reported: Iterable[ReportedFailure]
     ) -> tuple[list[Alert], list[ReportedFailure]]:
-        """Creates an alert for each reported sync that a later run has loaded. Returns the other reported syncs."""
+        """Creates an alert for each reported failed sync that a later run has loaded.
+
+        Returns the other reported failed syncs.
+        """
         alerts, remaining = [], []
         for one in reported:
             failures = self._failed.still_failed(one)

@@ -80,7 +80,7 @@ class ScheduledSync:
         """
         return dg.ScheduleDefinition(
             name=f"{self._name}__schedule",
-            job_name=self.job_name,  # the name in place of the job, because the recovery sensor defines the job
+            job_name=self.job_name,  # only the job's name, because the recovery sensor defines the job
             cron_schedule=self.cron,
             execution_timezone=self.timezone,
             execution_fn=self._tick,

@@ -77,7 +77,7 @@ def evaluations(
                 passed=result.passed,
                 metadata=result.metadata,
                 severity=severity,
-                # If there is a summary, only the summary blocks downstream assets.
+                # If a run has a summary of all partitions, only this summary blocks downstream assets.
                 blocking=None not in found and _blocks(check, asset),
                 description=result.description,
                 partition=partition,

@@ -70,9 +70,10 @@ def primary_key_unique(context: CheckContext) -> CheckOutcome:
 
 
 def complete(context: CheckContext) -> CheckOutcome:
-    """Checks that the sync fetched at least as many rows as the API reported. Some APIs report only a lower bound.
+    """Checks that the sync fetched at least as many rows as the API reported.
 
-    With `replace`, the check also compares the number of rows in the table with the number of loaded rows.
+    Some APIs report only a lower bound of their row count. With the write disposition `replace`, the check also
+    compares the number of rows in the table with the number of loaded rows.
     """
     sync = context.current or context.previous or {}
     fetched, reported = read(sync, keys.ROWS_FETCHED), read(sync, keys.ROWS_REPORTED_BY_API)

@@ -1,8 +1,8 @@
 """The store of circuit events: each event is a materialization of the external asset `<source>/circuit`.
 
 This module reads and appends events, and writes a description of each event for the UI.
-`ingestion/http/circuit_breaker.py` computes the state from the events, and `ingestion/http/breaker_client.py` decides
-when to append an event.
+`ingestion/http/circuit_breaker.py` computes the state of the circuit from the events, and
+`ingestion/http/breaker_client.py` decides when to append an event.
 """
 
 import re
@@ -24,7 +24,7 @@ from analytics_assets.ingestion.http.circuit_breaker import (
     utc,
 )
 
-_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the most events on the newest page, and on each older page
+_NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the most events that the newest page and each older page have
 _EVENT = "analytics_assets/event"  # a metadata key that only events of this project have
 _REPORTED = {  # the first word of a person's report selects the event kind
     "open": CircuitEventKind.FORCED_OPEN,
@@ -78,7 +78,7 @@ class EventLogCircuit:
             found = {record.storage_id: _event(record) for record in page.records}
             read |= found
             # If no pages are left, `read` is the whole history.
-            # A person has deleted every cached event that is not in `read`.
+            # If an event is in the cache and not in `read`, a person has deleted the event.
             if not page.has_more:
                 self._read = read
                 break

@@ -1,4 +1,7 @@
-"""The Dagster record of a dry run: an observation of the asset. The log of the run has the same description."""
+"""The Dagster record of a dry run: an observation of the asset.
+
+The log of the Dagster run also gets the description of the observation.
+"""
 
 from collections.abc import Mapping
 from typing import Any

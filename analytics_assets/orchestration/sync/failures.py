@@ -1,4 +1,4 @@
-"""The Dagster record of a failed sync: a `dg.Failure` with the error text, its fields as metadata, and no retry.
+"""The Dagster record of a failed sync: a `dg.Failure` with the error's text and fields, which Dagster does not retry.
 
 What belongs here: the conversion of a `SyncError` to `dg.Failure` and to run tags.
 """
@@ -29,7 +29,7 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
             yield
     except SyncError as error:
         if isinstance(error, (SyncHalted, CircuitOpenError, TooManyPagesError)):
-            # `allow_retries=False` stops only the retries of the step. The tag stops the retries of the run.
+            # `allow_retries=False` stops only the retries of the step. `_RUN_RETRY` stops the retries of the run.
             run_id = context.run.run_id
             tags = {_RUN_RETRY: "false"} | ({CIRCUIT_KEY: run_id} if _is_outage(error) else {})
             context.instance.add_run_tags(run_id, tags)
@@ -37,10 +37,10 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
 
 
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
-    """If this run re-executes a run that an outage halted, resets the retry tag of this run.
+    """Resets the tag `_RUN_RETRY` of this run, if this run re-executes a run that an outage halted.
 
-    The tag gets the default of the instance, because Dagster has copied the tag that turns off retries from the halted
-    run.
+    Dagster copies the tags of the halted run, including `_RUN_RETRY` with the value `false`. So this function sets the
+    tag to the Dagster instance's default, `run_retries_retry_on_asset_or_op_failure`.
     """
     if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
         default = context.instance.run_retries_retry_on_asset_or_op_failure
@@ -72,5 +72,5 @@ def _failure(plan: LoadPlan, error: SyncError) -> dg.Failure:
 
 
 def _shown(value: Any) -> Any:
-    """Converts a field of an error to metadata. A tuple becomes one text."""
+    """Converts a field of an error to metadata. The items of a tuple are joined with `; `."""
     return "; ".join(map(str, value)) if isinstance(value, tuple) else value

@@ -82,7 +82,7 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
     """Reads the run config of this run.
 
     Raises:
-        dg.Failure: a value is out of range. The launchpad does not check ranges.
+        dg.Failure: a value is out of range. Dagster's launchpad does not check the range of a number.
     """
     try:
         partitioned = context.assets_def.partitions_def is not None
