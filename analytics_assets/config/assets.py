@@ -74,7 +74,7 @@ class PartitionsConfig(StrictModel):
     @field_validator("start_date")
     @classmethod
     def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
-        timezone = info.data.get("timezone")  # pydantic leaves out an invalid `timezone`
+        timezone = info.data.get("timezone")  # absent if pydantic rejected the value
         if is_template(value) or timezone is None or is_template(timezone):
             return value
         zone = ZoneInfo(timezone)

@@ -284,7 +284,7 @@ class UnreadableResponseError(ApiError):
 
 @dataclass(eq=False)
 class UnfollowableLinkError(UnreadableResponseError):
-    """No request can be sent to a URL or a link of the API, or the certificate of the server is not valid.
+    """A request cannot be sent: its URL is malformed, or the server's certificate is not valid.
 
     Attributes:
         error: the class name of the network error, because the text of the network error may contain a secret.

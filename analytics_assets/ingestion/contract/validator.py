@@ -232,7 +232,7 @@ class Validator:
     def _check_untyped(self, rows: Sequence[Row], fields: Fields, violations: _Violations) -> None:
         """Checks each required column without a declared type.
 
-        In such a column, no value may be NULL, and all values must be of one kind.
+        The values of the column must not be NULL, and must all be of one JSON kind, such as text or number.
         """
         for name in self._mapping.untyped & self._required.keys():
             values = fields.columns.get(name) or [None] * len(rows)

@@ -109,7 +109,7 @@ class CircuitState:
         return self.phase is Phase.HALF_OPEN and self.claim is None
 
     def refuses(self, by: str) -> bool:
-        """Whether the circuit refuses every request of the sync `by`, even the probe."""
+        """Whether the circuit refuses every request of the sync that `by` names, even the probe."""
         if self.claim is not None:
             return self.claim.by != by
         return self.phase in (Phase.OPEN, Phase.FORCED_OPEN)

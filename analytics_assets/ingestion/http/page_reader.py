@@ -181,7 +181,7 @@ class PageReader(RequestTag, ABC):
         return self._is_finished
 
     def attach(self) -> None:
-        """Adds this reader to the response hooks of dlt's request, and sets placeholders for the numbers."""
+        """Adds this reader to the response hooks of dlt's request, and puts a placeholder at each of `places`."""
         for place in self.places:
             place.put(self._request, place.mark)
         self._request.hooks["response"].append(self)
@@ -241,7 +241,7 @@ class PageReader(RequestTag, ABC):
     def _widen(self, most: int, *, is_full: bool) -> None:
         """After each full page, doubles the number of pages to request ahead, up to `most`.
 
-        If the total is known, the reader requests twice `most` pages ahead, so that no thread waits for a slow page.
+        If the total is known, the reader requests `2 * most` pages ahead, so that no thread waits for a slow page.
         """
         if self.total is not None:
             self._window = 2 * most

@@ -54,17 +54,17 @@ class Secrets:
                 self._learn(encoding, reference)
 
     def in_url(self, url: str) -> str:
-        """Replaces each reference in a URL with its secret value."""
+        """Inserts the secret values into a URL in place of references."""
         for reference, value in self._values.items():
             url = url.replace(reference, quote(value, safe=""))
         return url
 
     def in_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Replaces each reference in headers with its secret value, also inside HTTP basic authentication."""
+        """Inserts the secret values into headers in place of references, also into an HTTP basic header."""
         return {header: self._in_header(value) for header, value in headers.items()}
 
     def in_body(self, body: bytes, content_type: str) -> bytes:
-        """Replaces each reference in a body with its secret value, encoded for JSON or for a form."""
+        """Inserts the secret values into a body in place of references, encoded for JSON or for a form."""
         for reference, value in self._values.items():
             encoded = json.dumps(value)[1:-1] if "json" in content_type else quote_plus(value)
             body = body.replace(reference.encode(), encoded.encode())

@@ -57,7 +57,7 @@ class Judge(StrEnum):
     """The part of the program that decides what an error status means."""
 
     SESSION = "session"  # `classify` alone decides
-    HOOKS = "hooks"  # the user's `response_actions` decide, and get the response after the last retry
+    HOOKS = "hooks"  # the user's `response_actions` get each response that is not retried
     TOKEN_REQUEST = "token_request"  # noqa: S105  `classify` decides, but a token server is not the API
 
 

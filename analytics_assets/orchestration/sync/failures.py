@@ -39,8 +39,8 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
     """Resets the tag `_RUN_RETRY` of this run, if this run re-executes a run that an outage halted.
 
-    Dagster copies the tags of the halted run, including `_RUN_RETRY` with the value `false`. So this function sets the
-    tag to the Dagster instance's default, `run_retries_retry_on_asset_or_op_failure`.
+    Dagster copies the tags of a halted run to its re-execution, including `_RUN_RETRY` with the value `false`. So this
+    function sets the tag to the Dagster instance's default, `run_retries_retry_on_asset_or_op_failure`.
     """
     if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
         default = context.instance.run_retries_retry_on_asset_or_op_failure
