@@ -121,8 +121,8 @@ class Breaker:
             fresh: whether to read the store even if the last read is less than half a second ago.
 
         Returns:
-            Whether the request is the probe. The caller sends a probe once, and then calls `record_success` or
-            `record_failure`.
+            Whether the request is the probe. The caller sends a probe without retries, and then calls
+            `record_success` or `record_failure`.
 
         Raises:
             SyncHalted, CircuitOpenError: this sync may send no request.

@@ -3,7 +3,7 @@
 If a process dies, the operating system releases its locks. A second file per lock names the process that holds the
 lock.
 
-What belongs here: the names of locks, and the wait for a lock. `pipeline.py` decides when a run takes a lock.
+What belongs here: the names of locks, and the wait for a lock. `pipeline.py` has the steps that take a lock.
 """
 
 from __future__ import annotations

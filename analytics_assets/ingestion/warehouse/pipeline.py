@@ -157,7 +157,7 @@ class LoadPipeline(WarehousePipeline):
         )
 
     def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
-        """Compares the stored schema with the contract. If the table was dropped, returns columns with a new type."""
+        """Returns the columns whose stored type does not fit the declared type. Fails if the table exists."""
         if not self.dlt.default_schema_name:
             return {}  # no earlier run has loaded the resource
         resource, schema = self.plan.resource, self.dlt.default_schema

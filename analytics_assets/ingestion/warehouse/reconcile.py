@@ -47,7 +47,7 @@ class Reconcile:
         self._refusal: TooManyRemovedError | None = None
 
     def before(self, pipeline: Pipeline, client: SqlJobClientBase) -> None:
-        """Deletes the rows of an append that was killed before its end, because the next sync fetches the rows again.
+        """Deletes the rows that a killed append left in the table, because this sync has fetched these rows again.
 
         dlt appends in one transaction per file, so a killed append leaves some rows. A killed merge or full refresh
         leaves no rows, because each uses one transaction.
