@@ -203,7 +203,7 @@ class _Statements:
         return gone
 
     def drop_bad_rows(self) -> None:
-        """Deletes each older row of the table with the same key as a row that this load put into quarantine."""
+        """For each row that this load put into quarantine, deletes the older row with the same key from the table."""
         if self._brings_bad_rows:
             self._sql.execute_sql(
                 f"DELETE FROM {self._table} AS t WHERE {self._old('t')} AND {self._is_bad_now()}"  # noqa: S608
