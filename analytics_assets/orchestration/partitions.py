@@ -1,12 +1,14 @@
-"""Time partitions: builds Dagster's partitions definition from the config, and the windows of a run."""
+"""Time partitions: the partitions definition from the config, the windows of a run, and the latest materializations."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC
 
 import dagster as dg
 
 from analytics_assets.config.assets import BackfillPolicyConfig, PartitionsConfig
 from analytics_assets.ingestion.time_window import Window
+
+_QUERY_SIZE = 1000  # the most materializations that one query reads; Dagster allows 10,000
 
 _PARTITIONS: dict[str, Callable[..., dg.TimeWindowPartitionsDefinition]] = {
     "hourly": dg.HourlyPartitionsDefinition,
@@ -67,3 +69,24 @@ def windows_of(definition: dg.TimeWindowPartitionsDefinition, keys: Iterable[str
         # Python compares two times of one zone by local time, and local time may repeat an hour. UTC repeats no hour.
         windows[key] = Window(window.start.astimezone(UTC), window.end.astimezone(UTC))
     return windows
+
+
+def latest_materializations(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Collection[str]
+) -> Iterator[tuple[str, dg.EventLogRecord]]:
+    """Yields the latest materialization of each partition that has one, with the partition key.
+
+    Args:
+        instance: the Dagster instance.
+        asset: the key of the asset.
+        keys: the partition keys.
+    """
+    if not keys:
+        return
+    materialized = dg.DagsterEventType.ASSET_MATERIALIZATION
+    latest = [*instance.get_latest_storage_id_by_partition(asset, materialized, {*keys}).values()]
+    for start in range(0, len(latest), _QUERY_SIZE):
+        wanted = dg.AssetRecordsFilter(asset, storage_ids=latest[start : start + _QUERY_SIZE])
+        for record in instance.fetch_materializations(wanted, limit=_QUERY_SIZE).records:
+            if record.partition_key:
+                yield record.partition_key, record

@@ -12,7 +12,7 @@ import dagster as dg
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.orchestration.alerts.cursor import IncidentState, ReportedFailure
-from analytics_assets.orchestration.partitions import partitions_def
+from analytics_assets.orchestration.partitions import latest_materializations, partitions_def
 from analytics_assets.orchestration.runs import (
     CIRCUIT_KEY,
     SOURCE_KEY,
@@ -24,7 +24,6 @@ from analytics_assets.orchestration.runs import (
 _FIRST_POLL_REACH = 3600.0  # the first poll reports failures up to this age in seconds
 # After a run has failed, Dagster needs up to three seconds to store whether it will retry the run.
 _RETRY_DECISION_DELAY = 3.0
-_PAGE = 1000  # the most materializations that one query reads
 _MAX_FAILURES = 200  # the most failed runs that one poll reads
 
 _STEP_EVENTS = {
@@ -172,16 +171,12 @@ class FailedSyncs:
     def _loaded_since(self, resource: str, partitions: str, at: float) -> bool:
         """Whether an asset, or each partition of a range, was loaded after the time `at`."""
         asset = dg.AssetKey([self._config.name, resource])
-        missing: set[str | None] = {*self._partition_keys(resource, partitions)} if partitions else {None}
-        cursor = None
-        while True:
-            keys = [key for key in missing if key is not None]
-            wanted = dg.AssetRecordsFilter(asset, asset_partitions=keys or None, after_timestamp=at)
-            page = self._instance.fetch_materializations(wanted, limit=_PAGE, cursor=cursor)
-            missing -= {record.partition_key if keys else None for record in page.records}
-            if not missing or not page.has_more:
-                return not missing
-            cursor = page.cursor
+        if not partitions:
+            wanted = dg.AssetRecordsFilter(asset, after_timestamp=at)
+            return bool(self._instance.fetch_materializations(wanted, limit=1).records)
+        keys = self._partition_keys(resource, partitions)
+        latest = latest_materializations(self._instance, asset, keys)
+        return {key for key, record in latest if record.timestamp > at} == {*keys}
 
     def _partition_keys(self, resource: str, partitions: str) -> Sequence[str]:
         failed = PartitionRange.from_key(partitions)

@@ -14,6 +14,7 @@ import dagster as dg
 # Without the active backfills, this module would request the partitions of a waiting backfill a second time.
 from dagster._core.execution.backfill import BulkActionStatus
 
+from analytics_assets.orchestration.partitions import latest_materializations
 from analytics_assets.orchestration.runs import CIRCUIT_KEY, PartitionRange, is_dry_run, is_of
 
 EvaluationContext = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
@@ -182,19 +183,14 @@ def _loaded_too_early(
     over = {key: end for key, end in ends.items() if end <= moment.timestamp()}
     if not over:
         return set()
-    latest = instance.get_latest_storage_id_by_partition(
-        asset, dg.DagsterEventType.ASSET_MATERIALIZATION, {*over}
-    )
-    wanted = dg.AssetRecordsFilter(asset, storage_ids=list(latest.values()))
-    records = instance.fetch_materializations(wanted, limit=len(over)).records
-    runs = instance.get_run_records(dg.RunsFilter(run_ids=list({record.run_id for record in records})))
+    latest = dict(latest_materializations(instance, asset, over))
+    runs = instance.get_run_records(dg.RunsFilter(run_ids=list({one.run_id for one in latest.values()})))
     began = {one.dagster_run.run_id: one.start_time for one in runs}
     return {
         key
-        for record in records
-        if (key := record.partition_key)
+        for key, record in latest.items()
         # A materialization that a person reported has no run.
-        and (began.get(record.run_id) or record.timestamp) < over[key]
+        if (began.get(record.run_id) or record.timestamp) < over[key]
     }
 
 

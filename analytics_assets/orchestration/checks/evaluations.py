@@ -17,6 +17,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from analytics_assets.config.assets import AssetConfig, CheckConfig
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.orchestration.checks.registry import CHECKS, Check, Outcomes
+from analytics_assets.orchestration.partitions import latest_materializations
 
 CheckEvent = dg.AssetCheckEvaluation | dg.AssetCheckResult | dg.Output[None]
 
@@ -101,14 +102,9 @@ def _materializations(
     context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Collection[str]
 ) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
     """Returns the latest materialization of each partition, to which its evaluation is linked."""
-    if not partitions:
-        return {}
-    wanted = dg.AssetRecordsFilter(key, asset_partitions=list(partitions))
-    records = context.instance.fetch_materializations(wanted, limit=len(partitions)).records
     return {
-        record.partition_key: AssetCheckEvaluationTargetMaterializationData(
+        partition: AssetCheckEvaluationTargetMaterializationData(
             storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
         )
-        for record in records
-        if record.partition_key
+        for partition, record in latest_materializations(context.instance, key, partitions)
     }
