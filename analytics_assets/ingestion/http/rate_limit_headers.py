@@ -19,6 +19,8 @@ _EPOCH_FROM, _MILLISECONDS_FROM = 1e9, 1e11
 """Thresholds for a number: a larger value is a time since 1970, in seconds or in milliseconds."""
 
 _PREFIXES = ("X-RateLimit-", "RateLimit-", "X-Rate-Limit-", "Rate-Limit-")
+_REMAINING_NAMES = [prefix + "Remaining" for prefix in _PREFIXES]
+_RESET_NAMES = [prefix + "Reset" for prefix in _PREFIXES]
 _REMAINING = re.compile(r"\b(?:remaining|r)\s*=\s*(\d+)")
 _RESET = re.compile(r"\b(?:reset|t)\s*=\s*(\d+)")
 
@@ -45,8 +47,8 @@ def read_rate_limits(headers: Mapping[str, str]) -> RateLimits:
     combined = headers.get("RateLimit")
     if combined is not None:
         return _of_combined(combined)
-    remaining = next((headers[name] for name in _names("Remaining") if name in headers), "")
-    reset = next((headers[name] for name in _names("Reset") if name in headers), None)
+    remaining = next((headers[name] for name in _REMAINING_NAMES if name in headers), "")
+    reset = next((headers[name] for name in _RESET_NAMES if name in headers), None)
     return RateLimits(_number(remaining), None if reset is None else _seconds_until(reset, headers))
 
 
@@ -60,10 +62,6 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     """
     header = headers.get("Retry-After")
     return None if header is None else _seconds_until(header, headers)
-
-
-def _names(what: str) -> list[str]:
-    return [prefix + what for prefix in _PREFIXES]
 
 
 def _of_combined(header: str) -> RateLimits:
