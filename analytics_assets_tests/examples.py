@@ -13,4 +13,4 @@ EVERYTHING = os.environ.get("EXAMPLES") == "all"
 
 def examples(full: int) -> int:
     """Returns the number of examples for this run, from the full number."""
-    return full if EVERYTHING else max(5, full // 4)
+    return full if EVERYTHING else max(10, full // 4)

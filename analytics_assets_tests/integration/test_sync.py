@@ -204,7 +204,6 @@ def test_a_declared_json_column_brings_no_warning(things: Things, capfd: pytest.
     """Arrow has JSON as text. dlt warns of the difference in each page, as if something were wrong."""
     things.rows = [row(1) | {"tags": {"a": 1}}]
     things.rows[0].pop("parts")
-    plan = things.plan(columns={"tags": {"data_type": "json"}})
-    result = run_sync(plan, MemoryCircuit(policy_of(plan.config), "api"))
+    result = things.sync(columns={"tags": {"data_type": "json"}})
     assert (result.rows_loaded, dict(result.undeclared)) == (1, {})
     assert "arrow schema" not in capfd.readouterr().err

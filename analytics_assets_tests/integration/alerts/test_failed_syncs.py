@@ -42,6 +42,21 @@ def test_a_failed_dry_run_sends_no_alert(
     assert not webhook.got
 
 
+def assert_over_when_all_are_loaded(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    """Loads the first and the last of three partitions, and then the partition between them."""
+    definitions = project.definitions(text)
+    api.set_faults()
+    for day in (DAY, "2026-01-07"):
+        assert project.run(definitions, "transactions", day).success
+    sensor.look()
+    assert len(webhook.got) == 1, "the partition in the middle is still missing"
+    assert project.run(definitions, "transactions", "2026-01-06").success
+    sensor.look()
+    assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
+
+
 def test_one_cause_is_reported_once_for_all_partitions_and_ends_when_all_are_loaded(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
@@ -55,14 +70,7 @@ def test_one_cause_is_reported_once_for_all_partitions_and_ends_when_all_are_loa
     sensor.look()
     [received] = webhook.got
     assert "window: 2026-01-05 to 2026-01-07" in received["message"]
-    api.set_faults()
-    for day in (DAY, "2026-01-07"):
-        assert project.run(definitions, "transactions", day).success
-    sensor.look()
-    assert len(webhook.got) == 1, "the one in the middle is still missing"
-    assert project.run(definitions, "transactions", "2026-01-06").success
-    sensor.look()
-    assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
+    assert_over_when_all_are_loaded(project, api, text, sensor, webhook)
 
 
 def test_a_failed_range_ends_when_its_last_partition_is_loaded(
@@ -72,14 +80,7 @@ def test_a_failed_range_ends_when_its_last_partition_is_loaded(
     api.set_faults({"path": "/v1/transactions", "body": "<html>"})
     project.run(definitions, "transactions", DAY, "2026-01-07")
     sensor.look()
-    api.set_faults()
-    for day in (DAY, "2026-01-07"):
-        assert project.run(definitions, "transactions", day).success
-    sensor.look()
-    assert len(webhook.got) == 1, "the partition in the middle is still missing"
-    assert project.run(definitions, "transactions", "2026-01-06").success
-    sensor.look()
-    assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
+    assert_over_when_all_are_loaded(project, api, text, sensor, webhook)
 
 
 def test_a_failure_that_ended_before_the_tick_is_reported_with_start_and_end_and_may_return(
