@@ -1,26 +1,14 @@
-"""What real APIs do, one case each: the request on the wire, the rows in the table, or the error."""
+"""Paging as real APIs do it: the names of parameters, totals, and ends."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-import yaml
 
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project, check_of
-
-
-def defs(url: str, **endpoint: Any) -> str:
-    resource = {
-        "name": "things",
-        "primary_key": "id",
-        "write_disposition": "replace",
-        "endpoint": {"path": "things", "data_selector": "data", **endpoint},
-        "columns": {"id": {"data_type": "bigint"}},
-    }
-    attributes = {"name": "api", "rest_api": {"client": {"base_url": url}, "resources": [resource]}}
-    return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
+from analytics_assets_tests.real_api import defs
 
 
 ROWS = [{"id": number} for number in range(25)]
