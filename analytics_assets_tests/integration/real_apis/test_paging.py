@@ -10,7 +10,6 @@ from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project, check_of
 from analytics_assets_tests.real_api import defs
 
-
 ROWS = [{"id": number} for number in range(25)]
 
 
