@@ -96,7 +96,6 @@ def api_session(
     log: CircuitStore | None = None,
     sleep: Callable[[float], None] = lambda _: None,
     jitter: Callable[[], float] = lambda: 0.0,
-    may_repeat: bool = False,
     **config: Any,
 ) -> ApiSession:
     """An `ApiSession` as in a sync, but without real waits and without jitter."""
@@ -106,7 +105,6 @@ def api_session(
         Breaker(log or MemoryCircuit(Policy(300, 21_600, 100)), resource, "a run", sleep=lambda _: None),
         secrets or Secrets(),
         telemetry or Telemetry(resource),
-        may_repeat=may_repeat,
         sleep=sleep,
         jitter=jitter,
     )

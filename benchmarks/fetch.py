@@ -27,7 +27,8 @@ from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
-from analytics_assets.ingestion.http.response import ResponseReader
+from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
+from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
 
@@ -36,7 +37,7 @@ ROWS, IN_FLIGHT, ROUNDS = 100_000, 16, 5
 
 def by_session(url: str) -> list[dict[str, Any]]:
     limiter = RateLimiter(RequestsConfig(max_in_flight=IN_FLIGHT))
-    reader = ResponseReader("rows", "data", "total", paged=True)
+    reader = ResponseReader("rows", RowRules("data", paged=True), PagingFields("total"))
     paginator = PagingBySession(Paging(OffsetPaginator(PAGE), reader, ("id",)))
     secrets = Secrets({"reference": SECRET})
     with ApiSession("rows", limiter, breaker("rows"), secrets, Telemetry("rows")) as session:

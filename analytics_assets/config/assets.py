@@ -227,6 +227,24 @@ class AssetConfig(StrictModel):
         description="How many partitions before the last one each tick loads again, to get rows that arrive late.",
     )
 
+    empty_answer: Literal["null", "absent"] | None = Field(
+        None,
+        description="What the API sends in place of the list of rows if there are none: `null`, or `absent` if the "
+        "field may also be missing. Absent: only an empty list means no rows.",
+    )
+    one_object: bool = Field(
+        False,
+        description="Whether the API sends one object in place of a list if there is one row. Set it for an API that "
+        "sends lists at other times.",
+    )
+
+    @field_validator("empty_answer", mode="before")
+    @classmethod
+    def _null_is_a_word(cls, value: Any) -> Any:
+        return (
+            "null" if value is None else value
+        )  # pydantic calls validators only for a key that the file has
+
     @field_validator("max_quarantined", "max_removed", mode="before")
     @classmethod
     def _number_or_share(cls, value: Any) -> Any:

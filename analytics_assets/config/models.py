@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from analytics_assets.config.assets import AssetConfig
+from analytics_assets.config.responses import ResponseRule
 from analytics_assets.config.rest_api import (
     NAME,
     check_rest_api,
@@ -73,6 +74,23 @@ class RequestsConfig(StrictModel):
         True,
         description="With offset pagination, each page repeats the last row of the page before. "
         "The repeated row proves that no row moved between the two requests.",
+    )
+    ignore_total: bool = Field(
+        False,
+        description="Accept the end of paging even if the last response says that there is more, such as a `total` "
+        "above the number of rows read. Set it if these fields mean something else.",
+    )
+    max_empty_pages: int = Field(
+        3,
+        ge=1,
+        le=100_000,
+        description="The most pages in succession without a new row. With more, the sync fails, because the API "
+        "probably never ends.",
+    )
+    responses: list[ResponseRule] = Field(
+        default_factory=list,
+        description="What a response means if its status does not say so. The first rule that fits decides, before "
+        "dlt's `response_actions`. Absent: the status decides.",
     )
 
 

@@ -15,6 +15,11 @@
     │   │   ├── UnfollowableLinkError   unfollowable_link
     │   │   ├── NotJsonError            not_json
     │   │   ├── MissingRowsError        missing_rows
+    │   │   ├── AmbiguousRowsError      ambiguous_rows
+    │   │   ├── ErrorAnswerError        error_answer
+    │   │   ├── MorePagesError          more_pages
+    │   │   ├── NoNewRowsError          no_new_rows
+    │   │   ├── TotalOfPageError        total_of_page
     │   │   ├── RowsNotAListError       rows_not_a_list
     │   │   ├── NoListError             no_list
     │   │   ├── PagingFieldError        paging_field
@@ -345,7 +350,137 @@ class MissingRowsError(UnreadableResponseError):
 
     @property
     def cure(self) -> str:
-        return f"Correct it. If the API means no rows by it, write `data_selector: {self.selector}[*]`"
+        meaning = "null" if self.found == "null" else "absent"
+        return (
+            f"Correct it. If the API means no rows by it, set assets.{self.resource}.empty_answer: {meaning}. If it "
+            "means something else, set requests.responses"
+        )
+
+
+@dataclass(eq=False)
+class AmbiguousRowsError(UnreadableResponseError):
+    """No `data_selector` is set, and more than one value of the response could be the rows.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        candidates: the JSONPaths of the values that could be the rows.
+        problem: the clause that says why the rows are unclear.
+    """
+
+    endpoint: str
+    candidates: tuple[str, ...]
+    problem: str
+    code = "ambiguous_rows"
+
+    @property
+    def cause(self) -> str:
+        return f"the response of {self.endpoint} has {self.problem}, so its rows are unclear"
+
+    @property
+    def cure(self) -> str:
+        return f"Set data_selector to one of {', '.join(f'`{one}`' for one in self.candidates)}"
+
+
+@dataclass(eq=False)
+class ErrorAnswerError(UnreadableResponseError):
+    """A response with a success status reports an error, and has no rows.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        member: the field that reports the error, such as `errors`.
+        words: the API's own words, redacted; empty if there are none.
+    """
+
+    endpoint: str
+    member: str
+    words: str
+    code = "error_answer"
+
+    @property
+    def cause(self) -> str:
+        words = f": {self.words}" if self.words else ""
+        return f"the response of {self.endpoint} has no rows, and reports an error in `{self.member}`{words}"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. Correct the request, or set requests.responses to what this response means: retry, "
+            "empty or success"
+        )
+
+
+@dataclass(eq=False)
+class MorePagesError(UnreadableResponseError):
+    """Paging has ended, but the last response says that there is more.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        more: the clause that names the field or header, such as `has `total` 250`.
+        rows: the number of rows that were read.
+    """
+
+    endpoint: str
+    more: str
+    rows: int
+    code = "more_pages"
+
+    @property
+    def cause(self) -> str:
+        return f"the last response of {self.endpoint} {self.more}, and {counted(self.rows, 'row')} were read"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. Set the `paginator` that fits the API. If this field means something else, set "
+            "requests.ignore_total: true"
+        )
+
+
+@dataclass(eq=False)
+class NoNewRowsError(UnreadableResponseError):
+    """The API sends page after page without a new row, and always says that there is another page.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        pages: the number of pages without a new row.
+    """
+
+    endpoint: str
+    pages: int
+    code = "no_new_rows"
+
+    @property
+    def cause(self) -> str:
+        return f"the last {counted(self.pages, 'page')} of {self.endpoint} had no new row, and each led to another page"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. Set the paginator's has_more_path, or stop_after_empty_page: true. If the API does "
+            "send so many pages without rows, raise requests.max_empty_pages"
+        )
+
+
+@dataclass(eq=False)
+class TotalOfPageError(UnreadableResponseError):
+    """The paginator's total counts other rows than those that the API sends.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        path: the JSONPath of the total.
+    """
+
+    endpoint: str
+    path: str
+    code = "total_of_page"
+
+    @property
+    def cause(self) -> str:
+        return f"`{self.path}` is the number of rows of each page of {self.endpoint}, and not of all rows"
+
+    @property
+    def cure(self) -> str:
+        return "Nothing was loaded. Set the paginator's total_path to the number of all rows, or to null"
 
 
 @dataclass(eq=False)
@@ -369,7 +504,10 @@ class RowsNotAListError(UnreadableResponseError):
 
     @property
     def cure(self) -> str:
-        return "Set data_selector to the list of rows"
+        return (
+            "Set data_selector to the list of rows. If the API sends one object in place of a list, set "
+            f"assets.{self.resource}.one_object: true"
+        )
 
 
 @dataclass(eq=False)

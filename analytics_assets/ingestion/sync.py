@@ -105,12 +105,8 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
     limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
 
     def session() -> ApiSession:
-        # A child resource sends one request per parent row, so two equal parent rows request the same page.
-        may_repeat = plan.resource.parent is not None
         page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
-        return ApiSession(
-            name, limiter, breaker, secrets, telemetry, page_limit=page_limit, may_repeat=may_repeat
-        )
+        return ApiSession(name, limiter, breaker, secrets, telemetry, page_limit=page_limit)
 
     return Api(f"{name}, run {run_id.split('-', maxsplit=1)[0]}" if run_id else name, telemetry, session)
 

@@ -135,7 +135,8 @@ def test_a_data_selector_that_finds_nothing_leaves_the_table_as_it_was(
     failure = failure_of(project.run(project.definitions(wrong), "products"))
     assert str(failure.description) == (
         "products: data_selector `rows` finds nothing in the response of GET /v1/products (it has data, total). "
-        "Correct it. If the API means no rows by it, write `data_selector: rows[*]`."
+        "Correct it. If the API means no rows by it, set assets.products.empty_answer: absent. If it means something "
+        "else, set requests.responses."
     )
     assert project.query("SELECT count(*) AS n FROM analytics_api.products") == [
         {"n": len(api.rows("products"))}

@@ -70,13 +70,45 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         errors.MissingRowsError("orders", "GET /orders", "data", "null", " (it has data, total)"),
         "missing_rows",
         "orders: data_selector `data` finds null in the response of GET /orders (it has data, total). Correct it. If "
-        "the API means no rows by it, write `data_selector: data[*]`.",
+        "the API means no rows by it, set assets.orders.empty_answer: null. If it means something else, set "
+        "requests.responses.",
+    ),
+    (
+        errors.AmbiguousRowsError("orders", "GET /orders", ("errors", "orders"), "more than one list"),
+        "ambiguous_rows",
+        "orders: the response of GET /orders has more than one list, so its rows are unclear. Set data_selector to one "
+        "of `errors`, `orders`.",
+    ),
+    (
+        errors.ErrorAnswerError("orders", "GET /orders", "error", "rate limited"),
+        "error_answer",
+        "orders: the response of GET /orders has no rows, and reports an error in `error`: rate limited. Nothing was "
+        "loaded. Correct the request, or set requests.responses to what this response means: retry, empty or success.",
+    ),
+    (
+        errors.MorePagesError("orders", "GET /orders", "has `total` 250", 50),
+        "more_pages",
+        "orders: the last response of GET /orders has `total` 250, and 50 rows were read. Nothing was loaded. Set the "
+        "`paginator` that fits the API. If this field means something else, set requests.ignore_total: true.",
+    ),
+    (
+        errors.NoNewRowsError("orders", "GET /orders", 3),
+        "no_new_rows",
+        "orders: the last 3 pages of GET /orders had no new row, and each led to another page. Nothing was loaded. Set "
+        "the paginator's has_more_path, or stop_after_empty_page: true. If the API does send so many pages without "
+        "rows, raise requests.max_empty_pages.",
+    ),
+    (
+        errors.TotalOfPageError("orders", "GET /orders", "total"),
+        "total_of_page",
+        "orders: `total` is the number of rows of each page of GET /orders, and not of all rows. Nothing was loaded. "
+        "Set the paginator's total_path to the number of all rows, or to null.",
     ),
     (
         errors.RowsNotAListError("orders", "GET /orders", "data", "an object"),
         "rows_not_a_list",
         "orders: data_selector `data` finds an object and no list in the response of GET /orders. Set data_selector to "
-        "the list of rows.",
+        "the list of rows. If the API sends one object in place of a list, set assets.orders.one_object: true.",
     ),
     (
         errors.NoListError("orders", "GET /orders", " (it is text)"),

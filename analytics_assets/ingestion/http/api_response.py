@@ -8,9 +8,9 @@ from requests import PreparedRequest, Response
 from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
-from urllib3 import BaseHTTPResponse
 
 from analytics_assets.ingestion.http.redaction import Secrets
+from analytics_assets.ingestion.http.wire import WireResponse
 
 Row = Any
 """A row as the API sent it: a parsed JSON value, or JSON text as `msgspec.Raw`."""
@@ -21,9 +21,7 @@ class ApiResponse(Response):
 
     Args:
         request: the request of the response, with references in place of secrets.
-        raw: the urllib3 response.
-        body: the redacted body.
-        attempts: the number of requests sent until this response, the first included.
+        response: the response from the network, with a redacted body.
         secrets: the secrets that are redacted in the headers.
         connection: the HTTP adapter, through which an auth such as digest sends the request again.
 
@@ -32,17 +30,12 @@ class ApiResponse(Response):
     """
 
     def __init__(
-        self,
-        request: PreparedRequest,
-        raw: BaseHTTPResponse,
-        body: bytes,
-        attempts: int,
-        secrets: Secrets,
-        connection: Any,
+        self, request: PreparedRequest, response: WireResponse, secrets: Secrets, connection: Any
     ) -> None:
         super().__init__()
-        self.attempts = attempts
-        self.status_code = raw.status
+        raw = response.raw
+        self.attempts = response.attempts
+        self.status_code = response.status
         self.headers = CaseInsensitiveDict(
             {name: secrets.redact(value) for name, value in raw.headers.items()}
         )
@@ -53,7 +46,7 @@ class ApiResponse(Response):
         self.request = request
         self.connection = connection
         extract_cookies_to_jar(self.cookies, request, raw)  # type: ignore[no-untyped-call]
-        self._content = body
+        self._content = response.body
         self._content_consumed = True
 
 

@@ -12,9 +12,9 @@ from analytics_assets.ingestion.errors import (
     SyncHalted,
     UnfollowableLinkError,
 )
+from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.retry_policy import (
     Caller,
-    Exchange,
     classify,
     endpoint_of,
     status_in_words,

@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from dlt.sources.helpers.rest_client.detector import PaginatorFactory
 from dlt.sources.helpers.rest_client.exceptions import PaginatorNotFound
 from dlt.sources.helpers.rest_client.paginators import (
+    BaseNextUrlPaginator,
     BasePaginator,
+    HeaderCursorPaginator,
+    HeaderLinkPaginator,
+    JSONLinkPaginator,
+    JSONResponseCursorPaginator,
     OffsetPaginator,
     PageNumberPaginator,
+    RangePaginator,
 )
 from requests import Request, Response
 
 from analytics_assets.ingestion.http.api_response import PageGroup
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.pagination import page_reader_of
+from analytics_assets.ingestion.http.read_progress import ReadProgress
 from analytics_assets.ingestion.http.request_tag import RequestTag
-from analytics_assets.ingestion.http.response import ResponseReader
+from analytics_assets.ingestion.http.response import NoContent, ResponseReader
+from analytics_assets.ingestion.http.retry_policy import endpoint_of
 
 
 class CheckedPaginator(BasePaginator):
-    """Wraps dlt's own paginator, and adds a `RequestTag` to each request so that the session checks the response.
+    """Wraps dlt's own paginator: the session checks each response, and `ReadProgress` judges the end of the read.
 
     Args:
         paginator: the configured paginator; None to detect the paginator from the first response, as dlt does.
         reader: the reader that checks the responses.
+        primary_key: the primary key fields of a row; empty if the resource has no primary key.
+        max_empty_pages: the most pages in succession without a new row.
     """
 
-    def __init__(self, paginator: BasePaginator | None, reader: ResponseReader) -> None:
+    def __init__(
+        self,
+        paginator: BasePaginator | None,
+        reader: ResponseReader,
+        primary_key: tuple[str, ...] = (),
+        max_empty_pages: int = 3,
+    ) -> None:
         super().__init__()
         self._paginator = paginator
         self._reader = reader
+        self._primary_key = primary_key
+        self._max_empty_pages = max_empty_pages
 
     def init_request(self, request: Request) -> None:  # noqa: D102  described by dlt
-        request.hooks["response"].append(RequestTag(self._reader, request.auth))
+        self._progress = ReadProgress(self._reader, self._primary_key, self._max_empty_pages)
+        self._sizes = [*_scalars(request.params), *_scalars(request.json)]
+        request.hooks["response"].append(RequestTag(self._reader, request.auth, self._progress))
         if self._paginator is not None:
             self._paginator.init_request(request)
 
@@ -43,15 +64,50 @@ class CheckedPaginator(BasePaginator):
             self._paginator, _ = PaginatorFactory().create_paginator(response)
         if self._paginator is None:
             raise PaginatorNotFound("no paginator fits the first response: set `paginator`")
-        self._paginator.update_state(response, data)
+        endpoint, parsed = endpoint_of(response.request), response.json()
+        self._ends = isinstance(parsed, NoContent)
+        if not self._ends:
+            self._paginator.update_state(response, data)
+        if isinstance(self._paginator, BaseNextUrlPaginator) and not self._paginator._next_reference:
+            self._paginator._next_reference = None
+        self._progress.add(data or [], response.content, endpoint, has_next=self.has_next_page)
+        if not self.has_next_page:
+            if self._progress.pages == 1:
+                for setting, path in _missing_paths(self._paginator, response):
+                    self._progress.refuse_missing_path(parsed, endpoint, path, setting, iter(self._sizes))
+            if not _is_cut(self._paginator):
+                self._progress.judge_end(response.content, response.headers, endpoint)
 
     def update_request(self, request: Request) -> None:  # noqa: D102  described by dlt
-        if self._paginator is not None:
+        if self._paginator is not None and self.has_next_page:
             self._paginator.update_request(request)
 
     @property
     def has_next_page(self) -> bool:  # noqa: D102  described by dlt
-        return self._paginator is None or self._paginator.has_next_page
+        return self._paginator is None or (self._paginator.has_next_page and not self._ends)
+
+
+def _missing_paths(paginator: BasePaginator, response: Response) -> Iterator[tuple[str, str]]:
+    """Yields setting and path of a field or header that leads to the next page, if the response lacks it."""
+    if isinstance(paginator, JSONLinkPaginator) and not paginator.next_url_path.find(response.json()):
+        yield "next_url_path", str(paginator.next_url_path)
+    elif isinstance(paginator, JSONResponseCursorPaginator) and not paginator.cursor_path.find(
+        response.json()
+    ):
+        yield "cursor_path", str(paginator.cursor_path)
+    elif isinstance(paginator, HeaderLinkPaginator) and "link" not in response.headers:
+        yield "links_next_key", "Link"
+    elif isinstance(paginator, HeaderCursorPaginator) and paginator.cursor_key not in response.headers:
+        yield "cursor_key", paginator.cursor_key
+
+
+def _is_cut(paginator: BasePaginator) -> bool:
+    """Whether the file limits the number of pages."""
+    return isinstance(paginator, RangePaginator) and paginator.maximum_value is not None
+
+
+def _scalars(values: Any) -> list[Any]:
+    return [one for one in values.values() if type(one) in (int, str)] if isinstance(values, dict) else []
 
 
 class PagingBySession(BasePaginator):

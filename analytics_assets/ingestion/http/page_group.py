@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dlt.sources.helpers.rest_client.auth import (
@@ -23,14 +24,14 @@ from dlt.sources.helpers.rest_client.auth import (
 from requests import PreparedRequest
 from requests.utils import get_encoding_from_headers
 
-from analytics_assets.ingestion.errors import TooManyPagesError
+from analytics_assets.ingestion.errors import SyncError, TooManyPagesError
 from analytics_assets.ingestion.http.api_response import PageGroup, Row
 from analytics_assets.ingestion.http.page_limit import PageLimit, PagesCutError
-from analytics_assets.ingestion.http.page_reader import Fetch, Numbers, Page, PageReader
+from analytics_assets.ingestion.http.page_reader import AheadError, Fetch, Numbers, Page, PageReader
 from analytics_assets.ingestion.http.request_tag import caller_of, has_own_hooks
 from analytics_assets.ingestion.http.retry_policy import endpoint_of
 from analytics_assets.ingestion.http.telemetry import Telemetry
-from analytics_assets.ingestion.http.transport import Transport
+from analytics_assets.ingestion.http.transport import FailedAheadError, Transport
 from analytics_assets.ingestion.http.wire import WireRequest
 
 _GROUP_ROWS, _GROUP_BYTES, _GROUP_SECONDS = 25_000, 64_000_000, 10.0
@@ -111,7 +112,7 @@ class PageGroups:
         try:
             for page, new in reader.pages(fetch, in_flight, endpoint_of(request)):
                 rows += new
-                size += page.size
+                size += len(page.body)
                 self._telemetry.page(len(new), reader.total_rows)
                 if len(rows) >= _GROUP_ROWS or size >= _GROUP_BYTES or time.monotonic() >= until:
                     break
@@ -126,14 +127,14 @@ class PageGroups:
         """
         resource, endpoint = reader.reader.resource, endpoint_of(request)
 
-        def fetch_within(numbers: Numbers) -> Future[Page]:
+        def fetch_within(numbers: Numbers, ahead: bool) -> Future[Page]:
             try:
                 self._page_limit.take(resource, endpoint)
             except (TooManyPagesError, PagesCutError) as error:
                 beyond: Future[Page] = Future()
                 beyond.set_exception(error)
                 return beyond
-            return fetch(numbers)
+            return fetch(numbers, ahead)
 
         return fetch_within
 
@@ -147,26 +148,35 @@ class PageGroups:
         template.headers.pop("Content-Length", None)  # the page number changes the length of the body
         caller = caller_of(request, reader)
 
-        def fetch(numbers: Numbers) -> Page:
-            response = self._transport.ask(_with_numbers(template, numbers), caller)
-            if response.raw.status >= 300:
+        def fetch(numbers: Numbers, ahead: bool) -> Page:
+            try:
+                response = self._transport.ask(_with_numbers(template, numbers), caller, ahead=ahead)
+            except FailedAheadError:
+                raise AheadError(partial(self._threads.submit, fetch, numbers, False)) from None
+            if response.status >= 300:
                 # The transport follows no redirect, so the session fetches a redirected page again.
                 return self._fetch_sequentially(reader, numbers, options)
             headers = response.raw.headers
             parsed = reader.reader.parse(
-                response.body, template.endpoint, lambda: get_encoding_from_headers(headers)
+                response.body,
+                template.endpoint,
+                lambda: get_encoding_from_headers(headers),
+                status=response.status,
             )
             content = reader.reader.read(parsed, template.endpoint)
-            return Page(content, parsed, len(response.body), response.sent, response.received)
+            return Page(content, parsed, response.body, headers, response.sent, response.received)
 
-        return lambda numbers: self._threads.submit(fetch, numbers)
+        return lambda numbers, ahead: self._threads.submit(fetch, numbers, ahead)
 
     def _one_by_one(self, reader: PageReader, options: SendOptions) -> Fetch:
         """Returns a fetch function for one request at a time, because custom auth and hooks may not be thread-safe."""
 
-        def fetch(numbers: Numbers) -> Future[Page]:
+        def fetch(numbers: Numbers, _: bool) -> Future[Page]:
             page: Future[Page] = Future()
-            page.set_result(self._fetch_sequentially(reader, numbers, options))
+            try:
+                page.set_result(self._fetch_sequentially(reader, numbers, options))
+            except SyncError as error:  # the reader decides whether the page had to exist
+                page.set_exception(error)
             return page
 
         return fetch

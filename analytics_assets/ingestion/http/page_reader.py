@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from copy import copy, deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -19,8 +20,9 @@ from dlt.common.jsonpath import set_value_at_path
 from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from requests import Request
 
-from analytics_assets.ingestion.errors import RowsMovedError
+from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted
 from analytics_assets.ingestion.http.api_response import Row
+from analytics_assets.ingestion.http.end_hints import Read
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import Content, ResponseReader
 from analytics_assets.ingestion.raw_json import read_row
@@ -62,21 +64,45 @@ class Page:
     Attributes:
         content: the rows of the page, its total, and its has-more flag.
         response: the parsed body.
-        size: the size of the body in bytes.
+        body: the body; empty if there is none.
+        headers: the headers of the response.
         sent: the time when the request was sent, in seconds of a monotonic clock.
         received: the time when the response was complete, by the same clock.
     """
 
     content: Content
     response: Any
-    size: int
+    body: bytes
+    headers: Mapping[str, str]
     sent: float
     received: float
 
 
 Numbers = dict[Place, int]
-Fetch = Callable[[Numbers], "Future[Page]"]
-"""A function that fetches one page, given the numbers of the request."""
+Fetch = Callable[[Numbers, bool], "Future[Page]"]
+"""A function that fetches one page, given the numbers of the request, and whether paging may end before this page.
+
+If paging may end before the page, a failed request has no retries and does not open the circuit. The future then has an
+`AheadError`, with which the reader requests the page again once it reaches the page."""
+
+
+class AheadError(Exception):
+    """A page that was requested ahead has failed.
+
+    Args:
+        again: a function that requests the page again, with retries.
+    """
+
+    def __init__(self, again: Callable[[], Future[Page]]) -> None:
+        super().__init__()
+        self.again = again
+
+
+_NO_SUCH_PAGE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+"""The statuses with which APIs answer a request for a page after the last one."""
+
+REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
+"""The statuses with which APIs refuse an offset or page number that is too large."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +113,13 @@ class Planned:
         start: the offset of the first new row, or the page number.
         overlap: the number of rows that the page shares with the page before.
         page: the future of the page.
+        is_extra: whether the page should not exist, because the pages before have reached the total.
     """
 
     start: int
     overlap: int
     page: Future[Page]
+    is_extra: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +186,7 @@ class PageReader(RequestTag, ABC):
         self._window = 1
         self._largest = 0
         self._before: list[Row] = []
+        self._rows_read = self._pages_read = 0
         self._is_finished = False
 
     @property
@@ -206,13 +235,63 @@ class PageReader(RequestTag, ABC):
             while len(self._ahead) < self._window and (not self._ahead or self._has_next()):
                 self._ahead.append(self._plan_next(fetch))
             planned = self._ahead.popleft()
-            page = planned.page.result()
+            page = self._await(planned)
+            if page is None:
+                self._finish()
+                return
             self._judge_total(page, endpoint)
             accepted = self._accept(planned, page, fetch, endpoint)
+            self._rows_read += len(accepted.rows)
+            self._pages_read += 1
             self._widen(max_in_flight, is_full=accepted.is_full)
             if accepted.is_last:
                 self._finish()
+                self._judge_end(page, accepted, endpoint)
             yield page, accepted.rows
+
+    def _await(self, planned: Planned) -> Page | None:
+        """Returns a page; None if the API has no such page, and the page should not exist."""
+        try:
+            try:
+                return planned.page.result()
+            except AheadError as ahead:
+                return ahead.again().result()
+        except SyncHalted as halted:
+            is_first = not self._pages_read
+            if halted.outage or is_first:
+                raise
+            if planned.is_extra and halted.status in _NO_SUCH_PAGE:
+                return None
+            if self.total is None and halted.status in _NO_SUCH_PAGE[1:]:
+                return None
+            reason = f"{halted.reason}{self._hint(planned, halted.status)}"
+            if halted.status == HTTPStatus.NOT_FOUND:
+                reason = f"404 Not Found for a page that the total promises, after {self._rows_read:,} rows"
+            raise replace(halted, reason=reason) from None
+
+    def _hint(self, planned: Planned, status: int | None) -> str:
+        """Returns what may be wrong if the API refuses a page after the first; empty if unknown."""
+        if status not in REFUSALS:
+            return ""
+        return (
+            f"; the API refuses `{self._number.name}` {planned.start:,} after {self._rows_read:,} rows: if it pages "
+            "only that far, read smaller parts with partitions"
+        )
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether the file limits the number of pages."""
+        return self._maximum is not None
+
+    def _judge_end(self, page: Page, accepted: Accepted, endpoint: str) -> None:
+        if not self._is_cut and page.body:
+            read = Read(
+                self._rows_read,
+                self._pages_read,
+                len(accepted.rows),
+                checks_total=bool(self.reader.total_path),
+            )
+            self.reader.judge_end(page.body, page.headers, endpoint, read)
 
     @abstractmethod
     def _has_next(self) -> bool:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 from requests import Request
 
+from analytics_assets.ingestion.errors import TotalOfPageError
 from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.page_reader import (
+    REFUSALS,
     Accepted,
     Fetch,
     Page,
@@ -50,14 +52,36 @@ class OffsetReader(PageReader):
         # `_position` is the offset after the last row read. `_next` is the offset after the last row requested.
         self._position = self._next = self._start
         self._step = self._limit  # the expected number of rows of a page
+        self._totals_are_of_pages = True
 
     @property
     def places(self) -> list[Place]:  # noqa: D102
         return [self._number, self._size]
 
     @property
-    def total_rows(self) -> int | None:  # noqa: D102
-        return self.total
+    def total_rows(self) -> int | None:
+        """The total number of rows from the first offset to `maximum_offset`; None if the total is unknown."""
+        if self.total is None:
+            return None
+        end = self.total if self._maximum is None else min(self.total, self._maximum)
+        return max(0, end - self._start)
+
+    def _judge_total(self, page: Page, endpoint: str) -> None:
+        """Also fails if `total_path` leads to the number of rows of each page, which would end paging too early."""
+        is_of_page = page.content.total == len(page.content.rows or ())
+        self._totals_are_of_pages = self._totals_are_of_pages and is_of_page
+        if self._totals_are_of_pages and self._pages_read and page.content.rows:
+            raise TotalOfPageError(self.reader.resource, endpoint, self.reader.total_path)
+        super()._judge_total(page, endpoint)
+
+    def _hint(self, planned: Planned, status: int | None) -> str:
+        """Also names `page_overlap` if the second page is refused, because some APIs accept only whole pages."""
+        if planned.overlap and self._pages_read == 1 and status in REFUSALS:
+            return (
+                f"; the API refuses `{self._number.name}` {planned.start - planned.overlap:,}: if it accepts only "
+                "multiples of the limit, set requests.page_overlap: false"
+            )
+        return super()._hint(planned, status)
 
     def _has_next(self) -> bool:
         return all(self._next < one for one in (self.total, self._maximum) if one is not None)
@@ -69,7 +93,11 @@ class OffsetReader(PageReader):
 
     def _plan(self, position: int, fetch: Fetch) -> Planned:
         overlap = 1 if self._overlaps and self._step > 1 and position > self._start else 0
-        return Planned(position, overlap, fetch({self._number: position - overlap, self._size: self._limit}))
+        numbers = {self._number: position - overlap, self._size: self._limit}
+        is_promised = self.total is not None and position < self.total
+        is_next = not self._ahead
+        page = fetch(numbers, not (is_promised or is_next))
+        return Planned(position, overlap, page, is_extra=self.total is not None and not is_promised)
 
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:
         promised = self.total is not None and self._position < self.total
@@ -102,7 +130,11 @@ class OffsetReader(PageReader):
             return
         if rows and border == self._identity(self._first[0]):
             name = self._number.name
-            raise self._moved(endpoint, f"a page begins with the very first row: does the API know `{name}`?")
+            raise self._moved(
+                endpoint,
+                f"a page begins with the very first row: does the API know `{name}`? If it accepts only multiples of "
+                "the limit, set requests.page_overlap: false",
+            )
         raise self._moved(endpoint, "the row before a page is not the one it was")
 
     def _is_last(self, page: Page, endpoint: str, *, is_empty: bool, is_full: bool) -> bool:
@@ -147,12 +179,19 @@ class PageNumberReader(PageReader):
         return all(self._next < one for one in (self._end, self._maximum) if one is not None)
 
     def _plan_next(self, fetch: Fetch) -> Planned:
-        planned = Planned(self._next, 0, fetch({self._number: self._next}))
+        is_promised = self._end is not None and self._next < self._end
+        is_next = not self._ahead
+        page = fetch({self._number: self._next}, not (is_promised or is_next))
+        planned = Planned(self._next, 0, page, is_extra=self._end is not None and not is_promised)
         self._next += 1
         return planned
 
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:  # noqa: ARG002
         number, end = planned.start, self._end
+        if planned.is_extra and page.content.rows == self._before:
+            return Accepted(
+                [], is_full=False, is_last=True
+            )  # some APIs send the last page in place of a later one
         is_promised = end is not None and number < end
         # In some configs, `total_path` leads to a number of rows instead of pages. dlt then stops at the first empty
         # page.
@@ -169,13 +208,20 @@ class PageNumberReader(PageReader):
             raise self._moved(endpoint, f"page {number:,} is empty, and not the last")
         if has_more is False and end is not None and number + 1 < end:
             raise self._moved(endpoint, f"page {number:,} says that it is the last of {self.total:,}")
-        return Accepted(rows, is_full, self._is_last(rows, has_more, number))
+        return Accepted(rows, is_full, self._is_last(rows, has_more, number, is_full=is_full))
 
-    def _is_last(self, rows: list[Row], has_more: bool | None, number: int) -> bool:
-        bounds = [one for one in (self._end, self._maximum) if one is not None]
-        is_only_end = has_more is None and not bounds  # only an empty page shows the end of the rows
-        at_empty = not rows and (self._ends_empty or is_only_end)
-        return has_more is False or at_empty or any(number + 1 >= one for one in bounds)
+    def _is_last(self, rows: list[Row], has_more: bool | None, number: int, *, is_full: bool) -> bool:
+        """Whether a page is the last.
+
+        The total of some APIs is the number of the last page, counted from 0, or is out of date. So a full page is not
+        the last only because it reaches the total.
+        """
+        if has_more is False or (self._maximum is not None and number + 1 >= self._maximum):
+            return True
+        at_total = self._end is not None and number + 1 >= self._end
+        is_only_end = has_more is None and self._end is None and self._maximum is None
+        at_empty = not rows and (self._ends_empty or is_only_end or at_total)
+        return at_empty or (at_total and not is_full)
 
     def _refuse_seen(self, rows: list[Row], endpoint: str) -> None:
         if not self._primary_key:

@@ -13,6 +13,7 @@ from typing import Any
 from dlt.sources.helpers.rest_client.auth import OAuth2AuthBase
 from requests import PreparedRequest, Response
 
+from analytics_assets.ingestion.http.read_progress import ReadProgress
 from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.retry_policy import Caller, Judge
 
@@ -23,15 +24,18 @@ class RequestTag:
     Args:
         reader: the reader that checks the response.
         auth: the auth of the request.
+        progress: the progress of the read by dlt's own paginator; None if a page reader reads the pages.
 
     Attributes:
         reader: the reader that checks the response.
         auth: the auth of the request.
+        progress: the progress of the read by dlt's own paginator; None if a page reader reads the pages.
     """
 
-    def __init__(self, reader: ResponseReader, auth: Any) -> None:
+    def __init__(self, reader: ResponseReader, auth: Any, progress: ReadProgress | None = None) -> None:
         self.reader = reader
         self.auth = auth
+        self.progress = progress
 
     def __call__(self, response: Response, *_: Any, **__: Any) -> Response:
         """Returns the response unchanged."""

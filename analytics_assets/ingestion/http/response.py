@@ -1,36 +1,34 @@
-"""Reads the rows and the total of a response. Raises an error if the rows or the total are unclear.
+"""Parses a response, and reads its rows and its paging fields. Raises an error if one of them is unclear.
 
-If the field with the rows is missing or null, dlt itself would load no rows, and the run would succeed. This module
-raises an error that names the missing field. No error contains a value of the response, because the value may be
-personal data.
+`row_selection.py` finds the rows. `end_hints.py` finds fields that contradict the end of paging. No error contains a
+row of the response, because a row may contain personal data.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from dlt.common.jsonpath import TJsonPath, compile_path
-from dlt.sources.helpers.rest_client.detector import find_response_page_data
+from dlt.common.jsonpath import TJsonPath
 
 from analytics_assets.ingestion.errors import (
-    MissingRowsError,
-    NoListError,
+    MorePagesError,
     NotJsonError,
     PagingFieldError,
-    RowsNotAListError,
     UnreadableResponseError,
 )
+from analytics_assets.ingestion.http.end_hints import Read, contradiction, says_end
+from analytics_assets.ingestion.http.json_path import Find, finder
+from analytics_assets.ingestion.http.row_selection import RowRules, RowSelector, keys_of
 from analytics_assets.ingestion.json_kind import kind_of
 
 _decode = msgspec.json.Decoder().decode
-
-Find = Callable[[Any], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -72,60 +70,88 @@ class _Field:
         return cls(str(path), setting, finder(path), read) if path else None
 
 
+class NoContent(list[Any]):
+    """The parsed body of a response that has none, such as one with status 204. It has no rows."""
+
+
+@dataclass(frozen=True)
+class PagingFields:
+    """The fields in which the API describes its paging.
+
+    Attributes:
+        total_path: the JSONPath of the total; None for no total.
+        has_more_path: the JSONPath of the has-more flag; None for no flag.
+        judges_end: whether paging fails at its end if the last response says that there is more.
+    """
+
+    total_path: TJsonPath | None = None
+    has_more_path: TJsonPath | None = None
+    judges_end: bool = True
+
+
 class ResponseReader:
     """Reads the responses of one endpoint.
 
     Args:
         resource: the dlt resource of the responses.
-        data_selector: the JSONPath of the rows; None to find the list in the first response, as dlt does.
-        total_path: the JSONPath of the total; None for no total.
-        has_more_path: the JSONPath of the has-more flag; None for no flag.
-        paged: whether the rows must be a list; if false, one object may be the only row.
+        rules: what counts as rows.
+        paging: the fields in which the API describes its paging.
         raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses for a whole page at once.
             Rows stay JSON text only if all configured JSONPaths consist of plain field names.
 
     Attributes:
         resource: the dlt resource of the responses.
+        judges_end: whether paging fails at its end if the last response says that there is more.
     """
 
     def __init__(
-        self,
-        resource: str,
-        data_selector: TJsonPath | None = None,
-        total_path: TJsonPath | None = None,
-        has_more_path: TJsonPath | None = None,
-        *,
-        paged: bool = False,
-        raw_rows: bool = False,
+        self, resource: str, rules: RowRules, paging: PagingFields | None = None, *, raw_rows: bool = False
     ) -> None:
+        paging = paging or PagingFields()
         self.resource = resource
-        self._paged = paged
-        self._selector = data_selector
-        self._select = finder(data_selector) if data_selector is not None else None
-        # A JSONPath with a wildcard or a filter may correctly find nothing.
-        self._may_find_nothing = bool(re.search(r"[*?]|\.\.", str(data_selector or "")))
-        self._total = _Field.at(total_path, "total_path", _as_whole_number)
-        self._has_more = _Field.at(has_more_path, "has_more_path", _as_flag)
-        self._decode_raw = (
-            _decoder_of_raw_rows(data_selector, total_path, has_more_path) if raw_rows else None
-        )
+        self._rows = RowSelector(resource, rules)
+        self._total = _Field.at(paging.total_path, "total_path", _as_whole_number)
+        self._has_more = _Field.at(paging.has_more_path, "has_more_path", _as_flag)
+        self.judges_end = paging.judges_end
+        paths = (rules.data_selector, paging.total_path, paging.has_more_path)
+        self._decode_raw = _decoder_of_raw_rows(*paths) if raw_rows else None
 
-    def parse(self, body: bytes, endpoint: str, encoding: Callable[[], str | None] = lambda: None) -> Any:
+    @property
+    def total_path(self) -> str:
+        """The JSONPath of the total; empty for no total."""
+        return self._total.path if self._total else ""
+
+    def parse(
+        self,
+        body: bytes,
+        endpoint: str,
+        encoding: Callable[[], str | None] = lambda: None,
+        *,
+        status: int = 200,
+    ) -> Any:
         """Parses the JSON of a body.
 
         Args:
             body: the decompressed body.
             endpoint: the method and path of the request, for the error text.
             encoding: a function that returns the encoding in the response headers, or None.
+            status: the HTTP status; a response with status 204 or 205 has no body.
 
         Raises:
             NotJsonError: the body is not JSON.
         """
+        if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT):
+            return NoContent()
         if self._decode_raw is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
                 response = self._decode_raw(body)
-                if None not in response.values():  # if a field is null or missing, `_decode` reads the body
+                if all(
+                    response.values()
+                ):  # if a field is null, missing or empty, `_decode` reads the whole body
                     return response
+        return self._parse_whole(body, endpoint, encoding)
+
+    def _parse_whole(self, body: bytes, endpoint: str, encoding: Callable[[], str | None]) -> Any:
         try:
             return _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -141,47 +167,54 @@ class ResponseReader:
         Raises:
             UnreadableResponseError: the response does not match the config, or its rows are not a list.
         """
-        rows = self._rows(response, endpoint)
+        if isinstance(response, NoContent):
+            return Content([])
+        rows = self._rows.rows(response, endpoint)
         total = self._value(self._total, response, rows, endpoint)
         has_more = self._value(self._has_more, response, rows, endpoint)
         return Content(rows, total, has_more)
 
     def no_rows(self, response: Any, endpoint: str) -> UnreadableResponseError:
         """Returns the error for a response without rows that does not say that the page is empty."""
-        found = "null" if self._select and self._select(response) else "nothing"
-        return MissingRowsError(self.resource, endpoint, str(self._selector), found, _keys(response))
+        return self._rows.no_rows(response, endpoint)
 
-    def _rows(self, response: Any, endpoint: str) -> list[Any] | None:
-        if self._select is None:
-            path, found = find_response_page_data(response)
-            if self._paged and not isinstance(found, list):
-                raise NoListError(self.resource, endpoint, _keys(response))
-            self._selector = ".".join(path)
-            self._select = finder(self._selector)
-        found = self._select(response)
-        if self._may_find_nothing:
-            return found[0] if len(found) == 1 and isinstance(found[0], list) else found
-        if not found or found[0] is None:
-            return None
-        rows = found[0] if len(found) == 1 else found
-        if isinstance(rows, list):
-            return rows
-        if isinstance(rows, dict) and not self._paged:
-            return [rows]
-        raise RowsNotAListError(self.resource, endpoint, str(self._selector), kind_of(rows))
+    def says_end(self, response: Any, rows: int) -> bool:
+        """Whether a response whose rows are null says that there are no more rows, after `rows` rows."""
+        return self._rows.is_null(response) and says_end(response, self._rows.path, rows)
+
+    def judge_end(self, body: bytes, headers: Mapping[str, str], endpoint: str, read: Read) -> None:
+        """Fails if the last response of a read says that there are more rows.
+
+        Args:
+            body: the body of the last response.
+            headers: the headers of the last response.
+            endpoint: the method and path of the request, for the error text.
+            read: the pages that were read.
+
+        Raises:
+            MorePagesError: the response says that there are more rows.
+        """
+        if not self.judges_end or not self._rows.are_list:
+            return
+        response = self._parse_whole(body, endpoint, lambda: None)
+        more = contradiction(response, self._rows.path, headers, read)
+        if more:
+            raise MorePagesError(self.resource, endpoint, more, read.rows)
 
     def _value(self, field: _Field | None, response: Any, rows: list[Any] | None, endpoint: str) -> Any:
         if field is None:
             return None
         found = field.find(response)
         if not found or found[0] is None:
-            if not rows:
+            if not rows and not (self._rows.has_wildcard and field.setting == "total_path"):
                 return None  # the page reader decides whether an empty page may lack a paging field
-            raise PagingFieldError(self.resource, endpoint, field.path, field.setting, "", _keys(response))
+            raise PagingFieldError(self.resource, endpoint, field.path, field.setting, "", keys_of(response))
         value = field.read(found[0])
         if value is None:
             kind = kind_of(found[0])
-            raise PagingFieldError(self.resource, endpoint, field.path, field.setting, kind, _keys(response))
+            raise PagingFieldError(
+                self.resource, endpoint, field.path, field.setting, kind, keys_of(response)
+            )
         return value
 
 
@@ -210,24 +243,6 @@ def _is_utf_8(body: bytes) -> bool:
         return False
 
 
-def finder(path: TJsonPath) -> Find:
-    """Returns a function that finds all values at a JSONPath. A path of plain field names needs only dict lookups."""
-    plain = re.fullmatch(r"(?:\$\.)?(\w+(?:\.\w+)*)", path) if isinstance(path, str) else None
-    if plain is None:
-        compiled = compile_path(path)
-        return lambda response: [match.value for match in compiled.find(response)]
-    fields = plain[1].split(".")
-
-    def find(response: Any) -> list[Any]:
-        for field in fields:
-            if not isinstance(response, dict) or field not in response:
-                return []
-            response = response[field]
-        return [response]
-
-    return find
-
-
 def _as_whole_number(value: Any) -> int | None:
     """Converts a value to a whole number as dlt does, but returns None for a fraction and for `true`."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*", value):
@@ -243,13 +258,3 @@ def _as_flag(value: Any) -> bool | None:
             value.lower()
         )
     return value if isinstance(value, bool) else None
-
-
-def _keys(response: Any) -> str:
-    """Lists the field names of a response for an error text, and never a value."""
-    if not isinstance(response, dict):
-        return f" (it is {kind_of(response)})"
-    names = [
-        key for key in response if re.fullmatch(r"[A-Za-z_$][\w.-]{0,40}", str(key))
-    ]  # the pattern excludes keys that are data, such as e-mail addresses
-    return f" (it has {', '.join(sorted(names))[:200]})" if names else " (it is empty)"

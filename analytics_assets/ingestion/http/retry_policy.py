@@ -3,14 +3,15 @@
 An exchange is one request and its response, or the network error in place of the response. `classify` is a pure
 function of exchange, caller and config. The transport does what `classify` decides.
 
-The text `Decision.reason` never contains a URL, query, header or body, because each may contain a secret.
+The text `Decision.reason` never contains a URL, query or header, because each may contain a secret. It quotes only the
+API's own explanation from the redacted body.
 """
 
 from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -28,11 +29,18 @@ from urllib3.exceptions import (
 )
 
 from analytics_assets.config.models import RequestsConfig
+from analytics_assets.config.responses import ResponseRule
 from analytics_assets.ingestion.errors import Fault
+from analytics_assets.ingestion.http.api_words import words_of
+from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.rate_limit_headers import read_rate_limits, read_retry_after
+from analytics_assets.ingestion.http.response_rules import matching_rule
 
 JITTER = 0.1
 """The maximum jitter, as a share of the wait. Jitter spreads the retries of clients that failed at the same time."""
+
+NO_DATA = (HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT)
+"""Success statuses of responses that do not have the requested data."""
 
 _KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -47,6 +55,7 @@ class Action(StrEnum):
     """The action after an exchange."""
 
     SUCCESS = "success"  # return the response
+    EMPTY = "empty"  # return the response as a page without rows
     RETRY = "retry"  # send the request again later
     RATE_LIMITED = "rate_limited"  # send the request again later, because the API got too many requests
     REFRESH_TOKEN = "refresh_token"  # noqa: S105  the OAuth2 token has expired; today the request fails
@@ -75,25 +84,6 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """The outcome of one request: a response or a network error.
-
-    Attributes:
-        status: the HTTP status; None if there was no response.
-        headers: the headers of the response.
-        body: the decoded and redacted body of the response; empty for a streamed response.
-        error: the network error; None if there was a response.
-        host: the host and port of the request, for the error text.
-    """
-
-    status: int | None = None
-    headers: Mapping[str, str] | None = None
-    body: bytes = b""
-    error: BaseException | None = None
-    host: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """What `classify` decides about one exchange.
 
@@ -116,6 +106,11 @@ class Decision:
     wait: float | None = None
 
     @property
+    def is_success(self) -> bool:
+        """Whether the request has succeeded."""
+        return self.action in (Action.SUCCESS, Action.EMPTY)
+
+    @property
     def may_retry(self) -> bool:
         """Whether the same request may succeed later."""
         return self.action in (Action.RETRY, Action.RATE_LIMITED)
@@ -135,24 +130,52 @@ def classify(exchange: Exchange, caller: Caller, config: RequestsConfig) -> Deci
     """
     if exchange.status is None:
         return _of_error(exchange.error, exchange.host)
+    rule = None if caller.judge is Judge.TOKEN_REQUEST else matching_rule(config.responses, exchange)
+    if rule is not None:
+        return _of_rule(rule, exchange, exchange.status)
     if exchange.status < HTTPStatus.BAD_REQUEST:
+        if exchange.status in NO_DATA and caller.judge is Judge.SESSION:
+            return Decision(
+                Action.FAIL, reason=no_data(exchange.status), fault=Fault.SYSTEM, closes_probe=True
+            )
         is_redirect = exchange.status >= HTTPStatus.MULTIPLE_CHOICES
         return _INCONCLUSIVE_SUCCESS if is_redirect or caller.judge is Judge.TOKEN_REQUEST else _SUCCESS
     return _of_error_status(exchange, exchange.status, caller, config)
 
 
+def _of_rule(rule: ResponseRule, exchange: Exchange, status: int) -> Decision:
+    """Returns the decision of a rule in the config, which comes before every other decision."""
+    if rule.action in ("success", "empty"):
+        return Decision(Action(rule.action), closes_probe=True)
+    reason = f"{_with_words(status, exchange.body)}, which requests.responses calls `{rule.action}`"
+    if rule.action == "fail":
+        return Decision(Action.FAIL, reason=reason, fault=Fault.SYSTEM, closes_probe=True)
+    return Decision(Action(rule.action), reason=reason, outage=True, wait=_wait(exchange))
+
+
+def no_data(status: int) -> str:
+    """Describes a success status without the requested data."""
+    return (
+        f"{status_in_words(status)}, which has no data or only a part: to wait for the data, set requests.responses "
+        f"to `{{status: {status}, action: retry}}`"
+    )
+
+
 def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: RequestsConfig) -> Decision:
-    refused = status in _KEY_STATUSES
-    retried = status in config.retry_statuses
+    # GitHub, for example, sends 403 in place of 429.
+    is_limit = status == HTTPStatus.FORBIDDEN and _wait(exchange) is not None
+    refused = status in _KEY_STATUSES and not is_limit
+    retried = status in config.retry_statuses or is_limit
     if retried:
-        action = Action.RATE_LIMITED if status == HTTPStatus.TOO_MANY_REQUESTS else Action.RETRY
+        is_limit = is_limit or status == HTTPStatus.TOO_MANY_REQUESTS
+        action = Action.RATE_LIMITED if is_limit else Action.RETRY
     elif status == HTTPStatus.UNAUTHORIZED and caller.has_token:
         action = Action.REFRESH_TOKEN
     else:
         action = Action.FAIL
     return Decision(
         action,
-        reason=status_in_words(status),
+        reason=status_in_words(status) if retried else _with_words(status, exchange.body),
         fault=_fault_of(status, retried=retried),
         outage=refused or retried,
         # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
@@ -202,6 +225,12 @@ def status_in_words(status: int) -> str:
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
     hint = _HINTS.get(status)
     return f"{status} {phrase}" + (f"; {hint}" if hint else "")
+
+
+def _with_words(status: int, body: bytes) -> str:
+    """Describes a status in words, with the API's own explanation."""
+    words = words_of(body)
+    return f"{status_in_words(status)}; the API says: {words}" if words else status_in_words(status)
 
 
 def _fault_of(status: int, *, retried: bool) -> Fault:

@@ -20,6 +20,7 @@ from requests.exceptions import HTTPError, RequestException
 from analytics_assets.ingestion.errors import Fault, SyncHalted
 from analytics_assets.ingestion.http.api_response import ApiResponse, ParsedResponse
 from analytics_assets.ingestion.http.breaker_client import Breaker
+from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.page_group import PageGroups, SendOptions
 from analytics_assets.ingestion.http.page_limit import PageLimit
 from analytics_assets.ingestion.http.page_reader import Numbers, Page, PageReader
@@ -27,7 +28,7 @@ from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.request_tag import RequestTag, caller_of, take_tag
 from analytics_assets.ingestion.http.response import Content
-from analytics_assets.ingestion.http.retry_policy import Caller, Exchange, endpoint_of
+from analytics_assets.ingestion.http.retry_policy import NO_DATA, Caller, endpoint_of, no_data
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import Transport
 
@@ -45,7 +46,6 @@ class ApiSession(Session):
         secrets: the secrets of the source.
         telemetry: the counts of the sync.
         page_limit: the limit on the number of pages; None for no limit.
-        may_repeat: whether one page may be requested twice, as in a resource with a parent.
         sleep: a function that waits the given number of seconds; by default, `close` ends the wait early.
         jitter: a function that returns a random number from 0 to 1, for the jitter of waits.
 
@@ -66,17 +66,13 @@ class ApiSession(Session):
         telemetry: Telemetry,
         *,
         page_limit: PageLimit | None = None,
-        may_repeat: bool = True,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         super().__init__()
         self._resource = resource
         self._telemetry = telemetry
-        self._may_repeat = may_repeat
         self._page_limit = page_limit or PageLimit()
-        self._asked: set[str] = set()
-        self._last_body = b""
         self._block = ExitStack()
         self._block.enter_context(secrets.out_of_logs())
         self._transport = Transport(
@@ -114,8 +110,8 @@ class ApiSession(Session):
             if isinstance(tag, PageReader):
                 return self._page_groups.next_group(request, tag, kwargs)
             if tag is not None:
-                if request.method == "GET" and not self._may_repeat:
-                    self._refuse_circles(request)
+                if tag.progress:
+                    tag.progress.refuse_repetition(request)
                 self._page_limit.take(tag.reader.resource, endpoint_of(request))
             response = super().send(request, caller=caller or caller_of(request, tag), **kwargs)
         except RequestException as error:
@@ -134,26 +130,20 @@ class ApiSession(Session):
 
     def _checked(self, request: PreparedRequest, response: Response, tag: RequestTag) -> Response:
         """Checks the content of a page of dlt's own paginator, and returns the parsed response."""
-        endpoint = endpoint_of(request)
-        parsed = tag.reader.parse(response.content, endpoint, lambda: response.encoding)
+        endpoint, status = endpoint_of(request), response.status_code
+        self._refuse_no_data(endpoint, status)
+        parsed = tag.reader.parse(response.content, endpoint, lambda: response.encoding, status=status)
         content = tag.reader.read(parsed, endpoint)
-        if content.rows is None:
+        read = tag.progress.rows if tag.progress else 0
+        if content.rows is None and not tag.reader.says_end(parsed, read):
             raise tag.reader.no_rows(parsed, endpoint)
-        if not self._may_repeat and content.rows and response.content == self._last_body:
-            raise self._circles(request)
-        self._last_body = response.content
-        self._telemetry.page(len(content.rows))
+        self._telemetry.page(len(content.rows or ()))
         return ParsedResponse(response, parsed)
 
-    def _refuse_circles(self, request: PreparedRequest) -> None:
-        url = request.url or ""
-        if url in self._asked:
-            raise self._circles(request)
-        self._asked.add(url)
-
-    def _circles(self, request: PreparedRequest) -> SyncHalted:
-        reason = "the same page came twice: the paginator does not fit the API; check its parameters"
-        return SyncHalted(self._resource, endpoint_of(request), None, 1, reason, fault=Fault.CONFIG)
+    def _refuse_no_data(self, endpoint: str, status: int) -> None:
+        """Fails for a status without data. `classify` has judged it already, unless the user has response hooks."""
+        if status in NO_DATA:
+            raise SyncHalted(self._resource, endpoint, status, 1, no_data(status), fault=Fault.SYSTEM)
 
     def _fetch_sequentially(self, reader: PageReader, numbers: Numbers, options: SendOptions) -> Page:
         """Fetches one page through the `requests` session, with the user's auth and hooks."""
@@ -166,7 +156,10 @@ class ApiSession(Session):
         except HTTPError as error:
             raise self._failure(request, error) from None
         except IgnoreResponseException:
-            return Page(Content([]), None, 0, sent, time.monotonic())
-        parsed = reader.reader.parse(response.content, endpoint, lambda: response.encoding)
+            return Page(Content([]), None, b"", {}, sent, time.monotonic())
+        self._refuse_no_data(endpoint, response.status_code)
+        parsed = reader.reader.parse(
+            response.content, endpoint, lambda: response.encoding, status=response.status_code
+        )
         content = reader.reader.read(parsed, endpoint)
-        return Page(content, parsed, len(response.content), sent, time.monotonic())
+        return Page(content, parsed, response.content, response.headers, sent, time.monotonic())

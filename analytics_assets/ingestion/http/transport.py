@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,13 +28,13 @@ from urllib3.exceptions import LocationValueError
 from analytics_assets.ingestion.errors import SyncHalted
 from analytics_assets.ingestion.http.api_response import ApiResponse
 from analytics_assets.ingestion.http.breaker_client import Breaker
+from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.rate_limit import RateLimiter, Turn
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.retry_policy import (
     Action,
     Caller,
     Decision,
-    Exchange,
     backoff,
     classify,
     endpoint_of,
@@ -53,6 +54,10 @@ log = logging.getLogger("analytics_assets")
 
 _PAGE = Caller()
 _Send = Callable[[WireRequest], WireResponse]
+
+
+class FailedAheadError(Exception):
+    """A request for a page that may not exist has failed. The failure does not count until the page is needed."""
 
 
 class Transport(HTTPAdapter):
@@ -112,7 +117,7 @@ class Transport(HTTPAdapter):
             CircuitOpenError: the circuit is open.
         """
         response = self.ask(self.wire_request(request, verify, cert, proxies), caller)
-        return ApiResponse(request, response.raw, response.body, response.attempts, self._secrets, self)
+        return ApiResponse(request, response, self._secrets, self)
 
     def wire_request(
         self, request: PreparedRequest, verify: bool | str, cert: Any, proxies: Mapping[str, str] | None
@@ -146,18 +151,21 @@ class Transport(HTTPAdapter):
             body=body,
         )
 
-    def ask(self, request: WireRequest, caller: Caller = _PAGE) -> WireResponse:
+    def ask(self, request: WireRequest, caller: Caller = _PAGE, *, ahead: bool = False) -> WireResponse:
         """Sends a request with retries, and reads the whole body of the response.
 
         Args:
             request: the request to send.
             caller: the caller of the request.
+            ahead: whether the request is for a page that may not exist; such a request has no retries, and does not
+                open the circuit.
 
         Raises:
             SyncHalted: the request failed for good, or another request of the sync has failed for good.
+            FailedAheadError: a request with `ahead` failed.
             CircuitOpenError: the circuit is open.
         """
-        return self._send_until_decided(request, caller, self._wire.read)
+        return self._send_until_decided(request, caller, self._wire.read, ahead=ahead)
 
     @contextmanager
     def stream(self, request: WireRequest, caller: Caller = _PAGE) -> Iterator[StreamedResponse]:
@@ -177,7 +185,7 @@ class Transport(HTTPAdapter):
             response = self._send_until_decided(request, caller, partial(self._wire.open, block=block))
             headers = {name: self._secrets.redact(value) for name, value in response.raw.headers.items()}
             chunks = self._secrets.redact_chunks(self._chunks(request, response))
-            yield StreamedResponse(response.raw.status, headers, chunks, response.attempts)
+            yield StreamedResponse(response.status, headers, chunks, response.attempts)
 
     def stop(self) -> None:
         """Ends all waits. Requests that are not yet sent are cancelled."""
@@ -186,7 +194,7 @@ class Transport(HTTPAdapter):
     def refused(self, endpoint: str, exchange: Exchange, attempts: int) -> SyncHalted:
         """Returns the failure for a response that a response hook rejected."""
         decision = classify(exchange, _PAGE, self._config)
-        if decision.action is Action.SUCCESS:  # a hook of the user rejected a response with a success status
+        if decision.is_success:  # a hook of the user rejected a response with a success status
             decision = replace(decision, reason=status_in_words(exchange.status or 0))
         return self._halted(endpoint, decision, exchange.status, attempts)
 
@@ -194,7 +202,9 @@ class Transport(HTTPAdapter):
         """Returns the failure for a request that no retry can send."""
         return self._halted(endpoint, unsendable(error), None, 1)
 
-    def _send_until_decided(self, request: WireRequest, caller: Caller, exchange: _Send) -> WireResponse:
+    def _send_until_decided(
+        self, request: WireRequest, caller: Caller, exchange: _Send, *, ahead: bool = False
+    ) -> WireResponse:
         """Sends the first attempt and the retries of a request. The probe of a half-open circuit has no retries."""
         with self._limiter.single_flight:
             pass  # wait here while another request of this source is in its retries
@@ -208,10 +218,12 @@ class Transport(HTTPAdapter):
                 if is_probe and decision.closes_probe:
                     self._breaker.record_success()
                 is_last = is_probe or not decision.may_retry or attempt > self._config.max_retries
-                if response and (decision.action is Action.SUCCESS or (is_last and decision.handed_on)):
-                    return replace(response, attempts=attempt) if attempt > 1 else response
+                if response and (decision.is_success or (is_last and decision.handed_on)):
+                    return _decided(response, decision, attempt)
+                if ahead and not is_probe:
+                    raise FailedAheadError
                 if is_last:
-                    status = response.raw.status if response else None
+                    status = response.status if response else None
                     raise self._halted(request.endpoint, decision, status, attempt) from None
                 failed = time.monotonic()
                 if attempt == 1:
@@ -240,7 +252,7 @@ class Transport(HTTPAdapter):
         except NETWORK_ERRORS as error:
             return None, classify(Exchange(error=error, host=request.host), caller, self._config)
         turn.headers = response.raw.headers
-        received = Exchange(response.raw.status, response.raw.headers, response.body)
+        received = Exchange(response.status, response.raw.headers, response.body)
         return response, classify(received, caller, self._config)
 
     def _chunks(self, request: WireRequest, response: WireResponse) -> Iterator[bytes]:
@@ -294,6 +306,19 @@ class Transport(HTTPAdapter):
         reason, outage, fault = decision.reason, decision.outage, decision.fault
         halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage, fault=fault)
         return self._breaker.record_failure(halted) if decision.outage else halted
+
+
+def _decided(response: WireResponse, decision: Decision, attempts: int) -> WireResponse:
+    if decision.action is Action.SUCCESS and attempts == 1 and response.status < HTTPStatus.BAD_REQUEST:
+        return response
+    if decision.action is Action.EMPTY:
+        return replace(response, attempts=attempts, status=HTTPStatus.NO_CONTENT, body=b"")
+    status = (
+        HTTPStatus.OK
+        if decision.is_success and response.status >= HTTPStatus.BAD_REQUEST
+        else response.status
+    )
+    return replace(response, attempts=attempts, status=status)
 
 
 def _text(value: str | bytes) -> str:

@@ -44,6 +44,7 @@ class WireResponse:
 
     Attributes:
         raw: the urllib3 response, with unredacted headers.
+        status: the HTTP status.
         body: the redacted body; empty for a streamed response.
         sent: the time when the request was sent, in seconds of a monotonic clock.
         received: the time when the response was complete, by the same clock.
@@ -52,6 +53,7 @@ class WireResponse:
     """
 
     raw: BaseHTTPResponse
+    status: int
     body: bytes
     sent: float
     received: float
@@ -107,7 +109,7 @@ class Wire:
             sent, raw = self._send(request, preload=True)
         body = raw.data
         self._telemetry.response(raw.status, len(body))
-        return WireResponse(raw, self._secrets.redact_body(body), sent, time.monotonic())
+        return WireResponse(raw, raw.status, self._secrets.redact_body(body), sent, time.monotonic())
 
     def open(self, request: WireRequest, block: ExitStack) -> WireResponse:
         """Sends one request, and reads its response up to the first chunk of the body.
@@ -127,9 +129,11 @@ class Wire:
             first = next(chunks, b"")
             self._telemetry.response(raw.status, len(first))
             if raw.status >= 400:
-                return WireResponse(raw, self._secrets.redact_body(first), sent, time.monotonic())
+                return WireResponse(raw, raw.status, self._secrets.redact_body(first), sent, time.monotonic())
             block.push(opened.pop_all())
-        return WireResponse(raw, b"", sent, time.monotonic(), chunks=chain((first,), self._counted(chunks)))
+        return WireResponse(
+            raw, raw.status, b"", sent, time.monotonic(), chunks=chain((first,), self._counted(chunks))
+        )
 
     def _send(self, request: WireRequest, *, preload: bool) -> tuple[float, BaseHTTPResponse]:
         self._telemetry.request()

@@ -29,7 +29,8 @@ from analytics_assets.ingestion.errors import MissingBaseUrlError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession, is_range
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.redaction import secret_reference
-from analytics_assets.ingestion.http.response import ResponseReader
+from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
+from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, dlt_source
 from analytics_assets.ingestion.plan.write_mode import WriteMode
@@ -132,22 +133,31 @@ def _page_through_session(
 
     The session also does the paging by offset and by page number.
     """
-    endpoint = resource["endpoint"]
+    endpoint, asset = resource["endpoint"], config.asset(resource["name"])
     paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
-    selector = endpoint.get("data_selector")
-    if not is_range(paginator):
-        endpoint["paginator"] = CheckedPaginator(paginator, ResponseReader(resource["name"], selector))
+    ranged = is_range(paginator)
+    key = resource.get("primary_key") or ()
+    keys = (key,) if isinstance(key, str) else tuple(key)
+    rules = RowRules(
+        endpoint.get("data_selector"),
+        ranged,
+        {*keys, *(resource.get("columns") or ())} if isinstance(resource.get("columns"), Mapping) else keys,
+        asset.empty_answer,
+        asset.one_object,
+    )
+    judges_end = not config.requests.ignore_total
+    if not ranged:
+        reader = ResponseReader(resource["name"], rules, PagingFields(judges_end=judges_end))
+        endpoint["paginator"] = CheckedPaginator(paginator, reader, keys, config.requests.max_empty_pages)
         return
     assert isinstance(paginator, RangePaginator)
     # With paging by page number, the page reader reads the primary key of every row, so the rows must be parsed.
     raw = raw and isinstance(paginator, OffsetPaginator)
-    total, more = paginator.total_path, paginator.has_more_path
-    reader = ResponseReader(resource["name"], selector, total, more, paged=True, raw_rows=raw)
-    key = resource.get("primary_key") or ()
+    fields = PagingFields(paginator.total_path, paginator.has_more_path, judges_end)
     paging = Paging(
         paginator,
-        reader,
-        (key,) if isinstance(key, str) else tuple(key),
+        ResponseReader(resource["name"], rules, fields, raw_rows=raw),
+        keys,
         overlap=config.requests.page_overlap,
         reads_all=not (endpoint.get("incremental") or {}).get("row_order"),
     )

@@ -17,11 +17,17 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, PageNumb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted, UnreadableResponseError
+from analytics_assets.ingestion.errors import (
+    RowsMovedError,
+    SyncHalted,
+    TotalOfPageError,
+    UnreadableResponseError,
+)
 from analytics_assets.ingestion.http import page_group
 from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
-from analytics_assets.ingestion.http.response import ResponseReader
+from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
+from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets_tests.answering import Asked, Reply, answering, api_session
 from analytics_assets_tests.examples import examples
@@ -122,10 +128,8 @@ def synced_rows(server: Server, shop: Shop, paginator: Any, **config: Any) -> li
         shop.begin()
         reader = ResponseReader(
             "rows",
-            config.pop("selector", "rows"),
-            paginator.total_path,
-            paginator.has_more_path,
-            paged=True,
+            RowRules(config.pop("selector", "rows"), paged=True),
+            PagingFields(paginator.total_path, paginator.has_more_path),
         )
         telemetry = Telemetry("rows")
         with api_session(telemetry=telemetry, **config) as session:
@@ -268,7 +272,7 @@ def test_an_api_that_ignores_the_page_number_is_reported(server: Server, ignored
         synced_rows(server, Deaf(size=40, limit=10), paginator)
 
 
-def test_a_total_that_is_the_size_of_the_page_ends_nothing(server: Server) -> None:
+def test_a_total_that_is_the_size_of_the_page_is_named(server: Server) -> None:
     """dlt alone would stop after the first page."""
 
     class Counting(Shop):
@@ -276,12 +280,9 @@ def test_a_total_that_is_the_size_of_the_page_ends_nothing(server: Server) -> No
             page = super()._page(params)
             return {**page, "total": len(page["rows"])}
 
-    try:
-        rows = synced_rows(server, Counting(size=40), OffsetPaginator(10))
-    except RowsMovedError as error:
-        assert "the total shrank" in str(error)  # noqa: PT017  both outcomes are valid
-    else:
-        assert rows == list(range(40))
+    with pytest.raises(TotalOfPageError) as caught:
+        synced_rows(server, Counting(size=43), OffsetPaginator(10))
+    assert caught.value.path == "total"
 
 
 def test_a_cap_below_the_limit_and_a_maximum(server: Server) -> None:
@@ -316,7 +317,7 @@ def test_numbers_go_into_a_json_body(server: Server) -> None:
     shop = Posted(size=45)
     path = server.open(shop)
     paginator = OffsetPaginator(10, offset_body_path="page.offset", limit_body_path="page.limit")
-    reader = ResponseReader("rows", "rows", "total", paged=True)
+    reader = ResponseReader("rows", RowRules("rows", paged=True), PagingFields("total"))
     session_paginator = PagingBySession(Paging(paginator, reader, ("id",)))
     with api_session() as session:
         client = RESTClient(server.url, session=session)
@@ -352,7 +353,7 @@ TRUTHS = [
 @pytest.mark.parametrize(("body", "sentence"), [one[1:] for one in TRUTHS], ids=[one[0] for one in TRUTHS])
 def test_the_truth_of_a_200(body: bytes, sentence: str | None) -> None:
     with answering(lambda _: Reply(body)) as url, api_session() as session:
-        reader = ResponseReader("rows", "rows", "total", paged=True)
+        reader = ResponseReader("rows", RowRules("rows", paged=True), PagingFields("total"))
         session_paginator = PagingBySession(Paging(OffsetPaginator(10), reader, ("id",)))
         pages = RESTClient(url, session=session).paginate(
             "/0", paginator=session_paginator, data_selector="$"

@@ -18,7 +18,8 @@ from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.rate_limit import RateLimiter, rate_limiter_of
 from analytics_assets.ingestion.http.redaction import Secrets
-from analytics_assets.ingestion.http.response import ResponseReader
+from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
+from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets_tests.answering import Asked, Reply, answering, api_session
@@ -28,7 +29,7 @@ POLICY = Policy(cooldown=300, max_cooldown=21_600, lease=100)
 
 
 def sweep(url: str, session: Any) -> list[Any]:
-    reader = ResponseReader("rows", "rows", "total", paged=True)
+    reader = ResponseReader("rows", RowRules("rows", paged=True), PagingFields("total"))
     paginator = PagingBySession(Paging(OffsetPaginator(10), reader, ("id",)))
     pages = RESTClient(url, session=session).paginate("/rows", paginator=paginator, data_selector="$")
     return [row for page in pages for row in page]

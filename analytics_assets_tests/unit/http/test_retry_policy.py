@@ -11,11 +11,11 @@ from urllib3.exceptions import LocationValueError, NewConnectionError, ProtocolE
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import Fault
+from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.retry_policy import (
     Action,
     Caller,
     Decision,
-    Exchange,
     Judge,
     backoff,
     classify,

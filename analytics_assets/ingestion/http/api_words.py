@@ -1,0 +1,58 @@
+"""Finds the API's own words about an error in a response, for error texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+_FIELDS = (
+    "message",
+    "error_description",
+    "detail",
+    "error_message",
+    "errorMessage",
+    "error",
+    "errors",
+    "title",
+    "description",
+    "reason",
+    "msg",
+)
+"""The fields that contain an explanation, the most explicit first."""
+
+_LONGEST = 200
+_DEPTH = 4
+
+
+def words_of(response: Any) -> str:
+    """Returns the explanation in a response in at most 200 characters; empty if there is none.
+
+    The caller must redact secrets in the response. Links are left out, because they may contain a secret in another
+    encoding.
+
+    Args:
+        response: the body as bytes, or the parsed JSON.
+    """
+    if isinstance(response, bytes):
+        try:
+            response = msgspec.json.decode(response)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ""
+    text = next(_texts(response, _DEPTH), "")
+    words = " ".join(re.sub(r"\w+://\S+", "…", text).split())
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, str) and value.strip():
+        yield value
+    elif isinstance(value, list) and depth:
+        for one in value[:3]:
+            yield from _texts(one, depth - 1)
+    elif isinstance(value, dict) and depth:
+        for field in _FIELDS:
+            if field in value:
+                yield from _texts(value[field], depth - 1)

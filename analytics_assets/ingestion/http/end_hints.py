@@ -1,0 +1,216 @@
+"""Finds fields and headers of a response that contradict the end of paging, such as `total: 250` after 50 rows.
+
+The tables in this module list all names that count as a contradiction. A name matches without regard to case and
+punctuation, so `totalCount` and `total_count` are the same name. The fields must be beside the rows: in an object that
+contains the rows, or in an object such as `meta` or `paging` beside the rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from requests.utils import parse_header_links
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_TOTALS = _names(
+    """
+    total totalcount totalresults totalitems totalrecords totalrows totalelements totalentries totalsize
+    totalhits totalnumber numfound rowcount recordcount recordstotal totalresultcount
+    """
+)
+"""Names of the number of all rows."""
+
+_PAGES = _names(
+    """
+    lastpage totalpages pagecount pagestotal numpages numberofpages totalpagecount
+    """
+)
+"""Names of the number of all pages."""
+
+_MORE = _names(
+    """
+    hasmore hasnext hasnextpage hasmorepages hasmoreitems hasmoreresults hasmorerecords moreresults
+    moreavailable moreresultsavailable moreitems istruncated truncated hasnextlink
+    """
+)
+"""Names of flags that are true if there are more pages."""
+
+_ENDED = _names(
+    """
+    islast islastpage last lastpage done endofrecords endofstream isfinalpage isend
+    """
+)
+"""Names of flags that are true at the end."""
+
+_NEXT = _names(
+    """
+    next nextpage nexturl nexturi nextlink nexthref nextpath nextpageurl nextpagelink nextpagetoken nexttoken
+    nextcursor nextpagecursor nextmarker nextrecordsurl nextoffset nextstart odatanextlink continuationtoken
+    continuation
+    """
+)
+"""Names of a link or cursor to the next page."""
+
+_NEXT_INSIDE = ("href", "url", "uri", "link", "after", "cursor", "token", "page")
+"""The fields of an object such as `next` that lead to the next page."""
+
+_BESIDE = _names(
+    """
+    meta metadata pagination paging page pageinfo paginationinfo pager links link resultinfo responsemetadata
+    navigation cursors hits info searchmetadata
+    """
+)
+"""Names of objects beside the rows that describe the page."""
+
+_DEPTH = 2  # `meta.pagination.total`
+
+_TOTAL_HEADERS = ("x-total-count", "x-total", "total-count", "x-total-results", "x-total-items", "x-wp-total")
+_PAGE_HEADERS = ("x-total-pages", "x-wp-totalpages", "x-page-count", "x-pages")
+_NEXT_HEADERS = ("x-next-page", "x-next-cursor", "x-next-token", "x-continuation-token")
+
+
+@dataclass(frozen=True)
+class Read:
+    """The pages that a paginator has read when paging ends.
+
+    Attributes:
+        rows: the number of rows of all pages.
+        pages: the number of pages.
+        last_rows: the number of rows of the last page.
+        checks_total: whether the paginator itself compares the rows with a total.
+    """
+
+    rows: int
+    pages: int
+    last_rows: int
+    checks_total: bool = False
+
+
+def contradiction(response: Any, rows_path: tuple[str, ...], headers: Mapping[str, str], read: Read) -> str:
+    """Describes the first field or header that contradicts the end of paging; empty if there is none.
+
+    The description contains counts, but no link and no cursor, because these may contain secrets.
+
+    Args:
+        response: the parsed last response.
+        rows_path: the names of the fields that lead to the rows; empty if the whole response is the list of rows.
+        headers: the headers of the last response, with names in any case.
+        read: the pages that the paginator has read.
+    """
+    found = list(_fields_beside(response, rows_path))
+    ends = any(_is_end(name, value) for name, _, value in found)
+    for name, path, value in found:
+        clause = _clause(name, value, read, ends=ends)
+        if clause:
+            return f"has `{path}`{clause}"
+    return _in_headers({name.lower(): value for name, value in headers.items()}, read)
+
+
+def says_end(response: Any, rows_path: tuple[str, ...], rows: int) -> bool:
+    """Whether a response without rows says itself that there are no more rows.
+
+    Args:
+        response: the parsed response.
+        rows_path: the names of the fields that lead to the rows.
+        rows: the number of rows of the pages before.
+    """
+    found = list(_fields_beside(response, rows_path))
+    if any(name in _NEXT and _leads_on(value) for name, _, value in found):
+        return False
+    return any(
+        _is_end(name, value)
+        or (name in _NEXT and not _leads_on(value))
+        or (name in _TOTALS and _count(value) == rows)
+        for name, _, value in found
+    )
+
+
+def _clause(name: str, value: Any, read: Read, *, ends: bool) -> str:
+    number = _count(value)
+    if name in _TOTALS and not read.checks_total and number is not None and number > read.rows:
+        return f" {number:,}"
+    if name in _PAGES and not read.checks_total and number is not None and number > read.pages:
+        return f" {number:,}"
+    # On a page without rows, a flag or a cursor proves nothing: some APIs send them with every page.
+    if ends or not read.last_rows:
+        return ""
+    if (name in _MORE and value in (True, "true")) or (name in _ENDED and value in (False, "false")):
+        return f" {str(value).lower()}"
+    return ", which leads to another page" if name in _NEXT and _leads_on(value) else ""
+
+
+def _is_end(name: str, value: Any) -> bool:
+    return (name in _MORE and value in (False, "false")) or (name in _ENDED and value in (True, "true"))
+
+
+def _fields_beside(response: Any, rows_path: tuple[str, ...]) -> Iterator[tuple[str, str, Any]]:
+    """Yields plain name, path and value of each field beside the rows, from the outermost object inward."""
+    around: list[str] = []
+    for field in rows_path:
+        if not isinstance(response, dict):
+            return
+        yield from _fields(response, tuple(around), field, _DEPTH)
+        around.append(field)
+        response = response.get(field)
+
+
+def _fields(
+    found: Mapping[str, Any], around: tuple[str, ...], rows: str, depth: int
+) -> Iterator[tuple[str, str, Any]]:
+    for key, value in found.items():
+        if key == rows:
+            continue
+        name, path = _plain(str(key)), ".".join((*around, str(key)))
+        yield name, path, value
+        if name in _BESIDE and depth:
+            if isinstance(value, dict):
+                yield from _fields(value, (*around, str(key)), "", depth - 1)
+            elif isinstance(value, list) and any(_is_next_link(one) for one in value):
+                yield "next", path, "a link"
+
+
+def _is_next_link(link: Any) -> bool:
+    """Whether an item of a list of links, such as `{rel: next, href: …}`, leads to the next page."""
+    return isinstance(link, dict) and "next" in (link.get("rel"), link.get("relation"))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, dict):  # Elasticsearch: `total: {value: 250, relation: eq}`
+        value = value.get("value")
+    if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value, re.ASCII):
+        return int(value)
+    return int(value) if type(value) in (int, float) and value == value // 1 else None
+
+
+def _leads_on(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_leads_on(value.get(field)) for field in _NEXT_INSIDE)
+    return bool(value) and value not in ("null", "false", "-1", -1) and not isinstance(value, list)
+
+
+def _in_headers(headers: Mapping[str, str], read: Read) -> str:
+    for names, known in ((_TOTAL_HEADERS, read.rows), (_PAGE_HEADERS, read.pages)):
+        for name in names:
+            number = _count(headers.get(name, ""))
+            if number is not None and number > known and not read.checks_total:
+                return f"has the header `{name}` {number:,}"
+    span = re.fullmatch(r"\s*\w+\s+\d+-\d+/(\d+)\s*", headers.get("content-range", ""))
+    if span and int(span[1]) > read.rows and not read.checks_total:
+        return f"has the header `content-range` with a total of {int(span[1]):,}"
+    if not read.last_rows:
+        return ""
+    links = parse_header_links(headers["link"]) if headers.get("link") else []
+    if any(link.get("rel") == "next" for link in links):
+        return "has the header `link` with rel=next"
+    return next((f"has the header `{name}`" for name in _NEXT_HEADERS if headers.get(name, "").strip()), "")

@@ -1,0 +1,25 @@
+"""The outcome of one request, which `retry_policy.py` judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The outcome of one request: a response or a network error.
+
+    Attributes:
+        status: the HTTP status; None if there was no response.
+        headers: the headers of the response.
+        body: the decoded and redacted body of the response; empty for a streamed response.
+        error: the network error; None if there was a response.
+        host: the host and port of the request, for the error text.
+    """
+
+    status: int | None = None
+    headers: Mapping[str, str] | None = None
+    body: bytes = b""
+    error: BaseException | None = None
+    host: str = ""

@@ -1,0 +1,114 @@
+"""Follows one read of all pages by one of dlt's own paginators, and judges whether its end is the end of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from requests import PreparedRequest
+
+from analytics_assets.ingestion.errors import Fault, NoNewRowsError, PagingFieldError, SyncHalted
+from analytics_assets.ingestion.http.end_hints import Read
+from analytics_assets.ingestion.http.response import ResponseReader
+from analytics_assets.ingestion.http.retry_policy import endpoint_of
+from analytics_assets.ingestion.http.row_selection import keys_of
+
+
+class ReadProgress:
+    """The progress of one read.
+
+    Args:
+        reader: the reader that parses the responses.
+        primary_key: the primary key fields of a row; empty if the resource has no primary key.
+        max_empty_pages: the most pages in succession without a new row.
+
+    Attributes:
+        rows: the number of rows read.
+        pages: the number of pages read.
+    """
+
+    def __init__(self, reader: ResponseReader, primary_key: tuple[str, ...], max_empty_pages: int) -> None:
+        self.rows = 0
+        self.pages = 0
+        self._reader = reader
+        self._primary_key = primary_key
+        self._max_empty_pages = max_empty_pages
+        self._empty_pages = 0
+        self._asked: set[tuple[Any, ...]] = set()
+        self._keys: set[int] = set()
+        self._last_rows = 0
+        self._last_body = b""
+
+    def refuse_repetition(self, request: PreparedRequest) -> None:
+        """Fails if this read has sent the same request before.
+
+        Raises:
+            SyncHalted: the request is the same as an earlier one.
+        """
+        asked = (
+            request.method,
+            request.url,
+            request.body if isinstance(request.body, (str, bytes)) else None,
+        )
+        if asked in self._asked:
+            reason = "the same page came twice: the paginator does not fit the API; check its parameters"
+            raise SyncHalted(self._reader.resource, endpoint_of(request), None, 1, reason, fault=Fault.CONFIG)
+        self._asked.add(asked)
+
+    def add(self, rows: list[Any], body: bytes, endpoint: str, *, has_next: bool) -> None:
+        """Counts a page.
+
+        Raises:
+            NoNewRowsError: too many pages in succession had no new row, and there is another page.
+        """
+        is_new = self._has_new_row(rows, body)
+        self.rows += len(rows)
+        self.pages += 1
+        self._last_rows = len(rows)
+        self._last_body = body
+        self._empty_pages = 0 if is_new else self._empty_pages + 1
+        if has_next and self._empty_pages >= self._max_empty_pages:
+            raise NoNewRowsError(self._reader.resource, endpoint, self._empty_pages)
+
+    def judge_end(self, body: bytes, headers: Mapping[str, str], endpoint: str) -> None:
+        """Fails if the last response says that there are more rows.
+
+        Raises:
+            MorePagesError: the response says that there are more rows.
+        """
+        if body:
+            self._reader.judge_end(body, headers, endpoint, Read(self.rows, self.pages, self._last_rows))
+
+    def refuse_missing_path(
+        self, response: Any, endpoint: str, path: str, setting: str, sizes: Iterator[Any]
+    ) -> None:
+        """Fails if a first full page lacks the field in which the paginator looks for the next page.
+
+        Args:
+            response: the parsed first response.
+            endpoint: the method and path of the request, for the error text.
+            path: the path of the field, which the response lacks.
+            setting: the setting of the paginator that names the path.
+            sizes: the values of the request's parameters, one of which may be the number of rows of a full page.
+
+        Raises:
+            PagingFieldError: a parameter asks for exactly as many rows as the response has.
+        """
+        if self._reader.judges_end and self.rows > 1 and str(self.rows) in map(str, sizes):
+            raise PagingFieldError(self._reader.resource, endpoint, path, setting, "", keys_of(response))
+
+    def _has_new_row(self, rows: list[Any], body: bytes) -> bool:
+        if not rows:
+            return False
+        keys = {self._key(row) for row in rows} if self._primary_key else {None}
+        if None in keys:
+            return body != self._last_body
+        is_new = not keys <= self._keys
+        self._keys |= keys  # type: ignore[arg-type]
+        return is_new
+
+    def _key(self, row: Any) -> int | None:
+        if not isinstance(row, dict) or not all(name in row for name in self._primary_key):
+            return None
+        # The code hashes the key as text, because in Python hash(-1) equals hash(-2).
+        return hash(str([row[name] for name in self._primary_key]))

@@ -1,0 +1,233 @@
+"""Finds the rows in a parsed response. Raises an error if the rows are missing, or could be two different lists.
+
+If the field with the rows is missing or null, dlt itself would load no rows, and the run would succeed. Without a
+`data_selector`, dlt takes the first list that looks like rows. This module raises an error in each unclear case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dlt.common.jsonpath import TJsonPath
+from dlt.sources.helpers.rest_client.detector import find_response_page_data
+
+from analytics_assets.ingestion.errors import (
+    AmbiguousRowsError,
+    ErrorAnswerError,
+    MissingRowsError,
+    NoListError,
+    RowsNotAListError,
+)
+from analytics_assets.ingestion.http.api_words import words_of
+from analytics_assets.ingestion.http.json_path import finder
+from analytics_assets.ingestion.json_kind import kind_of
+
+EmptyAnswer = Literal["null", "absent"]
+
+_NAME_IN_PATH = re.compile(r"""\['([^']+)'\]|\["([^"]+)"\]|([^.\[\]$'"]+)""")
+
+_ERROR_MEMBERS = ("error", "errors")
+_WILDCARD = re.compile(r"\[\s*[*?]|\.?\*")
+"""A wildcard or a filter in a JSONPath, which may correctly find nothing."""
+
+_FAILED = {"status": ("error", "fail", "failed", "failure"), "result": ("error", "fail", "failed", "failure")}
+_SUCCEEDED = ("success", "ok", "successful")
+
+
+@dataclass(frozen=True)
+class RowRules:
+    """What counts as rows of one endpoint.
+
+    Attributes:
+        data_selector: the JSONPath of the rows; None to find the list in the first response, as dlt does.
+        paged: whether the rows must be a list; if false, one object may be the only row.
+        row_fields: the fields that a row is known to have: its primary key and its declared columns.
+        empty_answer: the answer that means no rows: `null` at the selector, or also an `absent` field; None if neither.
+        one_object: whether one object may stand in place of a list of rows.
+    """
+
+    data_selector: TJsonPath | None = None
+    paged: bool = False
+    row_fields: Collection[str] = ()
+    empty_answer: EmptyAnswer | None = None
+    one_object: bool = False
+
+
+class RowSelector:
+    """Finds the rows in the responses of one endpoint.
+
+    Args:
+        resource: the dlt resource name.
+        rules: what counts as rows.
+    """
+
+    def __init__(self, resource: str, rules: RowRules) -> None:
+        self._resource = resource
+        self._rules = rules
+        self._selector = rules.data_selector
+        self._find = finder(rules.data_selector) if rules.data_selector is not None else None
+        self._row_fields = {"id", *rules.row_fields}
+        self._came_as_list = False
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names of the fields that lead to the rows; empty if the whole response is the rows."""
+        plain = _before_wildcard(str(self._selector or "")).partition("..")[0]
+        return tuple("".join(one) for one in _NAME_IN_PATH.findall(plain))
+
+    @property
+    def has_wildcard(self) -> bool:
+        """Whether the `data_selector` has a wildcard or a filter, which may correctly find nothing."""
+        return bool(_WILDCARD.search(str(self._selector or "")))
+
+    @property
+    def are_list(self) -> bool:
+        """Whether the rows came as a list so far, and not as one object."""
+        return self._came_as_list
+
+    def is_null(self, response: Any) -> bool:
+        """Whether the field with the rows is null."""
+        return bool(self._find) and finder(_before_wildcard(str(self._selector)) or "$")(response) == [None]
+
+    def rows(self, response: Any, endpoint: str) -> list[Any] | None:
+        """Returns the rows of a parsed response; None if the selected field is missing or null.
+
+        Raises:
+            AmbiguousRowsError: no `data_selector` is set, and more than one value could be the rows.
+            ErrorAnswerError: the response has an error and no rows.
+            NoListError: the rows must be a list, and the response has no list.
+            RowsNotAListError: the selected value is not a list of rows.
+            MissingRowsError: the list before a wildcard of the `data_selector` is missing.
+        """
+        rows = self._select(response, endpoint)
+        if not rows and isinstance(response, dict):
+            self._refuse_error(response, endpoint)
+        if rows is None and self._is_empty_answer(response):
+            return []
+        return rows
+
+    def no_rows(self, response: Any, endpoint: str) -> MissingRowsError:
+        """Returns the error for a response without rows that does not say that the page is empty."""
+        found = "null" if self._find and self._find(response) else "nothing"
+        return MissingRowsError(self._resource, endpoint, str(self._selector), found, keys_of(response))
+
+    def _select(self, response: Any, endpoint: str) -> list[Any] | None:
+        if self._find is None:
+            self._guess(response, endpoint)
+        assert self._find is not None
+        found = self._find(response)
+        if self.has_wildcard:
+            self._came_as_list = True
+            return self._of_wildcard(found, response, endpoint)
+        if not found or found[0] is None:
+            return None
+        rows = found[0] if len(found) == 1 else found
+        if isinstance(rows, list):
+            self._came_as_list = True
+            return rows
+        may_be_row = not self._rules.paged and (self._rules.one_object or not self._came_as_list)
+        if isinstance(rows, dict) and (may_be_row or self._rules.one_object):
+            if rows is response:
+                self._refuse_error(rows, endpoint)
+            return [rows]
+        raise RowsNotAListError(self._resource, endpoint, str(self._selector), kind_of(rows))
+
+    def _of_wildcard(self, found: list[Any], response: Any, endpoint: str) -> list[Any] | None:
+        """Returns the values that a wildcard found. The value before the wildcard must exist."""
+        if found:
+            return found[0] if len(found) == 1 and isinstance(found[0], list) else found
+        before = _before_wildcard(str(self._selector)) or "$"
+        around = finder(before)(response)
+        if around and around[0] is not None:
+            return []
+        if self._is_empty_answer(response):
+            return []
+        if isinstance(response, dict):
+            self._refuse_error(response, endpoint)
+        what = "null" if around else "nothing"
+        raise MissingRowsError(self._resource, endpoint, before, what, keys_of(response))
+
+    def _guess(self, response: Any, endpoint: str) -> None:
+        """Finds the rows as dlt does, and refuses a response in which something else could also be the rows."""
+        path, found = find_response_page_data(response)
+        lists = [".".join(one) for one in _lists_along(response, path)]
+        if isinstance(found, list) and len(lists) > 1:
+            raise AmbiguousRowsError(self._resource, endpoint, tuple(lists), "more than one list")
+        if path[-1] in _ERROR_MEMBERS and isinstance(response, dict):
+            self._refuse_error(response, endpoint)
+            raise NoListError(self._resource, endpoint, keys_of(response))
+        holder = self._row_around(response, path) if isinstance(found, list) else None
+        if holder is not None:
+            raise AmbiguousRowsError(
+                self._resource, endpoint, (*lists, holder), "a list inside what may be a row"
+            )
+        if self._rules.paged and not isinstance(found, list):
+            if isinstance(response, dict):
+                self._refuse_error(response, endpoint)
+            raise NoListError(self._resource, endpoint, keys_of(response))
+        self._selector = ".".join(path)
+        self._find = finder(self._selector)
+
+    def _row_around(self, response: Any, path: tuple[str, ...]) -> str | None:
+        """Returns the path of an object around the list that has fields of a row; None if there is no such object."""
+        for depth, field in enumerate(path):
+            if not isinstance(response, dict):
+                return None
+            if any(
+                key in self._row_fields and not isinstance(one, (dict, list)) for key, one in response.items()
+            ):
+                return ".".join(path[:depth]) or "$"
+            response = response.get(field)
+        return None
+
+    def _is_empty_answer(self, response: Any) -> bool:
+        if self._rules.empty_answer == "absent":
+            return True
+        return self._rules.empty_answer == "null" and self.is_null(response)
+
+    def _refuse_error(self, response: dict[str, Any], endpoint: str) -> None:
+        """Fails if a response without rows says that the request failed."""
+        for member in _ERROR_MEMBERS:
+            value = response.get(member)
+            if (
+                value
+                and member not in self.path
+                and str(value).lower() not in ("0", "no", "none", "false", "ok")
+            ):
+                raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
+        if any(key in response for key in self._row_fields):
+            return
+        for member, words in _FAILED.items():
+            if str(response.get(member)).lower() in words:
+                raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
+        for member in _SUCCEEDED:
+            if response.get(member) is False:
+                raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
+
+
+def keys_of(response: Any) -> str:
+    """Lists the field names of a response for an error text, and never a value."""
+    if not isinstance(response, dict):
+        return f" (it is {kind_of(response)})"
+    names = [
+        key for key in response if re.fullmatch(r"[@A-Za-z_$][\w.-]{0,40}", str(key))
+    ]  # the pattern excludes keys that are data, such as e-mail addresses
+    return f" (it has {', '.join(sorted(names))[:200]})" if names else " (it is empty)"
+
+
+def _before_wildcard(selector: str) -> str:
+    """Returns the part of a JSONPath before the first part that may find nothing."""
+    wild = _WILDCARD.search(selector)
+    return (selector[: wild.start()] if wild else selector).rstrip(".[ ")
+
+
+def _lists_along(response: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yields the paths of all lists in the objects that contain the rows."""
+    for depth, field in enumerate(path):
+        if not isinstance(response, dict):
+            return
+        yield from ((*path[:depth], key) for key, value in response.items() if isinstance(value, list))
+        response = response.get(field)

@@ -1,0 +1,235 @@
+"""The end of paging: a response that says that there is more is not the end, whatever the paginator thinks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from analytics_assets.ingestion.errors import MorePagesError, NoNewRowsError, PagingFieldError, SyncHalted
+from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.conftest import Project
+from analytics_assets_tests.real_api import defs
+
+ROWS = [{"id": number} for number in range(50)]
+NEXT = "/things?page=2&token=secret"
+
+
+def _page(**fields: Any) -> dict[str, Any]:
+    return {"data": ROWS, **fields}
+
+
+MORE = [
+    (_page(total=250), "`total` 250"),
+    (_page(total="250"), "`total` 250"),
+    (_page(totalCount=250), "`totalCount` 250"),
+    (_page(total_results=250), "`total_results` 250"),
+    (_page(meta={"total": 250}), "`meta.total` 250"),
+    (_page(meta={"pagination": {"total_count": 250}}), "`meta.pagination.total_count` 250"),
+    (_page(rowCount=250), "`rowCount` 250"),
+    (_page(page={"totalElements": 250, "totalPages": 5, "number": 0}), "`page.totalElements` 250"),
+    (_page(last_page=5), "`last_page` 5"),
+    (_page(meta={"last_page": 5}), "`meta.last_page` 5"),
+    (_page(has_more=True), "`has_more` true"),
+    (_page(hasMore=True), "`hasMore` true"),
+    (_page(pageInfo={"hasNextPage": True}), "`pageInfo.hasNextPage` true"),
+    (_page(isLast=False), "`isLast` false"),
+    (_page(last=False), "`last` false"),
+    (_page(done=False), "`done` false"),
+    ({"@odata.nextLink": "http://x/y?$skip=50", **_page()}, "`@odata.nextLink`"),
+    (_page(nextPageToken="abc"), "`nextPageToken`"),
+    (_page(paging={"next": {"after": "50"}}), "`paging.next`"),
+    (_page(_links={"next": {"href": NEXT}}), "`_links.next`"),
+    (_page(links=[{"rel": "self", "href": "/"}, {"rel": "next", "href": NEXT}]), "`links`"),
+    (_page(response_metadata={"next_cursor": "abc"}), "`response_metadata.next_cursor`"),
+]
+
+ENDS = [
+    _page(),
+    _page(total=50),
+    _page(total=0),
+    _page(total=None),
+    _page(total=-1),
+    _page(count=50, total_pages=1, page=1),
+    _page(has_more=False, next_cursor="always-there"),
+    _page(next=None, previous="/things?page=0"),
+    _page(next=""),
+    _page(next_page_url=None, last_page=1, total=50),
+    _page(paging={"cursors": {"before": "a", "after": "b"}}),
+    _page(response_metadata={"next_cursor": ""}),
+    _page(isLast=True),
+    _page(done=True),
+    _page(pageInfo={"hasNextPage": False, "endCursor": "x"}),
+    _page(links={"self": "/things", "next": None}),
+    _page(summary={"total": 99_000}),
+]
+
+HEADERS = [
+    ({"Link": f'<{NEXT}>; rel="next"'}, "the header `link`"),
+    ({"X-Total-Count": "250"}, "the header `x-total-count` 250"),
+    ({"X-Total-Pages": "5"}, "the header `x-total-pages` 5"),
+    ({"X-Next-Page": "2"}, "the header `x-next-page`"),
+    ({"Content-Range": "items 0-49/250"}, "the header `content-range` with a total of 250"),
+]
+
+
+@pytest.mark.matrix(keep=6)
+@pytest.mark.parametrize("paginator", ["single_page", {"type": "cursor", "cursor_path": "no.such.path"}])
+@pytest.mark.parametrize(("page", "clause"), MORE, ids=[clause for _, clause in MORE])
+def test_a_response_that_says_there_is_more_is_not_the_end(
+    project: Project, page: dict[str, Any], clause: str, paginator: Any
+) -> None:
+    with answering(lambda _: page) as url, pytest.raises(MorePagesError) as caught:
+        project.load(defs(url, paginator=paginator), "things")
+    assert clause in caught.value.more
+    assert caught.value.rows == 50
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "page", ENDS, ids=lambda page: ",".join(key for key in page if key != "data") or "rows"
+)
+def test_a_known_good_end_stays_green(project: Project, page: dict[str, Any]) -> None:
+    with answering(lambda _: page) as url:
+        assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 50
+
+
+@pytest.mark.parametrize(("headers", "clause"), HEADERS)
+def test_a_header_that_says_there_is_more_is_not_the_end(
+    project: Project, headers: dict[str, str], clause: str
+) -> None:
+    with answering(lambda _: Reply(_page(), headers=headers)) as url:
+        with pytest.raises(MorePagesError) as caught:
+            project.load(defs(url, paginator="single_page"), "things")
+        assert clause in caught.value.more
+        ignoring = defs(url, paginator="single_page", requests={"ignore_total": True})
+        assert project.load(ignoring, "things").rows_loaded == 50
+
+
+def test_the_shortest_config_of_the_readme_reads_no_part_of_a_table(project: Project) -> None:
+    """dlt guesses the paginator, and takes this response for the only page."""
+    with answering(lambda _: _page(total=250)) as url:
+        with pytest.raises(MorePagesError, match=r"Set the `paginator`"):
+            project.load(defs(url), "things")
+        assert project.load(defs(url, requests={"ignore_total": True}), "things").rows_loaded == 50
+
+
+def test_a_total_that_is_a_field_of_the_only_object_is_data(project: Project) -> None:
+    with answering(lambda _: {"data": {"id": 1, "total": 250}, "total": 9}) as url:
+        assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 1
+
+
+def test_a_next_that_is_missing_from_page_two_on(project: Project) -> None:
+    def reply(asked: Asked) -> Any:
+        if asked.params.get("page") == "2":
+            return {"data": [{"id": 100}], "total": 250}
+        return _page(next="/things?page=2", total=250)
+
+    with answering(reply) as url, pytest.raises(MorePagesError) as caught:
+        project.load(defs(url, paginator={"type": "json_link", "next_url_path": "next"}), "things")
+    assert (caught.value.more, caught.value.rows) == ("has `total` 250", 51)
+
+
+@pytest.mark.parametrize(
+    ("paginator", "setting"),
+    [
+        ({"type": "json_link", "next_url_path": "paging.next"}, "next_url_path"),
+        ({"type": "cursor", "cursor_path": "paging.next"}, "cursor_path"),
+        ({"type": "header_link"}, "links_next_key"),
+        ({"type": "header_cursor", "cursor_key": "X-Cursor"}, "cursor_key"),
+    ],
+)
+def test_a_path_that_is_absent_from_the_first_full_page(
+    project: Project, paginator: dict[str, Any], setting: str
+) -> None:
+    """A page with fewer rows than asked for may be the only one, so the API may leave the field out."""
+    page: dict[str, Any] = {"data": ROWS, "pages": {"n": 1}}
+    with answering(lambda _: page) as url:
+        config = defs(url, paginator=paginator, params={"limit": 50})
+        with pytest.raises(PagingFieldError) as caught:
+            project.load(config, "things")
+        assert caught.value.setting == setting
+        assert "(it has data, pages)" in str(caught.value)
+        page["data"] = ROWS[:49]
+        assert project.load(config, "things").rows_loaded == 49
+
+
+@pytest.mark.parametrize("link", ["", None, False])
+def test_a_link_that_is_empty_at_the_end(project: Project, link: Any) -> None:
+    with answering(lambda _: _page(next=link)) as url:
+        paginator = {"type": "json_link", "next_url_path": "next"}
+        assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 50
+
+
+@pytest.mark.parametrize("rows", [[], ROWS], ids=["empty pages", "the same rows"])
+def test_a_fresh_cursor_with_every_page_ends_after_three_pages(project: Project, rows: Any) -> None:
+    asked: list[str] = []
+
+    def reply(request: Asked) -> Any:
+        asked.append(request.params.get("cursor", ""))
+        return {"data": rows if asked[1:] else ROWS, "next": f"c{len(asked)}"}
+
+    with answering(reply) as url:
+        config = defs(url, paginator={"type": "cursor", "cursor_path": "next"})
+        with pytest.raises(NoNewRowsError) as caught:
+            project.load(config, "things")
+    assert (caught.value.pages, len(asked)) == (3, 4)
+    assert "has_more_path" in str(caught.value)
+    assert "stop_after_empty_page" in str(caught.value)
+
+
+def test_empty_pages_between_pages_with_rows(project: Project) -> None:
+    """A scan with a filter may return many pages without rows."""
+
+    def reply(asked: Asked) -> Any:
+        number = int(asked.params.get("cursor", "0"))
+        rows = [ROWS[number]] if number in (0, 6) else []
+        return {"data": rows, "next": str(number + 1) if number < 6 else None}
+
+    with answering(reply) as url:
+        paginator = {"type": "cursor", "cursor_path": "next"}
+        with pytest.raises(NoNewRowsError):
+            project.load(defs(url, paginator=paginator), "things")
+        patient = defs(url, paginator=paginator, requests={"max_empty_pages": 10})
+        assert project.load(patient, "things").rows_loaded == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "place"),
+    [
+        ("POST", {"cursor_body_path": "search_after"}),
+        ("GET", {"cursor_body_path": "search_after"}),
+        ("POST", {"cursor_param": "after"}),
+    ],
+)
+def test_pages_that_differ_only_in_the_body(project: Project, method: str, place: dict[str, Any]) -> None:
+    def reply(asked: Asked) -> Any:
+        after = asked.params.get("after") or json.loads(asked.body).get("search_after")
+        start = int(after or 0)
+        return {"data": ROWS[start : start + 20], "next": start + 20 if start + 20 < 50 else None}
+
+    with answering(reply) as url:
+        paginator = {"type": "cursor", "cursor_path": "next", **place}
+        config = defs(url, method=method, json={"size": 20}, paginator=paginator)
+        assert project.load(config, "things").rows_loaded == 50
+
+
+def test_equal_pages_by_a_link_header_are_pages(project: Project) -> None:
+    """Rows without a key may be equal."""
+
+    def reply(asked: Asked) -> Reply:
+        number = int(asked.params.get("page", "1"))
+        link = {"Link": f'<{"/things?page="}{number + 1}>; rel="next"'} if number < 3 else {}
+        return Reply([{"day": "2026-01-01", "clicks": 0}], headers=link)
+
+    with answering(reply) as url:
+        keyless = {"primary_key": None, "columns": None}
+        config = defs(url, paginator="header_link", data_selector=None, resource=keyless)
+        assert project.load(config, "things").rows_loaded == 3
+
+
+def test_a_cursor_that_the_api_ignores(project: Project) -> None:
+    with answering(lambda _: _page(next="c1")) as url, pytest.raises(SyncHalted) as caught:
+        project.load(defs(url, paginator={"type": "cursor", "cursor_path": "next"}), "things")
+    assert "the same page came twice" in caught.value.reason
