@@ -599,6 +599,10 @@ class RestartError(ApiError):
         """Returns the same failure with another number of attempts."""
         return replace(self, attempts=attempts)
 
+    def recurs(self, before: RestartError | None) -> bool:  # noqa: ARG002  a subclass knows more
+        """Whether another attempt is useless, because the attempt `before` failed in the same way."""
+        return False
+
     @property
     def _times(self) -> str:
         return f" in {self.attempts} attempts" if self.attempts > 1 else ""
@@ -610,20 +614,28 @@ class RowsMovedError(RestartError):
 
     Attributes:
         endpoint: the method and path of the request, without the query.
+        suspect: what to do if the config is wrong and no row moved; empty if the config cannot be the cause.
     """
 
     endpoint: str
+    suspect: str = field(default="", kw_only=True)
     code = "rows_moved"
 
     @property
     def cause(self) -> str:
         return f"rows of {self.endpoint} moved while they were read{self._times}: {self.observation}"
 
+    def recurs(self, before: RestartError | None) -> bool:
+        """Whether the attempt before failed in exactly the same way, so that the config is probably wrong."""
+        return bool(self.suspect) and before is not None and before.observation == self.observation
+
     @property
     def cure(self) -> str:
+        if self.suspect:
+            return f"Nothing was loaded. {self.suspect}. If it is right, sync when the API is quiet"
         return (
-            "Nothing was loaded. Have the API sort them by a field that does not change (endpoint.params), or sync "
-            "when it is quiet"
+            "Nothing was loaded. Have the API sort them by a unique field that does not change (endpoint.params), or "
+            "sync when it is quiet"
         )
 
 

@@ -123,13 +123,15 @@ def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: C
         SyncError: the sync failed in a way that a user can act on.
         RestartError: in each attempt rows moved, or another run loaded newer rows.
     """
+    before: RestartError | None = None
     while True:
         try:
             with run_logging(), user_errors(plan):
                 return attempt()
         except RestartError as moved:
-            if telemetry.restarts == MAX_RESTARTS:
-                raise moved.after(MAX_RESTARTS + 1) from None
+            if telemetry.restarts == MAX_RESTARTS or moved.recurs(before):
+                raise moved.after(telemetry.restarts + 1) from None
+            before = moved
             telemetry.restart()
             log.warning(
                 "%s: %s. Nothing was loaded, and the sync starts over.", plan.resource.name, moved.cause

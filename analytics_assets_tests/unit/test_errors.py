@@ -137,7 +137,7 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         errors.RowsMovedError("orders", "the total shrank", "GET /orders").after(4),
         "rows_moved",
         "orders: rows of GET /orders moved while they were read in 4 attempts: the total shrank. Nothing was loaded. "
-        "Have the API sort them by a field that does not change (endpoint.params), or sync when it is quiet.",
+        "Have the API sort them by a unique field that does not change (endpoint.params), or sync when it is quiet.",
     ),
     (
         errors.StaleLoadError("orders", "it has loaded a newer version of a row"),

@@ -359,7 +359,17 @@ class PageReader(RequestTag, ABC):
     def _refuse_same_page(self, rows: list[Row], endpoint: str) -> None:
         """Fails if a page without overlap equals the page before, because then the API ignores the page number."""
         if rows and self._before == rows:
-            raise self._moved(endpoint, f"two pages are the same: does the API know `{self._number.name}`?")
+            name = self._number.name
+            observation = f"two pages are the same: does the API know `{name}`?"
+            raise self._moved(endpoint, observation, f"Correct `{name}` in the paginator")
 
-    def _moved(self, endpoint: str, observation: str) -> RowsMovedError:
-        return RowsMovedError(self.reader.resource, observation, endpoint)
+    def _moved(self, endpoint: str, observation: str, suspect: str = "") -> RowsMovedError:
+        return RowsMovedError(self.reader.resource, observation, endpoint, suspect=suspect)
+
+    @property
+    def _total_may_be_wrong(self) -> str:
+        return (
+            f"If `{self.reader.total_path}` counts other rows than these, set the paginator's total_path to null"
+            if self.reader.total_path
+            else ""
+        )

@@ -132,8 +132,8 @@ class OffsetReader(PageReader):
             name = self._number.name
             raise self._moved(
                 endpoint,
-                f"a page begins with the very first row: does the API know `{name}`? If it accepts only multiples of "
-                "the limit, set requests.page_overlap: false",
+                f"a page begins with the very first row: does the API know `{name}`?",
+                f"Correct `{name}`. If the API accepts only multiples of the limit, set requests.page_overlap: false",
             )
         raise self._moved(endpoint, "the row before a page is not the one it was")
 
@@ -146,7 +146,7 @@ class OffsetReader(PageReader):
         at_maximum = self._maximum is not None and position >= self._maximum
         is_over = is_empty or has_more is False
         if is_over and total is not None and position < total and not at_maximum:
-            raise self._moved(endpoint, f"rows end at {position:,} of {total:,}")
+            raise self._moved(endpoint, f"rows end at {position:,} of {total:,}", self._total_may_be_wrong)
         if has_more and is_empty:
             raise self._moved(endpoint, "an empty page says that there is more")
         at_end = is_empty and (total is not None or self._ends_empty or has_more is None)
@@ -205,9 +205,14 @@ class PageNumberReader(PageReader):
         self._before = rows
         has_more = page.content.has_more
         if not rows and self._ends_empty and ((is_promised and has_rows_left) or has_more):
-            raise self._moved(endpoint, f"page {number:,} is empty, and not the last")
+            observation = f"page {number:,} is empty, and not the last"
+            raise self._moved(endpoint, observation, self._total_may_be_wrong)
         if has_more is False and end is not None and number + 1 < end:
-            raise self._moved(endpoint, f"page {number:,} says that it is the last of {self.total:,}")
+            raise self._moved(
+                endpoint,
+                f"page {number:,} says that it is the last of {self.total:,}",
+                self._total_may_be_wrong,
+            )
         return Accepted(rows, is_full, self._is_last(rows, has_more, number, is_full=is_full))
 
     def _is_last(self, rows: list[Row], has_more: bool | None, number: int, *, is_full: bool) -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from analytics_assets_tests.answering import Asked, answering
+from analytics_assets.ingestion.errors import RowsMovedError, SyncError, SyncHalted
+from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Project, check_of
 from analytics_assets_tests.real_api import defs
 
@@ -64,3 +65,172 @@ def test_a_total_that_is_a_lower_bound_is_no_failure(project: Project) -> None:
     assert complete.description == (
         "25 rows fetched (25 loaded, 0 in quarantine), more than the 10 that the API reports."
     )
+
+
+@pytest.mark.parametrize(
+    "after_the_end",
+    [
+        {"data": []},
+        {"data": ROWS[20:30]},
+        Reply({"message": "no such page"}, 400),
+        Reply({"message": "no such page"}, 404),
+        Reply(b"", 416),
+        Reply(b"", 204),
+    ],
+    ids=["empty", "the last page again", "400", "404", "416", "204"],
+)
+@pytest.mark.parametrize("pages", [3, 2, 1], ids=["exact", "too small by one", "too small by two"])
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.matrix(keep=9)
+def test_a_full_page_is_not_the_last_because_of_a_total(
+    project: Project, after_the_end: Any, pages: int, base: int
+) -> None:
+    """Some totals are the index of the last page, or the number of pages of yesterday."""
+    rows = [{"id": number} for number in range(30)]
+
+    def reply(asked: Asked) -> Any:
+        page = int(asked.params["page"]) - base
+        if page < 3:
+            return {"data": rows[10 * page : 10 * page + 10], "pages": pages}
+        if isinstance(after_the_end, Reply):
+            return after_the_end
+        return {"data": rows[20:30] if after_the_end["data"] else [], "pages": pages}
+
+    paginator = {"type": "page_number", "base_page": base, "total_path": "pages"}
+    with answering(reply) as url:
+        assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 30
+
+
+def test_an_extra_page_that_brings_down_the_api_is_no_end(project: Project) -> None:
+    def reply(asked: Asked) -> Any:
+        page = int(asked.params["page"])
+        return {"data": ROWS[10 * page : 10 * page + 10], "pages": 2} if page < 2 else Reply({}, 500)
+
+    with answering(reply) as url, pytest.raises(SyncHalted) as caught:
+        project.load(defs(url, paginator={"type": "page_number", "total_path": "pages"}), "things")
+    assert (caught.value.status, caught.value.outage) == (500, True)
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 500])
+@pytest.mark.parametrize("kind", ["offset", "page_number"])
+def test_a_page_requested_ahead_counts_once_the_reading_reaches_it(
+    project: Project, kind: str, status: int
+) -> None:
+    """The API refuses every page after the last one, which its has-more flag names."""
+    rows = [{"id": number} for number in range(200)]
+
+    def reply(asked: Asked) -> Any:
+        if kind == "offset":
+            start, size = int(asked.params["offset"]), int(asked.params["limit"])
+        else:
+            start, size = 10 * int(asked.params["page"]), 10
+        if start >= 200:
+            return Reply({"message": "too far"}, status)
+        return {"data": rows[start : start + size], "more": start + size < 200}
+
+    paginator: dict[str, Any] = {"type": kind, "total_path": None, "has_more_path": "more"}
+    with answering(reply) as url:
+        result = project.load(
+            defs(url, paginator={**paginator, **({"limit": 10} if kind == "offset" else {})}), "things"
+        )
+    assert (result.rows_loaded, result.requests.retries) == (200, 0)
+
+
+def test_a_404_after_the_last_page_is_the_end(project: Project) -> None:
+    def reply(asked: Asked) -> Any:
+        page = int(asked.params["page"])
+        return {"data": ROWS[10 * page : 10 * page + 10]} if page < 3 else Reply({}, 404)
+
+    with answering(reply) as url:
+        paginator = {"type": "page_number", "total_path": None}
+        assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 25
+
+
+def test_a_404_for_a_promised_page_is_no_missing_endpoint(project: Project) -> None:
+    def reply(asked: Asked) -> Any:
+        page = int(asked.params["page"])
+        return {"data": ROWS[10 * page : 10 * page + 10], "pages": 5} if page < 2 else Reply({}, 404)
+
+    with answering(reply) as url, pytest.raises(SyncHalted) as caught:
+        project.load(defs(url, paginator={"type": "page_number", "total_path": "pages"}), "things")
+    assert caught.value.reason == "404 Not Found for a page that the total promises, after 20 rows"
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_cap_of_the_offset_is_named(project: Project, status: int) -> None:
+    """Elasticsearch and HubSpot refuse offsets after 10,000."""
+    rows = [{"id": number} for number in range(200)]
+
+    def reply(asked: Asked) -> Any:
+        start, size = int(asked.params["offset"]), int(asked.params["limit"])
+        if start + size > 100:
+            return Reply({"message": "Result window is too large"}, status)
+        return {"data": rows[start : start + size], "total": len(rows)}
+
+    with answering(reply) as url, pytest.raises(SyncHalted) as caught:
+        project.load(defs(url, paginator={"type": "offset", "limit": 20}), "things")
+    reason = caught.value.reason
+    assert "the API says: Result window is too large; the API refuses `offset` " in reason
+    assert "read smaller parts with partitions" in reason
+
+
+def test_an_overlap_that_the_api_refuses_is_named(project: Project) -> None:
+    def reply(asked: Asked) -> Any:
+        start, size = int(asked.params["offset"]), int(asked.params["limit"])
+        if start % size:
+            return Reply({"message": "offset must be a multiple of limit"}, 400)
+        return {"data": ROWS[start : start + size], "total": len(ROWS)}
+
+    with answering(reply) as url:
+        paginator = {"type": "offset", "limit": 10}
+        with pytest.raises(SyncHalted) as caught:
+            project.load(defs(url, paginator=paginator), "things")
+        assert "set requests.page_overlap: false" in caught.value.reason
+        config = defs(url, paginator=paginator, requests={"page_overlap": False})
+        assert project.load(config, "things").rows_loaded == 25
+
+
+def test_an_offset_that_the_api_rounds_down_is_named(project: Project) -> None:
+    def reply(asked: Asked) -> Any:
+        size = int(asked.params["limit"])
+        start = int(asked.params["offset"]) // size * size
+        return {"data": ROWS[start : start + size], "total": len(ROWS)}
+
+    with answering(reply) as url, pytest.raises(RowsMovedError) as caught:
+        project.load(defs(url, paginator={"type": "offset", "limit": 10}), "things")
+    assert "set requests.page_overlap: false" in caught.value.suspect
+    assert caught.value.attempts == 2
+
+
+@pytest.mark.parametrize("kind", ["offset", "page_number"])
+def test_a_total_of_other_rows_is_named_after_few_requests(project: Project, kind: str) -> None:
+    """The total counts the rows of all customers, and the API returns those of one."""
+    asked: list[Asked] = []
+
+    def reply(request: Asked) -> Any:
+        asked.append(request)
+        start = int(request.params.get("offset", 10 * int(request.params.get("page", "0"))))
+        return {"data": ROWS[start : start + 10], "total": 9000}
+
+    paginator = {"type": kind, "total_path": "total", **({"limit": 10} if kind == "offset" else {})}
+    with answering(reply) as url, pytest.raises(SyncError) as caught:
+        project.load(defs(url, paginator=paginator, requests={"max_in_flight": 1}), "things")
+    assert "set the paginator's total_path to null" in str(caught.value)
+    assert len(asked) <= 16
+
+
+@pytest.mark.parametrize(
+    "limits", [{"maximum_offset": 10}, {"offset": 5}, {"offset": 5, "maximum_offset": 20}]
+)
+def test_a_part_that_the_file_asks_for_is_complete(project: Project, limits: dict[str, int]) -> None:
+    def reply(asked: Asked) -> Any:
+        start = int(asked.params["offset"])
+        return {"data": ROWS[start : start + int(asked.params["limit"])], "total": len(ROWS)}
+
+    with answering(reply) as url:
+        config = defs(url, paginator={"type": "offset", "limit": 5, **limits})
+        result = project.run(project.definitions(config), "things", source="api")
+    assert result.success
+    expected = ROWS[limits.get("offset", 0) : limits.get("maximum_offset", 25)]
+    assert project.query("SELECT id FROM api.things ORDER BY id") == expected
+    assert check_of(result, "complete").passed
