@@ -232,6 +232,11 @@ class AssetConfig(StrictModel):
         description="What the API sends in place of the list of rows if there are none: `null`, or `absent` if the "
         "field may also be missing. Absent: only an empty list means no rows.",
     )
+    accept_repeated_rows: bool = Field(
+        False,
+        description="Whether the API may send the same row on several pages. Absent: the sync takes this for a sign "
+        "that rows moved between the pages, and starts over.",
+    )
     one_object: bool = Field(
         False,
         description="Whether the API sends one object in place of a list if there is one row. Set it for an API that "

@@ -32,6 +32,7 @@
     │   ├── UndeclaredFieldError        undeclared_field
     │   ├── ColumnTypeChangedError      column_type_changed
     │   ├── DuplicateKeysError          duplicate_keys
+    │   ├── KeyNotUniqueError           key_not_unique
     │   └── TooManyRemovedError         max_removed_exceeded
     └── WarehouseError                  the destination cannot do what the sync needs
         ├── NoSqlError                  no_sql
@@ -768,6 +769,40 @@ class DuplicateKeysError(ContractError):
     @property
     def cure(self) -> str:
         return "Nothing was loaded. Have the API send each key once, or use `delete-insert`"
+
+
+@dataclass(eq=False)
+class KeyNotUniqueError(ContractError):
+    """Rows of one load have the same primary key and other values, so a merge would lose rows.
+
+    Attributes:
+        key: the columns of the primary key.
+        rows: the number of rows in the load.
+        keys: the number of distinct primary keys in the load.
+        examples: primary keys of such rows.
+        missing: columns that would make the key unique; empty if no such columns are found.
+    """
+
+    key: tuple[str, ...]
+    rows: int
+    keys: int
+    examples: tuple[str, ...]
+    missing: tuple[str, ...]
+    code = "key_not_unique"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return (
+            f"the primary_key `{', '.join(self.key)}` is not unique: {counted(self.rows, 'row')} have "
+            f"{counted(self.keys, 'key')}, and other values for the same key ({'; '.join(self.examples)})"
+        )
+
+    @property
+    def cure(self) -> str:
+        if self.missing:
+            return f"Nothing was loaded. Set `primary_key: [{', '.join((*self.key, *self.missing))}]`"
+        return "Nothing was loaded. Set a primary_key that is unique, which may have several columns"
 
 
 @dataclass(eq=False)

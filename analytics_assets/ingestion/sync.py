@@ -65,7 +65,8 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
                 pipeline.extract(built.source)
                 normalized = pipeline.normalize()
                 with pipeline.exclusive() as client:
-                    loaded = _Loaded(normalized, pipeline.load(client, restored), client)
+                    info = pipeline.load(client, restored, api.telemetry.pages_of_attempt)
+                    loaded = _Loaded(normalized, info, client)
                     return _result(plan, pipeline, built, api.telemetry, loaded)
 
     return start_over_where_rows_moved(plan, api.telemetry, attempt)
@@ -172,6 +173,7 @@ def _result(
     resource, info = plan.resource, loaded.loaded
     table = Table(loaded.client, resource)
     start, end = built.cursor_range(resource)
+    keys = pipeline.reconcile.keys
     in_windows = (
         table.rows_by_window(resource.cursor, list(plan.windows.values()))
         if plan.windows and resource.cursor
@@ -189,6 +191,9 @@ def _result(
         columns=loaded.client.schema.tables.get(resource.table, {}).get("columns", {}),
         requests=counts,
         rows_loaded=loaded.normalized.row_counts.get(resource.table, 0),
+        rows_repeated=keys.repeated if keys else 0,
+        rows_superseded=keys.older if keys else 0,
+        rows_kept=table.rows_of_loads(pipeline.reconcile.load_ids) if plan.keeps_each_key else None,
         rows_quarantined=pipeline.quarantine.count,
         rows_removed=pipeline.reconcile.removed,
         row_count=None if plan.windows else table.row_count(),

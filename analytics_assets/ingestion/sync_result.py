@@ -91,6 +91,10 @@ class SyncResult:
         columns: dlt's column schemas of the table, by name.
         requests: the counts of requests and responses.
         rows_loaded: the number of good rows in this load.
+        rows_repeated: the number of rows in this load that are identical to another row.
+        rows_superseded: the number of rows in this load that are an older version of another row.
+        rows_kept: the number of rows of this load that are in the table afterwards; None if that says nothing, because
+            the merge strategy leaves rows out.
         rows_quarantined: the number of rows that went to quarantine.
         rows_removed: the number of rows that the load removed because the API no longer returns them.
         row_count: the number of rows in the whole table; None for a sync of partitions.
@@ -115,6 +119,9 @@ class SyncResult:
     columns: Mapping[str, Any]
     requests: RequestCounts
     rows_loaded: int
+    rows_repeated: int
+    rows_superseded: int
+    rows_kept: int | None
     rows_quarantined: int
     rows_removed: int
     row_count: int | None
@@ -135,6 +142,9 @@ class SyncResult:
             "dagster/row_count": self.row_count,
             "partitions_in_run": len(self.partitions) or None,
             "rows_loaded": self.rows_loaded,
+            "rows_repeated": self.rows_repeated or None,
+            "rows_superseded": self.rows_superseded or None,
+            "rows_kept": self.rows_kept,
             "rows_quarantined": self.rows_quarantined,
             "rows_removed": self.rows_removed,
             **self.requests.to_metadata(),

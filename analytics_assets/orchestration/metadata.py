@@ -34,6 +34,10 @@ CURSOR_FROM: Final = "cursor_from"
 CURSOR_TO: Final = "cursor_to"
 FULL_REFRESH: Final = "full_refresh"
 
+ROWS_REPEATED: Final = "rows_repeated"
+ROWS_SUPERSEDED: Final = "rows_superseded"
+ROWS_KEPT: Final = "rows_kept"
+
 # The keys for the rows that a run rejected or removed.
 ROWS_QUARANTINED: Final = "rows_quarantined"
 ROWS_REMOVED: Final = "rows_removed"
@@ -83,6 +87,9 @@ _PAGE_ORDER = (
     PARTITION_ROW_COUNT,
     ROW_COUNT,
     ROWS_LOADED,
+    ROWS_KEPT,
+    ROWS_SUPERSEDED,
+    ROWS_REPEATED,
     ROWS_FETCHED,
     ROWS_REPORTED_BY_API,
     PARTITIONS_IN_RUN,

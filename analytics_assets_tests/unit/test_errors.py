@@ -165,6 +165,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "and materialize all of the asset again.",
     ),
     (
+        errors.KeyNotUniqueError("clicks", ("day",), 120, 1, ("2026-01-05",), ("campaign",)),
+        "key_not_unique",
+        "clicks: the primary_key `day` is not unique: 120 rows have 1 key, and other values for the same key "
+        "(2026-01-05). Nothing was loaded. Set `primary_key: [day, campaign]`.",
+    ),
+    (
         errors.DuplicateKeysError("orders", 2, ("1", "3"), "upsert"),
         "duplicate_keys",
         "orders: 2 primary keys came more than once in this load (1; 3), and `upsert` does not keep the newest "

@@ -18,6 +18,7 @@ class Telemetry:
     Attributes:
         requests: the number of requests sent, retries included.
         pages: the number of pages read.
+        pages_of_attempt: the number of pages read since the last restart.
         retries: the number of retries.
         too_many_requests: the number of responses with status 429.
         restarts: the number of times that the sync started over.
@@ -29,7 +30,7 @@ class Telemetry:
 
     def __init__(self, resource: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.requests = 0
-        self.pages = 0
+        self.pages = self.pages_of_attempt = 0
         self.retries = 0
         self.too_many_requests = 0
         self.restarts = 0
@@ -73,6 +74,7 @@ class Telemetry:
         now = self._clock()
         with self._lock:
             self.pages += 1
+            self.pages_of_attempt += 1
             self.rows_fetched += rows
             self.total = total
             self._last_page = now
@@ -86,7 +88,7 @@ class Telemetry:
         """Counts a restart, and resets the count of rows, because the sync fetches the rows again."""
         with self._lock:
             self.restarts += 1
-            self.rows_fetched = 0
+            self.rows_fetched = self.pages_of_attempt = 0
             self.total = None
             self._started = None
 

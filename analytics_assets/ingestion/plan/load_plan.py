@@ -80,6 +80,14 @@ class LoadPlan:
         """Whether the sync reads all rows of the API."""
         return self.full_refresh or self.resource.cursor is None or self.write_mode is WriteMode.REPLACE
 
+    @property
+    def keeps_each_key(self) -> bool:
+        """Whether, after the load, the table has one row of this load for each key, or each row without a key.
+
+        The strategies `insert-only`, `scd2` and `cdc`, and rows that are marked as deleted, leave rows out.
+        """
+        return self.resource.keeps_each_key and self.write_mode is not WriteMode.SKIP
+
     def new_quarantine(self) -> Quarantine:
         """An empty quarantine for one attempt of this sync."""
         return Quarantine(

@@ -47,6 +47,7 @@ class ResourceInfo:
         cursor_required: whether each row must have a cursor value (dlt's `on_cursor_value_missing: raise`).
         needs_rows: whether dlt needs Python rows for this resource instead of Arrow tables.
         keeps_versions: whether the table keeps every version of a row (`scd2`).
+        keeps_each_key: whether a load leaves one row in the table for each of its keys.
         can_start_over: whether the resource continues from a stored cursor and supports a full refresh.
     """
 
@@ -64,6 +65,7 @@ class ResourceInfo:
     cursor_required: bool
     needs_rows: bool
     keeps_versions: bool
+    keeps_each_key: bool
     can_start_over: bool
 
     @property
@@ -164,6 +166,8 @@ def _describe(config: SyncConfig, built: DltResource, written: Any, lineage: _Li
         cursor_required=incremental.get("on_cursor_value_missing", "raise") == "raise",
         needs_rows=_needs_rows(disposition, incremental, contract),
         keeps_versions=strategy_of(disposition) == "scd2",
+        keeps_each_key=strategy_of(disposition) in (None, "delete-insert", "upsert")
+        and not any(one.get("hard_delete") for one in built.compute_table_schema()["columns"].values()),
         can_start_over=partitions is None and remembers and can_replace_all(disposition),
     )
 

@@ -15,6 +15,7 @@ from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import SyncError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 
 
 class Backend(Protocol):
@@ -61,9 +62,9 @@ class Backend(Protocol):
         """Translates an error of the destination into a failure that a user can act on; None for an unknown error."""
 
     def refuse_conflicts(
-        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
-    ) -> None:
-        """Fails if the load would replace newer rows with older rows, or would load a key twice.
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None, pages: int
+    ) -> PackageKeys | None:
+        """Fails if the load would replace newer rows with older rows, lose rows, or load a key twice.
 
         Args:
             pipeline: the pipeline, which has normalized load packages and exclusive use of the warehouse.
@@ -71,9 +72,15 @@ class Backend(Protocol):
             plan: the plan of the sync.
             restored: the hash of the schema that the destination had at the start of the sync; None if it had no
                 schema.
+            pages: the number of pages that the sync read.
+
+        Returns:
+            The counts of the primary keys in the load; None if they are unknown.
 
         Raises:
             StaleLoadError: since this sync began, another run has loaded newer rows or new columns.
+            RowsMovedError: identical rows came from more than one page.
+            KeyNotUniqueError: rows with the same key have other values.
             DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
         """
 

@@ -7,13 +7,23 @@ another, two parallel runs may load two versions of this row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
-from analytics_assets.ingestion.errors import DuplicateKeysError, StaleLoadError
+from analytics_assets.ingestion.errors import DuplicateKeysError, StaleLoadError, SyncError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
+from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
+from analytics_assets.ingestion.warehouse.package_keys import (
+    PackageKeys,
+    count_keys,
+    refuse_moved_rows,
+    version_columns,
+)
 
 _BY_KEY_ALONE = ("upsert", "insert-only", "cdc")
 """Merge strategies that require each key at most once in a load."""
@@ -50,35 +60,57 @@ def refuse_stale_load(
             raise StaleLoadError(name, "it has loaded a newer version of a row")
 
 
-def refuse_duplicate_keys(pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan) -> None:
-    """Fails if a key occurs twice in a load, and the merge strategy does not keep only the newest version.
-
-    Without `refuse_duplicate_keys`, dlt would load two rows with the same key. If the duplicate key is already in the
-    table, DuckDB would reject the merge.
+def refuse_duplicate_keys(
+    pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, pages: int
+) -> PackageKeys | None:
+    """Counts the primary keys of a load, and fails if the load would lose rows or load a key twice.
 
     Args:
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.
         client: an open client of the DuckDB file.
         plan: the plan of the sync.
+        pages: the number of pages that the sync read.
+
+    Returns:
+        The counts; None if the resource has no primary key, or if its strategy keeps versions.
 
     Raises:
-        DuplicateKeysError: a key occurs twice in the load.
+        RowsMovedError: identical rows came from more than one page.
+        KeyNotUniqueError: rows with the same key have other values.
+        DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
     """
-    keys, table = plan.resource.contract.primary_key, plan.resource.table
-    strategy = client.schema.tables.get(table, {}).get("x-merge-strategy")
-    if not keys or strategy not in _BY_KEY_ALONE:
-        return
+    table = plan.resource.table
+    stored = client.schema.tables.get(table, {})
+    strategy = stored.get("x-merge-strategy")
+    if plan.write_mode in (WriteMode.SKIP, WriteMode.HISTORY) and strategy not in _BY_KEY_ALONE:
+        return None
     packages = pipeline.list_normalized_load_packages()
     files = [one for load_id in packages for one in _files(pipeline, table, load_id)]
-    if not files:
-        return
-    names = ", ".join(map(client.sql_client.escape_column_name, keys))
+    versions = version_columns(plan, cast(Any, stored.get("columns", {})))
+    found = count_keys(client.sql_client.execute_sql, files, plan, versions)
+    if (
+        strategy in _BY_KEY_ALONE
+        and found is not None
+        and not (isinstance(found, PackageKeys) and found.are_distinct)
+    ):
+        raise _duplicate_keys(client, plan, files, str(strategy))
+    if isinstance(found, SyncError):
+        raise found
+    if found is not None:
+        refuse_moved_rows(found, plan, pages)
+    return found
+
+
+def _duplicate_keys(
+    client: SqlJobClientBase, plan: LoadPlan, files: Sequence[str], strategy: str
+) -> DuplicateKeysError:
+    names = ", ".join(map(client.sql_client.escape_column_name, plan.resource.contract.primary_key))
     found = client.sql_client.execute_sql(
         f"SELECT {names} FROM {rows_of(files)} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"  # noqa: S608
     )
-    if found:
-        examples = tuple(", ".join(map(str, one)) for one in found[:_EXAMPLES])
-        raise DuplicateKeysError(plan.resource.name, len(found), examples, str(strategy))
+    found = found or []
+    examples = tuple(", ".join(map(str, one)) for one in found[:_EXAMPLES])
+    return DuplicateKeysError(plan.resource.name, len(found), examples, strategy)
 
 
 def _files(pipeline: Pipeline, table: str, load_id: str) -> list[str]:

@@ -17,6 +17,7 @@ from analytics_assets.ingestion.errors import SyncError, UnreachableWarehouseErr
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold
+from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 
 _LOCKED_BY_OTHERS = "Could not set lock on file"  # a part of DuckDB's error text
 
@@ -64,11 +65,11 @@ class DuckDbBackend:
         return None
 
     def refuse_conflicts(
-        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
-    ) -> None:
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None, pages: int
+    ) -> PackageKeys | None:
         """Raises for a stale load and for duplicate keys, as `Backend.refuse_conflicts` specifies."""
         refuse_stale_load(pipeline, client, plan, restored)
-        refuse_duplicate_keys(pipeline, client, plan)
+        return refuse_duplicate_keys(pipeline, client, plan, pages)
 
     def table_name(self, dataset: str, table: str) -> str:
         """Returns the qualified name of a table. DuckDB names the database after its file."""

@@ -8,19 +8,17 @@ from files in other formats. dlt's base class still makes the schema, the transa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import FollowupJobRequest, HasFollowupJobs, LoadJob, RunnableLoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
-from dlt.common.schema.typing import TTableSchema
-from dlt.common.schema.utils import get_columns_names_with_prop, get_root_table
-from dlt.common.storages.load_package import LoadJobInfo, PackageStorage, ParsedLoadJobFileName
+from dlt.common.schema.utils import get_root_table
+from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
 from dlt.destinations import duckdb as dlt_duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials, DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
@@ -29,8 +27,20 @@ from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 
 from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
 
-OnMerge = Callable[[SqlJobClientBase], None]
-"""A function that the merge calls within its transaction, after its SQL statements."""
+
+class MergeObserver(Protocol):
+    """What a merge needs from the code that reconciles the table.
+
+    Attributes:
+        keys_are_distinct: whether each primary key occurs only once in the files of the merge.
+    """
+
+    @property
+    def keys_are_distinct(self) -> bool:
+        """Whether each primary key occurs only once in the files of the merge."""
+
+    def during(self, client: SqlJobClientBase) -> None:
+        """Runs within the transaction of the merge, after its SQL statements."""
 
 
 class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case names
@@ -38,15 +48,15 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
 
     Args:
         args: the positional arguments of dlt's destination.
-        on_merge: a function that each merge calls within its transaction, after its SQL statements.
+        observer: the observer of the merges; None for no observer.
         settings: the keyword arguments of dlt's destination.
     """
 
     __orig_base__ = dlt_duckdb  # dlt compares the settings with the defaults of this base class
 
-    def __init__(self, *args: Any, on_merge: OnMerge | None = None, **settings: Any) -> None:
+    def __init__(self, *args: Any, observer: MergeObserver | None = None, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self._on_merge = on_merge
+        self._observer = observer
 
     @cached_property
     def _resolved(self) -> dict[frozenset[tuple[str, str]], DuckDbClientConfiguration]:
@@ -83,13 +93,12 @@ class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case name
     def client_class(self) -> type[DuckDbClient]:
         """The class of the clients that dlt creates.
 
-        Each destination object has its own client class, which stores the function `on_merge`.
+        Each destination object has its own client class, which stores the observer.
         """
-        on_merge = self._on_merge
+        merges = self._observer
 
         class Client(_Client):
-            def on_merge(self) -> OnMerge | None:
-                return on_merge
+            observer = merges
 
         return Client
 
@@ -150,30 +159,32 @@ class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
 
 
 class _MergeJob(SqlLoadJob):
-    """dlt's merge job, which also calls a function within its transaction.
+    """dlt's merge job, which also calls the observer within its transaction.
 
     Args:
         file_path: the path of the file with the merge SQL.
-        on_merge: the function to call.
+        observer: the observer to call.
     """
 
-    def __init__(self, file_path: str, on_merge: OnMerge) -> None:
+    def __init__(self, file_path: str, observer: MergeObserver) -> None:
         super().__init__(file_path)
-        self._on_merge = on_merge
+        self._observer = observer
 
     @contextmanager
     def maybe_transaction(self, sql: str) -> Iterator[None]:
-        """Opens dlt's transaction, and calls `on_merge` before the transaction ends."""
+        """Opens dlt's transaction, and calls the observer before the transaction ends."""
         with super().maybe_transaction(sql):
             yield
             client = cast(DuckDbClient, self._job_client)
             table_dataset, _ = client.create_dataset_names(client.schema, client.config)
             # dlt runs the merge job in the staging dataset.
             with client.sql_client.with_alternative_dataset_name(table_dataset):
-                self._on_merge(client)
+                self._observer.during(client)
 
 
 class _Client(DuckDbClient):
+    observer: MergeObserver | None = None
+
     def __init__(
         self,
         schema: Schema,
@@ -187,10 +198,6 @@ class _Client(DuckDbClient):
             plain.dataset_name, plain.staging_dataset_name, config.credentials, capabilities
         )
 
-    def on_merge(self) -> OnMerge | None:
-        """Returns the function to call within the transaction of a merge; None for no function."""
-        return None
-
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
@@ -198,9 +205,8 @@ class _Client(DuckDbClient):
 
         Merge SQL gets a `_MergeJob`, a Parquet file to merge gets a `_LeftToMerge`, and other files get dlt's jobs.
         """
-        on_merge = self.on_merge()
-        if on_merge and SqlLoadJob.is_sql_job(file_path):
-            return _MergeJob(file_path, on_merge)
+        if self.observer and SqlLoadJob.is_sql_job(file_path):
+            return _MergeJob(file_path, self.observer)
         if _is_parquet(file_path) and self._merges(str(table["name"])):
             return _LeftToMerge(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
@@ -216,7 +222,7 @@ class _Client(DuckDbClient):
         for job in filter(_is_parquet, (one.file_path for one in jobs)):
             files.setdefault(ParsedLoadJobFileName.parse(job).table_name, []).append(job)
         roots = [one.file_path for one in jobs if one.job_file_info.table_name == root["name"]]
-        if all(map(_is_parquet, roots)) and self._is_distinct(root, roots):
+        if self.observer and self.observer.keys_are_distinct and all(map(_is_parquet, roots)):
             # With this hint, dlt skips its deduplication, which takes longer than all other statements of a merge.
             root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
         with self.sql_client.with_files(files):
@@ -232,29 +238,6 @@ class _Client(DuckDbClient):
             and root.get("x-merge-strategy", "delete-insert") == "delete-insert"
         )
 
-    def _is_distinct(self, table: PreparedTableSchema, files: Sequence[str]) -> bool:
-        """Whether each primary key occurs only once in the files."""
-        names = get_columns_names_with_prop(cast(TTableSchema, table), "primary_key")
-        keys = [self.sql_client.escape_column_name(one) for one in names]
-        if not (keys and files):
-            return False
-        # DuckDB needs twice the time and memory to count `row(key)` instead of `key`.
-        key = keys[0] if len(keys) == 1 else f"row({', '.join(keys)})"
-        with self.sql_client as sql:
-            rows = sql.execute_sql(
-                f"SELECT count(*) = count(DISTINCT {key}) FROM ({sql.select(_as_they_are(files))})"  # noqa: S608
-            )
-        return bool(rows and rows[0][0])
-
 
 def _is_parquet(file_path: str) -> bool:
     return ParsedLoadJobFileName.parse(file_path).file_format == "parquet"
-
-
-def _as_they_are(files: Sequence[str]) -> list[str]:
-    """Returns the current paths of files. dlt moves the files later, and passes only their later paths."""
-    paths = [Path(one) for one in files]
-    return [
-        str(path if path.exists() else path.parent.parent / PackageStorage.STARTED_JOBS_FOLDER / path.name)
-        for path in paths
-    ]

@@ -45,9 +45,9 @@ class GenericBackend:
         return None
 
     def refuse_conflicts(
-        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None, pages: int
     ) -> None:
-        """Checks nothing, because only DuckDB can query the files of a load package."""
+        """Checks nothing, because other destinations load files in other formats than Parquet."""
 
     def table_name(self, dataset: str, table: str) -> str:
         """Returns the table name, qualified with the dataset."""

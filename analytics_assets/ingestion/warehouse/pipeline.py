@@ -27,7 +27,7 @@ from analytics_assets.ingestion.errors import MissingGuaranteesError, NoSqlError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.backend import Backend
 from analytics_assets.ingestion.warehouse.duckdb import DuckDbBackend, database_of
-from analytics_assets.ingestion.warehouse.duckdb_merge import OnMerge, duckdb
+from analytics_assets.ingestion.warehouse.duckdb_merge import MergeObserver, duckdb
 from analytics_assets.ingestion.warehouse.generic import MISSING, GenericBackend
 from analytics_assets.ingestion.warehouse.locks import lock_names
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
@@ -172,20 +172,23 @@ class LoadPipeline(WarehousePipeline):
         """Normalizes the extracted rows into the files of the load package."""
         return self.dlt.normalize()
 
-    def load(self, client: SqlJobClientBase, restored: Restored) -> LoadInfo:
+    def load(self, client: SqlJobClientBase, restored: Restored, pages: int) -> LoadInfo:
         """Loads the package, and deletes outdated rows. The caller has exclusive use of the warehouse.
 
         Args:
             client: the client from `exclusive`.
             restored: the result of `restore`.
+            pages: the number of pages that the sync read.
 
         Raises:
             StaleLoadError: since this sync began, another run has loaded newer rows or new columns.
+            RowsMovedError: identical rows came from more than one page.
+            KeyNotUniqueError: rows with the same key have other values.
             DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
             TooManyRemovedError: more rows are gone from the API than `max_removed` allows.
         """
-        self.backend.refuse_conflicts(self.dlt, client, self.plan, restored.schema_hash)
-        self.reconcile.before(self.dlt, client)
+        keys = self.backend.refuse_conflicts(self.dlt, client, self.plan, restored.schema_hash, pages)
+        self.reconcile.before(self.dlt, client, keys)
         info = self.dlt.load()
         info.raise_on_failed_jobs()
         self.reconcile.after(client)
@@ -244,7 +247,7 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
     """
     source, resource = plan.config.name, plan.resource.name
     reconcile = Reconcile(plan, quarantine)
-    with _dlt_pipeline(source, resource, reconcile.during) as pipeline:
+    with _dlt_pipeline(source, resource, reconcile) as pipeline:
         client = pipeline.destination_client()
         backend = _backend_of(pipeline, client)
         if not isinstance(client, SqlJobClientBase):
@@ -255,7 +258,7 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
 
 
 @contextmanager
-def _dlt_pipeline(source: str, resource: str, on_merge: OnMerge | None = None) -> Iterator[Pipeline]:
+def _dlt_pipeline(source: str, resource: str, observer: MergeObserver | None = None) -> Iterator[Pipeline]:
     """Creates the dlt pipeline of one resource.
 
     Each resource has its own pipeline name and dlt state, so two parallel runs cannot reset each other's cursor. All
@@ -265,7 +268,7 @@ def _dlt_pipeline(source: str, resource: str, on_merge: OnMerge | None = None) -
         pipeline = dlt.pipeline(
             pipeline_name=f"{source}__{resource}",
             pipelines_dir=str(directory),
-            destination=_destination(on_merge),
+            destination=_destination(observer),
             dataset_name=source,
         )
         try:
@@ -282,7 +285,7 @@ def _backend_of(pipeline: Pipeline, client: JobClientBase) -> Backend:
     return GenericBackend(str(pipeline.destination.destination_name))
 
 
-def _destination(on_merge: OnMerge | None) -> TDestinationReferenceArg:
+def _destination(observer: MergeObserver | None) -> TDestinationReferenceArg:
     name, chosen = destination_name(), dict[str, Any]()
     if not _configured("destination.replace_strategy", f"destination.{name}.replace_strategy"):
         # With dlt's default replace strategy, a killed full refresh leaves an incomplete table.
@@ -291,7 +294,7 @@ def _destination(on_merge: OnMerge | None) -> TDestinationReferenceArg:
         return Destination.from_reference(name, **chosen) if chosen else name
     if not _configured("destination.duckdb.credentials", "destination.duckdb.credentials.database"):
         chosen["credentials"] = str(DEFAULT_DATABASE.absolute())
-    return duckdb(on_merge=on_merge, **chosen)
+    return duckdb(observer=observer, **chosen)
 
 
 def _configured(*keys: str) -> bool:

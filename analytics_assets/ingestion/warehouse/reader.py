@@ -105,6 +105,15 @@ class Table:
         """Counts the rows in the table; 0 if the table does not exist yet."""
         return self._count(self.name) if self.exists else 0
 
+    def rows_of_loads(self, load_ids: Sequence[str]) -> int | None:
+        """Counts the rows of some loads in the table; None if the table does not say which load a row is from."""
+        if not self.exists or not load_ids:
+            return 0
+        if "_dlt_load_id" not in self.columns:
+            return None
+        marks = ", ".join(["%s"] * len(load_ids))
+        return self._count(self.name, f"_dlt_load_id IN ({marks})", *load_ids)
+
     def child(self, name: str) -> tuple[int, dict[str, Any]]:
         """Returns the row count and dlt's column schemas of a child table; 0 and {} if the table does not exist yet."""
         exists, columns = self._client.get_storage_table(name)

@@ -21,6 +21,7 @@ from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
+from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 
 
 class Reconcile:
@@ -35,10 +36,12 @@ class Reconcile:
 
     Attributes:
         removed: the number of rows deleted because they are gone from the API; rows now in quarantine do not count.
+        keys: the counts of the primary keys in the load, set by `before`; None if they are unknown.
     """
 
     def __init__(self, plan: LoadPlan, quarantine: Quarantine) -> None:
         self.removed = 0
+        self.keys: PackageKeys | None = None
         self._plan = plan
         self._quarantine = quarantine
         self._load_ids: Sequence[str] = ()
@@ -46,7 +49,17 @@ class Reconcile:
         self._table_is_done = False
         self._refusal: TooManyRemovedError | None = None
 
-    def before(self, pipeline: Pipeline, client: SqlJobClientBase) -> None:
+    @property
+    def load_ids(self) -> Sequence[str]:
+        """The dlt load ids of this load, known after `before`."""
+        return self._load_ids
+
+    @property
+    def keys_are_distinct(self) -> bool:
+        """Whether each primary key occurs only once in this load."""
+        return self.keys is not None and self.keys.are_distinct
+
+    def before(self, pipeline: Pipeline, client: SqlJobClientBase, keys: PackageKeys | None) -> None:
         """Deletes the rows that a killed append left in the table, because this sync has fetched these rows again.
 
         dlt appends in one transaction per file, so a killed append leaves some rows. A killed merge or full refresh
@@ -55,7 +68,9 @@ class Reconcile:
         Args:
             pipeline: the pipeline, which has normalized load packages.
             client: an open client of the destination.
+            keys: the counts of the primary keys in the load; None if they are unknown.
         """
+        self.keys = keys
         self._load_ids = pipeline.list_normalized_load_packages()
         if self._plan.write_mode is WriteMode.MERGE and self._quarantine.keys and self._quarantine.count:
             self._keys_file = Path(pipeline.working_dir) / "quarantined_keys.parquet"

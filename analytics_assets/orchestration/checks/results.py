@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
+from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.ingestion.warehouse.reader import NullReport, QuarantineReport, Table
 from analytics_assets.orchestration import metadata as keys
@@ -65,15 +66,26 @@ def primary_key_unique(context: CheckContext) -> CheckOutcome:
     )
     metadata[keys.QUERY] = _sql([str(report.query)])
     examples = "; ".join(key for key, _ in report.example_keys)
-    sentence = f"{_count(report.keys, 'primary key')} in more than one row: {examples}."
+    sentence = (
+        f"{_count(report.keys, 'primary key')} in more than one row: {examples}.{_cure(context.resource)}"
+    )
     return CheckOutcome(False, sentence, metadata)
+
+
+def _cure(resource: ResourceInfo) -> str:
+    if resource.write_mode is not WriteMode.APPEND:
+        return ""
+    return (
+        " `append` keeps each version of a row: use `merge` to keep the newest, or remove the primary key to keep "
+        "all."
+    )
 
 
 def complete(context: CheckContext) -> CheckOutcome:
     """Checks that the sync fetched at least as many rows as the API reported.
 
-    Some APIs report only a lower bound of their row count. With the write disposition `replace`, the check also
-    compares the number of rows in the table with the number of loaded rows.
+    Some APIs report only a lower bound of their row count. The check also compares the number of rows in the table with
+    the number of loaded rows.
     """
     sync = context.current or context.previous or {}
     fetched, reported = read(sync, keys.ROWS_FETCHED), read(sync, keys.ROWS_REPORTED_BY_API)
@@ -87,26 +99,61 @@ def complete(context: CheckContext) -> CheckOutcome:
     }
     if reported is not None:
         metadata[keys.ROWS_REPORTED_BY_API] = reported
+    if read(sync, keys.ROWS_KEPT) is not None:
+        metadata[keys.ROWS_KEPT] = read(sync, keys.ROWS_KEPT)
     split = f"{loaded:,} loaded, {quarantined:,} in quarantine"
-    if reported is not None and fetched < reported:
-        sentence = f"{fetched:,} of the {reported:,} rows that the API has were fetched; {split}."
-        return CheckOutcome(False, sentence, metadata)
-    if context.resource.write_disposition == "replace":
-        rows = context.table.row_count()
+    rows = context.table.row_count() if context.resource.write_disposition == "replace" else None
+    if rows is not None:
         metadata[keys.ROWS_IN_TABLE] = rows
-        if rows != loaded:
-            sentence = f"The table has {_count(rows, 'row')}, and the latest sync loaded {loaded:,}."
-            return CheckOutcome(False, sentence, metadata)
+    problem = _what_is_missing(sync, context.current is not None, rows, split)
+    if problem:
+        return CheckOutcome(False, problem, metadata)
+    split += _left_out(sync)
     if reported is None:
         sentence = f"{_count(fetched, 'row')} fetched ({split}); the API does not report how many it has."
-        return CheckOutcome(True, sentence, metadata)
-    if fetched > reported:
+    elif fetched > reported:
         sentence = (
             f"{_count(fetched, 'row')} fetched ({split}), more than the {reported:,} that the API reports."
         )
-        return CheckOutcome(True, sentence, metadata)
-    sentence = f"All {_count(reported, 'row')} that the API has were fetched; {split}."
-    return CheckOutcome(True, sentence, metadata)
+    else:
+        sentence = f"All {_count(reported, 'row')} that the API has were fetched; {split}."
+    return CheckOutcome(True, f"{sentence}{_unproven(context.resource)}", metadata)
+
+
+def _what_is_missing(sync: Metadata, is_new: bool, rows: int | None, split: str) -> str:
+    """Describes the rows that a sync lacks; empty if there are none.
+
+    Args:
+        sync: the metadata of the sync.
+        is_new: whether the sync belongs to this run; if not, other runs may have changed the table since.
+        rows: the number of rows in a table that each load replaces; None for any other table.
+        split: the text that says how many rows were loaded and quarantined.
+    """
+    fetched, reported = read(sync, keys.ROWS_FETCHED), read(sync, keys.ROWS_REPORTED_BY_API)
+    if reported is not None and fetched < reported:
+        return f"{fetched:,} of the {reported:,} rows that the API has were fetched; {split}."
+    loaded, kept = read(sync, keys.ROWS_LOADED, 0), read(sync, keys.ROWS_KEPT)
+    left = loaded - read(sync, keys.ROWS_REPEATED, 0) - read(sync, keys.ROWS_SUPERSEDED, 0)
+    if is_new and kept is not None and kept != left:
+        return f"{_count(kept, 'row')} of the {left:,} loaded are in the table; {split}."
+    if rows is not None and rows != loaded:
+        return f"The table has {_count(rows, 'row')}, and the latest sync loaded {loaded:,}."
+    return ""
+
+
+def _unproven(resource: ResourceInfo) -> str:
+    return (
+        ""
+        if resource.contract.primary_key
+        else " Without a primary key, only the borders of pages are compared."
+    )
+
+
+def _left_out(sync: Metadata) -> str:
+    """Describes the loaded rows that are not in the table, because another row with the same key is."""
+    older, repeated = read(sync, keys.ROWS_SUPERSEDED, 0), read(sync, keys.ROWS_REPEATED, 0)
+    parts = [f", {older:,} of them replaced by a newer version"] if older else []
+    return "".join([*parts, *([f", {repeated:,} of them sent twice"] if repeated else [])])
 
 
 def schema_drift(context: CheckContext) -> CheckOutcome:
