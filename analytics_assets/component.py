@@ -17,6 +17,7 @@ from analytics_assets.config.rest_api import has_template, is_template
 from analytics_assets.config.validation_errors import error_at, suggestion, unbuildable
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
+from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.orchestration.alerts.sensor import failure_sensor
 from analytics_assets.orchestration.automation.recovery import recovery_sensor
 from analytics_assets.orchestration.automation.schedules import ScheduledSync
@@ -94,6 +95,16 @@ class RestApiSync(SyncConfig, dg.Component):
             raise error_at(
                 here,
                 f"`{info.name}` has `selected: false`, so it is not an asset. Remove this block, or `selected`.",
+            )
+        if (
+            asset.max_removed is not None
+            and not asset.partitions
+            and info.write_mode is not WriteMode.REPLACE
+        ):
+            raise error_at(
+                (*here, "max_removed"),
+                f"`max_removed` needs partitions or `write_disposition: replace`, and `{info.name}` has neither. "
+                "Remove it, or set one of them.",
             )
         if not has_template(asset.tags):
             try:

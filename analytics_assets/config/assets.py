@@ -213,8 +213,9 @@ class AssetConfig(StrictModel):
     )
     max_removed: int | str | None = Field(
         None,
-        description="The most rows of a partition that a sync may remove because the API no longer returns them: a "
-        "number, or a share such as `5%`. With more, the sync fails and removes none. Absent: no limit.",
+        description="The most rows of a partition, or of a fully loaded table, that a sync may remove because the API "
+        "no longer returns them: a number, or a share such as `5%`. With more, the sync fails and removes none. "
+        "Absent: no limit.",
     )
     backfill_policy: BackfillPolicyConfig = Field(
         BackfillPolicyConfig(),
@@ -236,6 +237,17 @@ class AssetConfig(StrictModel):
         False,
         description="Whether the API may send the same row on several pages. Absent: the sync takes this for a sign "
         "that rows moved between the pages, and starts over.",
+    )
+    allow_empty: bool = Field(
+        False,
+        description="Whether a full load without any row may empty a table that has rows. Absent: the sync fails.",
+    )
+    future_hours: float = Field(
+        24,
+        ge=0,
+        le=876_000,
+        description="Hours: how far after the start of a run a cursor value is still plausible. A later row is loaded, "
+        "and does not move the stored cursor.",
     )
     one_object: bool = Field(
         False,
@@ -263,7 +275,7 @@ class AssetConfig(StrictModel):
 
     @model_validator(mode="after")
     def _needs_partitions(self) -> AssetConfig:
-        for name in ("catch_up", "lookback", "max_removed", "backfill_policy"):
+        for name in ("catch_up", "lookback", "backfill_policy"):
             if name in self.model_fields_set and self.partitions is None:
                 raise error_at(
                     (name,),

@@ -33,6 +33,7 @@
     │   ├── ColumnTypeChangedError      column_type_changed
     │   ├── DuplicateKeysError          duplicate_keys
     │   ├── KeyNotUniqueError           key_not_unique
+    │   ├── EmptyLoadError              empty_load
     │   └── TooManyRemovedError         max_removed_exceeded
     └── WarehouseError                  the destination cannot do what the sync needs
         ├── NoSqlError                  no_sql
@@ -803,6 +804,29 @@ class KeyNotUniqueError(ContractError):
         if self.missing:
             return f"Nothing was loaded. Set `primary_key: [{', '.join((*self.key, *self.missing))}]`"
         return "Nothing was loaded. Set a primary_key that is unique, which may have several columns"
+
+
+@dataclass(eq=False)
+class EmptyLoadError(ContractError):
+    """A full load has no rows, and would empty a table that has rows.
+
+    Attributes:
+        rows: the number of rows in the table.
+    """
+
+    rows: int
+    code = "empty_load"
+
+    @property
+    def cause(self) -> str:
+        return f"the API returned no rows, and the table has {counted(self.rows, 'row')}"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. Check the filter and the rights of the key. If the API has no rows, set "
+            f"assets.{self.resource}.allow_empty: true"
+        )
 
 
 @dataclass(eq=False)

@@ -27,7 +27,7 @@ from analytics_assets.ingestion.run_logging import run_logging
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
 from analytics_assets.ingestion.source.settings import read_secrets
 from analytics_assets.ingestion.sync_result import ChildTable, RequestCounts, SyncResult
-from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline, open_load_pipeline
+from analytics_assets.ingestion.warehouse.pipeline import Fetched, LoadPipeline, open_load_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
 
 log = logging.getLogger("analytics_assets")
@@ -65,7 +65,8 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
                 pipeline.extract(built.source)
                 normalized = pipeline.normalize()
                 with pipeline.exclusive() as client:
-                    info = pipeline.load(client, restored, api.telemetry.pages_of_attempt)
+                    rows = normalized.row_counts.get(plan.resource.table, 0)
+                    info = pipeline.load(client, restored, Fetched(rows, api.telemetry.pages_of_attempt))
                     loaded = _Loaded(normalized, info, client)
                     return _result(plan, pipeline, built, api.telemetry, loaded)
 
@@ -194,6 +195,8 @@ def _result(
         rows_repeated=keys.repeated if keys else 0,
         rows_superseded=keys.older if keys else 0,
         rows_kept=table.rows_of_loads(pipeline.reconcile.load_ids) if plan.keeps_each_key else None,
+        rows_outside_window=built.cursor_watch.outside if built.cursor_watch else 0,
+        rows_in_future=built.cursor_watch.future if built.cursor_watch else 0,
         rows_quarantined=pipeline.quarantine.count,
         rows_removed=pipeline.reconcile.removed,
         row_count=None if plan.windows else table.row_count(),

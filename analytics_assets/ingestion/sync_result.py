@@ -95,6 +95,8 @@ class SyncResult:
         rows_superseded: the number of rows in this load that are an older version of another row.
         rows_kept: the number of rows of this load that are in the table afterwards; None if that says nothing, because
             the merge strategy leaves rows out.
+        rows_outside_window: the number of fetched rows outside the window of the sync, which were not loaded.
+        rows_in_future: the number of loaded rows whose cursor value is in the future.
         rows_quarantined: the number of rows that went to quarantine.
         rows_removed: the number of rows that the load removed because the API no longer returns them.
         row_count: the number of rows in the whole table; None for a sync of partitions.
@@ -122,6 +124,8 @@ class SyncResult:
     rows_repeated: int
     rows_superseded: int
     rows_kept: int | None
+    rows_outside_window: int
+    rows_in_future: int
     rows_quarantined: int
     rows_removed: int
     row_count: int | None
@@ -145,6 +149,8 @@ class SyncResult:
             "rows_repeated": self.rows_repeated or None,
             "rows_superseded": self.rows_superseded or None,
             "rows_kept": self.rows_kept,
+            "rows_outside_window": self.rows_outside_window or None,
+            "rows_in_future": self.rows_in_future or None,
             "rows_quarantined": self.rows_quarantined,
             "rows_removed": self.rows_removed,
             **self.requests.to_metadata(),

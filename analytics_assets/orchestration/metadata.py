@@ -37,6 +37,8 @@ FULL_REFRESH: Final = "full_refresh"
 ROWS_REPEATED: Final = "rows_repeated"
 ROWS_SUPERSEDED: Final = "rows_superseded"
 ROWS_KEPT: Final = "rows_kept"
+ROWS_OUTSIDE_WINDOW: Final = "rows_outside_window"
+ROWS_IN_FUTURE: Final = "rows_in_future"
 
 # The keys for the rows that a run rejected or removed.
 ROWS_QUARANTINED: Final = "rows_quarantined"
@@ -90,6 +92,8 @@ _PAGE_ORDER = (
     ROWS_KEPT,
     ROWS_SUPERSEDED,
     ROWS_REPEATED,
+    ROWS_OUTSIDE_WINDOW,
+    ROWS_IN_FUTURE,
     ROWS_FETCHED,
     ROWS_REPORTED_BY_API,
     PARTITIONS_IN_RUN,

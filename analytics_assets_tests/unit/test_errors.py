@@ -177,6 +177,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "version. Nothing was loaded. Have the API send each key once, or use `delete-insert`.",
     ),
     (
+        errors.EmptyLoadError("orders", 50_000),
+        "empty_load",
+        "orders: the API returned no rows, and the table has 50,000 rows. Nothing was loaded. Check the filter and the "
+        "rights of the key. If the API has no rows, set assets.orders.allow_empty: true.",
+    ),
+    (
         errors.TooManyRemovedError("orders", "2026-01-05", 3, 10, "20%"),
         "max_removed_exceeded",
         "orders: 3 of the 10 rows of 2026-01-05 are gone from the API (max_removed is 20%). None was removed. Have the "

@@ -54,6 +54,31 @@ def cursor_of(
     return cursor
 
 
+def filter_params(endpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the parameters with which an endpoint asks the API for the start and for the end of the cursor range.
+
+    Args:
+        endpoint: the endpoint, with all defaults of dlt applied.
+    """
+    incremental = endpoint.get("incremental") or {}
+    return tuple(
+        found
+        for param, value in (("start_param", "start_value"), ("end_param", "end_value"))
+        if (found := incremental.get(param) or _placeholder(endpoint, f"{{incremental.{value}"))
+    )
+
+
+def _placeholder(part: Any, mark: str, name: str = "path") -> str:
+    """Returns the name of the first parameter or field whose text contains a placeholder; empty if there is none."""
+    if isinstance(part, str):
+        return name if mark in part else ""
+    if isinstance(part, Mapping):
+        return next((one for key, value in part.items() if (one := _placeholder(value, mark, str(key)))), "")
+    if isinstance(part, list):
+        return next((one for value in part if (one := _placeholder(value, mark, name))), "")
+    return ""
+
+
 def cursor_column_of(cursor: Cursor | None, contract: Contract) -> Column | None:
     """The column of the cursor; None if the data type of the cursor is unknown."""
     if cursor is None:

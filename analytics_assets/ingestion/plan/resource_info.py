@@ -17,7 +17,7 @@ from analytics_assets.config.rest_api import PLACEHOLDER, disposition_of, expand
 from analytics_assets.ingestion.contract.columns import Column, Contract, contract_of, table_name
 from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import UnfitResourceError
-from analytics_assets.ingestion.plan.cursor import cursor_column_of, cursor_of
+from analytics_assets.ingestion.plan.cursor import cursor_column_of, cursor_of, filter_params
 from analytics_assets.ingestion.plan.write_mode import (
     WriteMode,
     can_replace_all,
@@ -44,6 +44,8 @@ class ResourceInfo:
         has_key: whether the config sets a primary key or a merge key.
         contract: the declared columns.
         cursor: the incremental cursor; None for a resource without a cursor.
+        filter_params: the names of the parameters that ask the API for the start and for the end of the cursor range,
+            where the config has them.
         cursor_required: whether each row must have a cursor value (dlt's `on_cursor_value_missing: raise`).
         needs_rows: whether dlt needs Python rows for this resource instead of Arrow tables.
         keeps_versions: whether the table keeps every version of a row (`scd2`).
@@ -62,6 +64,7 @@ class ResourceInfo:
     has_key: bool
     contract: Contract
     cursor: Cursor | None
+    filter_params: tuple[str, ...]
     cursor_required: bool
     needs_rows: bool
     keeps_versions: bool
@@ -163,6 +166,7 @@ def _describe(config: SyncConfig, built: DltResource, written: Any, lineage: _Li
         has_key=bool(as_mapping.get("primary_key") or as_mapping.get("merge_key")),
         contract=contract,
         cursor=cursor_of(name, incremental, contract, partitions),
+        filter_params=filter_params(endpoint),
         cursor_required=incremental.get("on_cursor_value_missing", "raise") == "raise",
         needs_rows=_needs_rows(disposition, incremental, contract),
         keeps_versions=strategy_of(disposition) == "scd2",

@@ -22,6 +22,12 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import disposition_of, expand, with_secrets
 from analytics_assets.ingestion.contract.arrow_json import reads_json
 from analytics_assets.ingestion.contract.columns import column_name
+from analytics_assets.ingestion.contract.cursor_watch import (
+    CursorWatch,
+    LimitCursorStep,
+    WatchCursorStep,
+    latest_plausible,
+)
 from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.validator import Validator
@@ -51,10 +57,12 @@ class BuiltSource:
     Attributes:
         source: the dlt source, which has one selected resource and the windows of the plan.
         validator: the validator, which checks each row against the contract.
+        cursor_watch: the counts of cursor values; None for a resource whose cursor is not a time.
     """
 
     source: DltSource
     validator: Validator
+    cursor_watch: CursorWatch | None
 
     def cursor_range(self, resource: ResourceInfo) -> tuple[Any, Any]:
         """The range of cursor values in this sync, as start and end; both are None without a cursor.
@@ -112,11 +120,15 @@ def build_source(
     name = f"{config.name}__{resource.name}"
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
     validator = _validator(resource, capabilities, windowed=plan.window is not None)
+    watch = None
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
-        source.resources[resource.name].add_step(ValidateStep(validator, quarantine)).add_step(
-            AddDltIdsStep()
-        )
-    return BuiltSource(source, validator)
+        built = source.resources[resource.name]
+        built.add_step(ValidateStep(validator, quarantine)).add_step(AddDltIdsStep())
+        if resource.cursor and resource.cursor.data_type:
+            watch = CursorWatch(resource.cursor, plan.window, latest_plausible(plan.asset.future_hours))
+            path = str(own["endpoint"]["incremental"]["cursor_path"])
+            built.add_step(WatchCursorStep(watch)).add_step(LimitCursorStep(watch, resource.name, path))
+    return BuiltSource(source, validator, watch)
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:

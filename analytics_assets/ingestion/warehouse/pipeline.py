@@ -108,6 +108,19 @@ class Restored:
 
 
 @dataclass(frozen=True)
+class Fetched:
+    """What the extract step fetched.
+
+    Attributes:
+        rows: the number of good rows.
+        pages: the number of pages that the sync read.
+    """
+
+    rows: int
+    pages: int
+
+
+@dataclass(frozen=True)
 class LoadPipeline(WarehousePipeline):
     """A dlt pipeline that executes one plan in four steps: restore, extract, normalize, load.
 
@@ -172,23 +185,24 @@ class LoadPipeline(WarehousePipeline):
         """Normalizes the extracted rows into the files of the load package."""
         return self.dlt.normalize()
 
-    def load(self, client: SqlJobClientBase, restored: Restored, pages: int) -> LoadInfo:
+    def load(self, client: SqlJobClientBase, restored: Restored, fetched: Fetched) -> LoadInfo:
         """Loads the package, and deletes outdated rows. The caller has exclusive use of the warehouse.
 
         Args:
             client: the client from `exclusive`.
             restored: the result of `restore`.
-            pages: the number of pages that the sync read.
+            fetched: the counts of the extract step.
 
         Raises:
+            EmptyLoadError: there are no rows, and the load would empty a table that has rows.
             StaleLoadError: since this sync began, another run has loaded newer rows or new columns.
             RowsMovedError: identical rows came from more than one page.
             KeyNotUniqueError: rows with the same key have other values.
             DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
             TooManyRemovedError: more rows are gone from the API than `max_removed` allows.
         """
-        keys = self.backend.refuse_conflicts(self.dlt, client, self.plan, restored.schema_hash, pages)
-        self.reconcile.before(self.dlt, client, keys)
+        keys = self.backend.refuse_conflicts(self.dlt, client, self.plan, restored.schema_hash, fetched.pages)
+        self.reconcile.before(self.dlt, client, keys, fetched.rows)
         info = self.dlt.load()
         info.raise_on_failed_jobs()
         self.reconcile.after(client)

@@ -16,7 +16,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.contract.quarantine import KEY_PREFIX, Quarantine
-from analytics_assets.ingestion.errors import TooManyRemovedError
+from analytics_assets.ingestion.errors import EmptyLoadError, TooManyRemovedError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.time_window import Window
@@ -59,7 +59,9 @@ class Reconcile:
         """Whether each primary key occurs only once in this load."""
         return self.keys is not None and self.keys.are_distinct
 
-    def before(self, pipeline: Pipeline, client: SqlJobClientBase, keys: PackageKeys | None) -> None:
+    def before(
+        self, pipeline: Pipeline, client: SqlJobClientBase, keys: PackageKeys | None, rows: int
+    ) -> None:
         """Deletes the rows that a killed append left in the table, because this sync has fetched these rows again.
 
         dlt appends in one transaction per file, so a killed append leaves some rows. A killed merge or full refresh
@@ -69,7 +71,13 @@ class Reconcile:
             pipeline: the pipeline, which has normalized load packages.
             client: an open client of the destination.
             keys: the counts of the primary keys in the load; None if they are unknown.
+            rows: the number of good rows in the load.
+
+        Raises:
+            EmptyLoadError: there are no rows, and the load would empty a table that has rows.
+            TooManyRemovedError: a full load has so many fewer rows than the table that it exceeds `max_removed`.
         """
+        self._refuse_to_empty(client, rows)
         self.keys = keys
         self._load_ids = pipeline.list_normalized_load_packages()
         if self._plan.write_mode is WriteMode.MERGE and self._quarantine.keys and self._quarantine.count:
@@ -81,6 +89,19 @@ class Reconcile:
         if all(client.get_storage_table(name)[0] for name in (table, client.schema.loads_table_name)):
             with client.sql_client.begin_transaction():
                 _Statements(client, self._plan, self._quarantine, ()).drop_dead_load()
+
+    def _refuse_to_empty(self, client: SqlJobClientBase, rows: int) -> None:
+        plan, table = self._plan, self._plan.resource.table
+        replaces = plan.full_refresh or plan.write_mode is WriteMode.REPLACE
+        if plan.windows or not replaces or not client.get_storage_table(table)[0]:
+            return
+        name = client.sql_client.make_qualified_table_name(table)
+        [(had,)] = client.sql_client.execute_sql(f"SELECT COUNT(*) FROM {name}") or [(0,)]  # noqa: S608
+        if had and not rows and not plan.asset.allow_empty:
+            raise EmptyLoadError(plan.resource.name, int(had))
+        if plan.max_removed and plan.max_removed.is_exceeded(max(0, had - rows), had):
+            limit = str(plan.max_removed)
+            raise TooManyRemovedError(plan.resource.name, "the table", int(had - rows), int(had), limit)
 
     def during(self, client: SqlJobClientBase) -> None:
         """Deletes outdated rows of the table within the transaction of a merge, after the merge statements.

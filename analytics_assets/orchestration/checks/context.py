@@ -37,8 +37,10 @@ class CheckOutcome:
         passed: whether the check passes.
         sentence: the description of the evaluation in the UI.
         metadata: the metadata of the evaluation, such as counts, primary keys and a query.
+        is_warning: whether a failure is only a warning, whatever the severity of the check is.
     """
 
     passed: bool
     sentence: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    is_warning: bool = False

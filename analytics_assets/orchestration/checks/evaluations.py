@@ -59,8 +59,8 @@ def evaluations(
     materializations = _materializations(context, key, partitions)
     for name, found in outcomes.items():
         check = CHECKS[name]
-        severity = _severity(check, asset)
         for partition, outcome in found.items():
+            severity = dg.AssetCheckSeverity.WARN if outcome.is_warning else _severity(check, asset)
             result = dg.AssetCheckResult(
                 passed=outcome.passed,
                 asset_key=key,

@@ -105,7 +105,7 @@ def complete(context: CheckContext) -> CheckOutcome:
     rows = context.table.row_count() if context.resource.write_disposition == "replace" else None
     if rows is not None:
         metadata[keys.ROWS_IN_TABLE] = rows
-    problem = _what_is_missing(sync, context.current is not None, rows, split)
+    problem = _what_is_missing(sync, context.resource, context.current is not None, rows, split)
     if problem:
         return CheckOutcome(False, problem, metadata)
     split += _left_out(sync)
@@ -117,14 +117,20 @@ def complete(context: CheckContext) -> CheckOutcome:
         )
     else:
         sentence = f"All {_count(reported, 'row')} that the API has were fetched; {split}."
+    doubts = _doubts(context, fetched) if context.current is not None else []
+    if doubts:
+        return CheckOutcome(False, " ".join([*doubts, sentence]), metadata, is_warning=True)
     return CheckOutcome(True, f"{sentence}{_unproven(context.resource)}", metadata)
 
 
-def _what_is_missing(sync: Metadata, is_new: bool, rows: int | None, split: str) -> str:
+def _what_is_missing(
+    sync: Metadata, resource: ResourceInfo, is_new: bool, rows: int | None, split: str
+) -> str:
     """Describes the rows that a sync lacks; empty if there are none.
 
     Args:
         sync: the metadata of the sync.
+        resource: the facts about the resource.
         is_new: whether the sync belongs to this run; if not, other runs may have changed the table since.
         rows: the number of rows in a table that each load replaces; None for any other table.
         split: the text that says how many rows were loaded and quarantined.
@@ -136,9 +142,50 @@ def _what_is_missing(sync: Metadata, is_new: bool, rows: int | None, split: str)
     left = loaded - read(sync, keys.ROWS_REPEATED, 0) - read(sync, keys.ROWS_SUPERSEDED, 0)
     if is_new and kept is not None and kept != left:
         return f"{_count(kept, 'row')} of the {left:,} loaded are in the table; {split}."
+    filtered = _of_another_field(sync, resource)
+    if filtered:
+        return filtered
     if rows is not None and rows != loaded:
         return f"The table has {_count(rows, 'row')}, and the latest sync loaded {loaded:,}."
     return ""
+
+
+def _of_another_field(sync: Metadata, resource: ResourceInfo) -> str:
+    """Says that the API filters by another field than the cursor, if most of the fetched rows are outside the window.
+
+    Some APIs include the end of a window, so a few rows may be outside.
+    """
+    fetched, outside = read(sync, keys.ROWS_FETCHED, 0), read(sync, keys.ROWS_OUTSIDE_WINDOW, 0)
+    if resource.cursor is None or len(resource.filter_params) < 2 or outside * 2 <= fetched:
+        return ""
+    return (
+        f"{outside:,} of the {_count(fetched, 'row')} that the API returned for this window are outside it. Does "
+        f"`{resource.filter_params[0]}` filter by another field than `{resource.cursor.path}`? Then rows are missing."
+    )
+
+
+def _doubts(context: CheckContext, fetched: int) -> list[str]:
+    """Returns sentences about what may be wrong with a sync that lacks no known row."""
+    sync, resource, doubts = context.current or {}, context.resource, []
+    outside, future = read(sync, keys.ROWS_OUTSIDE_WINDOW, 0), read(sync, keys.ROWS_IN_FUTURE, 0)
+    if not fetched and not context.table.row_count():
+        doubts.append("No row has ever come. Does the API know the filter, and may the key read the rows?")
+    if outside and outside * 2 > fetched:
+        doubts.append(
+            f"{outside:,} of the {_count(fetched, 'row')} fetched are outside the window, and were not loaded. Set "
+            "`end_param` and `start_param` of `incremental`, so that the API sends only the window."
+        )
+    if future and resource.cursor:
+        doubts.append(
+            f"{_count(future, 'row')} {'has' if future == 1 else 'have'} a `{resource.cursor.path}` in the future. "
+            "The stored cursor stays behind them."
+            + (
+                " Each sync appends them again: use `merge`."
+                if resource.write_mode is WriteMode.APPEND
+                else ""
+            )
+        )
+    return doubts
 
 
 def _unproven(resource: ResourceInfo) -> str:

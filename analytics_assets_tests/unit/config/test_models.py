@@ -93,7 +93,6 @@ MISTAKES = [
         (("assets", "customers", name), value, ("assets", "customers", name), f"`{name}` needs partitions")
         for name, value in (
             ("lookback", 3),
-            ("max_removed", "10%"),
             ("backfill_policy", {"max_partitions_per_run": 5}),
         )
     ),

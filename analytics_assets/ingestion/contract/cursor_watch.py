@@ -1,0 +1,146 @@
+"""Watches the cursor values of the rows: rows outside the window, and rows in the future.
+
+dlt's incremental step drops rows outside the window, and stores the highest cursor value. A row of the year 2099 would
+so end an incremental sync for good, because no later row is newer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.common.typing import TDataItems
+from dlt.extract.items_transform import ItemTransform
+
+from analytics_assets.ingestion.time_window import Cursor, Window
+
+
+class CursorWatch:
+    """Counts the cursor values of all valid rows of one sync.
+
+    Args:
+        cursor: the cursor of the resource, whose values are times.
+        window: the window of the sync; None for a sync that continues from a stored cursor.
+        latest: the latest moment that is plausible for a cursor value.
+
+    Attributes:
+        outside: the number of rows outside the window; 0 without a window.
+        future: the number of rows later than `latest`; 0 with a window.
+        plausible: the highest cursor value that is not later than `latest`; None if there is none.
+    """
+
+    def __init__(self, cursor: Cursor, window: Window | None, latest: datetime) -> None:
+        self.outside = 0
+        self.future = 0
+        self.plausible: Any = None
+        self._column = cursor.column
+        self._window = (cursor.bound(window.start), cursor.bound(window.end)) if window else None
+        self._latest: Any = cursor.bound(latest) if cursor.data_type in ("timestamp", "date") else None
+
+    def look(self, item: TDataItems) -> None:
+        """Counts the cursor values of a page, which is an Arrow table or a list of validated rows."""
+        values = _values(item, self._column)
+        if values is None or not len(values) - values.null_count:
+            return
+        bounds = pc.min_max(values).as_py()
+        low, high = _comparable(bounds["min"]), _comparable(bounds["max"])
+        if self._window:
+            start, end = self._window
+            if low < start or high >= end:
+                found = [_comparable(one) for one in values.to_pylist() if one is not None]
+                self.outside += sum(not start <= one < end for one in found)
+        elif self._latest is not None:
+            self._compare_with_now(values, high)
+
+    def _compare_with_now(self, values: pa.Array, high: Any) -> None:
+        if high > self._latest:
+            found = [_comparable(one) for one in values.to_pylist() if one is not None]
+            good = [one for one in found if one <= self._latest]
+            self.future += len(found) - len(good)
+            high = max(good, default=None)
+        if high is not None and (self.plausible is None or high > self.plausible):
+            self.plausible = high
+
+    def limit(self, state: dict[str, Any], start: Any) -> None:
+        """Lowers a stored cursor value that is in the future to the highest plausible value.
+
+        Args:
+            state: dlt's state of the cursor, with `last_value`.
+            start: the cursor value at the start of the sync; None in a first sync.
+        """
+        last = _comparable(state.get("last_value"))
+        if (
+            self._latest is None
+            or last is None
+            or not isinstance(last, (date, datetime))
+            or last <= self._latest
+        ):
+            return
+        known = [
+            one for one in (self.plausible, _comparable(start)) if one is not None and one <= self._latest
+        ]
+        state["last_value"] = max(known, default=self._latest)
+        state["unique_hashes"] = []
+
+
+class WatchCursorStep(ItemTransform[Any, Any]):
+    """The step that shows each page to a `CursorWatch`, before dlt's incremental step drops rows."""
+
+    placement_affinity = 0.95
+
+    def __init__(self, watch: CursorWatch) -> None:
+        super().__init__(lambda item: item)
+        self._watch = watch
+
+    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
+        """Returns the page unchanged."""
+        if item is not None and len(item):
+            self._watch.look(item)
+        return item
+
+
+class LimitCursorStep(ItemTransform[Any, Any]):
+    """The step that keeps the stored cursor out of the future, after dlt's incremental step has stored it.
+
+    Args:
+        watch: the watch of the sync.
+        resource: the dlt resource name.
+        path: the cursor path under which dlt stores the state.
+    """
+
+    placement_affinity = 1.02
+
+    def __init__(self, watch: CursorWatch, resource: str, path: str) -> None:
+        super().__init__(lambda item: item)
+        self._watch = watch
+        self._resource = resource
+        self._path = path
+
+    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
+        """Returns the page unchanged."""
+        if self._watch.future:
+            state = dlt.current.resource_state(self._resource).get("incremental", {}).get(self._path)
+            if state:
+                self._watch.limit(state, state.get("start_value"))
+        return item
+
+
+def latest_plausible(hours: float) -> datetime:
+    """Returns the latest plausible moment of a cursor value for a sync that starts now."""
+    return datetime.now(UTC) + timedelta(hours=hours)
+
+
+def _values(item: TDataItems, column: str) -> pa.Array | None:
+    if isinstance(item, pa.Table):
+        return item[column] if column in item.column_names else None
+    rows: Sequence[Any] = item if isinstance(item, list) else [item]
+    return pa.array([row.get(column) if isinstance(row, dict) else None for row in rows])
+
+
+def _comparable(value: Any) -> Any:
+    """Returns a time with a time zone, so that any two times can be compared."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
