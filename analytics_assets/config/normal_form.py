@@ -66,7 +66,7 @@ def with_one_cursor(name: str, resource: dict[str, Any]) -> dict[str, Any]:
         resource: the resource, with dlt's defaults.
 
     Raises:
-        ValueError: the resource has two cursors.
+        ValueError: the resource has two cursors, or a cursor without a path.
     """
     endpoint = resource["endpoint"]
     params = endpoint.get("params") or {}
@@ -84,6 +84,8 @@ def with_one_cursor(name: str, resource: dict[str, Any]) -> dict[str, Any]:
     written = params[param]
     settings = _settings(written) if isinstance(written, Incremental) else dict(written)
     settings.pop("type", None)
+    if not settings.get("cursor_path"):
+        raise ValueError(f"`{name}` has a cursor without a `cursor_path`, endpoint.params.{param}. Add one.")
     if settings.get("transform") is not None:
         settings.setdefault("convert", settings.pop("transform"))  # dlt's old name
     others = {key: value for key, value in params.items() if key != param}
