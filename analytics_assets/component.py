@@ -4,16 +4,21 @@ What belongs here: the code that builds the definitions, and the config checks t
 Python code builds the same definitions with `RestApiSync(name=…, rest_api={…}).build_defs(context)`.
 """
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, Self
 
 import dagster as dg
+from dagster._utils.pydantic_yaml import enrich_validation_errors_with_source_position
+from dagster.components.resolved.scopes import LoadContextScope
 from dlt.common.exceptions import DltException
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.config.rest_api import has_template, is_template
+from analytics_assets.config.template_types import typed_rest_api
+from analytics_assets.config.templates import render
 from analytics_assets.config.validation_errors import error_at, suggestion, unbuildable
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
@@ -28,19 +33,66 @@ from analytics_assets.orchestration.sync.assets import sync_asset
 from analytics_assets.orchestration.translator import SyncTranslator
 
 
+class WrittenFile(BaseModel):
+    """The `attributes` of a `defs.yaml` as written, with templates. Its JSON schema is that of `RestApiSync`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Returns the JSON schema of `RestApiSync`."""
+        return RestApiSync.model_json_schema(*args, **kwargs)
+
+
 class RestApiSync(SyncConfig, dg.Component):
     """A REST API that dlt syncs. Each resource becomes a Dagster asset with checks."""
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """Returns the model class that validates a `defs.yaml`. Dagster adds file and line to the errors."""
-        return cls
+        """Returns the model class that takes a `defs.yaml` as written, because `load` renders and validates it."""
+        return WrittenFile
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Renders the Jinja templates of a `defs.yaml` and validates the result again."""
-        written = attributes.model_dump(mode="python", exclude_unset=True) if attributes else {}
-        return cls(**context.resolution_context.resolve_value(written))
+        """Renders the Jinja templates of a `defs.yaml`, and then validates it in full.
+
+        Raises:
+            ValidationError: the file has a mistake. The error names the key, the file and the line.
+        """
+        positions = context.resolution_context.source_position_tree
+        scope = {**context.resolution_context.scope, "context": LoadContextScope(context)}  # type: ignore[no-untyped-call]
+        tree = positions.children.get("attributes") if positions else None
+        with enrich_validation_errors_with_source_position(tree, ["attributes"]) if tree else nullcontext():
+            component = cls.rendered((attributes.model_extra if attributes else None) or {}, scope)
+        if positions:
+            component._file = positions.position.filename
+        return component
+
+    @classmethod
+    def rendered(cls, written: Mapping[str, Any], scope: Mapping[str, Any] | None = None) -> Self:
+        """Builds the component from the `attributes` of a `defs.yaml`.
+
+        If a variable of a template is not set, the component still loads, and a run that needs the variable fails.
+
+        Args:
+            written: the attributes as written.
+            scope: what the templates may use beside `env`, by name.
+
+        Raises:
+            ValidationError: the file has a mistake. The error names the key.
+        """
+        file = render(written, scope or {})
+        values = dict(file.values)
+        if "rest_api" in values:
+            values["rest_api"] = typed_rest_api(values["rest_api"])
+        try:
+            component = cls(**values)
+        except ValidationError:
+            if not file.has_gaps:
+                raise
+            component = cls(**_without_settings(values))
+        component._unset = tuple(file.unset)
+        return component
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -61,9 +113,8 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @model_validator(mode="after")
     def _checks_are_known(self) -> Self:
-        for resource, asset in () if is_template(self.assets) else self.assets.items():
-            checks = asset.checks if isinstance(asset, AssetConfig) else {}
-            for name in () if is_template(checks) else checks:
+        for resource, asset in self.assets.items():
+            for name in asset.checks:
                 if name not in CHECKS:
                     near = suggestion(name, list(CHECKS)) or f" The keys here are {', '.join(CHECKS)}."
                     raise error_at(("assets", resource, "checks", name), f"unknown check `{name}`.{near}")
@@ -71,11 +122,6 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @model_validator(mode="after")
     def _dlt_can_build_it(self) -> Self:
-        if any(is_template(one) for one in (self.name, self.rest_api, self.assets)):
-            return self
-        client = {**self.rest_api["client"], "base_url": None}
-        if has_template({**self.rest_api, "client": client}):
-            return self  # `load` validates the config again after it renders the templates
         try:
             infos = self.resources
         except UnfitCursorError as error:
@@ -86,8 +132,7 @@ class RestApiSync(SyncConfig, dg.Component):
         except (DltException, ValueError, TypeError) as error:
             raise unbuildable(error) from error
         for name, asset in self.assets.items():
-            if isinstance(asset, AssetConfig):
-                self._check_asset(("assets", name), asset, infos[name])
+            self._check_asset(("assets", name), asset, infos[name])
         return self
 
     def _check_asset(self, here: tuple[str, str], asset: AssetConfig, info: ResourceInfo) -> None:
@@ -106,12 +151,11 @@ class RestApiSync(SyncConfig, dg.Component):
                 f"`max_removed` needs partitions or `write_disposition: replace`, and `{info.name}` has neither. "
                 "Remove it, or set one of them.",
             )
-        if not has_template(asset.tags):
-            try:
-                dg.AssetSpec("probe", tags=asset.tags)
-            except dg.DagsterInvalidDefinitionError as error:
-                raise error_at((*here, "tags"), " ".join(str(error).split())) from None
-        for name in () if is_template(asset.checks) else asset.checks:
+        try:
+            dg.AssetSpec("probe", tags=asset.tags)
+        except dg.DagsterInvalidDefinitionError as error:
+            raise error_at((*here, "tags"), " ".join(str(error).split())) from None
+        for name in asset.checks:
             if not CHECKS[name].applies(info):
                 raise error_at(
                     (*here, "checks", name),
@@ -128,9 +172,9 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @model_validator(mode="after")
     def _cron_is_valid(self) -> Self:
-        for name, asset in {} if is_template(self.assets) else self.assets.items():
-            cron = asset.schedule if isinstance(asset, AssetConfig) else None
-            if cron is None or is_template(cron):
+        for name, asset in self.assets.items():
+            cron = asset.schedule
+            if cron is None:
                 continue
             try:
                 dg.ScheduleDefinition(name="probe", cron_schedule=cron, job_name="probe")
@@ -163,3 +207,19 @@ class RestApiSync(SyncConfig, dg.Component):
             schedules=[one.schedule for one in syncs.values()],
             sensors=[failure_sensor(self), *([recovery_sensor(self, syncs)] if syncs else [])],
         )
+
+
+def _without_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a config with the names of `values`, for a file that cannot be judged before a variable is set.
+
+    Its assets exist, and each of their runs fails with the variable.
+    """
+    rest_api = values.get("rest_api")
+    written = rest_api.get("resources") if isinstance(rest_api, dict) else None
+    listed = written if isinstance(written, list) else []
+    names = [one.get("name") if isinstance(one, dict) else one for one in listed]
+    resources = [{"name": name} for name in names if isinstance(name, str)] or [{"name": "unset"}]
+    return {
+        "name": values.get("name"),
+        "rest_api": {"client": {"base_url": ""}, "resources": resources},
+    }

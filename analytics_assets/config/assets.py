@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     Field,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     field_validator,
     model_validator,
 )
 
-from analytics_assets.config.rest_api import is_template
 from analytics_assets.config.strict_model import StrictModel
 from analytics_assets.config.validation_errors import error_at, suggestion
 
@@ -55,7 +52,7 @@ class PartitionsConfig(StrictModel):
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:
-        if not is_template(value) and value not in available_timezones():
+        if value not in available_timezones():
             # The error suggests only time zone names that contain a place, such as America/New_York.
             # A short name such as EST can be wrong, because EST has no daylight saving time.
             places = [name for name in available_timezones() if "/" in name]
@@ -75,7 +72,7 @@ class PartitionsConfig(StrictModel):
     @classmethod
     def _in_the_past(cls, value: datetime, info: ValidationInfo) -> datetime:
         timezone = info.data.get("timezone")  # absent if pydantic rejected the value
-        if is_template(value) or timezone is None or is_template(timezone):
+        if timezone is None:
             return value
         zone = ZoneInfo(timezone)
         value = value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
@@ -93,8 +90,6 @@ class PartitionsConfig(StrictModel):
 
         Dagster would begin at the next full hour, day, week or month, and would never load the earlier rows.
         """
-        if any(is_template(one) for one in (self.type, self.timezone, self.start_date)):
-            return self
         start = self.start_date.replace(minute=0, second=0, microsecond=0)
         if self.type != "hourly":
             start = start.replace(hour=0)
@@ -126,10 +121,6 @@ class CheckConfig(StrictModel):
     )
 
 
-def _or_template(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    return value if is_template(value) else handler(value)
-
-
 class FreshnessConfig(StrictModel):
     """The age that the latest materialization of an asset may have."""
 
@@ -147,7 +138,7 @@ class FreshnessConfig(StrictModel):
     @model_validator(mode="after")
     def _in_order(self) -> FreshnessConfig:
         warn, fail = self.warn_after_hours, self.fail_after_hours
-        if warn is None or is_template(warn) or is_template(fail) or warn < fail:
+        if warn is None or warn < fail:
             return self
         raise error_at(
             ("warn_after_hours",),
@@ -194,7 +185,7 @@ class AssetConfig(StrictModel):
         description="How many partitions before the last one a tick of the schedule checks. "
         "It requests those that are missing or failed.",
     )
-    checks: dict[str, Annotated[CheckConfig, WrapValidator(_or_template)]] = Field(
+    checks: dict[str, CheckConfig] = Field(
         default_factory=dict,
         description="Severity and blocking, by name of the check. Absent: the defaults of each check.",
     )
@@ -267,7 +258,7 @@ class AssetConfig(StrictModel):
     def _number_or_share(cls, value: Any) -> Any:
         share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
         fits = value >= 0 if isinstance(value, int) else share and float(share[1]) <= 100
-        if value is not None and not fits and not is_template(value):
+        if value is not None and not fits:
             raise ValueError(
                 "this is neither a number of rows nor a share of them. Write 100, or 5%, for example."
             )
@@ -287,8 +278,6 @@ class AssetConfig(StrictModel):
     @classmethod
     def _possible_table_names(cls, value: list[str]) -> list[str]:
         for index, name in enumerate(value if isinstance(value, list) else ()):
-            if is_template(name):
-                continue
             if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or name == "quarantine":
                 raise error_at(
                     (index,),
@@ -303,7 +292,7 @@ class AssetConfig(StrictModel):
     @classmethod
     def _owners_that_dagster_accepts(cls, value: list[str]) -> list[str]:
         for index, owner in enumerate(value if isinstance(value, list) else ()):
-            if not is_template(owner) and not re.fullmatch(r"team:.+|[^@\s]+@[^@\s]+\.[^@\s]+", owner):
+            if not re.fullmatch(r"team:.+|[^@\s]+@[^@\s]+\.[^@\s]+", owner):
                 raise error_at(
                     (index,),
                     f"Dagster does not accept the owner `{owner}`. Write an e-mail address, or `team:{owner}`.",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.responses import ResponseRule
@@ -20,10 +20,9 @@ from analytics_assets.config.rest_api import (
     check_rest_api,
     disposition_of,
     expand,
-    has_template,
-    is_template,
 )
 from analytics_assets.config.strict_model import StrictModel
+from analytics_assets.config.templates import Unset
 from analytics_assets.config.validation_errors import Location, error_at, suggestion, unbuildable
 
 CIRCUIT = "circuit"
@@ -109,8 +108,6 @@ class CircuitBreakerConfig(StrictModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> CircuitBreakerConfig:
-        if is_template(self.cooldown_minutes) or is_template(self.max_cooldown_minutes):
-            return self
         if self.max_cooldown_minutes < self.cooldown_minutes:
             raise error_at(
                 ("max_cooldown_minutes",),
@@ -131,7 +128,7 @@ class AlertsConfig(StrictModel):
     @field_validator("dagster_url")
     @classmethod
     def _whole_url(cls, value: str) -> str:
-        if not is_template(value) and not re.match(r"https?://[^/]", value):
+        if not re.match(r"https?://[^/]", value):
             raise ValueError("this is not a whole URL. Copy it from the browser, with http:// or https://.")
         return value
 
@@ -177,11 +174,13 @@ class SyncConfig(StrictModel):
         description="What Dagster adds to each resource, by the name of the resource. "
         "Absent: an asset without partitions or a schedule.",
     )
+    _unset: tuple[Unset, ...] = PrivateAttr(())
+    _file: str = PrivateAttr("defs.yaml")
 
     @field_validator("name")
     @classmethod
     def _plain_name(cls, value: str) -> str:
-        if not is_template(value) and not NAME.fullmatch(value):
+        if not NAME.fullmatch(value):
             raise ValueError(
                 f"`{value}` cannot be the name of a dataset and of assets. Use lower-case letters, digits and single "
                 "underscores, starting with a letter."
@@ -191,14 +190,11 @@ class SyncConfig(StrictModel):
     @field_validator("rest_api")
     @classmethod
     def _valid_rest_api(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if not is_template(value):
-            check_rest_api(value)
+        check_rest_api(value)
         return value
 
     @model_validator(mode="after")
     def _assets_fit_resources(self) -> SyncConfig:
-        if is_template(self.rest_api) or is_template(self.assets):
-            return self
         names = list(self.resource_names)
         for name in (CIRCUIT, f"{CIRCUIT}_open", f"{CIRCUIT}_reset"):
             if name in names:
@@ -212,13 +208,19 @@ class SyncConfig(StrictModel):
                 raise error_at(
                     ("assets", name), f"there is no resource `{name}` in rest_api.resources.{near}"
                 )
-            if (
-                isinstance(asset, AssetConfig)
-                and asset.partitions
-                and not has_template(self.rest_api["resources"])
-            ):
+            if asset.partitions:
                 self._check_partitioned(name)
         return self
+
+    @property
+    def unset(self) -> tuple[Unset, ...]:
+        """The variables of templates that were not set when the file was loaded."""
+        return self._unset
+
+    @property
+    def file(self) -> str:
+        """The path of the `defs.yaml`, for error texts."""
+        return self._file
 
     @property
     def resource_names(self) -> Iterator[str]:

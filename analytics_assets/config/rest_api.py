@@ -8,7 +8,8 @@ What belongs here: the functions that need only the key `rest_api`, and no other
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast, get_args, get_type_hints
 
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
@@ -19,10 +20,12 @@ from dlt.common.validation import validate_dict
 from dlt.extract.resource import DltResource
 from dlt.sources.rest_api.config_setup import AUTH_MAP, expand_and_index_resources
 from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
-from pydantic import ValidationError
 from requests import Session
 
-from analytics_assets.config.validation_errors import Location, error_at, from_dlt, suggestion, value_at
+from analytics_assets.config.normal_form import with_doubled_braces, with_one_cursor
+from analytics_assets.config.template_engine import is_template
+from analytics_assets.config.templates import AtRun
+from analytics_assets.config.validation_errors import Location, error_at, from_dlt, suggestion
 
 PLACEHOLDER = "resolved-when-a-run-starts"
 """The value that replaces each secret while a config is only checked."""
@@ -34,20 +37,9 @@ _SECRET_HEADERS = frozenset(
     {"authorization", "x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token"}
 )
 _OAUTH2 = "oauth2_client_credentials"
+_BASIC = "http_basic"
 _COLUMN_KEYS = frozenset(get_type_hints(TColumnSchema))
 _DATA_TYPES = get_args(TDataType)
-
-
-def is_template(value: object) -> bool:
-    """Whether `value` is a Jinja template. Dagster first validates a `defs.yaml`, and then renders its templates."""
-    return isinstance(value, str) and "{{" in value
-
-
-def has_template(value: object) -> bool:
-    """Whether `value`, or any value inside `value`, is a Jinja template."""
-    if isinstance(value, dict):
-        return any(has_template(item) for item in value.values())
-    return any(has_template(item) for item in value) if isinstance(value, list) else is_template(value)
 
 
 def disposition_of(hint: Any) -> str:
@@ -58,48 +50,68 @@ def disposition_of(hint: Any) -> str:
 def check_rest_api(rest_api: dict[str, Any]) -> None:
     """Finds mistakes in `rest_api` without the network.
 
-    Accepts each Jinja template, which `RestApiSync.load` renders and validates later.
-
     Raises:
         ValidationError: `rest_api` has a mistake. The error names the key of the first mistake.
     """
-    # A secret in a template is also a mistake, because Dagster renders templates when it loads the definitions.
     _check_secrets_stay_out(rest_api)
-    try:
-        _check_against_dlt(rest_api)
-        _check_base_url(rest_api["client"].get("base_url"))
-        _check_resource_names(rest_api)
-        for index, resource in _dicts(rest_api.get("resources")):
-            _check_names(resource, ("resources", index))
-        _check_names(rest_api.get("resource_defaults") or {}, ("resource_defaults",))
-    except ValidationError as error:
-        if not is_template(value_at(rest_api, error.errors()[0]["loc"])):
-            raise
+    _check_against_dlt(rest_api)
+    _check_base_url(rest_api["client"].get("base_url"))
+    _check_resource_names(rest_api)
+    for index, resource in _dicts(rest_api.get("resources")):
+        _check_names(resource, ("resources", index))
+    _check_names(rest_api.get("resource_defaults") or {}, ("resource_defaults",))
 
 
 def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
     """Returns the resources by name. dlt's own code applies `resource_defaults`, and makes each `endpoint` a mapping.
 
-    A resource that is a Python object stays unchanged.
+    A cursor in `endpoint.params` becomes `endpoint.incremental`. A resource that is a Python object stays unchanged.
 
     Raises:
-        ValueError: dlt cannot parse the config of a resource.
+        ValueError: dlt cannot parse the config of a resource, or a resource has two cursors.
     """
     copied = _copy(rest_api)
-    defaults = cast(EndpointResource, copied.get("resource_defaults") or {})
-    expanded: dict[str, Any] = {}
-    expanded |= expand_and_index_resources(copied["resources"], defaults)
-    return expanded
+    defaults = cast(EndpointResource, with_doubled_braces(copied.get("resource_defaults") or {}))
+    resources = [with_doubled_braces(one) for one in copied["resources"]]
+    return {
+        name: with_one_cursor(name, cast(dict[str, Any], one)) if isinstance(one, dict) else one
+        for name, one in expand_and_index_resources(resources, defaults).items()
+    }
+
+
+def for_dlt(resources: Iterable[dict[str, Any] | DltResource]) -> list[Any]:
+    """Returns expanded resources in the form in which dlt expands them again, to the same resources."""
+    return [with_doubled_braces(one) for one in resources]
+
+
+@dataclass(frozen=True)
+class SecretField:
+    """A secret field of an `auth`.
+
+    Attributes:
+        name: the name of the field, such as `api_key`.
+        auth_type: the auth type.
+        template: the template that says where the secret is; None for dlt's setting `sources.<name>.<field>`.
+    """
+
+    name: str
+    auth_type: str
+    template: AtRun | None = None
+
+    @property
+    def key(self) -> str:
+        """A name that is different for two secrets with different values."""
+        return ".".join(map(str, self.template.place)) if self.template is not None else self.name
 
 
 def with_secrets(
-    rest_api: dict[str, Any], secret: Callable[[str, str], str], token_session: Session | None = None
+    rest_api: dict[str, Any], secret: Callable[[SecretField], str], token_session: Session | None = None
 ) -> dict[str, Any]:
-    """Returns a copy of a REST API config in which the function `secret` supplies each empty secret field.
+    """Returns a copy of a REST API config in which the function `secret` supplies each secret field.
 
     Args:
         rest_api: the config as the user wrote it.
-        secret: a function that takes a field name, such as `api_key`, and an auth type, and returns the secret.
+        secret: a function that takes a secret field and returns the secret.
         token_session: the session that requests an OAuth2 token; None for dlt's own session.
     """
     copied: dict[str, Any] = _copy(rest_api)
@@ -108,7 +120,11 @@ def with_secrets(
         for part in place[:-1]:
             holder = holder[part]
         auth_type = str(auth.get("type", "bearer"))
-        given = {field: secret(field, auth_type) for field in _secret_fields(auth) if not auth.get(field)}
+        given = {}
+        for name in _secret_fields(auth):
+            written = auth.get(name)
+            if not written or isinstance(written, AtRun):
+                given[name] = secret(SecretField(name, auth_type, written or None))
         session = {"session": token_session} if token_session and auth.get("type") == _OAUTH2 else {}
         holder["auth"] = {**auth, **given, **session}
     return copied
@@ -156,9 +172,15 @@ def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
     spec = AUTH_MAP.get(auth.get("type", "bearer"))
     fields = spec.get_resolvable_fields() if spec else {}
     # dlt itself fills a field marked `NotResolved` at run time, for example the OAuth2 access token.
-    return [
+    secret = [
         field for field, hint in fields.items() if is_secret_hint(hint) and "NotResolved" not in str(hint)
     ]
+    if auth.get("type") != _BASIC:
+        return secret
+    # Many APIs take the key as the user name, and no password.
+    if auth.get("password") == "":
+        return ["username"]
+    return ["username", *secret] if auth.get("username") is None else secret
 
 
 def _check_secrets_stay_out(rest_api: dict[str, Any]) -> None:
@@ -166,7 +188,7 @@ def _check_secrets_stay_out(rest_api: dict[str, Any]) -> None:
         _check_headers((*place, "headers"), client.get("headers"))
     for place, auth in _auths(rest_api):
         for field in _secret_fields(auth):
-            if auth.get(field) is not None:
+            if auth.get(field) is not None and not isinstance(auth[field], AtRun):
                 raise error_at(
                     (*place, field),
                     f"`{field}` is a secret, and secrets do not belong in this file. Remove it here, and set "

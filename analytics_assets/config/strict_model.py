@@ -1,4 +1,4 @@
-"""The base class of all models of a `defs.yaml`. Each model rejects unknown keys, and accepts a template as any value.
+"""The base class of all models of a `defs.yaml`. Each model rejects unknown keys.
 
 What belongs here: the rules that apply to every key. `assets.py` and `models.py` define the keys of a `defs.yaml`.
 """
@@ -6,7 +6,7 @@ What belongs here: the rules that apply to every key. `assets.py` and `models.py
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import (
     BaseModel,
@@ -17,34 +17,42 @@ from pydantic import (
     model_validator,
 )
 
-from analytics_assets.config.rest_api import is_template
+from analytics_assets.config.template_engine import WholeText
+from analytics_assets.config.template_types import as_type, kinds_of
 from analytics_assets.config.validation_errors import error_at, suggestion
 
 
 class StrictModel(BaseModel):
-    """A pydantic model that rejects unknown keys, and accepts a Jinja template in place of any value."""
+    """A pydantic model that rejects unknown keys, and gives a whole template the type of its key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _unknown_keys(cls, values: Any) -> Any:
-        if isinstance(values, Mapping):
-            known = list(cls.model_fields)
-            for key in values:
-                if key not in known:
-                    near = suggestion(str(key), known) or f" The keys here are {', '.join(known)}."
-                    raise error_at((str(key),), f"unknown key `{key}`.{near}")
-        return values
+    def _known_keys_in_their_types(cls, values: Any) -> Any:
+        if isinstance(values, WholeText):
+            values = as_type(values, frozenset({dict}))
+        if not isinstance(values, Mapping):
+            return values
+        known = list(cls.model_fields)
+        for key in values:
+            if key not in known:
+                near = suggestion(str(key), known) or f" The keys here are {', '.join(known)}."
+                raise error_at((str(key),), f"unknown key `{key}`.{near}")
+        return {
+            key: as_type(value, cls._kinds(key)) if isinstance(value, WholeText) else value
+            for key, value in values.items()
+        }
+
+    @classmethod
+    def _kinds(cls, field: str | None) -> frozenset[Any]:
+        return kinds_of(cls.model_fields[str(field)].annotation)
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _template(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and not {int, float}.isdisjoint(_alternatives(cls, info.field_name)):
+    def _no_boolean_for_a_number(
+        cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo
+    ) -> Any:
+        if isinstance(value, bool) and not {int, float}.isdisjoint(cls._kinds(info.field_name)):
             raise ValueError("`yes`, `no`, `true` and `false` are not numbers. Write a number.")
-        return value if is_template(value) else handler(value)
-
-
-def _alternatives(model: type[BaseModel], field: str | None) -> set[Any]:
-    annotation = model.model_fields[str(field)].annotation
-    return {annotation, *get_args(annotation)}
+        return handler(value)

@@ -4,6 +4,9 @@
     ├── ConfigError                     the `defs.yaml` or a setting is wrong
     │   ├── MissingSecretError          missing_secret
     │   ├── UnsendableSecretError       unsendable_secret
+    │   ├── UnsetVariableError          unset_variable
+    │   ├── FailingTemplateError        failing_template
+    │   ├── UnfitPathValueError         unfit_path_value
     │   ├── MissingBaseUrlError         missing_base_url
     │   ├── UnfitResourceError          unfit_resource
     │   ├── UnfitCursorError            unfit_cursor
@@ -134,13 +137,20 @@ class MissingSecretError(ConfigError):
     @property
     def cure(self) -> str:
         setting = f"SOURCES__{self.source.upper()}__{self.field.upper()}"
-        return f"Export {setting}, or put {self.field} under [sources.{self.source}] in .dlt/secrets.toml"
+        cure = f"Export {setting}, or put {self.field} under [sources.{self.source}] in .dlt/secrets.toml"
+        none = 'Or write `password: ""` under auth, if the API takes no password'
+        return f"{cure}. {none}" if self.field == "password" else cure
 
 
 @dataclass(eq=False)
 class UnsendableSecretError(MissingSecretError):
-    """A secret has characters that no HTTP header can carry."""
+    """A secret has characters that no HTTP header can carry.
 
+    Attributes:
+        place: the key of the `defs.yaml` whose template is the secret; empty for a secret of dlt's settings.
+    """
+
+    place: str = ""
     code = "unsendable_secret"
 
     @property
@@ -149,7 +159,92 @@ class UnsendableSecretError(MissingSecretError):
 
     @property
     def cure(self) -> str:
+        if self.place:
+            return f"Set the environment variable in {self.place} again"
         return f"Copy it to SOURCES__{self.source.upper()}__{self.field.upper()} again"
+
+
+@dataclass(eq=False)
+class UnsetVariableError(ConfigError):
+    """A template of the `defs.yaml` needs an environment variable that is not set.
+
+    Attributes:
+        variable: the name of the variable.
+        file: the path of the `defs.yaml`.
+        field: the key of the file whose value needs the variable.
+    """
+
+    variable: str
+    file: str
+    field: str
+    code = "unset_variable"
+
+    @property
+    def cause(self) -> str:
+        return (
+            f"the environment variable {self.variable} is not set, and {self.field} in {self.file} needs it"
+        )
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Set it where Dagster runs, and reload the definitions. Or write a default in the file: "
+            f"`{{{{ env('{self.variable}', 'a default') }}}}`"
+        )
+
+
+@dataclass(eq=False)
+class FailingTemplateError(ConfigError):
+    """A template in `auth` or `headers` of the `defs.yaml` fails when a run starts.
+
+    Attributes:
+        file: the path of the `defs.yaml`.
+        field: the key of the file whose value is the template.
+        problem: the sentence that says what is wrong, with its full stop.
+    """
+
+    file: str
+    field: str
+    problem: str
+    code = "failing_template"
+
+    @property
+    def cause(self) -> str:
+        return f"{self.field} in {self.file} cannot be read: {self.problem.removesuffix('.')}"
+
+    @property
+    def cure(self) -> str:
+        return "Correct the template, or the environment variables that it reads"
+
+
+@dataclass(eq=False)
+class UnfitPathValueError(ConfigError):
+    """A value of a parent's row cannot be a part of the path, because the request would go to another endpoint.
+
+    Attributes:
+        parent: the resource whose row has the value.
+        path: the JSONPath of the value in the row.
+        problem: the clause that says what the value is.
+    """
+
+    parent: str
+    path: str
+    problem: str
+    code = "unfit_path_value"
+
+    @property
+    def cause(self) -> str:
+        return (
+            f"`{self.path}` of a row of `{self.parent}` {self.problem}, so the request would go to another endpoint. "
+            "It was not sent, and nothing was loaded"
+        )
+
+    @property
+    def cure(self) -> str:
+        return (
+            f"Use a field of `{self.parent}` in endpoint.path that has a value in every row. Or send the value in "
+            f'endpoint.params, as in `params: {{id: "{{resources.{self.parent}.{self.path}}}"}}`'
+        )
 
 
 @dataclass(eq=False)

@@ -25,7 +25,7 @@ from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.run_logging import run_logging
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
-from analytics_assets.ingestion.source.settings import read_secrets
+from analytics_assets.ingestion.source.settings import check_variables, read_secrets
 from analytics_assets.ingestion.sync_result import ChildTable, RequestCounts, SyncResult
 from analytics_assets.ingestion.warehouse.pipeline import Fetched, LoadPipeline, open_load_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
@@ -98,12 +98,14 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
 
     Raises:
         CircuitOpenError: the circuit is open.
+        UnsetVariableError: an environment variable of a template is not set.
         MissingSecretError: a secret is not set.
         UnsendableSecretError: a secret has characters that no HTTP header can carry.
     """
     config, name = plan.config, plan.resource.name
     breaker, telemetry = Breaker(circuit, name, run_id), Telemetry(name)
     breaker.refresh()  # an open circuit ends the sync here, before the sync waits for a lock
+    check_variables(config, plan.resource)
     limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
 
     def session() -> ApiSession:

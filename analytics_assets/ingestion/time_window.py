@@ -9,6 +9,8 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_SECONDS = 100_000_000_000
+"""From this number on, an epoch is taken for milliseconds: in seconds it would be in the year 5138."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,18 @@ class Cursor:
         if self.data_type == "date":
             return moment.date()
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def as_bound(self, value: Any) -> Any:
+        """Converts an `initial_value` or `end_value` of the config to a time. For a timestamp, a number is an epoch.
+
+        Raises:
+            ValueError: the value is no time.
+        """
+        if not isinstance(value, (int, float)) or self.data_type in (None, "bigint"):
+            return self.as_time(value)
+        if self.data_type == "date" or isinstance(value, bool) or abs(value) >= _MOST_SECONDS:
+            raise ValueError(value)
+        return _EPOCH + timedelta(seconds=value)
 
 
 def as_filter(value: Any) -> Any:

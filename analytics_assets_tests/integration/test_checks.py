@@ -273,12 +273,16 @@ def test_a_check_that_a_resource_cannot_have_is_refused(shipped_yaml: str) -> No
     assert "`log` cannot have this check: it needs a `primary_key`" in error["msg"]
 
 
-def test_a_template_may_stand_for_the_settings_of_a_check(shipped_yaml: str) -> None:
+def test_a_template_may_stand_for_the_settings_of_a_check(
+    shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHECK", '{"severity": "warn"}')
+    monkeypatch.setenv("CHECKS", "{'complete': {'severity': 'warn'}}")
     attributes = yaml.safe_load(shipped_yaml)["attributes"]
-    attributes["assets"]["transactions"]["checks"] = {"complete": "{{ env.CHECK }}"}
-    RestApiSync(**attributes)
-    attributes["assets"]["transactions"]["checks"] = "{{ env.CHECKS }}"
-    RestApiSync(**attributes)
+    for template in ({"complete": "{{ env.CHECK }}"}, "{{ env.CHECKS }}"):
+        attributes["assets"]["transactions"]["checks"] = template
+        sync = RestApiSync.rendered(attributes)
+        assert sync.asset("transactions").checks["complete"].severity == "warn"
 
 
 def test_the_json_schema_names_and_describes_each_check() -> None:

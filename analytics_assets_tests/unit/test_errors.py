@@ -24,6 +24,26 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "again.",
     ),
     (
+        errors.UnsetVariableError("orders", "LIMIT", "api/defs.yaml", "requests.max_retries"),
+        "unset_variable",
+        "orders: the environment variable LIMIT is not set, and requests.max_retries in api/defs.yaml needs it. "
+        "Set it where Dagster runs, and reload the definitions. Or write a default in the file: "
+        "`{{ env('LIMIT', 'a default') }}`.",
+    ),
+    (
+        errors.FailingTemplateError("orders", "api/defs.yaml", "rest_api.client.auth.token", "it is empty."),
+        "failing_template",
+        "orders: rest_api.client.auth.token in api/defs.yaml cannot be read: it is empty. Correct the template, or "
+        "the environment variables that it reads.",
+    ),
+    (
+        errors.UnfitPathValueError("orders", "shops", "id", "is empty"),
+        "unfit_path_value",
+        "orders: `id` of a row of `shops` is empty, so the request would go to another endpoint. It was not sent, and "
+        "nothing was loaded. Use a field of `shops` in endpoint.path that has a value in every row. Or send the value "
+        'in endpoint.params, as in `params: {id: "{resources.shops.id}"}`.',
+    ),
+    (
         errors.MissingBaseUrlError("orders", "api"),
         "missing_base_url",
         "orders: rest_api.client.base_url of api is empty. Write it in defs.yaml, or set the environment variable "

@@ -127,11 +127,13 @@ class Secrets:
     def _in_header(self, value: str) -> str:
         if value.startswith("Basic "):
             plain = base64.b64decode(value.removeprefix("Basic ")).decode()
-            for reference, secret in self._values.items():
-                if reference in plain:
-                    encoded = base64.b64encode(plain.replace(reference, secret).encode()).decode()
-                    self._learn(encoded, reference)
-                    return f"Basic {encoded}"
+            found = [reference for reference in self._values if reference in plain]
+            for reference in found:  # the user name and the password may both be secrets
+                plain = plain.replace(reference, self._values[reference])
+            if found:
+                encoded = base64.b64encode(plain.encode()).decode()
+                self._learn(encoded, found[0])
+                return f"Basic {encoded}"
         for reference, secret in self._values.items():
             value = value.replace(reference, secret)
         return value

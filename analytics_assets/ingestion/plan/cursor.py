@@ -25,7 +25,7 @@ def cursor_of(
     Raises:
         UnfitResourceError: the cursor field is inside an object, and the whole object is declared as one column.
         UnfitCursorError: the asset is partitioned, and its cursor does not fit the partitions.
-        ValueError: the cursor is a time, and `initial_value` or `end_value` is not ISO 8601.
+        ValueError: the cursor is a time, and `initial_value` or `end_value` is no time.
     """
     if not incremental:
         return None
@@ -45,11 +45,12 @@ def cursor_of(
         _refuse_unfit(name, cursor, written, partitions)
     for bound in ("initial_value", "end_value"):
         try:
-            cursor.as_time(incremental.get(bound))
+            cursor.as_bound(incremental.get(bound))
         except ValueError:
             raise ValueError(
                 f"`{name}`: {bound} `{incremental[bound]}` is no {cursor.data_type}: write it as the cursor is, in "
                 "ISO 8601"
+                + (", or as a number of seconds since 1970" if cursor.data_type == "timestamp" else "")
             ) from None
     return cursor
 

@@ -13,7 +13,7 @@ from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.config.rest_api import PLACEHOLDER, disposition_of, expand, with_secrets
+from analytics_assets.config.rest_api import PLACEHOLDER, disposition_of, expand, for_dlt, with_secrets
 from analytics_assets.ingestion.contract.columns import Column, Contract, contract_of, table_name
 from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import UnfitResourceError
@@ -38,6 +38,7 @@ class ResourceInfo:
         method: the HTTP method of the endpoint.
         path: the path template of the endpoint.
         parent: the resource that supplies path or query parameters; None for a resource without a parent.
+        lineage: the names of the resource, its parent, the parent's parent and so on.
         selected: whether the resource is loaded; false for a resource that only supplies parameters to other resources.
         write_disposition: one of `replace`, `merge`, `append` and `skip`.
         write_mode: the write disposition and the merge strategy, as one value.
@@ -58,6 +59,7 @@ class ResourceInfo:
     method: str
     path: str
     parent: str | None
+    lineage: tuple[str, ...]
     selected: bool
     write_disposition: str
     write_mode: WriteMode
@@ -96,10 +98,11 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
         # The template of `base_url` may use an environment variable that is not set when Dagster loads the definitions.
         rest_api["client"]["base_url"] = "http://unset.invalid"
     written = expand(rest_api)
+    expanded = {"client": rest_api["client"], "resources": for_dlt(written.values())}
     _, _, parents = build_resource_dependency_graph({}, cast(Any, list(written.values())))
     described = {
         name: _describe(config, built, written[name], _Lineage(written, parents))
-        for name, built in dlt_source(config.name, config.name, rest_api).resources.items()
+        for name, built in dlt_source(config.name, config.name, expanded).resources.items()
     }
     _refuse_shared_tables(described)
     return described
@@ -132,13 +135,13 @@ class _Lineage:
         resolved = self.parents[name]
         return str(resolved[0].resolve_config["resource"]) if resolved else None
 
+    def line(self, name: str) -> tuple[str, ...]:
+        parent = self.parent(name)
+        return (name, *(self.line(parent) if parent else ()))
+
     def remembers(self, name: str) -> bool:
         """Whether a resource or one of its parents has a cursor."""
-        endpoint = _endpoint(self.written[name])
-        params = (endpoint.get("params") or {}).values()
-        if endpoint.get("incremental") or any(
-            isinstance(one, dict) and one.get("type") == "incremental" for one in params
-        ):
+        if _endpoint(self.written[name]).get("incremental"):
             return True
         return any(self.remembers(one.resolve_config["resource"]) for one in self.parents[name] or ())
 
@@ -160,6 +163,7 @@ def _describe(config: SyncConfig, built: DltResource, written: Any, lineage: _Li
         method=str(endpoint.get("method") or "GET").upper(),
         path=str(endpoint.get("path") or ""),
         parent=lineage.parent(name),
+        lineage=lineage.line(name),
         selected=built.selected,
         write_disposition=disposition_of(disposition),
         write_mode=write_mode_of(disposition),

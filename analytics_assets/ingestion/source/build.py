@@ -19,7 +19,7 @@ from dlt.sources.rest_api.config_setup import create_paginator
 from requests import Session
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.config.rest_api import disposition_of, expand, with_secrets
+from analytics_assets.config.rest_api import SecretField, disposition_of, expand, for_dlt, with_secrets
 from analytics_assets.ingestion.contract.arrow_json import reads_json
 from analytics_assets.ingestion.contract.columns import column_name
 from analytics_assets.ingestion.contract.cursor_watch import (
@@ -40,7 +40,8 @@ from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, dlt_source
 from analytics_assets.ingestion.plan.write_mode import WriteMode
-from analytics_assets.ingestion.source.settings import read_secret
+from analytics_assets.ingestion.source.path_parameters import encode_path_parameters
+from analytics_assets.ingestion.source.settings import read_secret, with_variables
 from analytics_assets.ingestion.time_window import Window, as_filter
 
 _ONLY_SENT = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
@@ -95,28 +96,32 @@ def build_source(
     Raises:
         MissingBaseUrlError: the base URL is not set.
         MissingSecretError: a secret is not set, and the auth type needs the value of the secret.
+        UnsetVariableError: an environment variable of a template in `auth` or `headers` is not set.
     """
     config, resource = plan.config, plan.resource
     if not config.rest_api["client"].get("base_url"):
         raise MissingBaseUrlError(resource.name, config.name)
 
-    def secret(field: str, auth_type: str) -> str:
+    def secret(field: SecretField) -> str:
         # An auth type that computes with the secret, such as a signature, needs the value instead of a reference.
-        return secret_reference(field) if auth_type in _ONLY_SENT else read_secret(config.name, field)
+        return secret_reference(field.key) if field.auth_type in _ONLY_SENT else read_secret(config, field)
 
     rest_api = with_secrets(config.rest_api, secret, token_session=session)
+    rest_api = with_variables(config, resource, rest_api)
     resources = expand(rest_api)
     for one in resources.values():
         if isinstance(one, dict):
             raw = one["name"] == resource.name and _may_stay_raw(one, resource)
             _page_through_session(config, one, rest_api["client"], raw=raw)
+            encode_path_parameters(one, rest_api["client"]["base_url"])
     own = resources[resource.name]
     if isinstance(own, dict):
         _set_write_disposition(own, plan, capabilities)
         _declare(own, resource)
         if resource.cursor:
             _follow_cursor(own, resource, plan.window)
-    rest_api = {"client": {**rest_api["client"], "session": session}, "resources": list(resources.values())}
+    client = {**rest_api["client"], "session": session}
+    rest_api = {"client": client, "resources": for_dlt(resources.values())}
     name = f"{config.name}__{resource.name}"
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
     validator = _validator(resource, capabilities, windowed=plan.window is not None)
@@ -262,7 +267,7 @@ def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window 
     incremental.setdefault("convert", as_filter)
     for bound in ("initial_value", "end_value"):
         if bound in incremental:
-            incremental[bound] = cursor.as_time(incremental[bound])
+            incremental[bound] = cursor.as_bound(incremental[bound])
     if window:
         incremental["initial_value"] = cursor.bound(window.start)
         incremental["end_value"] = cursor.bound(window.end)

@@ -605,8 +605,8 @@ def test_the_shipped_file_is_valid_and_the_config_stays_as_written() -> None:
     ("place", "template"),
     [
         (("name",), "{{ env.NAME }}"),
-        (("assets",), "{{ assets }}"),
-        (("rest_api",), "{{ rest_api }}"),
+        (("assets",), "{{ env.ASSETS }}"),
+        (("rest_api",), "{{ env.REST_API }}"),
         (("requests", "max_retries"), "{{ env.RETRIES }}"),
         (("destination",), {"accept_missing_guarantees": "{{ env.ACCEPT }}"}),
         (("assets", "events", "schedule"), "{{ env.CRON }}"),
@@ -619,8 +619,10 @@ def test_the_shipped_file_is_valid_and_the_config_stays_as_written() -> None:
     ],
 )
 def test_a_template_may_stand_for_any_value(place: tuple[str | int, ...], template: Any) -> None:
-    """Dagster validates the file before it renders templates."""
-    RestApiSync(**changed(place, template))
+    """The file loads even if the variable is not set, and a run then fails with the variable."""
+    sync = RestApiSync.rendered(changed(place, template))
+    [unset] = sync.unset
+    assert unset.variable in str(template)
 
 
 @pytest.mark.parametrize("seed", ["0", "4", "6"])

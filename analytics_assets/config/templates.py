@@ -1,0 +1,209 @@
+"""The Jinja templates of a `defs.yaml`: renders them once, before the config is judged.
+
+What belongs here: what is a template, what its value is, and when it is read. `template_types.py` gives a value the
+type that its key expects.
+
+A string without a template stays as it is, to the letter. A template in `auth` or `headers` is read when a run starts,
+and every other template when Dagster loads the file. `{% raw %}…{% endraw %}` protects braces from Jinja: what is
+inside is read as in dlt's own docs, so that `{{` in `params`, `json`, `data`, `path` or the `headers` of an endpoint
+means a literal `{`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from analytics_assets.config.template_engine import (
+    RAW,
+    STAND_INS,
+    VARIABLES,
+    Parsed,
+    UnsetError,
+    is_template,
+    parse,
+)
+from analytics_assets.config.validation_errors import Location, error_at
+
+_FORMATTED = frozenset({"params", "json", "data", "headers"})
+"""The keys of an endpoint whose texts dlt formats with `str.format`, so that a brace in them must be doubled."""
+
+_READ_AT_LOAD = frozenset({"type", "location"})
+"""The keys of `auth` that say which secrets there are."""
+
+
+class AtRun(str):
+    """A template of `auth` or `headers`, which is read when a run starts. As text it is a placeholder.
+
+    Attributes:
+        template: the template.
+        place: where the template is in the file.
+    """
+
+    template: Parsed
+    place: Location
+
+    def read(self) -> str:
+        """Returns the text of the template.
+
+        Raises:
+            UnsetError: an environment variable of the template is not set.
+            ValueError: the template fails.
+        """
+        value = self.template.value()
+        return "" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Unset:
+    """An environment variable that is not set when Dagster loads the file.
+
+    Attributes:
+        variable: the name of the variable.
+        place: the key of the file that needs the variable.
+        resource: the resource that needs the variable; None if every resource needs it.
+    """
+
+    variable: str
+    place: Location
+    resource: str | None = None
+
+
+@dataclass
+class Rendered:
+    """A file whose templates are rendered.
+
+    Attributes:
+        values: the rendered values. A value whose variable is not set is absent, or has a stand-in.
+        unset: the variables that are not set.
+    """
+
+    values: Any
+    unset: list[Unset] = field(default_factory=list)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a value is absent that the rules of the config may need."""
+        return any(not _stands_in(one.place) for one in self.unset)
+
+
+def render(written: Any, scope: Mapping[str, Any]) -> Rendered:
+    """Renders every template of a file.
+
+    Args:
+        written: the `attributes` of the file.
+        scope: what the templates may use, by name. `env` is always there, and reads the environment.
+
+    Raises:
+        ValidationError: a template cannot be parsed, uses an unknown name, or fails. The error names its key.
+    """
+    rendered = Rendered(None)
+    rendered.values = _render(written, {**scope, "env": VARIABLES}, (), rendered.unset)
+    rendered.unset = [_of_resource(one, rendered.values) for one in rendered.unset]
+    return rendered
+
+
+def _render(value: Any, scope: Mapping[str, Any], place: Location, unset: list[Unset]) -> Any:
+    if isinstance(value, Mapping):
+        items = (
+            (_key(key, place), _render(item, scope, (*place, key), unset)) for key, item in value.items()
+        )
+        return {key: item for key, item in items if not isinstance(item, _Absent)}
+    if isinstance(value, list):
+        found = [_render(item, scope, (*place, index), unset) for index, item in enumerate(value)]
+        return [item for item in found if not isinstance(item, _Absent)]
+    if not is_template(value):
+        return value
+    parsed = _parsed(value, scope, place)
+    if _is_read_at_run(place):
+        at_run = AtRun("read-when-a-run-starts")
+        at_run.template, at_run.place = parsed, place
+        return at_run
+    try:
+        return parsed.value()
+    except UnsetError as error:
+        unset.append(Unset(str(error), place))
+        return _stand_in(parsed, place, str(error))
+    except ValueError as error:
+        raise error_at(place, str(error)) from None
+
+
+def _key(key: Any, place: Location) -> Any:
+    if not is_template(key):
+        return key
+    parsed = _parsed(key, {"env": VARIABLES}, (*place, key))
+    if parsed.has_expressions:
+        raise error_at(
+            (*place, key), f"`{key}` is a key, and a key cannot be a template. Write the name. {RAW}"
+        )
+    return str(parsed.value())
+
+
+class _Absent:
+    """The value of a key that is left out, because its variable is not set."""
+
+
+def _stand_in(parsed: Parsed, place: Location, variable: str) -> Any:
+    if place == ("name",) or (place[:2] == ("rest_api", "resources") and place[3:] == ("name",)):
+        return "unset_" + re.sub(r"[^a-z0-9]+", "_", variable.lower()).strip("_")
+    if place == ("rest_api", "client", "base_url"):
+        return ""
+    if not parsed.is_whole:
+        return parsed.value(STAND_INS)
+    return STAND_INS(variable) if _stands_in(place) else _Absent()
+
+
+def _stands_in(place: Location) -> bool:
+    """Whether any text may stand for the value at `place`, because only the API reads it."""
+    endpoint = _in_endpoint(place)
+    return endpoint[:1] == ("base_url",) or (
+        endpoint[:1] == ("path",) or (len(endpoint) > 1 and endpoint[0] in _FORMATTED)
+    )
+
+
+def _in_endpoint(place: Location) -> Location:
+    """The part of `place` within a client or an endpoint; empty outside."""
+    match place:
+        case ("rest_api", "client", *rest):
+            return tuple(rest)
+        case ("rest_api", "resources", int(), "endpoint", *rest):
+            return tuple(rest)
+        case ("rest_api", "resource_defaults", "endpoint", *rest):
+            return tuple(rest)
+    return ()
+
+
+def _is_read_at_run(place: Location) -> bool:
+    match _in_endpoint(place):
+        case ("headers", _, *_):
+            return True
+        case ("auth", key, *_):
+            return key not in _READ_AT_LOAD
+    return False
+
+
+def _of_resource(unset: Unset, values: Any) -> Unset:
+    match unset.place:
+        case ("assets", str(name), *_):
+            return Unset(unset.variable, unset.place, name)
+        case ("rest_api", "resources", int(index), *_):
+            resources = values["rest_api"].get("resources")
+            one = resources[index] if isinstance(resources, list) and index < len(resources) else None
+            return Unset(unset.variable, unset.place, one.get("name") if isinstance(one, Mapping) else None)
+    return unset
+
+
+def _is_formatted(place: Location) -> bool:
+    match place:
+        case ("rest_api", "client", *_):
+            return False  # dlt sends the headers of the client as they are
+    return _in_endpoint(place)[:1] in {(one,) for one in _FORMATTED}
+
+
+def _parsed(text: str, scope: Mapping[str, Any], place: Location) -> Parsed:
+    try:
+        return parse(text, scope, formatted=_is_formatted(place))
+    except ValueError as error:
+        raise error_at(place, str(error)) from None
