@@ -28,7 +28,10 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def defs(
-    *resources: dict[str, Any], url: str = "{{ env.ANALYTICS_API_BASE_URL }}", paginator: Any = "single_page"
+    *resources: dict[str, Any],
+    url: str = "{{ env.ANALYTICS_API_BASE_URL }}",
+    paginator: Any = "single_page",
+    assets: Any = None,
 ) -> str:
     attributes = {
         "name": "docs",
@@ -41,6 +44,7 @@ def defs(
             "resource_defaults": {"primary_key": "id", "endpoint": {"data_selector": "data"}},
             "resources": list(resources),
         },
+        "assets": assets or {},
     }
     return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
 
@@ -379,7 +383,7 @@ def test_a_full_refresh_leaves_what_the_api_has_and_its_cursor(
 def test_a_full_refresh_of_an_api_without_rows_empties_the_table(
     project: Project, api: DemoApi, disposition: str
 ) -> None:
-    text = defs(incremental(disposition))
+    text = defs(incremental(disposition), assets={"a": {"allow_empty": True}})
     answer(api)
     project.load(text, "a", full_refresh=True)  # there is no table to empty
     answer(api, row(1, 1, tags=[{"n": 1}]))

@@ -175,7 +175,8 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
         action = Action.FAIL
     return Decision(
         action,
-        reason=status_in_words(status) if retried else _with_words(status, exchange.body),
+        # The reason of an outage must be the same in each run, so that alerts report the outage once.
+        reason=status_in_words(status) if retried or refused else _with_words(status, exchange.body),
         fault=_fault_of(status, retried=retried),
         outage=refused or retried,
         # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
