@@ -7,7 +7,6 @@ personal data.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,8 +26,7 @@ from analytics_assets.ingestion.errors import (
     UnreadableResponseError,
 )
 from analytics_assets.ingestion.json_kind import kind_of
-
-_decode = msgspec.json.Decoder().decode
+from analytics_assets.ingestion.raw_json import read_json, read_lenient_json
 
 Find = Callable[[Any], list[Any]]
 
@@ -124,15 +122,15 @@ class ResponseReader:
         if self._decode_raw is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
                 response = self._decode_raw(body)
-                if None not in response.values():  # if a field is null or missing, `_decode` reads the body
+                if None not in response.values():  # if a field is null or missing, `read_json` reads the body
                     return response
         try:
-            return _decode(body)
+            return read_json(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             # Some APIs send JSON that msgspec rejects: NaN, a lone surrogate, UTF-16 or Latin-1.
             for text in (lambda: body, lambda: body.decode(encoding() or "utf-8")):
                 with suppress(ValueError, LookupError):
-                    return json.loads(text())
+                    return read_lenient_json(text())
             raise NotJsonError(self.resource, endpoint) from None
 
     def read(self, response: Any, endpoint: str) -> Content:
