@@ -17,4 +17,5 @@ _KINDS = {
 
 def kind_of(value: Any) -> str:
     """The kind of a value, such as `text` or `a list`; the name of the Python type for a value that is not JSON."""
-    return _KINDS.get(type(value), type(value).__name__)
+    kind = float if isinstance(value, float) else type(value)
+    return _KINDS.get(kind, kind.__name__)

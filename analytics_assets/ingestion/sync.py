@@ -209,6 +209,7 @@ def _result(
         full_refresh=plan.full_refresh,
         undeclared=dict(built.validator.undeclared),
         # A sync with a cursor fetches only some rows, so it cannot know whether the API never sends a field.
+        cut=built.validator.cut,
         unsent=tuple(sorted(built.validator.unsent)) if resource.cursor is None else (),
         children={
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables

@@ -43,7 +43,13 @@ class Coercer:
         self.arrow_type = arrow_type
         self.data_type = rules.data_type
         self._max_length = rules.max_length
-        self._coerce_one = rules.coerce
+        self._rules = rules
+        self._is_key = bool(hints.get("primary_key"))
+
+    @property
+    def cut(self) -> int:
+        """The number of timestamps that lost digits below the precision of the column."""
+        return self._rules.cut
 
     def coerce(self, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
         """Converts values to the column's type.
@@ -105,7 +111,12 @@ class Coercer:
         if unit == "us" and not _FIRST_MOMENT <= bounds["min"] <= bounds["max"] <= _LAST_MOMENT:
             raise pa.ArrowInvalid("a timestamp is outside the years 1 to 9999 in UTC")
         if self.arrow_type.unit in _FLOOR_UNITS:
-            moments = pc.floor_temporal(moments, unit=_FLOOR_UNITS[self.arrow_type.unit])
+            whole = pc.floor_temporal(moments, unit=_FLOOR_UNITS[self.arrow_type.unit])
+            cut = pc.sum(pc.not_equal(moments, whole)).as_py() or 0
+            if cut and self._is_key:
+                raise pa.ArrowInvalid("a part of the primary key would lose digits")
+            self._rules.cut += cut
+            moments = whole
         return moments.cast(self.arrow_type)
 
     def _one_by_one(self, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
@@ -113,7 +124,7 @@ class Coercer:
         reasons: dict[int, str] = {}
         for position, value in enumerate(values):
             try:
-                coerced.append(None if value is None else self._coerce_one(value))
+                coerced.append(None if value is None else self._rules.coerce(value))
             except CoercionError as error:
                 reasons[position] = str(error)
                 coerced.append(None)

@@ -1,9 +1,10 @@
 """The coercion rules for one value. The rules check whether the declared type can hold the value, and convert it.
 
 A rule accepts a value if the conversion loses no information. So the values 5.0 and "5" are accepted for a bigint, and
-the value 1.239 is rejected for a decimal(18, 2). Timestamps are an exception, as in dlt. A timestamp loses the digits
-below the precision of its column, and a timestamp without a time zone is taken as UTC. `coercion.py` converts whole
-columns.
+the value 1.239 is rejected for a decimal(18, 2). A rule judges a JSON number by its digits, not by the float nearest to
+it. There are three exceptions, as in dlt. A double rounds a fraction to the nearest float. A timestamp loses the digits
+below the precision of its column, and the loss is counted. A timestamp without a time zone is taken as UTC.
+`coercion.py` converts whole columns.
 """
 
 from __future__ import annotations
@@ -14,18 +15,29 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from dlt.common.json import json
 
 from analytics_assets.ingestion.contract.columns import data_type_name
 from analytics_assets.ingestion.json_kind import kind_of
+from analytics_assets.ingestion.raw_json import JsonNumber, read_json
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+", re.ASCII)
+_TIME = r"\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
+_DATE = r"(\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d-?\d)"
+_ISO_DATE = re.compile(_DATE, re.ASCII)
+_ISO_MOMENT = re.compile(rf"{_DATE}([T ]{_TIME}(Z|[+-]{_TIME})?)?", re.ASCII)
+"""ISO 8601. Python also accepts any character between day and time, so `2026-01-05+02:00` would be 2 o'clock."""
+_BELOW_MICROSECONDS = re.compile(r"[.,]\d{6}(\d+)", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _FLOAT_DIGITS = 15
 """The decimal digits of a JSON number that a binary float preserves (IEEE 754, `DBL_DIG`)."""
 
@@ -51,12 +63,15 @@ class CoercionRules:
         data_type: the dlt data type of the column.
         max_length: the most characters or bytes of a value; None for no limit.
         coerce: a function that converts a value other than None to the column's type, or raises `CoercionError`.
+        cut: the number of timestamps that lost digits below the precision of the column.
     """
 
     def __init__(self, hints: Mapping[str, Any], arrow_type: pa.DataType) -> None:
         self.data_type = str(hints["data_type"])
         self.max_length = hints.get("precision") if self.data_type in ("text", "binary") else None
+        self.cut = 0
         self._arrow_type = arrow_type
+        self._is_key = bool(hints.get("primary_key"))
         self._name = data_type_name(hints)
         rules: dict[str, Callable[[Any], Any]] = {
             "text": self._text,
@@ -105,10 +120,18 @@ class CoercionRules:
     def _bigint(self, value: Any) -> int:
         if isinstance(value, str):
             value = int(self._digits(value, _WHOLE_NUMBER, _LONGEST_WHOLE_NUMBER))
-        if isinstance(value, (float, Decimal)):
+        if isinstance(value, JsonNumber):
+            value = self._number(value)
+        if isinstance(value, float):
             if not math.isfinite(value):
                 raise self._wrong_type(value)
-            if value != int(value):
+            value = Decimal(value)
+        if isinstance(value, Decimal):
+            if not value.is_finite():
+                raise self._wrong_type(value)
+            if value.adjusted() > _LONGEST_WHOLE_NUMBER:
+                raise self._too_large()
+            if not _is_whole(value):
                 raise CoercionError(f"has a fraction, which {self._name} cannot hold")
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
@@ -119,25 +142,37 @@ class CoercionRules:
         return value
 
     def _double(self, value: Any) -> float:
+        exact: Decimal | int | None = None
         if isinstance(value, str):
             if not _NUMBER.fullmatch(value.strip()):
                 raise self._wrong_type(value)
-            value = float(value)
-        if isinstance(value, Decimal):
-            value = float(value)
-        if isinstance(value, int) and not isinstance(value, bool):
+            value = JsonNumber(value.strip())
+        if isinstance(value, JsonNumber) and math.isfinite(value):
+            exact = self._number(value)
+        elif isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+            exact = value
+        if exact is not None:
             try:
-                number = float(value)
+                value = float(exact)
             except OverflowError:
                 raise self._too_large() from None
-            if int(number) != value:
-                raise CoercionError(f"would be rounded: {self._name} keeps {_FLOAT_DIGITS} digits")
-            return number
         if not isinstance(value, float):
             raise self._wrong_type(value)
         if not math.isfinite(value):
             raise self._too_large() if math.isinf(value) else self._wrong_type(value)
+        if exact is not None and value.is_integer() and _is_whole(exact) and int(value) != exact:
+            raise CoercionError(f"would be rounded: {self._name} keeps {_FLOAT_DIGITS} digits")
         return value
+
+    def _number(self, value: JsonNumber) -> Decimal:
+        """Returns the number that the API wrote."""
+        try:
+            number = Decimal(value.literal)
+        except InvalidOperation:  # the exponent of the number is too large for Python's Decimal
+            raise self._too_large() from None
+        if not number.is_finite():
+            raise self._wrong_type(value)
+        return number
 
     def _bool(self, value: Any) -> bool:
         if isinstance(value, str):
@@ -148,16 +183,11 @@ class CoercionRules:
 
     def _decimal(self, value: Any) -> Decimal:
         if isinstance(value, str):
-            try:
-                number = Decimal(self._digits(value, _NUMBER, _LONGEST_NUMBER))
-            except InvalidOperation:  # the exponent of the number is too large for Python's Decimal
-                raise self._too_large() from None
+            value = JsonNumber(self._digits(value, _NUMBER, _LONGEST_NUMBER))
+        if isinstance(value, JsonNumber):
+            number = self._number(value)
         elif isinstance(value, float):
             number = Decimal(repr(value))
-            if math.isfinite(value) and len(number.normalize().as_tuple().digits) > _FLOAT_DIGITS:
-                raise CoercionError(
-                    f"may have been rounded: it came as a JSON number of more than {_FLOAT_DIGITS} digits, not as text"
-                )
         elif isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
             number = Decimal(value)
         else:
@@ -183,30 +213,66 @@ class CoercionRules:
             raise CoercionError(f"would be rounded: {self._name} keeps {scale} digits after the point")
         return number
 
-    def _timestamp(self, value: Any) -> datetime:
+    def _timestamp(self, value: Any) -> datetime | int:
+        """Converts a value to a time, or to nanoseconds since 1970 for a column of nanoseconds."""
+        below = Fraction()  # the part of a microsecond that a Python time cannot hold
         try:
-            moment = self._moment(value)
+            if isinstance(value, str):
+                moment, below = self._moment_of_text(value.strip())
+            elif isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+                moment, below = self._moment_of_number(value)
+            elif isinstance(value, datetime):
+                moment = value
+            elif isinstance(value, date):
+                moment = datetime.combine(value, time())
+            else:
+                raise self._wrong_type(value)
             moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        except (ValueError, OverflowError, OSError):
+        except CoercionError:
+            raise
+        except (ValueError, OverflowError):
             raise self._wrong_type(value) from None
-        if self._arrow_type.unit == "ns" and not 1678 <= moment.year <= 2261:
-            raise self._too_large()
-        moment = moment.replace(microsecond=self._cut_off(moment.microsecond))
+        if self._arrow_type.unit == "ns":
+            if not 1678 <= moment.year <= 2261:
+                raise self._too_large()
+            self._count_cut(is_cut=below * 1000 % 1 != 0)
+            return (moment - _EPOCH) // timedelta(microseconds=1) * 1000 + int(below * 1000)
+        microsecond = self._cut_off(moment.microsecond)
+        self._count_cut(is_cut=bool(below) or microsecond != moment.microsecond)
+        moment = moment.replace(microsecond=microsecond)
         return moment if self._arrow_type.tz else moment.replace(tzinfo=None)
 
-    def _moment(self, value: Any) -> datetime:
-        if isinstance(value, str):
-            return datetime.fromisoformat(value.strip())
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)  # as in dlt, a number means seconds since 1970
-        if isinstance(value, datetime):
-            return value
-        if isinstance(value, date):
-            return datetime.combine(value, time())
-        raise self._wrong_type(value)
+    def _moment_of_text(self, text: str) -> tuple[datetime, Fraction]:
+        """Parses ISO 8601. Also returns the part of a microsecond that the time does not hold."""
+        if text.isdigit():
+            raise CoercionError(
+                "is text of digits only, which may be a day or a count of time: declare it as bigint"
+            )
+        if not _ISO_MOMENT.fullmatch(text):
+            raise ValueError
+        below = _BELOW_MICROSECONDS.search(text)
+        return datetime.fromisoformat(text), Fraction(f"0.{below[1]}") if below else Fraction()
+
+    def _moment_of_number(self, value: float | Decimal) -> tuple[datetime, Fraction]:
+        """Converts a number, which as in dlt means seconds since 1970, like `_moment_of_text`."""
+        if isinstance(value, JsonNumber):
+            seconds = self._number(value)
+        else:
+            seconds = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        if not seconds.is_finite() or seconds.adjusted() > _LONGEST_WHOLE_NUMBER:
+            raise ValueError
+        whole, below = divmod(Fraction(seconds) * 1_000_000, 1)
+        return _EPOCH + timedelta(microseconds=whole), below
+
+    def _count_cut(self, *, is_cut: bool) -> None:
+        if is_cut and self._is_key:
+            raise CoercionError(f"has more digits than {self._name} keeps, and it is part of the primary key")
+        self.cut += is_cut
 
     def _date(self, value: Any) -> date:
         if isinstance(value, str):
+            if not _ISO_MOMENT.fullmatch(value.strip()):
+                raise self._wrong_type(value)
             try:
                 value = datetime.fromisoformat(value.strip())
             except ValueError:
@@ -251,8 +317,9 @@ class CoercionRules:
 
     def _json(self, value: Any) -> str:
         if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-            with suppress(ValueError):  # as in dlt, a text that contains JSON is parsed
-                value = json.loads(value)
+            # As in dlt, a text that contains JSON is parsed.
+            with suppress(ValueError, msgspec.DecodeError, RecursionError):
+                value = read_json(value.encode())
         return as_json(value)
 
 
@@ -260,14 +327,34 @@ def as_json(value: Any) -> str:
     """Converts a value to JSON text, as dlt does.
 
     Raises:
-        CoercionError: the value has a whole number of more than 64 bits, invalid Unicode, or too many nested levels.
+        CoercionError: the value has a number that JSON or a float cannot hold, invalid Unicode, or too many levels.
     """
     try:
-        return str(json.dumps(value))
+        text = str(json.dumps(value))
     except (TypeError, ValueError, RecursionError):
-        raise CoercionError(
-            "cannot be stored as JSON: it has a number of more than 64 bits, invalid Unicode, or too many levels"
-        ) from None
+        raise _no_json() from None
+    if "null" in text and _has_no_number(value):
+        raise _no_json()
+    return text
+
+
+def _no_json() -> CoercionError:
+    return CoercionError(
+        "cannot be stored as JSON: it has a number that is NaN, infinite, of more than 64 bits or would be rounded, "
+        "invalid Unicode, or too many levels"
+    )
+
+
+def _has_no_number(value: Any) -> bool:
+    """Whether a value contains NaN or Infinity, for which dlt would write null."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return any(map(_has_no_number, parts))
+
+
+def _is_whole(number: Decimal | int) -> bool:
+    return isinstance(number, int) or number == number.to_integral_value()
 
 
 def is_unicode(text: str) -> bool:

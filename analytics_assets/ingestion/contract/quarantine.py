@@ -229,11 +229,18 @@ class Quarantine:
 
 def _as_text(value: Any) -> str | None:
     """Converts a value to text, with escapes in place of characters that no warehouse can store."""
-    return None if value is None else str(value).encode(errors="backslashreplace").decode()
+    return None if value is None else _text_of(value).encode(errors="backslashreplace").decode()
+
+
+def _text_of(value: Any) -> str:
+    try:
+        return str(value)
+    except RecursionError:
+        return "(too many nested lists and objects)"
 
 
 def _shortened(value: Any) -> str:
-    text = str(value)
+    text = _text_of(value)
     return text if len(text) <= _LONGEST_EXAMPLE else text[:_LONGEST_EXAMPLE] + "…"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from analytics_assets.ingestion.contract.coercion_rules import is_unicode
 from analytics_assets.ingestion.contract.columns import field_name
+from analytics_assets.ingestion.raw_json import JsonNumber
 
 _MAX_DEPTH = 100
 """The most levels of nesting. dlt fails at about 250 levels."""
@@ -38,7 +39,7 @@ def _in_value(value: Any, depth: int) -> str:
             if name.startswith("_dlt_"):
                 return "a field `_dlt_…`, a name that dlt reserves"
             other = names.setdefault(name, one)
-            if other != one and other is not None and one is not None:
+            if other is not one and other != one and other is not None and one is not None:
                 return f"two fields with different values for one column, `{name}`"
         parts = [*value, *value.values()]
     elif isinstance(value, list):
@@ -61,6 +62,8 @@ def _in_scalar(value: Any) -> str:
                     return "a timestamp that is outside the years 1 to 9999 in UTC"
     elif isinstance(value, float) and not math.isfinite(value):
         return "a number that is NaN or infinite"
+    elif isinstance(value, JsonNumber) and not value.is_of_a_float:
+        return "an undeclared number that a double would round: declare its field, as decimal or double"
     elif isinstance(value, (int, float)) and not -(2**63) <= value < 2**63:
         return "an undeclared number of more than 64 bits"
     return ""

@@ -6,7 +6,6 @@ and `quarantine.py` stores bad rows.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 
 from analytics_assets.ingestion.contract.arrow_json import JsonReader
 from analytics_assets.ingestion.contract.coercion import Coercer
-from analytics_assets.ingestion.contract.coercion_rules import as_json, is_unicode
+from analytics_assets.ingestion.contract.coercion_rules import as_json
 from analytics_assets.ingestion.contract.columns import Column, Contract
 from analytics_assets.ingestion.contract.field_mapping import FieldMapping, Fields, Row
 from analytics_assets.ingestion.contract.rejected import Rejected, Violation
 from analytics_assets.ingestion.contract.unstorable import unstorable_in
 from analytics_assets.ingestion.errors import UndeclaredFieldError
 from analytics_assets.ingestion.json_kind import kind_of
-from analytics_assets.ingestion.raw_json import read_row
+from analytics_assets.ingestion.raw_json import read_row, write_json
 
 _NANOSECONDS = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
 
@@ -100,6 +99,11 @@ class Validator:
         """The typed columns that no row has had so far; an empty set before the first row."""
         return self._coercers.keys() - self._seen if self._seen else set()
 
+    @property
+    def cut(self) -> dict[str, int]:
+        """The number of timestamps that lost digits below the precision of their column, by column."""
+        return {name: coercer.cut for name, coercer in self._coercers.items() if coercer.cut}
+
     def read(self, rows: list[msgspec.Raw]) -> ValidationResult:
         """Validates rows that are still JSON text. If all rows are good, Arrow reads the page directly into a table."""
         if not self._seen:
@@ -136,10 +140,11 @@ class Validator:
         as_rows = self._as_rows or loads_undeclared or not self._mapping.untyped.isdisjoint(fields.columns)
         if as_rows:
             self._check_rest(objects, violations)
+            self._check_nanoseconds(table, violations)
         rejected = [
             Rejected(
                 tuple(violations[position]),
-                _json_text(rows[position]),
+                write_json(rows[position]),
                 _to_python(table.slice(position, 1))[0] if table else {},
             )
             for position in sorted(violations)
@@ -266,6 +271,17 @@ class Validator:
                 if undeclared:
                     violations[position] = undeclared
 
+    def _check_nanoseconds(self, table: pa.Table | None, violations: _Violations) -> None:
+        """Rejects rows with nanoseconds, because a Python row holds microseconds."""
+        if table is None:
+            return
+        for field in self._schema:
+            if field.type in _NANOSECONDS:
+                reason = "has nanoseconds, which are only kept if all fields are declared: declare the others"
+                for position, value in enumerate(table[field.name].cast(pa.int64()).to_pylist()):
+                    if value and value % 1000:
+                        violations[position].append(Violation(field.name, reason, None))
+
     def _rest(self, row: Row) -> Row:
         return self._mapping.untyped_part(row, with_undeclared=self._mode != "discard_value")
 
@@ -276,11 +292,6 @@ def _is_empty(value: Any) -> bool:
     dlt makes no column and no child row from null or an empty value.
     """
     return value is None or (type(value) in (dict, list) and not value)
-
-
-def _json_text(row: Any) -> str:
-    text = json.dumps(row, ensure_ascii=False, default=str)
-    return text if is_unicode(text) else json.dumps(row, default=str)
 
 
 def _to_python(table: pa.Table) -> list[Row]:

@@ -6,7 +6,6 @@ row of the response, because a row may contain personal data.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -27,8 +26,7 @@ from analytics_assets.ingestion.http.end_hints import Read, contradiction, says_
 from analytics_assets.ingestion.http.json_path import Find, finder
 from analytics_assets.ingestion.http.row_selection import RowRules, RowSelector, keys_of
 from analytics_assets.ingestion.json_kind import kind_of
-
-_decode = msgspec.json.Decoder().decode
+from analytics_assets.ingestion.raw_json import read_json, read_lenient_json
 
 
 @dataclass(frozen=True)
@@ -145,20 +143,19 @@ class ResponseReader:
         if self._decode_raw is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
                 response = self._decode_raw(body)
-                if all(
-                    response.values()
-                ):  # if a field is null, missing or empty, `_decode` reads the whole body
+                # If a field is null, missing or empty, the code below reads the whole body.
+                if all(response.values()):
                     return response
         return self._parse_whole(body, endpoint, encoding)
 
     def _parse_whole(self, body: bytes, endpoint: str, encoding: Callable[[], str | None]) -> Any:
         try:
-            return _decode(body)
+            return read_json(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             # Some APIs send JSON that msgspec rejects: NaN, a lone surrogate, UTF-16 or Latin-1.
             for text in (lambda: body, lambda: body.decode(encoding() or "utf-8")):
                 with suppress(ValueError, LookupError):
-                    return json.loads(text())
+                    return read_lenient_json(text())
             raise NotJsonError(self.resource, endpoint) from None
 
     def read(self, response: Any, endpoint: str) -> Content:

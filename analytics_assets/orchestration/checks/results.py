@@ -209,9 +209,10 @@ def schema_drift(context: CheckContext) -> CheckOutcome:
     In a run without a sync, the check compares the declared columns with the columns of the latest sync.
     """
     previous = context.previous
-    if previous is None:
-        return CheckOutcome(True, "There is no previous sync to compare with.")
     current = context.current
+    if previous is None:
+        cut = _cut_notice(current or {})
+        return CheckOutcome(True, f"There is no previous sync to compare with.{cut}")
     if current is None:
         declared = _declared_over_loaded(_columns(previous), context.resource)
         current = {**previous, keys.COLUMN_SCHEMA: declared}
@@ -221,7 +222,7 @@ def schema_drift(context: CheckContext) -> CheckOutcome:
         metadata[keys.UNDECLARED_FIELDS] = _records(
             {"field": name, "rows": rows} for name, rows in sorted(undeclared.items())
         )
-    notice = _undeclared_notice(undeclared, current, context.resource)
+    notice = _undeclared_notice(undeclared, current, context.resource) + _cut_notice(current)
     changes = _changes(previous, current, context.resource)
     if not changes:
         sentence = f"No change since the previous sync: {_count(len(_columns(current)), 'column')}.{notice}"
@@ -258,6 +259,13 @@ def _undeclared_notice(undeclared: Mapping[str, int], current: Metadata, resourc
     if mode not in _UNDECLARED_FIELDS_ARE and read(current, keys.ROWS_QUARANTINED):
         treatment += "; those of a row in quarantine are kept there"
     return f" Not declared ({treatment}): {', '.join(sorted(undeclared))}."
+
+
+def _cut_notice(current: Metadata) -> str:
+    """Returns a sentence that names the columns whose timestamps lost digits; empty if there is no such column."""
+    cut = read(current, keys.TIMESTAMPS_CUT) or {}
+    listed = ", ".join(f"{name} ({_count(count, 'value')})" for name, count in sorted(cut.items()))
+    return f" Timestamps cut to the precision of their column: {listed}." if cut else ""
 
 
 def _changes(previous: Metadata, current: Metadata, resource: ResourceInfo) -> list[tuple[str, str]]:

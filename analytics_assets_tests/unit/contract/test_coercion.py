@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.ingestion.contract.coercion import Coercer
+from analytics_assets.ingestion.raw_json import read_lenient_json
 from analytics_assets_tests.examples import examples
 
 CAPABILITIES = duckdb("unused.duckdb").capabilities()
@@ -29,7 +30,9 @@ TYPES: dict[str, dict[str, Any]] = {
     "decimal(18, 2)": {"precision": 18, "scale": 2},
     "wei": {},
     "timestamp": {},
+    "decimal(38, 20)": {"precision": 38, "scale": 20},
     "timestamp(3)": {"precision": 3},
+    "timestamp(3), key": {"precision": 3, "primary_key": True},
     "timestamp(9)": {"precision": 9},
     "timestamp, no zone": {"timezone": False},
     "date": {},
@@ -48,6 +51,12 @@ def coercer(kind: str) -> Coercer:
 def moment(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
 
+
+NO_JSON = (
+    "cannot be stored as JSON: it has a number that is NaN, infinite, of more than 64 bits or would be rounded, "
+    "invalid Unicode, or too many levels"
+)
+CUT_KEY = "has more digits than timestamp(3) keeps, and it is part of the primary key"
 
 FITS = [
     ("text", "naïve café ☕ 𝄞", "naïve café ☕ 𝄞"),
@@ -88,6 +97,9 @@ FITS = [
     ("timestamp", 1767225600.25, moment(2026, 1, 1, 0, 0, 0, 250_000)),
     ("timestamp", "0001-01-01T00:00:00Z", moment(1, 1, 1)),
     ("timestamp(3)", "1969-12-31T23:59:59.9999Z", moment(1969, 12, 31, 23, 59, 59, 999_000)),
+    ("timestamp(3), key", "2026-01-05T00:00:00.123000Z", moment(2026, 1, 5, 0, 0, 0, 123_000)),
+    ("timestamp", "2026-W02-1T10:00+0200", moment(2026, 1, 5, 8)),
+    ("date", "20260105", date(2026, 1, 5)),
     ("timestamp(9)", "2026-01-05T00:00:00.123456Z", moment(2026, 1, 5, 0, 0, 0, 123_456)),
     ("timestamp, no zone", "2026-01-05T01:00:00+01:00", datetime(2026, 1, 5)),  # noqa: DTZ001
     ("date", "2026-01-05", date(2026, 1, 5)),
@@ -131,7 +143,7 @@ UNFIT = [
     (
         "decimal(18, 2)",
         0.1 + 0.2,
-        "may have been rounded: it came as a JSON number of more than 15 digits, not as text",
+        "would be rounded: decimal(18, 2) keeps 2 digits after the point",
     ),
     ("decimal(18, 2)", "10000000000000000", "is too large for decimal(18, 2)"),
     ("decimal(18, 2)", "1e999999999", "is too large for decimal(18, 2)"),
@@ -156,9 +168,73 @@ UNFIT = [
     (
         "json",
         2**70,
-        "cannot be stored as JSON: it has a number of more than 64 bits, invalid Unicode, or too many levels",
+        NO_JSON,
     ),
-]
+    ("json", math.nan, NO_JSON),
+    ("json", {"a": [None, {"b": -math.inf}]}, NO_JSON),
+    *(
+        ("timestamp", text, "is text of digits only, which may be a day or a count of time: declare it as bigint")
+        for text in ("20260105", "1767571200000", "1767571200", "0", " 171201011200 ")
+    ),
+    *(
+        (kind, text, f"is text, not a valid {kind}")
+        for kind in ("timestamp", "date")
+        for text in (
+            "2026-01-05+02:00", "2026-01-05x10:00", "2026-01-05_10:00", "2026-01-05t10:00:00", "2026-01-05Z",
+            "2026-W02", "2026W02", "2026-01-05-10:00", "2026-01-05\u00a010:00", "2026-01", "-1", "1e9", "2026-01-05T",
+            "2026-01-05 10:00 +02:00", "2026-01-05T10:00:00 UTC", "2026-01-05T24:00:00", "2026/01/05", "05.01.2026",
+            "\u0662\u0660\u0662\u0666-01-05", "2026-01-05T10:00:00.", "1.5",
+        )
+    ),
+    ("timestamp(3), key", "2026-01-05T00:00:00.1234Z", CUT_KEY),
+    ("timestamp(3), key", "2026-01-05T00:00:00.1230001Z", CUT_KEY),
+    ("timestamp(3), key", 1767225600.1234, CUT_KEY),
+]  # fmt: skip
+
+LITERALS = [
+    ("bigint", "9007199254740993.0", 9007199254740993),
+    ("bigint", "-9007199254740993.000", -9007199254740993),
+    ("bigint", "10000000000000000.5", "has a fraction, which bigint cannot hold"),
+    ("bigint", "0.99999999999999999999", "has a fraction, which bigint cannot hold"),
+    ("bigint", "1e-400", "has a fraction, which bigint cannot hold"),
+    ("bigint", "9223372036854775807.0", 2**63 - 1),
+    ("bigint", "9223372036854775807.5", "has a fraction, which bigint cannot hold"),
+    ("bigint", "9.223372036854775807e18", 2**63 - 1),
+    ("bigint", "9223372036854775808.0", "is too large for bigint"),
+    ("bigint", "1e999", "is too large for bigint"),
+    ("bigint", "1e99999999999999999999", "is too large for bigint"),
+    ("bigint", "NaN", "is NaN or infinite, not a valid bigint"),
+    ("bigint(32)", "2147483647.0", 2**31 - 1),
+    ("decimal(18, 2)", "99.99999999999999999", "would be rounded: decimal(18, 2) keeps 2 digits after the point"),
+    ("decimal(18, 2)", "19.990000000000000000000", Decimal("19.99")),
+    ("decimal(18, 2)", "9999999999999999.99", Decimal("9999999999999999.99")),
+    ("decimal(18, 2)", "0.30000000000000004", "would be rounded: decimal(18, 2) keeps 2 digits after the point"),
+    ("decimal(18, 2)", "1e999", "is too large for decimal(18, 2)"),
+    ("decimal(18, 2)", "-Infinity", "is NaN or infinite, not a valid decimal(18, 2)"),
+    ("decimal(38, 20)", "99.99999999999999999", Decimal("99.99999999999999999")),
+    ("decimal(38, 20)", "0.1000000000000000055", Decimal("0.1000000000000000055")),
+    ("double", "0.1000000000000000055", 0.1),
+    ("double", "9007199254740993.0", "would be rounded: double keeps 15 digits"),
+    ("double", "9007199254740992.0", 2.0**53),
+    ("double", "12345678901234567890.123", 12345678901234567890.123),
+    ("double", "1e999", "is too large for double"),
+    ("double", "NaN", "is NaN or infinite, not a valid double"),
+    ("timestamp", "1767225600.123456", moment(2026, 1, 1, 0, 0, 0, 123_456)),
+    ("timestamp", "1767225600.1234569999999", moment(2026, 1, 1, 0, 0, 0, 123_456)),
+    ("timestamp", "1e999", "is NaN or infinite, not a valid timestamp"),
+    ("json", "[0.1,0.10000000000000001,1e22]", "[0.1,0.1,1e+22]"),
+    ("json", "12345678901234567890.123", NO_JSON),
+    ("json", '{"a": {"b": [12345678901234567890.123]}}', NO_JSON),
+    ("json", '"{\\"a\\": 12345678901234567890.123}"', NO_JSON),
+    ("json", '[9007199254740993.0]', NO_JSON),
+    ("json", "[NaN]", NO_JSON),
+    ("json", '{"a": -Infinity, "b": null}', NO_JSON),
+    ("json", "[1e999]", NO_JSON),
+    ("json", '"[NaN]"', '"[NaN]"'),
+    ("text", "9007199254740993.0", "is a number, not a valid text"),
+    ("bool", "1.00000000000000000001", "is a number, not a valid bool"),
+    ("date", "20260105.00000000000001", "is a number, not a valid date"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "value", "stored"), FITS)
@@ -174,6 +250,40 @@ def test_a_value_that_the_type_cannot_hold(kind: str, value: Any, why: str) -> N
     column, errors = coercer(kind).coerce([None, value])
     assert errors == {1: why}
     assert column.null_count == 2
+
+
+@pytest.mark.parametrize(("kind", "literal", "expected"), LITERALS)
+def test_a_number_is_judged_by_its_digits(kind: str, literal: str, expected: Any) -> None:
+    column, errors = coercer(kind).coerce([read_lenient_json(literal)])
+    outcome = errors.get(0, column.to_pylist()[0])
+    assert (type(outcome), outcome) == (type(expected), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "cut"),
+    [
+        ("timestamp", "2026-01-05T00:00:00.1234567Z", 1),
+        ("timestamp", "2026-01-05T00:00:00.1234560Z", 0),
+        ("timestamp", 1767225600.25, 0),
+        ("timestamp(3)", "2026-01-05T00:00:00.123456Z", 1),
+        ("timestamp(3)", "2026-01-05T00:00:00.1230000Z", 0),
+        ("timestamp(3)", 1767225600.1234, 1),
+    ],
+)
+def test_digits_that_a_timestamp_loses_are_counted(kind: str, value: Any, cut: int) -> None:
+    one = coercer(kind)
+    one.coerce([value, None, value])
+    assert one.cut == 2 * cut
+
+
+def test_a_column_of_nanoseconds_keeps_them() -> None:
+    texts = ["2026-01-05T00:00:00.123456789Z", "1969-12-31T23:59:59.999999999Z", "2026-01-05T00:00:00.1Z"]
+    at_once, _ = coercer("timestamp(9)").coerce(texts)
+    one = coercer("timestamp(9)")
+    one_by_one, reasons = one._one_by_one([*texts, "2026-01-05T00:00:00.1234567891Z"])
+    assert one_by_one[:3].equals(at_once)
+    assert at_once.cast("int64").to_pylist()[1] == -1
+    assert (reasons, one.cut) == ({}, 1)
 
 
 @pytest.mark.parametrize("kind", TYPES)
