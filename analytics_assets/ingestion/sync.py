@@ -29,6 +29,7 @@ from analytics_assets.ingestion.source.settings import check_variables, read_sec
 from analytics_assets.ingestion.sync_result import ChildTable, RequestCounts, SyncResult
 from analytics_assets.ingestion.warehouse.pipeline import Fetched, LoadPipeline, open_load_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
+from analytics_assets.ingestion.warehouse.schema_drift import variant_columns
 
 log = logging.getLogger("analytics_assets")
 
@@ -209,6 +210,7 @@ def _result(
         full_refresh=plan.full_refresh,
         undeclared=dict(built.validator.undeclared),
         # A sync with a cursor fetches only some rows, so it cannot know whether the API never sends a field.
+        variants=variant_columns(loaded.client.schema, resource.table),
         cut=built.validator.cut,
         unsent=tuple(sorted(built.validator.unsent)) if resource.cursor is None else (),
         children={

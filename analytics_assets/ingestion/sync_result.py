@@ -108,6 +108,8 @@ class SyncResult:
         full_refresh: whether the load replaced all rows.
         undeclared: the number of rows with a value, by name of each undeclared field.
         unsent: the declared columns that no row has; empty for a resource with a cursor.
+        variants: dlt's variant columns of the table and of its child tables, as `table.column`, with the type that the
+            column without `__v_` has.
         cut: the number of timestamps that lost digits below the precision of their column, by column.
         children: the child tables that are assets, by field name.
         missing_guarantees: the guarantees that the destination lacks.
@@ -137,6 +139,7 @@ class SyncResult:
     full_refresh: bool = False
     undeclared: Mapping[str, int] = field(default_factory=dict)
     unsent: Sequence[str] = ()
+    variants: Mapping[str, str] = field(default_factory=dict)
     cut: Mapping[str, int] = field(default_factory=dict)
     children: Mapping[str, ChildTable] = field(default_factory=dict)
     missing_guarantees: Sequence[str] = ()
@@ -161,6 +164,7 @@ class SyncResult:
             "full_refresh": self.full_refresh or None,
             "undeclared_fields": dict(self.undeclared),
             "declared_but_not_sent": list(self.unsent),
+            "variant_columns": dict(self.variants),
             "timestamps_cut": dict(self.cut),
             "missing_guarantees": list(self.missing_guarantees) or None,
             "destination_name": self.destination_name,

@@ -45,6 +45,7 @@ ROWS_QUARANTINED: Final = "rows_quarantined"
 ROWS_REMOVED: Final = "rows_removed"
 UNDECLARED_FIELDS: Final = "undeclared_fields"
 DECLARED_BUT_NOT_SENT: Final = "declared_but_not_sent"
+VARIANT_COLUMNS: Final = "variant_columns"
 TIMESTAMPS_CUT: Final = "timestamps_cut"
 
 # The keys for the requests of a run.
@@ -108,6 +109,7 @@ _PAGE_ORDER = (
     ROWS_REMOVED,
     UNDECLARED_FIELDS,
     DECLARED_BUT_NOT_SENT,
+    VARIANT_COLUMNS,
     TIMESTAMPS_CUT,
     REQUESTS,
     PAGES,

@@ -33,7 +33,7 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d+", re.ASCII)
 _TIME = r"\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
 _DATE = r"(\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d-?\d)"
 _ISO_DATE = re.compile(_DATE, re.ASCII)
-_ISO_MOMENT = re.compile(rf"{_DATE}([T ]{_TIME}(Z|[+-]{_TIME})?)?", re.ASCII)
+ISO_MOMENT = re.compile(rf"{_DATE}([T ]{_TIME}(Z|[+-]{_TIME})?)?", re.ASCII)
 """ISO 8601. Python also accepts any character between day and time, so `2026-01-05+02:00` would be 2 o'clock."""
 _BELOW_MICROSECONDS = re.compile(r"[.,]\d{6}(\d+)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,6 +43,12 @@ _FLOAT_DIGITS = 15
 
 _LONGEST_WHOLE_NUMBER, _LONGEST_NUMBER = 40, 400
 """The most characters of a number in a text. Python refuses to parse a much longer number."""
+
+
+def digits_below_microseconds(text: str) -> str:
+    """Returns the digits below the microsecond of an ISO 8601 text, without zeros at the end."""
+    found = _BELOW_MICROSECONDS.search(text)
+    return found[1].rstrip("0") if found else ""
 
 
 class CoercionError(ValueError):
@@ -248,10 +254,10 @@ class CoercionRules:
             raise CoercionError(
                 "is text of digits only, which may be a day or a count of time: declare it as bigint"
             )
-        if not _ISO_MOMENT.fullmatch(text):
+        if not ISO_MOMENT.fullmatch(text):
             raise ValueError
-        below = _BELOW_MICROSECONDS.search(text)
-        return datetime.fromisoformat(text), Fraction(f"0.{below[1]}") if below else Fraction()
+        below = digits_below_microseconds(text)
+        return datetime.fromisoformat(text), Fraction(f"0.{below}") if below else Fraction()
 
     def _moment_of_number(self, value: float | Decimal) -> tuple[datetime, Fraction]:
         """Converts a number, which as in dlt means seconds since 1970, like `_moment_of_text`."""
@@ -271,7 +277,7 @@ class CoercionRules:
 
     def _date(self, value: Any) -> date:
         if isinstance(value, str):
-            if not _ISO_MOMENT.fullmatch(value.strip()):
+            if not ISO_MOMENT.fullmatch(value.strip()):
                 raise self._wrong_type(value)
             try:
                 value = datetime.fromisoformat(value.strip())

@@ -17,10 +17,10 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
-from dlt.common.schema import Schema
 from dlt.extract.source import DltSource
 
 from analytics_assets.ingestion.contract.columns import Contract
+from analytics_assets.ingestion.contract.normalizer import new_schema
 from analytics_assets.ingestion.contract.rejected import Rejected
 from analytics_assets.ingestion.errors import ContractExceededError
 from analytics_assets.ingestion.time_window import Cursor, Window, whole_window
@@ -175,7 +175,7 @@ class Quarantine:
         resource = dlt.resource(
             rows, name=self.table, write_disposition="append", columns=hints, max_table_nesting=0
         )
-        return DltSource(Schema(schema), schema, [resource])
+        return DltSource(new_schema(schema), schema, [resource])
 
     def _rows(self) -> Iterator[list[dict[str, Any]]]:
         self._judge()

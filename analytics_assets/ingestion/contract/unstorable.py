@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from analytics_assets.ingestion.contract.coercion_rules import is_unicode
@@ -53,17 +51,10 @@ def _in_scalar(value: Any) -> str:
     if isinstance(value, str):
         if not is_unicode(value):
             return "text that is not valid Unicode"
-        if value[:4] in ("0001", "9999"):  # dlt converts texts with a timestamp to UTC
-            with suppress(ValueError):
-                moment = datetime.fromisoformat(value)
-                try:
-                    moment.astimezone(UTC)
-                except OverflowError:
-                    return "a timestamp that is outside the years 1 to 9999 in UTC"
     elif isinstance(value, float) and not math.isfinite(value):
         return "a number that is NaN or infinite"
     elif isinstance(value, JsonNumber) and not value.is_of_a_float:
         return "an undeclared number that a double would round: declare its field, as decimal or double"
-    elif isinstance(value, (int, float)) and not -(2**63) <= value < 2**63:
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         return "an undeclared number of more than 64 bits"
     return ""

@@ -28,6 +28,7 @@ from analytics_assets.ingestion.contract.cursor_watch import (
     WatchCursorStep,
     latest_plausible,
 )
+from analytics_assets.ingestion.contract.normalizer import new_schema
 from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.validator import Validator
@@ -124,6 +125,7 @@ def build_source(
     rest_api = {"client": client, "resources": for_dlt(resources.values())}
     name = f"{config.name}__{resource.name}"
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
+    source.schema = new_schema(name)
     validator = _validator(resource, capabilities, windowed=plan.window is not None)
     watch = None
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows

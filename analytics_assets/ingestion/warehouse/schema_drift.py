@@ -12,6 +12,7 @@ from typing import Any
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 from dlt.common.schema import Schema
+from dlt.common.schema.utils import get_nested_tables
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.ingestion.contract.columns import Contract, data_type_name
@@ -52,6 +53,30 @@ def retyped_columns(
         for column in contract.typed
         if column.name in stored and not _takes(capabilities, stored[column.name], column.hints)
     }
+
+
+def variant_columns(schema: Schema, table: str) -> dict[str, str]:
+    """Returns dlt's variant columns of a table and of its child tables.
+
+    A variant column has the values of a field that the field's own column cannot hold.
+
+    Args:
+        schema: the schema after a load.
+        table: the table name in the warehouse.
+
+    Returns:
+        The type of the field's own column, by `table.column` of the variant column.
+    """
+    if table not in schema.tables:
+        return {}
+    found = {}
+    for one in get_nested_tables(schema.tables, table):
+        columns = one["columns"]
+        for name, column in columns.items():
+            own = name.rpartition("__v_")[0]
+            if column.get("variant") and own:
+                found[f"{one['name']}.{name}"] = data_type_name(columns.get(own, {}))
+    return found
 
 
 def refuse_retyped(

@@ -211,8 +211,10 @@ def schema_drift(context: CheckContext) -> CheckOutcome:
     previous = context.previous
     current = context.current
     if previous is None:
-        cut = _cut_notice(current or {})
-        return CheckOutcome(True, f"There is no previous sync to compare with.{cut}")
+        variants = [f"`{name}` {change}" for name, change in _new_variants({}, current or {})]
+        first = "" if variants else "There is no previous sync to compare with."
+        sentence = (first or "; ".join(variants) + ".") + _cut_notice(current or {})
+        return CheckOutcome(not variants, sentence)
     if current is None:
         declared = _declared_over_loaded(_columns(previous), context.resource)
         current = {**previous, keys.COLUMN_SCHEMA: declared}
@@ -283,12 +285,25 @@ def _changes(previous: Metadata, current: Metadata, resource: ResourceInfo) -> l
         else:
             changes.append((name, f"is new ({column.type})"))
     changes += [(name, "is gone") for name in old if name not in new]
+    changes += _new_variants(previous, current)
     known = {*old, *new, *(read(previous, keys.UNDECLARED_FIELDS) or {})}
     sent = read(current, keys.UNDECLARED_FIELDS) or {}
     changes += [(name, "is sent and not declared") for name in sent if name not in known]
     unsent_before = read(previous, keys.DECLARED_BUT_NOT_SENT) or ()
     unsent = set(read(current, keys.DECLARED_BUT_NOT_SENT) or ()) - set(unsent_before)
     return changes + [(name, "is declared and no longer sent") for name in sorted(unsent)]
+
+
+def _new_variants(previous: Metadata, current: Metadata) -> list[tuple[str, str]]:
+    """Returns the variant columns that the previous sync did not have, each with a phrase."""
+    before = read(previous, keys.VARIANT_COLUMNS) or {}
+    changes = []
+    for name, kind in (read(current, keys.VARIANT_COLUMNS) or {}).items():
+        column = name.rpartition(".")[2]
+        if name not in before and column not in _columns(previous):
+            own = column.rpartition("__v_")[0]
+            changes.append((name, f"holds values that `{own}`, a {kind}, cannot hold: declare `{own}`"))
+    return changes
 
 
 def _column_changes(old: dg.TableColumn, new: dg.TableColumn) -> list[str]:
