@@ -23,6 +23,7 @@ from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
 from requests import Session
 
 from analytics_assets.config.normal_form import with_doubled_braces, with_one_cursor
+from analytics_assets.config.pydantic_columns import model_of, unfit_rule, with_plain_columns
 from analytics_assets.config.template_engine import is_template
 from analytics_assets.config.templates import AtRun
 from analytics_assets.config.validation_errors import Location, error_at, from_dlt, suggestion
@@ -40,6 +41,11 @@ _OAUTH2 = "oauth2_client_credentials"
 _BASIC = "http_basic"
 _COLUMN_KEYS = frozenset(get_type_hints(TColumnSchema))
 _DATA_TYPES = get_args(TDataType)
+_NO_FUNCTIONS = (
+    "name", "table_name", "write_disposition", "columns", "primary_key", "merge_key", "schema_contract",
+    "table_format", "file_format", "parent_table_name", "references", "nested_hints",
+)  # fmt: skip
+"""The keys of a resource that dlt may compute for each row by a function."""
 
 
 def disposition_of(hint: Any) -> str:
@@ -59,7 +65,15 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
     _check_resource_names(rest_api)
     for index, resource in _dicts(rest_api.get("resources")):
         _check_names(resource, ("resources", index))
+        _check_python_objects(resource, ("resources", index))
     _check_names(rest_api.get("resource_defaults") or {}, ("resource_defaults",))
+    _check_python_objects(rest_api.get("resource_defaults") or {}, ("resource_defaults",))
+    if rest_api["client"].get("session") is not None:
+        raise error_at(
+            ("client", "session"),
+            "a sync sends its requests through a session of its own, which has the retries and the rate limit. Remove "
+            "`session`. Write its headers as `client.headers`, its auth as `client.auth`, its timeouts as `requests`.",
+        )
 
 
 def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
@@ -74,7 +88,9 @@ def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
     defaults = cast(EndpointResource, with_doubled_braces(copied.get("resource_defaults") or {}))
     resources = [with_doubled_braces(one) for one in copied["resources"]]
     return {
-        name: with_one_cursor(name, cast(dict[str, Any], one)) if isinstance(one, dict) else one
+        name: with_plain_columns(with_one_cursor(name, cast(dict[str, Any], one)))
+        if isinstance(one, dict)
+        else one
         for name, one in expand_and_index_resources(resources, defaults).items()
     }
 
@@ -228,6 +244,26 @@ def _check_resource_names(rest_api: Mapping[str, Any]) -> None:
         seen.add(name)
 
 
+def _check_python_objects(resource: Mapping[str, Any], place: Location) -> None:
+    """Finds functions and pydantic models that dlt accepts, and that a sync cannot honour."""
+    for key in _NO_FUNCTIONS:
+        value = resource.get(key)
+        if callable(value) and model_of(value) is None:
+            raise error_at(
+                (*place, key),
+                f"`{key}` is a function of the row, and a table is planned before its rows are read. Write the value. "
+                "For several tables, add one resource for each.",
+            )
+    model = model_of(resource.get("columns"))
+    rule = unfit_rule(model) if model else None
+    if model and rule:
+        raise error_at(
+            (*place, "columns"),
+            f"the model `{model.__name__}` {rule}, and `columns` takes only fields, types and `extra` of a model. "
+            "Remove this from the model, and check or change rows in `processing_steps`.",
+        )
+
+
 def _check_names(resource: Mapping[str, Any], place: Location) -> None:
     _check_columns(resource.get("columns"), (*place, "columns"))
     for key in ("primary_key", "merge_key"):
@@ -240,7 +276,7 @@ def _check_columns(columns: Any, place: Location) -> None:
     elif isinstance(columns, list):
         named = [((*place, i), str(one.get("name")), one) for i, one in enumerate(columns)]
     else:
-        return  # `columns` is absent, or is a pydantic model from Python code
+        return  # `columns` is absent, or is a Python object
     for here, name, column in named:
         _check_column_name(name, here)
         for key in column or {}:
