@@ -219,6 +219,11 @@ class AssetConfig(StrictModel):
         description="How many partitions before the last one each tick loads again, to get rows that arrive late.",
     )
 
+    rename: dict[str, str] = Field(
+        default_factory=dict,
+        description="New names of fields, by the name that the API sends. Needed if two fields become one column. "
+        "A dot leads into an object, or into the objects of a list. Absent: the names of dlt.",
+    )
     empty_answer: Literal["null", "absent"] | None = Field(
         None,
         description="What the API sends in place of the list of rows if there are none: `null`, or `absent` if the "
@@ -245,6 +250,23 @@ class AssetConfig(StrictModel):
         description="Whether the API sends one object in place of a list if there is one row. Set it for an API that "
         "sends lists at other times.",
     )
+
+    @field_validator("rename")
+    @classmethod
+    def _possible_names(cls, value: dict[str, str]) -> dict[str, str]:
+        seen: dict[str, str] = {}
+        for written, name in value.items():
+            if not re.fullmatch(r"[a-z_][a-z0-9]*(_[a-z0-9]+)*", name) or name.startswith("_dlt"):
+                raise error_at(
+                    (written,),
+                    f"`{name}` cannot be the name of a column. Write a name in lower case, with single underscores.",
+                )
+            if name in seen:
+                raise error_at(
+                    (written,), f"`{seen[name]}` already gets the name `{name}`. Use another name."
+                )
+            seen[name] = written
+        return value
 
     @field_validator("empty_answer", mode="before")
     @classmethod

@@ -162,7 +162,10 @@ def test_paging_that_repeats_a_page_is_stopped(project: Project, api: DemoApi, s
 def test_rows_that_are_not_objects_are_reported(project: Project, api: DemoApi, shipped_yaml: str) -> None:
     api.set_faults({"path": "/v1/events", "body": '{"data": [7], "total": 1}'})
     failure = failure_of(project.run(project.definitions(shipped_yaml), "events"))
-    assert "the row is a whole number, not an object (check data_selector)" in str(failure.description)
+    assert (
+        "the row is a whole number, not an object (check data_selector, or declare a column `value`)"
+        in str(failure.description)
+    )
 
 
 def test_the_token_requests_of_oauth2_use_the_same_retries(

@@ -62,7 +62,7 @@ class JsonReader:
     def learn(self, paths: Mapping[str, FieldPath]) -> None:
         """Stores, for each declared column, the path of the JSON field with the column's values."""
         if not paths.keys() <= self._paths.keys():
-            self._paths |= paths
+            self._paths = {**paths, **self._paths}
             self._options = None
 
     def read(self, rows: list[msgspec.Raw]) -> dict[str, pa.Array] | None:

@@ -142,10 +142,14 @@ def table_name(name: str) -> str:
 def nested_name(*fields: str) -> str:
     """Returns the warehouse name of a nested field, from the field names on its path, outermost first.
 
+    As in dlt, `__` in the name of a field stays, so `a__b` and the field `b` of the object `a` have one name.
+
     Raises:
         ValueError: the name of a field is empty.
     """
-    return _NAMING.make_path(*(_NAMING.normalize_identifier(one) for one in fields))
+    if not all(one.strip() for one in fields):
+        raise ValueError("a field without a name")
+    return _NAMING.make_path(*(_NAMING.normalize_path(one) for one in fields))
 
 
 @lru_cache(maxsize=10_000)

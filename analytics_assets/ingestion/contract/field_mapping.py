@@ -23,15 +23,17 @@ class Fields:
     """The values of some rows, grouped by declared column and by undeclared field.
 
     Attributes:
+        sources: the path and the values of each field that fills a declared column, one value per row, by column name.
         columns: the values of each declared column, one value per row, by column name.
         undeclared: pairs of the name and the values of an undeclared field; several pairs may have the same name.
-        conflicts: triples of row position, column and value, for rows in which two fields fill one column with
-            different values.
+        conflicts: row position, column, reason and value, for rows in which another field fills a column than the field
+            that filled the column first.
     """
 
+    sources: dict[str, list[tuple[FieldPath, Sequence[Any]]]] = field(default_factory=dict)
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)
     undeclared: list[tuple[str, Sequence[Any]]] = field(default_factory=list)
-    conflicts: list[tuple[int, str, Any]] = field(default_factory=list)
+    conflicts: list[tuple[int, str, str, Any]] = field(default_factory=list)
 
 
 class FieldMapping:
@@ -53,12 +55,19 @@ class FieldMapping:
         split = [name.split("__") for name in self._declared]
         self._objects = frozenset("__".join(one[:depth]) for one in split for depth in range(1, len(one)))
         self._known = self._declared | self._objects
+        self._owners: dict[str, FieldPath] = {}
 
     def collect(self, rows: Sequence[Row]) -> Fields:
         """Returns the fields of `rows`, column by column."""
         fields = Fields()
-        self._collect(rows, "", fields)
+        self._collect(rows, "", (), fields)
+        for name, sources in fields.sources.items():
+            fields.columns[name] = self._merge(name, sources, fields.conflicts)
         return fields
+
+    def owns(self, name: str, path: FieldPath) -> bool:
+        """Whether the field at `path` fills a column, or no field has filled the column yet, and `path` does now."""
+        return self._owners.setdefault(name, path) == path
 
     def leaves(
         self, row: Row, prefix: str = "", path: FieldPath = ()
@@ -95,7 +104,43 @@ class FieldMapping:
                 part[key] = value
         return part
 
-    def _collect(self, rows: Sequence[Row], prefix: str, into: Fields) -> None:
+    def _merge(
+        self,
+        name: str,
+        sources: Sequence[tuple[FieldPath, Sequence[Any]]],
+        conflicts: list[tuple[int, str, str, Any]],
+    ) -> Sequence[Any]:
+        """Returns the values of a column, which one field fills.
+
+        Two fields can have one warehouse name, such as `orderId` and `order_id`. A row may have the same value in both.
+        Any other value of the second field is a conflict, because dlt would silently mix the fields.
+        """
+        owner = self._owners.get(name)
+        if owner is None:
+            filled = (path for path, values in sources if any(value is not None for value in values))
+            owner = next(filled, None)
+            if owner is None:
+                return sources[0][1]
+            self._owners[name] = owner
+        if len(sources) == 1 and sources[0][0] == owner:
+            return sources[0][1]
+        own = dict(sources).get(owner)
+        merged = list(own) if own is not None else [None] * len(sources[0][1])
+        for path, values in sources:
+            if path == owner:
+                continue
+            reason = (
+                f"comes in two fields with different values, `{'.'.join(owner)}` and `{'.'.join(path)}`: give one of "
+                "them another name (rename)"
+            )
+            conflicts += [
+                (position, name, reason, value)
+                for position, value in enumerate(values)
+                if value is not None and value != merged[position]
+            ]
+        return merged
+
+    def _collect(self, rows: Sequence[Row], prefix: str, path: FieldPath, into: Fields) -> None:
         shapes = Counter(map(tuple, rows))
         keys = dict.fromkeys(chain.from_iterable(shapes))
         if len(shapes) == 1:  # all rows have the same fields in the same order: one `zip` makes the columns
@@ -106,10 +151,10 @@ class FieldMapping:
         for key, values in values_of.items():
             name = field_name(prefix, key)
             if name in self._declared:
-                into.columns[name] = _merged(name, into.columns.get(name), values, into.conflicts)
+                into.sources.setdefault(name, []).append(((*path, key), values))
             elif name in self._objects:
                 objects = [value if isinstance(value, dict) else {} for value in values]
-                self._collect(objects, name, into)
+                self._collect(objects, name, (*path, key), into)
                 into.undeclared.append((name, [value for value in values if not isinstance(value, dict)]))
             else:
                 into.undeclared.append((name or key, values))
@@ -119,22 +164,3 @@ class FieldMapping:
             for key in row.keys() & unknown:
                 found.setdefault(key, []).append(row[key])
         into.undeclared.extend((field_name(prefix, key) or key, values) for key, values in found.items())
-
-
-def _merged(
-    name: str, values: Sequence[Any] | None, more: Sequence[Any], conflicts: list[tuple[int, str, Any]]
-) -> Sequence[Any]:
-    """Merges the values of two fields that have the same column name, such as `orderId` and `order_id`.
-
-    If a row has different values in the two fields, the code reports a conflict, because dlt would silently drop one
-    value.
-    """
-    if values is None:
-        return more
-    pairs = list(zip(values, more, strict=True))
-    conflicts += [
-        (position, name, b)
-        for position, (a, b) in enumerate(pairs)
-        if a is not None and b is not None and a != b
-    ]
-    return [b if b is not None else a for a, b in pairs]

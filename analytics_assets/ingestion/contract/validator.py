@@ -20,14 +20,18 @@ from analytics_assets.ingestion.contract.arrow_json import JsonReader
 from analytics_assets.ingestion.contract.coercion import Coercer
 from analytics_assets.ingestion.contract.coercion_rules import as_json
 from analytics_assets.ingestion.contract.columns import Column, Contract
-from analytics_assets.ingestion.contract.field_mapping import FieldMapping, Fields, Row
+from analytics_assets.ingestion.contract.field_mapping import FieldMapping, FieldPath, Fields, Row
 from analytics_assets.ingestion.contract.rejected import Rejected, Violation
-from analytics_assets.ingestion.contract.unstorable import unstorable_in
+from analytics_assets.ingestion.contract.renames import Renames
+from analytics_assets.ingestion.contract.unstorable import UndeclaredFields
 from analytics_assets.ingestion.errors import UndeclaredFieldError
 from analytics_assets.ingestion.json_kind import kind_of
 from analytics_assets.ingestion.raw_json import read_row, write_json
 
 _NANOSECONDS = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
+
+_VALUE = "value"
+"""The column in which dlt stores an item that is not an object."""
 
 _Violations = defaultdict[int, list[Violation]]
 """The violations of each bad row, by its position on the page."""
@@ -58,12 +62,13 @@ class Validator:
             rejection.
         kept: the warehouse names of undeclared fields that dlt gets unchanged.
         as_rows: whether dlt needs Python rows in place of Arrow tables.
+        renames: the new names of fields.
 
     Attributes:
         undeclared: the number of rows with a value, by name of each undeclared field.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each parameter is a setting of the resource
         self,
         resource: str,
         contract: Contract,
@@ -73,6 +78,7 @@ class Validator:
         required: Mapping[str, str] | None = None,
         kept: Sequence[str] = (),
         as_rows: bool = False,
+        renames: Renames | None = None,
     ) -> None:
         typed = {column.name: column for column in contract.typed}
         if cursor is not None:
@@ -88,9 +94,12 @@ class Validator:
         self._json_reader = JsonReader(self._coercers)
         self._mapping = FieldMapping(self._coercers, untyped)
         self._required = dict.fromkeys(contract.not_null, "") | dict(required or {})
+        self._named_paths: dict[str, FieldPath] = {}
         self._first_kinds: dict[str, str] = {}
         self._as_rows = as_rows or not typed
         self._declares = bool(contract.typed)
+        self._renames = renames or Renames({})
+        self._undeclared_fields = UndeclaredFields()
         self._seen: set[str] = set()
         self.undeclared: Counter[str] = Counter()
 
@@ -109,8 +118,13 @@ class Validator:
         if not self._seen:
             self._learn([read_row(rows[0])])
         columns = self._json_reader.read(rows)
-        if columns is not None and all(
-            name in columns and not columns[name].null_count for name in self._required
+        if (
+            columns is not None
+            and all(name in columns and not columns[name].null_count for name in self._required)
+            and all(
+                columns[name].null_count == len(rows) or self._mapping.owns(name, path)
+                for name, path in self._named_paths.items()
+            )
         ):
             return ValidationResult(pa.Table.from_arrays(list(columns.values()), schema=self._schema), [])
         read = [read_row(row) for row in rows]
@@ -125,14 +139,20 @@ class Validator:
             UndeclaredFieldError: a field is not declared, and `schema_contract` is `freeze`.
         """
         violations: _Violations = defaultdict(list)
-        for position in [position for position, row in enumerate(rows) if not isinstance(row, dict)]:
-            reason = f"the row is {kind_of(rows[position])}, not an object (check data_selector)"
-            violations[position].append(Violation(None, reason, None))
-        objects = [row if isinstance(row, dict) else {} for row in rows] if violations else rows
+        objects = rows
+        if set(map(type, rows)) != {dict}:
+            objects = [self._as_object(row, violations[position]) for position, row in enumerate(rows)]
+            violations = defaultdict(list, {position: one for position, one in violations.items() if one})
+        if self._renames:
+            renamed = [self._renames.apply(row) for row in objects]
+            objects = [row for row, _ in renamed]
+            for position, (_, problem) in enumerate(renamed):
+                if problem:
+                    violations[position].append(Violation(None, f"the row has {problem}", None))
         fields = self._mapping.collect(objects)
         self._seen |= fields.columns.keys()
-        for position, name, value in fields.conflicts:
-            violations[position].append(Violation(name, "comes in two fields with different values", value))
+        for position, name, reason, value in fields.conflicts:
+            violations[position].append(Violation(name, reason, value))
         loads_undeclared = self._count_undeclared(fields)
         columns = self._coerce(objects, fields, violations)
         self._check_untyped(objects, fields, violations)
@@ -155,12 +175,30 @@ class Validator:
             table = table.filter(pa.array(is_good)) if table else None
         return ValidationResult(self._items(objects, table, as_rows=as_rows), rejected)
 
+    def _as_object(self, row: Any, violations: list[Violation]) -> Row:
+        """Returns a row as an object. Numbers, texts and flags need a declared column `value`, which is dlt's name."""
+        if isinstance(row, dict):
+            return row
+        takes_value = _VALUE in self._mapping.typed | self._mapping.untyped
+        if takes_value and isinstance(row, (str, int, float)):
+            return {_VALUE: row}
+        reason = (
+            f"the row is {kind_of(row)}, not an object (check data_selector, or declare a column `{_VALUE}`)"
+        )
+        violations.append(Violation(None, reason, None))
+        return {}
+
     def _learn(self, rows: Sequence[Any]) -> None:
         """Finds in `rows` the field paths of the declared columns, and passes the paths to the JSON reader."""
         for row in rows:
             if isinstance(row, dict):
-                leaves = self._mapping.leaves(row)
+                renamed, _ = self._renames.apply(row)
+                leaves = self._mapping.leaves(renamed)
                 paths = {name: path for name, path, _ in leaves if name in self._coercers}
+                for name, path in paths.items():
+                    self._named_paths.setdefault(name, path)
+                if self._renames:
+                    paths = {name: self._renames.path_of(row, name) or path for name, path in paths.items()}
                 self._json_reader.learn(paths)
                 self._seen |= paths.keys()
 
@@ -258,9 +296,9 @@ class Validator:
             if position in violations:
                 continue
             rest = self._rest(row)
-            unstorable = unstorable_in(rest)
-            if unstorable:
-                violations[position].append(Violation(None, f"the row has {unstorable}", None))
+            problem = self._undeclared_fields.problem_of(rest)
+            if problem:
+                violations[position].append(Violation(None, f"the row has {problem}", None))
             elif self._mode == "discard_row":
                 reason = "is not declared, and schema_contract is discard_row"
                 undeclared = [

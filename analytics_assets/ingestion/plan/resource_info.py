@@ -152,6 +152,8 @@ def _describe(config: SyncConfig, built: DltResource, written: Any, lineage: _Li
     partitions = config.asset(name).partitions
     contract = contract_of(built, as_mapping.get("schema_contract"))
     incremental = endpoint.get("incremental") or {}
+    cursor = cursor_of(name, incremental, contract, partitions)
+    _refuse_renamed_cursor(name, cursor, config.asset(name).rename)
     remembers = lineage.remembers(name)
     if remembers:
         _refuse_to_retire(name, built)
@@ -169,7 +171,7 @@ def _describe(config: SyncConfig, built: DltResource, written: Any, lineage: _Li
         write_mode=write_mode_of(disposition),
         has_key=bool(as_mapping.get("primary_key") or as_mapping.get("merge_key")),
         contract=contract,
-        cursor=cursor_of(name, incremental, contract, partitions),
+        cursor=cursor,
         filter_params=filter_params(endpoint),
         cursor_required=incremental.get("on_cursor_value_missing", "raise") == "raise",
         needs_rows=_needs_rows(disposition, incremental, contract),
@@ -182,6 +184,16 @@ def _describe(config: SyncConfig, built: DltResource, written: Any, lineage: _Li
 
 def _endpoint(written: Any) -> Mapping[str, Any]:
     return written["endpoint"] if isinstance(written, dict) else {}
+
+
+def _refuse_renamed_cursor(name: str, cursor: Cursor | None, renames: Mapping[str, str]) -> None:
+    for written, column in renames.items():
+        if cursor and (written == cursor.path or column == cursor.column):
+            raise UnfitResourceError(
+                name,
+                f"`rename` changes which field is the cursor, `{cursor.path}`",
+                "Rename the other field instead",
+            )
 
 
 def _refuse_to_retire(name: str, built: DltResource) -> None:

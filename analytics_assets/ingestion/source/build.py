@@ -31,6 +31,7 @@ from analytics_assets.ingestion.contract.cursor_watch import (
 from analytics_assets.ingestion.contract.normalizer import new_schema
 from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.contract.quarantine import Quarantine
+from analytics_assets.ingestion.contract.renames import Renames
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.errors import MissingBaseUrlError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession, is_range
@@ -126,7 +127,8 @@ def build_source(
     name = f"{config.name}__{resource.name}"
     source = dlt_source(name, config.name, rest_api).with_resources(resource.name)
     source.schema = new_schema(name)
-    validator = _validator(resource, capabilities, windowed=plan.window is not None)
+    renames = Renames(plan.asset.rename)
+    validator = _validator(resource, capabilities, renames, windowed=plan.window is not None)
     watch = None
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         built = source.resources[resource.name]
@@ -185,7 +187,11 @@ def _page_through_session(
 
 
 def _validator(
-    resource: ResourceInfo, capabilities: DestinationCapabilitiesContext, *, windowed: bool
+    resource: ResourceInfo,
+    capabilities: DestinationCapabilitiesContext,
+    renames: Renames,
+    *,
+    windowed: bool,
 ) -> Validator:
     cursor, column = resource.cursor, resource.cursor_column
     required = {}
@@ -199,6 +205,7 @@ def _validator(
         required=required,
         kept=(cursor.column,) if cursor and not column else (),
         as_rows=resource.needs_rows,
+        renames=renames,
     )
 
 

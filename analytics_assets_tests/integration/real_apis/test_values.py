@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from analytics_assets.ingestion.errors import SyncError
 from analytics_assets_tests.answering import Reply, answering
 from analytics_assets_tests.conftest import Project, check_of
 from analytics_assets_tests.real_api import defs
@@ -133,3 +134,31 @@ def test_a_key_that_would_be_cut_goes_to_quarantine(project: Project) -> None:
     assert reasons == [
         {"reason": "at has more digits than timestamp(3) keeps, and it is part of the primary key"}
     ]
+
+
+@pytest.mark.parametrize(
+    "resource", [{}, {"columns": None, "primary_key": None}], ids=["declared", "nothing declared"]
+)
+@pytest.mark.parametrize("rows", [["BTC", "ETH"], [["a", 1], ["b", 2]], [1, 2.5], [True], [None, None]])
+@pytest.mark.parametrize("path", PATHS)
+def test_rows_that_are_no_objects_are_refused(
+    project: Project, resource: Any, rows: list[Any], path: str
+) -> None:
+    with answering(lambda _: {"data": rows, "total": len(rows)}) as url, pytest.raises(SyncError) as failure:
+        project.load(defs(url, resource=resource, **PATHS[path]), "things")
+    assert failure.value.code == "contract_exceeded"
+    assert "not an object (check data_selector, or declare a column `value`)" in str(failure.value)
+
+
+@pytest.mark.parametrize("hints", [{"data_type": "text"}, {}])
+@pytest.mark.parametrize("path", ["arrow", "rows"])
+def test_rows_that_are_no_objects_may_be_declared(project: Project, hints: dict[str, str], path: str) -> None:
+    rows = ["BTC", "ETH", ["a"]]
+    with answering(lambda _: {"data": rows, "total": len(rows)}) as url:
+        resource = {"columns": {"value": hints}, "primary_key": None}
+        project.load(defs(url, resource=resource, **PATHS[path]), "things")
+    assert project.query("SELECT value FROM api.things ORDER BY value") == [
+        {"value": "BTC"},
+        {"value": "ETH"},
+    ]
+    assert project.query("SELECT count(*) AS n FROM api.things__quarantine") == [{"n": 1}]
