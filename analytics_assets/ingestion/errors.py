@@ -17,6 +17,7 @@
     │   ├── UnreadableResponseError     a response does not match the `defs.yaml`
     │   │   ├── UnfollowableLinkError   unfollowable_link
     │   │   ├── NotJsonError            not_json
+    │   │   ├── TooNestedError          too_nested
     │   │   ├── MissingRowsError        missing_rows
     │   │   ├── AmbiguousRowsError      ambiguous_rows
     │   │   ├── ErrorAnswerError        error_answer
@@ -33,6 +34,9 @@
     ├── ContractError                   the rows do not match the declared columns
     │   ├── ContractExceededError       contract_exceeded
     │   ├── UndeclaredFieldError        undeclared_field
+    │   ├── CursorValueError            cursor_value
+    │   ├── MissingParentFieldError     missing_parent_field
+    │   ├── UncoercibleValueError       uncoercible_value
     │   ├── ColumnTypeChangedError      column_type_changed
     │   ├── DuplicateKeysError          duplicate_keys
     │   ├── KeyNotUniqueError           key_not_unique
@@ -425,6 +429,21 @@ class NotJsonError(UnreadableResponseError):
 
 
 @dataclass(eq=False)
+class TooNestedError(NotJsonError):
+    """The lists and objects of a response are nested too deep for any parser here."""
+
+    code = "too_nested"
+
+    @property
+    def cause(self) -> str:
+        return f"the lists or objects in the response of {self.endpoint or 'the API'} have too many levels to be read"
+
+    @property
+    def cure(self) -> str:
+        return "Have the API leave the field out, with a parameter such as `fields` in endpoint.params"
+
+
+@dataclass(eq=False)
 class MissingRowsError(UnreadableResponseError):
     """The `data_selector` finds no rows, and nothing else in the response says that the page is empty.
 
@@ -809,6 +828,85 @@ class UndeclaredFieldError(ContractError):
             "Nothing was loaded. Declare it under columns, or set schema_contract to evolve (load it) or discard_value "
             "(leave it out)"
         )
+
+
+@dataclass(eq=False)
+class CursorValueError(ContractError):
+    """A row has no usable value of the cursor.
+
+    Attributes:
+        path: the JSONPath of the cursor.
+        problem: the clause that says what is wrong with the value.
+    """
+
+    path: str
+    problem: str
+    code = "cursor_value"
+
+    @property
+    def cause(self) -> str:
+        return f"the cursor `{self.path}` {self.problem}. Nothing was loaded"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Set incremental.cursor_path to a field that each row has, and declare its data_type under columns. Or set "
+            "incremental.on_cursor_value_missing to include or exclude rows without it"
+        )
+
+
+@dataclass(eq=False)
+class MissingParentFieldError(ContractError):
+    """A row of the parent lacks a field that its children need.
+
+    Attributes:
+        parent: the resource whose row lacks the field.
+        path: the JSONPath of the field in the row.
+    """
+
+    parent: str
+    path: str
+    code = "missing_parent_field"
+
+    @property
+    def cause(self) -> str:
+        return f"a row of `{self.parent}` has no `{self.path}`, which this resource needs. Nothing was loaded"
+
+    @property
+    def cure(self) -> str:
+        return (
+            f"Use a field that each row of `{self.parent}` has, in endpoint.path, endpoint.params and "
+            "include_from_parent"
+        )
+
+
+@dataclass(eq=False)
+class UncoercibleValueError(ContractError):
+    """An undeclared field has a value that neither its column nor a variant column of dlt can hold.
+
+    Attributes:
+        table: the table in the warehouse.
+        column: the column in the warehouse.
+        found: the type of the value; `null` for a missing value.
+        data_type: the type of the column.
+    """
+
+    table: str
+    column: str
+    found: str
+    data_type: str
+    code = "uncoercible_value"
+
+    @property
+    def cause(self) -> str:
+        return (
+            f"`{self.table}.{self.column}` is {self.data_type}, and a row has a value of type {self.found} for it. "
+            "Nothing was loaded"
+        )
+
+    @property
+    def cure(self) -> str:
+        return f"Declare the field under columns, or give it another name in assets.{self.resource}.rename"
 
 
 @dataclass(eq=False)

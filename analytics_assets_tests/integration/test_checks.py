@@ -215,7 +215,7 @@ def test_drift_reports_what_is_new_gone_and_different(
         )
     )
     alone = check_of(project.run(changed, "products", checks_only=True), "schema_drift")
-    assert "`category` was not nullable and is nullable" in str(alone.description)
+    assert "`category` was declared not nullable and is now declared nullable" in str(alone.description)
 
 
 def test_severity_and_blocking_are_the_users(project: Project, api: DemoApi, shipped_yaml: str) -> None:

@@ -172,6 +172,31 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "Fix the rows at the API, correct the declared columns, or raise assets.orders.max_quarantined.",
     ),
     (
+        errors.TooNestedError("orders", "GET /orders"),
+        "too_nested",
+        "orders: the lists or objects in the response of GET /orders have too many levels to be read. Have the API "
+        "leave the field out, with a parameter such as `fields` in endpoint.params.",
+    ),
+    (
+        errors.CursorValueError("orders", "at", "is missing in a row"),
+        "cursor_value",
+        "orders: the cursor `at` is missing in a row. Nothing was loaded. Set incremental.cursor_path to a field that "
+        "each row has, and declare its data_type under columns. Or set incremental.on_cursor_value_missing to include "
+        "or exclude rows without it.",
+    ),
+    (
+        errors.MissingParentFieldError("orders", "shops", "id"),
+        "missing_parent_field",
+        "orders: a row of `shops` has no `id`, which this resource needs. Nothing was loaded. Use a field that each "
+        "row of `shops` has, in endpoint.path, endpoint.params and include_from_parent.",
+    ),
+    (
+        errors.UncoercibleValueError("orders", "orders", "x__v_text", "text", "timestamp"),
+        "uncoercible_value",
+        "orders: `orders.x__v_text` is timestamp, and a row has a value of type text for it. Nothing was loaded. "
+        "Declare the field under columns, or give it another name in assets.orders.rename.",
+    ),
+    (
         errors.UndeclaredFieldError("orders", "vip"),
         "undeclared_field",
         "orders: the API sends the field `vip`, which is not declared, and schema_contract is freeze. Nothing was "

@@ -6,6 +6,7 @@ A row with such a value or field goes to quarantine.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from analytics_assets.ingestion.contract.coercion_rules import is_unicode
 from analytics_assets.ingestion.contract.columns import field_name
 from analytics_assets.ingestion.raw_json import JsonNumber
 
+_VARIANT = re.compile(r"__v_[a-z]+$")
 _MAX_DEPTH = 100
 """The most levels of nesting. dlt fails at about 250 levels."""
 _TOO_DEEP = f"more than {_MAX_DEPTH} nested lists and objects"
@@ -65,6 +67,8 @@ class _Field:
                 problem = "a field without a name: give it one (rename)" if key else "a field without a name"
             elif alone.startswith("_dlt_"):
                 problem = f"a field `{key}`, a name that dlt reserves: give it another name (rename)"
+            elif _VARIANT.search(alone):
+                problem = f"a field `{key}`, a name that dlt gives to variant columns: give it another name (rename)"
             inner = _Field(self.table, field_name(self.name, key), (*self.path, key), problem)
             self.fields[key] = inner
         return inner

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
+from dlt.common.schema.exceptions import CannotCoerceColumnException, CannotCoerceNullException
+from dlt.extract.incremental.exceptions import (
+    IncrementalCursorInvalidCoercion,
+    IncrementalCursorPathHasValueNone,
+    IncrementalCursorPathMissing,
+)
 from requests.exceptions import HTTPError, JSONDecodeError, RequestException
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import (
+    CursorValueError,
+    MissingParentFieldError,
     NotJsonError,
     RefusedResponseError,
     SyncError,
     SyncHalted,
+    UncoercibleValueError,
     UnfollowableLinkError,
 )
 from analytics_assets.ingestion.http.exchange import Exchange
@@ -19,6 +30,12 @@ from analytics_assets.ingestion.http.retry_policy import (
     endpoint_of,
     status_in_words,
 )
+
+_PARENT_FIELD = re.compile(
+    r"expects a field `(?P<field>.+?)` to be present in the incoming data\s+from resource `(?P<parent>.+?)`"
+)
+_NULL_COLUMN = re.compile(r"in table `(?P<table>.+?)` column `(?P<column>.+?)`")
+"""The names in dlt's errors that have no attributes."""
 
 
 def find_sync_error(error: BaseException, resource: str, config: RequestsConfig) -> SyncError | None:
@@ -44,6 +61,10 @@ def find_sync_error(error: BaseException, resource: str, config: RequestsConfig)
 def _sync_error_of(error: BaseException, resource: str, config: RequestsConfig) -> SyncError | None:
     if isinstance(error, SyncError):
         return error
+    return _of_a_request(error, resource, config) or _of_a_value(error, resource)
+
+
+def _of_a_request(error: BaseException, resource: str, config: RequestsConfig) -> SyncError | None:
     if isinstance(error, JSONDecodeError):
         return NotJsonError(resource, "")
     if (
@@ -56,4 +77,21 @@ def _sync_error_of(error: BaseException, resource: str, config: RequestsConfig) 
         return UnfollowableLinkError(resource, type(error).__name__)
     if isinstance(error, ValueError) and " in the response in " in str(error):
         return RefusedResponseError(resource, str(error).partition(" in the response in ")[0])
+    return None
+
+
+def _of_a_value(error: BaseException, resource: str) -> SyncError | None:
+    """Returns a `SyncError` for dlt's error about one value of a row, without the value."""
+    if isinstance(error, ValueError) and (missing := _PARENT_FIELD.search(str(error))):
+        return MissingParentFieldError(resource, missing["parent"], missing["field"])
+    if isinstance(error, (IncrementalCursorPathMissing, IncrementalCursorPathHasValueNone)):
+        is_null = isinstance(error, IncrementalCursorPathHasValueNone)
+        return CursorValueError(resource, error.json_path, f"is {'null' if is_null else 'missing'} in a row")
+    if isinstance(error, IncrementalCursorInvalidCoercion):
+        return CursorValueError(resource, error.cursor_path, "has values of more than one kind")
+    if isinstance(error, CannotCoerceColumnException):
+        found, kind = str(error.from_type), str(error.to_type)
+        return UncoercibleValueError(resource, error.table_name, error.column_name, found, kind)
+    if isinstance(error, CannotCoerceNullException) and (named := _NULL_COLUMN.search(str(error))):
+        return UncoercibleValueError(resource, named["table"], named["column"], "null", "not nullable")
     return None

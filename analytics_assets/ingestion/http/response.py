@@ -20,6 +20,7 @@ from analytics_assets.ingestion.errors import (
     MorePagesError,
     NotJsonError,
     PagingFieldError,
+    TooNestedError,
     UnreadableResponseError,
 )
 from analytics_assets.ingestion.http.end_hints import Read, contradiction, says_end
@@ -137,9 +138,16 @@ class ResponseReader:
 
         Raises:
             NotJsonError: the body is not JSON.
+            TooNestedError: the lists and objects are nested too deep.
         """
         if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT):
             return NoContent()
+        try:
+            return self._parse(body, endpoint, encoding)
+        except RecursionError:
+            raise TooNestedError(self.resource, endpoint) from None
+
+    def _parse(self, body: bytes, endpoint: str, encoding: Callable[[], str | None]) -> Any:
         if self._decode_raw is not None and _is_utf_8(body):
             with suppress(msgspec.DecodeError):
                 response = self._decode_raw(body)

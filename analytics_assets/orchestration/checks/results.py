@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from analytics_assets.ingestion.contract.columns import Column
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.time_window import Window
@@ -281,7 +282,8 @@ def _changes(previous: Metadata, current: Metadata, resource: ResourceInfo) -> l
     changes = []
     for name, column in new.items():
         if name in old:
-            changes += [(name, change) for change in _column_changes(old[name], column)]
+            declared = resource.contract.column(name)
+            changes += [(name, change) for change in _column_changes(old[name], column, declared)]
         else:
             changes.append((name, f"is new ({column.type})"))
     changes += [(name, "is gone") for name in old if name not in new]
@@ -306,13 +308,19 @@ def _new_variants(previous: Metadata, current: Metadata) -> list[tuple[str, str]
     return changes
 
 
-def _column_changes(old: dg.TableColumn, new: dg.TableColumn) -> list[str]:
+def _column_changes(old: dg.TableColumn, new: dg.TableColumn, declared: Column | None) -> list[str]:
+    """Returns phrases that describe the changes of a column, and say whether only the declaration has changed."""
     changes = []
     if old.type != new.type:
-        changes.append(f"was {old.type} and is {new.type}")
+        is_declared = declared is not None and declared.data_type is not None
+        verb = "is now declared as" if is_declared else "is"
+        changes.append(f"was {old.type} and {verb} {new.type}")
     if old.constraints.nullable != new.constraints.nullable:
         words = {True: "nullable", False: "not nullable"}
-        changes.append(f"was {words[old.constraints.nullable]} and is {words[new.constraints.nullable]}")
+        was, is_now = words[old.constraints.nullable], words[new.constraints.nullable]
+        changes.append(
+            f"was declared {was} and is now declared {is_now}" if declared else f"was {was} and is {is_now}"
+        )
     return changes
 
 

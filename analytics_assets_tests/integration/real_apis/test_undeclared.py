@@ -122,3 +122,15 @@ def test_variants_of_the_first_sync_are_told(project: Project) -> None:
         drift = check_of(project.run(definitions, "things", source="api"), "schema_drift")
     assert not drift.passed
     assert "`things.x__v_text` holds values that `x`, a bool, cannot hold" in str(drift.description)
+
+
+def test_drift_says_that_only_the_declaration_has_changed(project: Project) -> None:
+    columns = {"id": {"data_type": "bigint"}, "x": {"data_type": "text"}}
+    with answering(lambda _: {"data": [{"id": 1, "x": "5"}]}) as url:
+        before = project.definitions(defs(url, paginator="single_page", resource={"columns": columns}))
+        assert check_of(project.run(before, "things", source="api"), "schema_drift").passed
+        columns["x"] = {"data_type": "bigint"}
+        after = project.definitions(defs(url, paginator="single_page", resource={"columns": columns}))
+        drift = check_of(project.run(after, "things", source="api", checks_only=True), "schema_drift")
+    assert not drift.passed
+    assert "`x` was text and is now declared as bigint" in str(drift.description)
