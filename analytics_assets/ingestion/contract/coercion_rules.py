@@ -272,7 +272,9 @@ class CoercionRules:
 
     def _count_cut(self, *, is_cut: bool) -> None:
         if is_cut and self._is_key:
-            raise CoercionError(f"has more digits than {self._name} keeps, and it is part of the primary key")
+            raise CoercionError(
+                f"has more digits than {self._name} keeps, and is part of the primary key: declare it as text"
+            )
         self.cut += is_cut
 
     def _date(self, value: Any) -> date:

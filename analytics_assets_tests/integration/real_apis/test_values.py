@@ -123,16 +123,27 @@ def test_digits_below_the_precision_of_a_timestamp_are_cut_and_told(project: Pro
     assert "Timestamps cut to the precision of their column: at (1 value)." in str(drift.description)
 
 
-def test_a_key_that_would_be_cut_goes_to_quarantine(project: Project) -> None:
-    rows = [{"at": f"2026-01-05T10:00:00.{digits}Z"} for digits in ("123456", "123457", "123")]
-    columns = {"at": {"data_type": "timestamp", "precision": 3}}
+@pytest.mark.parametrize(
+    ("hints", "digits", "name"),
+    [
+        ({"precision": 3}, ("123456", "123457", "123"), "timestamp(3)"),
+        ({}, ("0000001", "0000002", "1"), "timestamp"),
+    ],
+)
+def test_a_key_that_would_be_cut_goes_to_quarantine(
+    project: Project, hints: dict[str, int], digits: tuple[str, ...], name: str
+) -> None:
+    rows = [{"at": f"2026-01-05T10:00:00.{one}Z"} for one in digits]
+    columns = {"at": {"data_type": "timestamp", **hints}}
     with answering(lambda _: {"data": rows, "total": len(rows)}) as url:
         resource = {"columns": columns, "primary_key": "at"}
         project.load(defs(url, resource=resource, asset={"max_quarantined": 2}, **PATHS["arrow"]), "things")
     assert len(project.query("SELECT * FROM api.things")) == 1
     reasons = project.query("SELECT DISTINCT reason FROM api.things__quarantine")
     assert reasons == [
-        {"reason": "at has more digits than timestamp(3) keeps, and it is part of the primary key"}
+        {
+            "reason": f"at has more digits than {name} keeps, and is part of the primary key: declare it as text"
+        }
     ]
 
 

@@ -56,7 +56,7 @@ NO_JSON = (
     "cannot be stored as JSON: it has a number that is NaN, infinite, of more than 64 bits or would be rounded, "
     "invalid Unicode, or too many levels"
 )
-CUT_KEY = "has more digits than timestamp(3) keeps, and it is part of the primary key"
+CUT_KEY = "has more digits than timestamp(3) keeps, and is part of the primary key: declare it as text"
 
 FITS = [
     ("text", "naïve café ☕ 𝄞", "naïve café ☕ 𝄞"),
