@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from dagster.components.core import snapshot as descriptions
 from dagster_shared.serdes.objects.package_entry import json_for_all_components
+from dlt.common.time import increasing_precise_time
 
 from analytics_assets import RestApiSync
 from analytics_assets.demo_api.data import Row, snapshot
@@ -270,6 +272,9 @@ class Clock:
 def clock() -> Iterator[Clock]:
     with time_machine.travel(datetime.now(UTC)) as traveller:
         yield Clock(traveller)
+    increasing_precise_time._last = (
+        time.time()
+    )  # dlt's load ids never go back, so later loads would be in the future
 
 
 @pytest.fixture
