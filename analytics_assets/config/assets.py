@@ -21,6 +21,9 @@ from pydantic import (
 from analytics_assets.config.strict_model import StrictModel
 from analytics_assets.config.validation_errors import error_at, suggestion
 
+EmptyAnswer = Literal["null", "absent"]
+"""What the API sends in place of the list of rows if there are none."""
+
 _PERIODS = {"hourly": "an hour", "daily": "a day", "weekly": "a week", "monthly": "a month"}
 
 
@@ -224,7 +227,7 @@ class AssetConfig(StrictModel):
         description="New names of fields, by the name that the API sends. Needed if two fields become one column. "
         "A dot leads into an object, or into the objects of a list. Absent: the names of dlt.",
     )
-    empty_answer: Literal["null", "absent"] | None = Field(
+    empty_answer: EmptyAnswer | None = Field(
         None,
         description="What the API sends in place of the list of rows if there are none: `null`, or `absent` if the "
         "field may also be missing. Absent: only an empty list means no rows.",

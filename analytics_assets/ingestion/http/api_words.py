@@ -39,7 +39,7 @@ def words_of(response: Any) -> str:
     if isinstance(response, bytes):
         try:
             response = msgspec.json.decode(response)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ""
     text = next(_texts(response, _DEPTH), "")
     words = " ".join(re.sub(r"\w+://\S+", "…", text).split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from dlt.sources.helpers.rest_client.detector import PaginatorFactory
@@ -43,8 +42,8 @@ class CheckedPaginator(BasePaginator):
         self,
         paginator: BasePaginator | None,
         reader: ResponseReader,
-        primary_key: tuple[str, ...] = (),
-        max_empty_pages: int = 3,
+        primary_key: tuple[str, ...],
+        max_empty_pages: int,
     ) -> None:
         super().__init__()
         self._paginator = paginator
@@ -54,6 +53,7 @@ class CheckedPaginator(BasePaginator):
 
     def init_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         self._progress = ReadProgress(self._reader, self._primary_key, self._max_empty_pages)
+        self._ends = False
         self._sizes = [*_scalars(request.params), *_scalars(request.json)]
         request.hooks["response"].append(RequestTag(self._reader, request.auth, self._progress))
         if self._paginator is not None:
@@ -72,11 +72,11 @@ class CheckedPaginator(BasePaginator):
             self._paginator._next_reference = None
         self._progress.add(data or [], response.content, endpoint, has_next=self.has_next_page)
         if not self.has_next_page:
-            if self._progress.pages == 1:
-                for setting, path in _missing_paths(self._paginator, response):
-                    self._progress.refuse_missing_path(parsed, endpoint, path, setting, iter(self._sizes))
+            missing = _missing_path(self._paginator, response) if self._progress.pages == 1 else None
+            if missing:
+                self._progress.refuse_missing_path(parsed, endpoint, *missing, self._sizes)
             if not _is_cut(self._paginator):
-                self._progress.judge_end(response.content, response.headers, endpoint)
+                self._progress.judge_end(parsed, response.content, response.headers, endpoint)
 
     def update_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         if self._paginator is not None and self.has_next_page:
@@ -87,18 +87,18 @@ class CheckedPaginator(BasePaginator):
         return self._paginator is None or (self._paginator.has_next_page and not self._ends)
 
 
-def _missing_paths(paginator: BasePaginator, response: Response) -> Iterator[tuple[str, str]]:
-    """Yields setting and path of a field or header that leads to the next page, if the response lacks it."""
-    if isinstance(paginator, JSONLinkPaginator) and not paginator.next_url_path.find(response.json()):
-        yield "next_url_path", str(paginator.next_url_path)
-    elif isinstance(paginator, JSONResponseCursorPaginator) and not paginator.cursor_path.find(
-        response.json()
-    ):
-        yield "cursor_path", str(paginator.cursor_path)
-    elif isinstance(paginator, HeaderLinkPaginator) and "link" not in response.headers:
-        yield "links_next_key", "Link"
-    elif isinstance(paginator, HeaderCursorPaginator) and paginator.cursor_key not in response.headers:
-        yield "cursor_key", paginator.cursor_key
+def _missing_path(paginator: BasePaginator, response: Response) -> tuple[str, str] | None:
+    """Returns path and setting of the field or header that leads to the next page, if the response lacks it."""
+    match paginator:
+        case JSONLinkPaginator() if not paginator.next_url_path.find(response.json()):
+            return str(paginator.next_url_path), "next_url_path"
+        case JSONResponseCursorPaginator() if not paginator.cursor_path.find(response.json()):
+            return str(paginator.cursor_path), "cursor_path"
+        case HeaderLinkPaginator() if "link" not in response.headers:
+            return "Link", "links_next_key"
+        case HeaderCursorPaginator() if paginator.cursor_key not in response.headers:
+            return paginator.cursor_key, "cursor_key"
+    return None
 
 
 def _is_cut(paginator: BasePaginator) -> bool:

@@ -25,6 +25,7 @@ from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.end_hints import Read
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import Content, ResponseReader
+from analytics_assets.ingestion.http.row_key import key_of
 from analytics_assets.ingestion.raw_json import read_row
 
 
@@ -98,7 +99,7 @@ class AheadError(Exception):
         self.again = again
 
 
-_NO_SUCH_PAGE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+_NO_SUCH_PAGE = (HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 """The statuses with which APIs answer a request for a page after the last one."""
 
 REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -260,10 +261,11 @@ class PageReader(RequestTag, ABC):
             is_first = not self._pages_read
             if halted.outage or is_first:
                 raise
-            if planned.is_extra and halted.status in _NO_SUCH_PAGE:
+            may_be_after_end = planned.is_extra or self.total is None
+            if may_be_after_end and halted.status in _NO_SUCH_PAGE:
                 return None
-            if self.total is None and halted.status in _NO_SUCH_PAGE[1:]:
-                return None
+            if planned.is_extra and halted.status == HTTPStatus.BAD_REQUEST:
+                return None  # without a total, a 400 may also be a limit of the offset
             reason = f"{halted.reason}{self._hint(planned, halted.status)}"
             if halted.status == HTTPStatus.NOT_FOUND:
                 reason = f"404 Not Found for a page that the total promises, after {self._rows_read:,} rows"
@@ -285,13 +287,9 @@ class PageReader(RequestTag, ABC):
 
     def _judge_end(self, page: Page, accepted: Accepted, endpoint: str) -> None:
         if not self._is_cut and page.body:
-            read = Read(
-                self._rows_read,
-                self._pages_read,
-                len(accepted.rows),
-                checks_total=bool(self.reader.total_path),
-            )
-            self.reader.judge_end(page.body, page.headers, endpoint, read)
+            checks_total = bool(self.reader.total_path)
+            read = Read(self._rows_read, self._pages_read, len(accepted.rows), checks_total)
+            self.reader.judge_end(page.response, page.body, page.headers, endpoint, read)
 
     @abstractmethod
     def _has_next(self) -> bool:
@@ -300,6 +298,14 @@ class PageReader(RequestTag, ABC):
     @abstractmethod
     def _plan_next(self, fetch: Fetch) -> Planned:
         """Requests the page after the last requested page."""
+
+    def _plan_page(
+        self, fetch: Fetch, numbers: Numbers, start: int, end: int | None, overlap: int = 0
+    ) -> Planned:
+        """Requests a page. The API promises a page that starts before `end`, the end by its total."""
+        is_promised = end is not None and start < end
+        page = fetch(numbers, not is_promised and bool(self._ahead))
+        return Planned(start, overlap, page, is_extra=end is not None and not is_promised)
 
     @abstractmethod
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:
@@ -352,9 +358,8 @@ class PageReader(RequestTag, ABC):
     def _identity(self, row: Row) -> Any:
         """The identity of a row: its primary key, or the whole row if the row has no primary key."""
         row = read_row(row) if isinstance(row, msgspec.Raw) else row
-        if isinstance(row, dict) and self._primary_key and all(name in row for name in self._primary_key):
-            return tuple(row[name] for name in self._primary_key)
-        return row
+        key = key_of(row, self._primary_key)
+        return row if key is None else key
 
     def _refuse_same_page(self, rows: list[Row], endpoint: str) -> None:
         """Fails if a page without overlap equals the page before, because then the API ignores the page number."""

@@ -22,6 +22,7 @@ from analytics_assets.ingestion.http.page_reader import (
     Place,
     Planned,
 )
+from analytics_assets.ingestion.http.row_key import hash_of
 
 
 def page_reader_of(paging: Paging, request: Request) -> PageReader:
@@ -94,10 +95,7 @@ class OffsetReader(PageReader):
     def _plan(self, position: int, fetch: Fetch) -> Planned:
         overlap = 1 if self._overlaps and self._step > 1 and position > self._start else 0
         numbers = {self._number: position - overlap, self._size: self._limit}
-        is_promised = self.total is not None and position < self.total
-        is_next = not self._ahead
-        page = fetch(numbers, not (is_promised or is_next))
-        return Planned(position, overlap, page, is_extra=self.total is not None and not is_promised)
+        return self._plan_page(fetch, numbers, position, self.total, overlap)
 
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:
         promised = self.total is not None and self._position < self.total
@@ -179,19 +177,15 @@ class PageNumberReader(PageReader):
         return all(self._next < one for one in (self._end, self._maximum) if one is not None)
 
     def _plan_next(self, fetch: Fetch) -> Planned:
-        is_promised = self._end is not None and self._next < self._end
-        is_next = not self._ahead
-        page = fetch({self._number: self._next}, not (is_promised or is_next))
-        planned = Planned(self._next, 0, page, is_extra=self._end is not None and not is_promised)
+        planned = self._plan_page(fetch, {self._number: self._next}, self._next, self._end)
         self._next += 1
         return planned
 
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:  # noqa: ARG002
         number, end = planned.start, self._end
         if planned.is_extra and page.content.rows == self._before:
-            return Accepted(
-                [], is_full=False, is_last=True
-            )  # some APIs send the last page in place of a later one
+            # Some APIs send the last page in place of a later one.
+            return Accepted([], is_full=False, is_last=True)
         is_promised = end is not None and number < end
         # In some configs, `total_path` leads to a number of rows instead of pages. dlt then stops at the first empty
         # page.
@@ -231,8 +225,7 @@ class PageNumberReader(PageReader):
     def _refuse_seen(self, rows: list[Row], endpoint: str) -> None:
         if not self._primary_key:
             return
-        # The code hashes the key as text, because in Python hash(-1) equals hash(-2).
-        keys = {hash(str(self._identity(row))) for row in rows}
+        keys = {hash_of(self._identity(row)) for row in rows}
         if len(keys) < len(rows) or not self._seen.isdisjoint(keys):
             raise self._moved(endpoint, "a row came twice")
         self._seen |= keys

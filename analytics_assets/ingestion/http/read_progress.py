@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from requests import PreparedRequest
@@ -11,6 +11,7 @@ from analytics_assets.ingestion.errors import Fault, NoNewRowsError, PagingField
 from analytics_assets.ingestion.http.end_hints import Read
 from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.retry_policy import endpoint_of
+from analytics_assets.ingestion.http.row_key import hash_of, key_of
 from analytics_assets.ingestion.http.row_selection import keys_of
 
 
@@ -70,17 +71,18 @@ class ReadProgress:
         if has_next and self._empty_pages >= self._max_empty_pages:
             raise NoNewRowsError(self._reader.resource, endpoint, self._empty_pages)
 
-    def judge_end(self, body: bytes, headers: Mapping[str, str], endpoint: str) -> None:
+    def judge_end(self, response: Any, body: bytes, headers: Mapping[str, str], endpoint: str) -> None:
         """Fails if the last response says that there are more rows.
 
         Raises:
             MorePagesError: the response says that there are more rows.
         """
         if body:
-            self._reader.judge_end(body, headers, endpoint, Read(self.rows, self.pages, self._last_rows))
+            read = Read(self.rows, self.pages, self._last_rows)
+            self._reader.judge_end(response, body, headers, endpoint, read)
 
     def refuse_missing_path(
-        self, response: Any, endpoint: str, path: str, setting: str, sizes: Iterator[Any]
+        self, response: Any, endpoint: str, path: str, setting: str, sizes: Sequence[Any]
     ) -> None:
         """Fails if a first full page lacks the field in which the paginator looks for the next page.
 
@@ -100,15 +102,10 @@ class ReadProgress:
     def _has_new_row(self, rows: list[Any], body: bytes) -> bool:
         if not rows:
             return False
-        keys = {self._key(row) for row in rows} if self._primary_key else {None}
+        keys = [key_of(row, self._primary_key) for row in rows]
         if None in keys:
             return body != self._last_body
-        is_new = not keys <= self._keys
-        self._keys |= keys  # type: ignore[arg-type]
+        hashes = set(map(hash_of, keys))
+        is_new = not hashes <= self._keys
+        self._keys |= hashes
         return is_new
-
-    def _key(self, row: Any) -> int | None:
-        if not isinstance(row, dict) or not all(name in row for name in self._primary_key):
-            return None
-        # The code hashes the key as text, because in Python hash(-1) equals hash(-2).
-        return hash(str([row[name] for name in self._primary_key]))

@@ -187,11 +187,14 @@ class ResponseReader:
         """Whether a response whose rows are null says that there are no more rows, after `rows` rows."""
         return self._rows.is_null(response) and says_end(response, self._rows.path, rows)
 
-    def judge_end(self, body: bytes, headers: Mapping[str, str], endpoint: str, read: Read) -> None:
+    def judge_end(
+        self, response: Any, body: bytes, headers: Mapping[str, str], endpoint: str, read: Read
+    ) -> None:
         """Fails if the last response of a read says that there are more rows.
 
         Args:
-            body: the body of the last response.
+            response: the parsed last response.
+            body: the body of the last response, which is parsed again only if its rows stayed JSON text.
             headers: the headers of the last response.
             endpoint: the method and path of the request, for the error text.
             read: the pages that were read.
@@ -201,7 +204,8 @@ class ResponseReader:
         """
         if not self.judges_end or not self._rows.are_list:
             return
-        response = self._parse_whole(body, endpoint, lambda: None)
+        if self._decode_raw is not None and _is_utf_8(body):
+            response = self._parse_whole(body, endpoint, lambda: None)
         more = contradiction(response, self._rows.path, headers, read)
         if more:
             raise MorePagesError(self.resource, endpoint, more, read.rows)

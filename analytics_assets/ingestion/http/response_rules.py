@@ -32,7 +32,7 @@ def _matches(rule: ResponseRule, exchange: Exchange) -> bool:
 def _has_fields(rule: ResponseRule, body: bytes) -> bool:
     try:
         response = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     for path, value in rule.body.items():
         find: Find = _finder(path)

@@ -162,12 +162,13 @@ def no_data(status: int) -> str:
 
 
 def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: RequestsConfig) -> Decision:
+    wait = _wait(exchange)
     # GitHub, for example, sends 403 in place of 429.
-    is_limit = status == HTTPStatus.FORBIDDEN and _wait(exchange) is not None
-    refused = status in _KEY_STATUSES and not is_limit
-    retried = status in config.retry_statuses or is_limit
+    is_forbidden_limit = status == HTTPStatus.FORBIDDEN and wait is not None
+    refused = status in _KEY_STATUSES and not is_forbidden_limit
+    retried = status in config.retry_statuses or is_forbidden_limit
     if retried:
-        is_limit = is_limit or status == HTTPStatus.TOO_MANY_REQUESTS
+        is_limit = is_forbidden_limit or status == HTTPStatus.TOO_MANY_REQUESTS
         action = Action.RATE_LIMITED if is_limit else Action.RETRY
     elif status == HTTPStatus.UNAUTHORIZED and caller.has_token:
         action = Action.REFRESH_TOKEN
@@ -182,7 +183,7 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
         # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
         closes_probe=not (refused or retried or caller.judge is Judge.TOKEN_REQUEST),
         handed_on=caller.judge is Judge.HOOKS,
-        wait=_wait(exchange) if retried else None,
+        wait=wait if retried else None,
     )
 
 

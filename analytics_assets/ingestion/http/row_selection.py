@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import chain
+from typing import Any
 
 from dlt.common.jsonpath import TJsonPath
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
+from analytics_assets.config.assets import EmptyAnswer
 from analytics_assets.ingestion.errors import (
     AmbiguousRowsError,
     ErrorAnswerError,
@@ -25,15 +27,14 @@ from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.json_path import finder
 from analytics_assets.ingestion.json_kind import kind_of
 
-EmptyAnswer = Literal["null", "absent"]
-
 _NAME_IN_PATH = re.compile(r"""\['([^']+)'\]|\["([^"]+)"\]|([^.\[\]$'"]+)""")
 
 _ERROR_MEMBERS = ("error", "errors")
 _WILDCARD = re.compile(r"\[\s*[*?]|\.?\*")
 """A wildcard or a filter in a JSONPath, which may correctly find nothing."""
 
-_FAILED = {"status": ("error", "fail", "failed", "failure"), "result": ("error", "fail", "failed", "failure")}
+_NO_ERROR = ("0", "no", "none", "false", "ok")
+_FAILED = ("error", "fail", "failed", "failure")
 _SUCCEEDED = ("success", "ok", "successful")
 
 
@@ -103,7 +104,7 @@ class RowSelector:
             MissingRowsError: the list before a wildcard of the `data_selector` is missing.
         """
         rows = self._select(response, endpoint)
-        if not rows and isinstance(response, dict):
+        if not rows:
             self._refuse_error(response, endpoint)
         if rows is None and self._is_empty_answer(response):
             return []
@@ -128,8 +129,8 @@ class RowSelector:
         if isinstance(rows, list):
             self._came_as_list = True
             return rows
-        may_be_row = not self._rules.paged and (self._rules.one_object or not self._came_as_list)
-        if isinstance(rows, dict) and (may_be_row or self._rules.one_object):
+        may_be_row = self._rules.one_object or not (self._rules.paged or self._came_as_list)
+        if isinstance(rows, dict) and may_be_row:
             if rows is response:
                 self._refuse_error(rows, endpoint)
             return [rows]
@@ -145,8 +146,7 @@ class RowSelector:
             return []
         if self._is_empty_answer(response):
             return []
-        if isinstance(response, dict):
-            self._refuse_error(response, endpoint)
+        self._refuse_error(response, endpoint)
         what = "null" if around else "nothing"
         raise MissingRowsError(self._resource, endpoint, before, what, keys_of(response))
 
@@ -156,7 +156,7 @@ class RowSelector:
         lists = [".".join(one) for one in _lists_along(response, path)]
         if isinstance(found, list) and len(lists) > 1:
             raise AmbiguousRowsError(self._resource, endpoint, tuple(lists), "more than one list")
-        if path[-1] in _ERROR_MEMBERS and isinstance(response, dict):
+        if path[-1] in _ERROR_MEMBERS:
             self._refuse_error(response, endpoint)
             raise NoListError(self._resource, endpoint, keys_of(response))
         holder = self._row_around(response, path) if isinstance(found, list) else None
@@ -165,8 +165,7 @@ class RowSelector:
                 self._resource, endpoint, (*lists, holder), "a list inside what may be a row"
             )
         if self._rules.paged and not isinstance(found, list):
-            if isinstance(response, dict):
-                self._refuse_error(response, endpoint)
+            self._refuse_error(response, endpoint)
             raise NoListError(self._resource, endpoint, keys_of(response))
         self._selector = ".".join(path)
         self._find = finder(self._selector)
@@ -188,24 +187,23 @@ class RowSelector:
             return True
         return self._rules.empty_answer == "null" and self.is_null(response)
 
-    def _refuse_error(self, response: dict[str, Any], endpoint: str) -> None:
+    def _refuse_error(self, response: Any, endpoint: str) -> None:
         """Fails if a response without rows says that the request failed."""
+        member = self._error_member(response) if isinstance(response, dict) else None
+        if member is not None:
+            raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
+
+    def _error_member(self, response: dict[str, Any]) -> str | None:
+        """Returns the field that says that the request failed; None if no field says so."""
         for member in _ERROR_MEMBERS:
             value = response.get(member)
-            if (
-                value
-                and member not in self.path
-                and str(value).lower() not in ("0", "no", "none", "false", "ok")
-            ):
-                raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
-        if any(key in response for key in self._row_fields):
-            return
-        for member, words in _FAILED.items():
-            if str(response.get(member)).lower() in words:
-                raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
-        for member in _SUCCEEDED:
-            if response.get(member) is False:
-                raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
+            if value and member not in self.path and str(value).lower() not in _NO_ERROR:
+                return member
+        if not self._row_fields.isdisjoint(response):
+            return None  # the object may be a row, whose status is data
+        failed = (member for member in ("status", "result") if str(response.get(member)).lower() in _FAILED)
+        unsuccessful = (member for member in _SUCCEEDED if response.get(member) is False)
+        return next(chain(failed, unsuccessful), None)
 
 
 def keys_of(response: Any) -> str:

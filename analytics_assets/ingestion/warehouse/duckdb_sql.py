@@ -10,8 +10,3 @@ from dlt.common.data_writers.escape import escape_duckdb_literal
 def rows_of(files: Sequence[str]) -> str:
     """Returns the DuckDB table expression for all rows of some Parquet files."""
     return f"read_parquet([{', '.join(map(escape_duckdb_literal, files))}], union_by_name=true)"
-
-
-def quoted(name: str) -> str:
-    """Returns a column name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

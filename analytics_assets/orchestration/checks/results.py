@@ -157,7 +157,7 @@ def _of_another_field(sync: Metadata, resource: ResourceInfo) -> str:
     Some APIs include the end of a window, so a few rows may be outside.
     """
     fetched, outside = read(sync, keys.ROWS_FETCHED, 0), read(sync, keys.ROWS_OUTSIDE_WINDOW, 0)
-    if resource.cursor is None or len(resource.filter_params) < 2 or outside * 2 <= fetched:
+    if resource.cursor is None or len(resource.filter_params) < 2 or not _is_most(outside, fetched):
         return ""
     return (
         f"{outside:,} of the {_count(fetched, 'row')} that the API returned for this window are outside it. Does "
@@ -171,7 +171,7 @@ def _doubts(context: CheckContext, fetched: int) -> list[str]:
     outside, future = read(sync, keys.ROWS_OUTSIDE_WINDOW, 0), read(sync, keys.ROWS_IN_FUTURE, 0)
     if not fetched and not context.table.row_count():
         doubts.append("No row has ever come. Does the API know the filter, and may the key read the rows?")
-    if outside and outside * 2 > fetched:
+    if _is_most(outside, fetched):
         doubts.append(
             f"{outside:,} of the {_count(fetched, 'row')} fetched are outside the window, and were not loaded. Set "
             "`end_param` and `start_param` of `incremental`, so that the API sends only the window."
@@ -187,6 +187,10 @@ def _doubts(context: CheckContext, fetched: int) -> list[str]:
             )
         )
     return doubts
+
+
+def _is_most(part: int, whole: int) -> bool:
+    return part * 2 > whole
 
 
 def _unproven(resource: ResourceInfo) -> str:

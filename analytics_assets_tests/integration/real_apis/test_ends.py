@@ -233,3 +233,10 @@ def test_a_cursor_that_the_api_ignores(project: Project) -> None:
     with answering(lambda _: _page(next="c1")) as url, pytest.raises(SyncHalted) as caught:
         project.load(defs(url, paginator={"type": "cursor", "cursor_path": "next"}), "things")
     assert "the same page came twice" in caught.value.reason
+
+
+def test_the_last_page_may_be_in_another_encoding(project: Project) -> None:
+    body = '{"data": [{"id": 1, "name": "é"}]}'.encode("latin-1")
+    headers = {"Content-Type": "application/json; charset=latin-1"}
+    with answering(lambda _: Reply(body, headers=headers)) as url:
+        assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -101,12 +102,18 @@ def test_a_full_page_is_not_the_last_because_of_a_total(
         assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 30
 
 
-def test_an_extra_page_that_brings_down_the_api_is_no_end(project: Project) -> None:
+def numbered(number: int, beyond: Reply, /, **fields: int) -> Callable[[Asked], Any]:
+    """An API with `number` pages of at most ten rows, each with `fields`; it answers `beyond` to requests for more."""
+
     def reply(asked: Asked) -> Any:
         page = int(asked.params["page"])
-        return {"data": ROWS[10 * page : 10 * page + 10], "pages": 2} if page < 2 else Reply({}, 500)
+        return {"data": ROWS[10 * page : 10 * page + 10], **fields} if page < number else beyond
 
-    with answering(reply) as url, pytest.raises(SyncHalted) as caught:
+    return reply
+
+
+def test_an_extra_page_that_brings_down_the_api_is_no_end(project: Project) -> None:
+    with answering(numbered(2, Reply({}, 500), pages=2)) as url, pytest.raises(SyncHalted) as caught:
         project.load(defs(url, paginator={"type": "page_number", "total_path": "pages"}), "things")
     assert (caught.value.status, caught.value.outage) == (500, True)
 
@@ -137,21 +144,13 @@ def test_a_page_requested_ahead_counts_once_the_reading_reaches_it(
 
 
 def test_a_404_after_the_last_page_is_the_end(project: Project) -> None:
-    def reply(asked: Asked) -> Any:
-        page = int(asked.params["page"])
-        return {"data": ROWS[10 * page : 10 * page + 10]} if page < 3 else Reply({}, 404)
-
-    with answering(reply) as url:
+    with answering(numbered(3, Reply({}, 404))) as url:
         paginator = {"type": "page_number", "total_path": None}
         assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 25
 
 
 def test_a_404_for_a_promised_page_is_no_missing_endpoint(project: Project) -> None:
-    def reply(asked: Asked) -> Any:
-        page = int(asked.params["page"])
-        return {"data": ROWS[10 * page : 10 * page + 10], "pages": 5} if page < 2 else Reply({}, 404)
-
-    with answering(reply) as url, pytest.raises(SyncHalted) as caught:
+    with answering(numbered(2, Reply({}, 404), pages=5)) as url, pytest.raises(SyncHalted) as caught:
         project.load(defs(url, paginator={"type": "page_number", "total_path": "pages"}), "things")
     assert caught.value.reason == "404 Not Found for a page that the total promises, after 20 rows"
 
