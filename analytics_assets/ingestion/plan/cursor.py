@@ -23,12 +23,19 @@ def cursor_of(
         partitions: the partitions of the asset, or None.
 
     Raises:
-        UnfitResourceError: the cursor field is inside an object, and the whole object is declared as one column.
+        UnfitResourceError: there is no `cursor_path`, or the cursor field is inside an object that is declared as one
+            column.
         UnfitCursorError: the asset is partitioned, and its cursor does not fit the partitions.
         ValueError: the cursor is a time, and `initial_value` or `end_value` is no time.
     """
     if not incremental:
         return None
+    if not incremental.get("cursor_path"):
+        raise UnfitResourceError(
+            name,
+            "`endpoint.incremental` has no `cursor_path`",
+            "Set it to the field that says when a row changed",
+        )
     path = str(incremental["cursor_path"]).removeprefix("$.")
     _refuse_inside_a_column(name, path, contract)
     declared = contract.column(column_name(path))

@@ -178,8 +178,7 @@ def _doubts(context: CheckContext, fetched: int) -> list[str]:
         )
     if future and resource.cursor:
         doubts.append(
-            f"{_count(future, 'row')} {'has' if future == 1 else 'have'} a `{resource.cursor.path}` in the future. "
-            "The stored cursor stays behind them."
+            f"`{resource.cursor.path}` is in the future in {_count(future, 'row')}. The stored cursor does not follow."
             + (
                 " Each sync appends them again: use `merge`."
                 if resource.write_mode is WriteMode.APPEND

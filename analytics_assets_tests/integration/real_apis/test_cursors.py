@@ -67,7 +67,7 @@ def test_a_row_in_the_future_does_not_end_an_incremental_sync(
     assert {1, 2, 3} <= {row["id"] for row in project.query("SELECT id FROM api.things")}
     complete = check_of(first, "complete")
     assert (complete.passed, complete.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "1 row has a `at` in the future" in str(complete.description)
+    assert "`at` is in the future in 1 row. The stored cursor does not follow." in str(complete.description)
 
 
 def test_an_append_says_that_it_repeats_a_row_in_the_future(project: Project) -> None:
@@ -205,4 +205,10 @@ def test_max_removed_needs_rows_that_are_replaced() -> None:
     with pytest.raises(
         ValidationError, match="`max_removed` needs partitions or `write_disposition: replace`"
     ):
+        RestApiSync(**yaml.safe_load(config)["attributes"])
+
+
+def test_a_cursor_without_a_path_fails_the_file() -> None:
+    config = defs("http://api", paginator="single_page", incremental={"start_param": "since"})
+    with pytest.raises(ValidationError, match=r"things: `endpoint\.incremental` has no `cursor_path`"):
         RestApiSync(**yaml.safe_load(config)["attributes"])
