@@ -33,7 +33,7 @@ from analytics_assets import RestApiSync
 from analytics_assets.demo_api.data import Row, snapshot
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
 from analytics_assets.ingestion.http.circuit_breaker import policy_of
-from analytics_assets.ingestion.plan.load_plan import RunOptions, plan_load
+from analytics_assets.ingestion.plan.load_plan import LoadPlan, RunOptions, plan_load
 from analytics_assets.ingestion.sync import run_sync
 from analytics_assets.ingestion.sync_result import SyncResult
 from analytics_assets.orchestration.partitions import partitions_def, windows_of
@@ -211,15 +211,19 @@ class Project:
         )
 
     def load(self, text: str, resource: str, *partitions: str, **options: Any) -> SyncResult:
-        """Loads a resource without Dagster, in half the time. The partitions are one, or the first and the last."""
+        """Loads a resource without Dagster, in half the time. The arguments are those of `plan`."""
+        plan = self.plan(text, resource, *partitions, **options)
+        return run_sync(plan, circuit_of(plan))
+
+    def plan(self, text: str, resource: str, *partitions: str, **options: Any) -> LoadPlan:
+        """The plan of a sync. The partitions are one, or the first and the last."""
         config = RestApiSync.rendered(yaml.safe_load(text)["attributes"])
         definition = partitions_def(config.asset(resource).partitions)
         windows = {}
         if definition:
             keys = definition.get_partition_keys_in_range(dg.PartitionKeyRange(partitions[0], partitions[-1]))
             windows = windows_of(definition, keys)
-        plan = plan_load(config, config.resources[resource], windows, RunOptions(**options))
-        return run_sync(plan, MemoryCircuit(policy_of(config), config.name))
+        return plan_load(config, config.resources[resource], windows, RunOptions(**options))
 
     def keep_on_disk(self) -> dg.DagsterInstance:
         """A Dagster instance in a folder, which sensors and schedules need."""
@@ -239,6 +243,11 @@ class Project:
     @property
     def database(self) -> Path:
         return self.folder / "data/analytics.duckdb"
+
+
+def circuit_of(plan: LoadPlan) -> MemoryCircuit:
+    """A closed circuit for a sync without Dagster."""
+    return MemoryCircuit(policy_of(plan.config), plan.config.name)
 
 
 @pytest.fixture

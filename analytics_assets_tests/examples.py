@@ -11,6 +11,6 @@ EVERYTHING = os.environ.get("EXAMPLES") == "all"
 """Whether all examples and cases run."""
 
 
-def examples(full: int) -> int:
-    """Returns the number of examples for this run, from the full number."""
-    return full if EVERYTHING else max(10, full // 4)
+def examples(full: int, few: int | None = None) -> int:
+    """Returns the number of examples for this run, from the full number; of a part, `few` or a quarter."""
+    return full if EVERYTHING else few or max(10, full // 4)

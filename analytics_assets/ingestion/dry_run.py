@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import duckdb
+
 from analytics_assets.ingestion.contract.quarantine import Limit
 from analytics_assets.ingestion.http.breaker_client import CircuitStore
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.source.build import build_source
 from analytics_assets.ingestion.sync import open_api, start_over_where_rows_moved
 from analytics_assets.ingestion.sync_result import RequestCounts
-from analytics_assets.ingestion.warehouse.pipeline import open_load_pipeline
+from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys
+from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline, open_load_pipeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +56,20 @@ def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunRe
         run_id: the id of the Dagster run, for log and error messages.
 
     Raises:
-        SyncError: the dry run failed in a way that a user can act on.
+        SyncError: the dry run failed in a way that a user can act on. A sync of the same rows would fail too.
     """
-    api, name = open_api(plan, circuit, run_id), plan.resource.name
+    api = open_api(plan, circuit, run_id)
 
     def attempt() -> DryRunResult:
         quarantine = plan.new_quarantine()
         with open_load_pipeline(plan, quarantine, api.caller) as pipeline, api.session() as session:
             built = build_source(plan, quarantine, session, pipeline.capabilities)
-            extracted = pipeline.dlt.extract(built.source)
+            pipeline.extract(built.source)
+            normalized = pipeline.normalize()
+            _judge_keys(pipeline, api.telemetry.pages_of_attempt)
             return DryRunResult(
                 read=quarantine.rows_seen,
-                loading=sum(
-                    metrics["resource_metrics"][name].items_count
-                    for steps in extracted.metrics.values()
-                    for metrics in steps
-                    if name in metrics["resource_metrics"]
-                ),
+                loading=normalized.row_counts.get(plan.resource.table, 0),
                 quarantined=quarantine.count,
                 reasons=tuple(quarantine.reasons()),
                 limit=quarantine.limit,
@@ -80,3 +80,13 @@ def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunRe
             )
 
     return start_over_where_rows_moved(plan, api.telemetry, attempt)
+
+
+def _judge_keys(pipeline: LoadPipeline, pages: int) -> None:
+    """Fails if a sync of the rows would fail because of their primary keys."""
+    if pipeline.backend.missing_guarantees:
+        return  # the files of the load package are not Parquet, and no sync counts their keys
+    with duckdb.connect() as connection:
+        refuse_duplicate_keys(
+            pipeline.dlt, lambda sql: connection.execute(sql).fetchall(), pipeline.plan, pages
+        )

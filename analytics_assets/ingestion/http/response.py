@@ -202,7 +202,7 @@ class ResponseReader:
         Raises:
             MorePagesError: the response says that there are more rows.
         """
-        if not self.judges_end or not self._rows.are_list:
+        if not self.judges_end or self._rows.came_as_object:
             return
         if self._decode_raw is not None and _is_utf_8(body):
             response = self._parse_whole(body, endpoint, lambda: None)

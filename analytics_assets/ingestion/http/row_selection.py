@@ -71,7 +71,7 @@ class RowSelector:
         self._selector = rules.data_selector
         self._find = finder(rules.data_selector) if rules.data_selector is not None else None
         self._row_fields = {"id", *rules.row_fields}
-        self._came_as_list = False
+        self._came_as_list = self._came_as_object = False
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -85,9 +85,9 @@ class RowSelector:
         return bool(_WILDCARD.search(str(self._selector or "")))
 
     @property
-    def are_list(self) -> bool:
-        """Whether the rows came as a list so far, and not as one object."""
-        return self._came_as_list
+    def came_as_object(self) -> bool:
+        """Whether one object was the only row of a response, so that its fields are data."""
+        return self._came_as_object
 
     def is_null(self, response: Any) -> bool:
         """Whether the field with the rows is null."""
@@ -133,6 +133,7 @@ class RowSelector:
         if isinstance(rows, dict) and may_be_row:
             if rows is response:
                 self._refuse_error(rows, endpoint)
+            self._came_as_object = True
             return [rows]
         raise RowsNotAListError(self._resource, endpoint, str(self._selector), kind_of(rows))
 

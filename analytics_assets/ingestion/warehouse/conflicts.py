@@ -17,8 +17,9 @@ from analytics_assets.ingestion.errors import DuplicateKeysError, StaleLoadError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.plan.write_mode import WriteMode
-from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
+from analytics_assets.ingestion.warehouse.duckdb_sql import quoted, rows_of
 from analytics_assets.ingestion.warehouse.package_keys import (
+    Execute,
     PackageKeys,
     count_keys,
     refuse_moved_rows,
@@ -61,13 +62,13 @@ def refuse_stale_load(
 
 
 def refuse_duplicate_keys(
-    pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, pages: int
+    pipeline: Pipeline, execute: Execute, plan: LoadPlan, pages: int
 ) -> PackageKeys | None:
     """Counts the primary keys of a load, and fails if the load would lose rows or load a key twice.
 
     Args:
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.
-        client: an open client of the DuckDB file.
+        execute: executes SQL in DuckDB.
         plan: the plan of the sync.
         pages: the number of pages that the sync read.
 
@@ -80,20 +81,20 @@ def refuse_duplicate_keys(
         DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
     """
     table = plan.resource.table
-    stored = client.schema.tables.get(table, {})
+    stored = pipeline.default_schema.tables.get(table, {})
     strategy = stored.get("x-merge-strategy")
     if plan.write_mode in (WriteMode.SKIP, WriteMode.HISTORY) and strategy not in _BY_KEY_ALONE:
         return None
     packages = pipeline.list_normalized_load_packages()
     files = [one for load_id in packages for one in _files(pipeline, table, load_id)]
     versions = version_columns(plan, cast(Any, stored.get("columns", {})))
-    found = count_keys(client.sql_client.execute_sql, files, plan, versions)
+    found = count_keys(execute, files, plan, versions)
     if (
         strategy in _BY_KEY_ALONE
         and found is not None
         and not (isinstance(found, PackageKeys) and found.are_distinct)
     ):
-        raise _duplicate_keys(client, plan, files, str(strategy))
+        raise _duplicate_keys(execute, plan, files, str(strategy))
     if isinstance(found, SyncError):
         raise found
     if found is not None:
@@ -102,10 +103,10 @@ def refuse_duplicate_keys(
 
 
 def _duplicate_keys(
-    client: SqlJobClientBase, plan: LoadPlan, files: Sequence[str], strategy: str
+    execute: Execute, plan: LoadPlan, files: Sequence[str], strategy: str
 ) -> DuplicateKeysError:
-    names = ", ".join(map(client.sql_client.escape_column_name, plan.resource.contract.primary_key))
-    found = client.sql_client.execute_sql(
+    names = ", ".join(map(quoted, plan.resource.contract.primary_key))
+    found = execute(
         f"SELECT {names} FROM {rows_of(files)} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"  # noqa: S608
     )
     found = found or []

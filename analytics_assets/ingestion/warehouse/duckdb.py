@@ -69,7 +69,7 @@ class DuckDbBackend:
     ) -> PackageKeys | None:
         """Raises for a stale load and for duplicate keys, as `Backend.refuse_conflicts` specifies."""
         refuse_stale_load(pipeline, client, plan, restored)
-        return refuse_duplicate_keys(pipeline, client, plan, pages)
+        return refuse_duplicate_keys(pipeline, client.sql_client.execute_sql, plan, pages)
 
     def table_name(self, dataset: str, table: str) -> str:
         """Returns the qualified name of a table. DuckDB names the database after its file."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlt.common.data_writers.escape import escape_duckdb_literal
+from dlt.common.data_writers.escape import escape_duckdb_literal, escape_postgres_identifier
+
+
+def quoted(name: str) -> str:
+    """Returns the name of a column in quotation marks. DuckDB quotes as PostgreSQL does."""
+    return str(escape_postgres_identifier(name))
 
 
 def rows_of(files: Sequence[str]) -> str:

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from dlt.common.data_writers.escape import (
-    escape_postgres_identifier as quoted,
-)  # DuckDB quotes as PostgreSQL does
-
 from analytics_assets.ingestion.errors import KeyNotUniqueError, RowsMovedError, SyncError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.write_mode import WriteMode
-from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
+from analytics_assets.ingestion.warehouse.duckdb_sql import quoted, rows_of
 
 Execute = Callable[..., Sequence[Sequence[Any]] | None]
 """A function that executes one SQL statement in DuckDB, and returns its rows."""

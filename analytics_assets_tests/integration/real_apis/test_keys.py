@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from analytics_assets.ingestion.dry_run import run_dry
 from analytics_assets.ingestion.errors import KeyNotUniqueError, RowsMovedError
 from analytics_assets_tests.answering import Asked, answering
-from analytics_assets_tests.conftest import Project, check_of
+from analytics_assets_tests.conftest import Project, check_of, circuit_of
 from analytics_assets_tests.real_api import defs
 
 DAY = "2026-01-05"
@@ -53,6 +54,16 @@ def test_a_key_that_is_not_unique_fails_before_the_load(
         key = ", ".join((resource["primary_key"], *missing))
         assert f"Set `primary_key: [{key}]`" in str(caught.value)
     assert project.query("SELECT table_name FROM information_schema.tables WHERE table_name = 'things'") == []
+
+
+def test_a_dry_run_says_that_a_key_is_not_unique(project: Project) -> None:
+    """The dry run writes nothing, not even the file of the warehouse."""
+    with answering(lambda _: {"data": [of_day(n) for n in range(120)]}) as url:
+        plan = project.plan(defs(url, paginator="single_page", resource=keyed("day")), "things", dry_run=True)
+        with pytest.raises(KeyNotUniqueError) as caught:
+            run_dry(plan, circuit_of(plan))
+    assert caught.value.missing == ("campaign",)
+    assert not project.database.exists()
 
 
 @pytest.mark.parametrize("columns", [COLUMNS, None], ids=["declared", "undeclared"])
