@@ -32,7 +32,7 @@ from analytics_assets.ingestion.http.request_tag import caller_of, has_own_hooks
 from analytics_assets.ingestion.http.retry_policy import endpoint_of
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import FailedAheadError, Transport
-from analytics_assets.ingestion.http.wire import WireRequest
+from analytics_assets.ingestion.http.wire import WireRequest, WireResponse
 
 _GROUP_ROWS, _GROUP_BYTES, _GROUP_SECONDS = 25_000, 64_000_000, 10.0
 """The limits of a group in rows, bytes and seconds. Larger groups cost dlt less time, but need more memory."""
@@ -53,7 +53,8 @@ class PageGroups:
         resource: the dlt resource name, which is also in the names of the threads.
         max_in_flight: the most requests at the same time.
         transport: the transport, which sends the requests of parallel fetches.
-        fetch_sequentially: a function that fetches one page through the session, with the user's auth and hooks.
+        fetch_sequentially: a function that fetches one page through the session, with the user's auth and hooks. If
+            the page's request already has a response, which is a redirect, the function only follows it.
         page_limit: the limit on the number of pages.
         telemetry: the counts of the sync.
     """
@@ -63,7 +64,7 @@ class PageGroups:
         resource: str,
         max_in_flight: int,
         transport: Transport,
-        fetch_sequentially: Callable[[PageReader, Numbers, SendOptions], Page],
+        fetch_sequentially: Callable[[PageReader, Numbers, SendOptions, WireResponse | None], Page],
         page_limit: PageLimit,
         telemetry: Telemetry,
     ) -> None:
@@ -154,8 +155,8 @@ class PageGroups:
             except FailedAheadError:
                 raise AheadError(partial(self._threads.submit, fetch, numbers, False)) from None
             if response.status >= 300:
-                # The transport follows no redirect, so the session fetches a redirected page again.
-                return self._fetch_sequentially(reader, numbers, options)
+                # The transport follows no redirect, so the session follows it.
+                return self._fetch_sequentially(reader, numbers, options, response)
             headers = response.raw.headers
             parsed = reader.reader.parse(
                 response.body,
@@ -174,7 +175,7 @@ class PageGroups:
         def fetch(numbers: Numbers, _: bool) -> Future[Page]:
             page: Future[Page] = Future()
             try:
-                page.set_result(self._fetch_sequentially(reader, numbers, options))
+                page.set_result(self._fetch_sequentially(reader, numbers, options, None))
             except SyncError as error:  # the reader decides whether the page had to exist
                 page.set_exception(error)
             return page

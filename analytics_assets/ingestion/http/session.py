@@ -31,6 +31,7 @@ from analytics_assets.ingestion.http.response import Content
 from analytics_assets.ingestion.http.retry_policy import NO_DATA, Caller, endpoint_of, no_data
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import Transport
+from analytics_assets.ingestion.http.wire import WireResponse
 
 
 class ApiSession(Session):
@@ -145,14 +146,22 @@ class ApiSession(Session):
         if status in NO_DATA:
             raise SyncHalted(self._resource, endpoint, status, 1, no_data(status), fault=Fault.SYSTEM)
 
-    def _fetch_sequentially(self, reader: PageReader, numbers: Numbers, options: SendOptions) -> Page:
-        """Fetches one page through the `requests` session, with the user's auth and hooks."""
+    def _fetch_sequentially(
+        self, reader: PageReader, numbers: Numbers, options: SendOptions, redirect: WireResponse | None
+    ) -> Page:
+        """Fetches one page through the `requests` session, with the user's auth and hooks.
+
+        With `redirect`, the page's request has already been sent, so only the target of the redirect gets a request.
+        """
         request = self.prepare_request(reader.request_of(numbers))
         take_tag(request)
-        endpoint = endpoint_of(request)
+        endpoint, caller = endpoint_of(request), caller_of(request, reader)
         sent = time.monotonic()
         try:
-            response = super().send(request, caller=caller_of(request, reader), **options)
+            if redirect is None:
+                response = super().send(request, caller=caller, **options)
+            else:
+                response = self._followed(self._transport.as_response(request, redirect), caller, options)
         except HTTPError as error:
             raise self._failure(request, error) from None
         except IgnoreResponseException:
@@ -163,3 +172,12 @@ class ApiSession(Session):
         )
         content = reader.reader.read(parsed, endpoint)
         return Page(content, parsed, response.content, response.headers, sent, time.monotonic())
+
+    def _followed(self, response: Response, caller: Caller, options: SendOptions) -> Response:
+        """Follows the redirects of a response, as `requests` does. Returns the response at their end."""
+        options = dict(options)
+        if not options.pop("allow_redirects", True):
+            return response
+        for hop in self.resolve_redirects(response, response.request, caller=caller, **options):
+            response = hop
+        return response

@@ -116,7 +116,10 @@ class Transport(HTTPAdapter):
             SyncHalted: the request failed for good, or another request of the sync has failed for good.
             CircuitOpenError: the circuit is open.
         """
-        response = self.ask(self.wire_request(request, verify, cert, proxies), caller)
+        return self.as_response(request, self.ask(self.wire_request(request, verify, cert, proxies), caller))
+
+    def as_response(self, request: PreparedRequest, response: WireResponse) -> ApiResponse:
+        """Converts the response of a request to the response of a `requests` session, without secrets."""
         return ApiResponse(request, response, self._secrets, self)
 
     def wire_request(

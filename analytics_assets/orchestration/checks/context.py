@@ -1,8 +1,10 @@
 """The types of the input and of the result of a check function."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import dagster as dg
 
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Window
@@ -44,3 +46,8 @@ class CheckOutcome:
     sentence: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     is_warning: bool = False
+
+
+def records(rows: Iterable[Mapping[str, str | int]]) -> dg.TableMetadataValue:
+    """Returns a table for the metadata of an outcome."""
+    return dg.MetadataValue.table(records=[dg.TableRecord(dict(one)) for one in rows])

@@ -1,4 +1,6 @@
-"""The registry of the asset checks. A new check needs an entry in `_ALL`, and a function in `results.py`.
+"""The registry of the asset checks. A new check needs an entry in `_ALL`, and a check function.
+
+`results.py` has the check functions for rows, and `schema_drift.py` has the check function for columns.
 
 What does not belong here: code that records outcomes of checks in Dagster. `evaluations.py` has that code.
 """
@@ -15,9 +17,9 @@ from analytics_assets.orchestration.checks.context import CheckContext, CheckOut
 from analytics_assets.orchestration.checks.results import (
     complete,
     primary_key_unique,
-    schema_drift,
     schema_nullability,
 )
+from analytics_assets.orchestration.checks.schema_drift import schema_drift
 
 Outcomes = dict[str | None, CheckOutcome]
 """The outcomes of one check by partition key. The key None stands for the whole table or all partitions of the run."""

@@ -232,7 +232,7 @@ def test_an_answer_that_leads_elsewhere_is_no_sign_either(world: World) -> None:
     world.answer = lambda asked: (
         Reply({}, 302, {"Location": "/maintenance"}) if asked.path == "/rows" else DOWN
     )
-    assert world.fail() == 3, "twice, for requests knows how to follow, and where it leads"
+    assert world.fail() == 2, "the page, and where it leads"
     assert world.kinds == ["opened", "probe", "opened"]
 
 

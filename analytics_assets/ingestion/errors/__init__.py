@@ -1,0 +1,175 @@
+"""The sync failures on which a user can act. Each error class has its own code and its own error text.
+
+    SyncError
+    ├── ConfigError                     the `defs.yaml` or a setting is wrong
+    │   ├── MissingSecretError          missing_secret
+    │   ├── UnsendableSecretError       unsendable_secret
+    │   ├── UnsetVariableError          unset_variable
+    │   ├── FailingTemplateError        failing_template
+    │   ├── UnfitPathValueError         unfit_path_value
+    │   ├── MissingBaseUrlError         missing_base_url
+    │   ├── UnfitResourceError          unfit_resource
+    │   ├── UnfitCursorError            unfit_cursor
+    │   └── TooManyPagesError           max_pages_exceeded
+    ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
+    │   ├── SyncHalted                  halted
+    │   ├── CircuitOpenError            circuit_open
+    │   ├── UnreadableResponseError     a response does not match the `defs.yaml`
+    │   │   ├── UnfollowableLinkError   unfollowable_link
+    │   │   ├── NotJsonError            not_json
+    │   │   ├── TooNestedError          too_nested
+    │   │   ├── MissingRowsError        missing_rows
+    │   │   ├── AmbiguousRowsError      ambiguous_rows
+    │   │   ├── ErrorAnswerError        error_answer
+    │   │   ├── MorePagesError          more_pages
+    │   │   ├── NoNewRowsError          no_new_rows
+    │   │   ├── TotalOfPageError        total_of_page
+    │   │   ├── RowsNotAListError       rows_not_a_list
+    │   │   ├── NoListError             no_list
+    │   │   ├── PagingFieldError        paging_field
+    │   │   └── RefusedResponseError    refused_response
+    │   └── RestartError                the sync starts over, up to three times
+    │       ├── RowsMovedError          rows_moved
+    │       └── StaleLoadError          stale_load
+    ├── ContractError                   the rows do not match the declared columns
+    │   ├── ContractExceededError       contract_exceeded
+    │   ├── UndeclaredFieldError        undeclared_field
+    │   ├── CursorValueError            cursor_value
+    │   ├── MissingParentFieldError     missing_parent_field
+    │   ├── UncoercibleValueError       uncoercible_value
+    │   ├── ColumnTypeChangedError      column_type_changed
+    │   ├── DuplicateKeysError          duplicate_keys
+    │   ├── KeyNotUniqueError           key_not_unique
+    │   ├── EmptyLoadError              empty_load
+    │   └── TooManyRemovedError         max_removed_exceeded
+    └── WarehouseError                  the destination cannot do what the sync needs
+        ├── NoSqlError                  no_sql
+        ├── NoWarehouseFileError        no_warehouse_file
+        ├── WarehouseBusyError          warehouse_busy
+        ├── UnreachableWarehouseError   unreachable_warehouse
+        └── MissingGuaranteesError      missing_guarantees
+
+An error text says what happened, where, and what to do. An error text contains no secret. An error text may contain the
+primary key of a row, but no other data of the row. Each branch of the tree has its module here, and callers import the
+classes from this package.
+"""
+
+from analytics_assets.ingestion.errors.api import (
+    ApiError,
+    CircuitOpenError,
+    SyncHalted,
+)
+from analytics_assets.ingestion.errors.base import (
+    Fault,
+    SyncError,
+    counted,
+)
+from analytics_assets.ingestion.errors.config import (
+    ConfigError,
+    FailingTemplateError,
+    MissingBaseUrlError,
+    MissingSecretError,
+    TooManyPagesError,
+    UnfitCursorError,
+    UnfitPathValueError,
+    UnfitResourceError,
+    UnsendableSecretError,
+    UnsetVariableError,
+)
+from analytics_assets.ingestion.errors.contract import (
+    ColumnTypeChangedError,
+    ContractError,
+    ContractExceededError,
+    CursorValueError,
+    DuplicateKeysError,
+    EmptyLoadError,
+    KeyNotUniqueError,
+    MissingParentFieldError,
+    TooManyRemovedError,
+    UncoercibleValueError,
+    UndeclaredFieldError,
+)
+from analytics_assets.ingestion.errors.paging import (
+    MorePagesError,
+    NoNewRowsError,
+    PagingFieldError,
+    RefusedResponseError,
+    TotalOfPageError,
+)
+from analytics_assets.ingestion.errors.responses import (
+    AmbiguousRowsError,
+    ErrorAnswerError,
+    MissingRowsError,
+    NoListError,
+    NotJsonError,
+    RowsNotAListError,
+    TooNestedError,
+    UnfollowableLinkError,
+    UnreadableResponseError,
+)
+from analytics_assets.ingestion.errors.restarts import (
+    RestartError,
+    RowsMovedError,
+    StaleLoadError,
+)
+from analytics_assets.ingestion.errors.warehouse import (
+    MissingGuaranteesError,
+    NoSqlError,
+    NoWarehouseFileError,
+    UnreachableWarehouseError,
+    WarehouseBusyError,
+    WarehouseError,
+)
+
+__all__ = [
+    "AmbiguousRowsError",
+    "ApiError",
+    "CircuitOpenError",
+    "ColumnTypeChangedError",
+    "ConfigError",
+    "ContractError",
+    "ContractExceededError",
+    "CursorValueError",
+    "DuplicateKeysError",
+    "EmptyLoadError",
+    "ErrorAnswerError",
+    "FailingTemplateError",
+    "Fault",
+    "KeyNotUniqueError",
+    "MissingBaseUrlError",
+    "MissingGuaranteesError",
+    "MissingParentFieldError",
+    "MissingRowsError",
+    "MissingSecretError",
+    "MorePagesError",
+    "NoListError",
+    "NoNewRowsError",
+    "NoSqlError",
+    "NoWarehouseFileError",
+    "NotJsonError",
+    "PagingFieldError",
+    "RefusedResponseError",
+    "RestartError",
+    "RowsMovedError",
+    "RowsNotAListError",
+    "StaleLoadError",
+    "SyncError",
+    "SyncHalted",
+    "TooManyPagesError",
+    "TooManyRemovedError",
+    "TooNestedError",
+    "TotalOfPageError",
+    "UncoercibleValueError",
+    "UndeclaredFieldError",
+    "UnfitCursorError",
+    "UnfitPathValueError",
+    "UnfitResourceError",
+    "UnfollowableLinkError",
+    "UnreachableWarehouseError",
+    "UnreadableResponseError",
+    "UnsendableSecretError",
+    "UnsetVariableError",
+    "WarehouseBusyError",
+    "WarehouseError",
+    "counted",
+]

@@ -1,0 +1,132 @@
+"""Failures to find the next page or the end of the pages in a response of the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analytics_assets.ingestion.errors.base import counted
+from analytics_assets.ingestion.errors.responses import UnreadableResponseError
+
+
+@dataclass(eq=False)
+class MorePagesError(UnreadableResponseError):
+    """Paging has ended, but the last response says that there is more.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        more: the clause that names the field or header, such as `has `total` 250`.
+        rows: the number of rows that were read.
+    """
+
+    endpoint: str
+    more: str
+    rows: int
+    code = "more_pages"
+
+    @property
+    def cause(self) -> str:
+        return f"the last response of {self.endpoint} {self.more}, and {counted(self.rows, 'row')} were read"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. Set the `paginator` that fits the API. If this field means something else, set "
+            "requests.ignore_total: true"
+        )
+
+
+@dataclass(eq=False)
+class NoNewRowsError(UnreadableResponseError):
+    """The API sends page after page without a new row, and always says that there is another page.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        pages: the number of pages without a new row.
+    """
+
+    endpoint: str
+    pages: int
+    code = "no_new_rows"
+
+    @property
+    def cause(self) -> str:
+        return f"the last {counted(self.pages, 'page')} of {self.endpoint} had no new row, and each led to another page"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. Set the paginator's has_more_path, or stop_after_empty_page: true. If the API does "
+            "send so many pages without rows, raise requests.max_empty_pages"
+        )
+
+
+@dataclass(eq=False)
+class TotalOfPageError(UnreadableResponseError):
+    """The paginator's total counts other rows than those that the API sends.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        path: the JSONPath of the total.
+    """
+
+    endpoint: str
+    path: str
+    code = "total_of_page"
+
+    @property
+    def cause(self) -> str:
+        return f"`{self.path}` is the number of rows of each page of {self.endpoint}, and not of all rows"
+
+    @property
+    def cure(self) -> str:
+        return "Nothing was loaded. Set the paginator's total_path to the number of all rows, or to null"
+
+
+@dataclass(eq=False)
+class PagingFieldError(UnreadableResponseError):
+    """A field that the paginator reads is missing, or its value has the wrong kind.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        path: the JSONPath of the field, as the user wrote it.
+        setting: the setting of the paginator, such as `total_path`.
+        found: the wrong kind, such as `text`; empty if the field is missing.
+        present: the clause that names the fields of the response, never a value.
+    """
+
+    endpoint: str
+    path: str
+    setting: str
+    found: str
+    present: str
+    code = "paging_field"
+
+    @property
+    def cause(self) -> str:
+        if self.found:
+            return f"`{self.path}` is {self.found} in the response of {self.endpoint}"
+        return f"the response of {self.endpoint} has no `{self.path}`{self.present}"
+
+    @property
+    def cure(self) -> str:
+        return f"Set the paginator's {self.setting} to the field that holds it, or to null"
+
+
+@dataclass(eq=False)
+class RefusedResponseError(UnreadableResponseError):
+    """dlt's own paginator cannot read a response.
+
+    Attributes:
+        problem: the beginning of dlt's error text, without the response.
+    """
+
+    problem: str
+    code = "refused_response"
+
+    @property
+    def cause(self) -> str:
+        return f"dlt's paginator cannot read a response: {self.problem}"
+
+    @property
+    def cure(self) -> str:
+        return "Make the paginator's total_path or has_more_path fit it, or set them to null"
