@@ -27,6 +27,7 @@ from analytics_assets.ingestion.run_logging import run_logging
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
 from analytics_assets.ingestion.source.settings import check_variables, read_secrets
 from analytics_assets.ingestion.sync_result import ChildTable, RequestCounts, SyncResult
+from analytics_assets.ingestion.warehouse.package_keys import refuse_moved_rows
 from analytics_assets.ingestion.warehouse.pipeline import Fetched, LoadPipeline, open_load_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
 from analytics_assets.ingestion.warehouse.schema_drift import variant_columns
@@ -56,6 +57,7 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
             loaded nothing.
     """
     api = open_api(plan, circuit, run_id)
+    telemetry = api.telemetry
 
     def attempt() -> SyncResult:
         quarantine = plan.new_quarantine()
@@ -64,14 +66,17 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
             with pipeline.locked():
                 restored = pipeline.restore()
                 pipeline.extract(built.source)
+                refuse_moved_rows(
+                    built.dropped_twice, telemetry.rows_fetched, plan, telemetry.pages_of_attempt
+                )
                 normalized = pipeline.normalize()
                 with pipeline.exclusive() as client:
                     rows = normalized.row_counts.get(plan.resource.table, 0)
-                    info = pipeline.load(client, restored, Fetched(rows, api.telemetry.pages_of_attempt))
+                    info = pipeline.load(client, restored, Fetched(rows, telemetry.pages_of_attempt))
                     loaded = _Loaded(normalized, info, client)
-                    return _result(plan, pipeline, built, api.telemetry, loaded)
+                    return _result(plan, pipeline, built, telemetry, loaded)
 
-    return start_over_where_rows_moved(plan, api.telemetry, attempt)
+    return start_over_where_rows_moved(plan, telemetry, attempt)
 
 
 @dataclass(frozen=True)
@@ -179,10 +184,11 @@ def _result(
     start, end = built.cursor_range(resource)
     keys = pipeline.reconcile.keys
     in_windows = (
-        table.rows_by_window(resource.cursor, list(plan.windows.values()))
+        table.rows_by_window(resource.cursor, list(plan.windows.values()), pipeline.reconcile.load_ids)
         if plan.windows and resource.cursor
         else None
     )
+    by_partition = dict(zip(plan.windows, in_windows or (), strict=bool(in_windows)))
     # For a resource with a parent, the API's total counts the parent's rows, or the child rows of only one parent row.
     counts = RequestCounts.of(telemetry, promised=resource.parent is None)
     return SyncResult(
@@ -203,7 +209,12 @@ def _result(
         rows_quarantined=pipeline.quarantine.count,
         rows_removed=pipeline.reconcile.removed,
         row_count=None if plan.windows else table.row_count(),
-        rows_by_partition=dict(zip(plan.windows, in_windows or (), strict=bool(in_windows))),
+        rows_by_partition={partition: found.rows for partition, found in by_partition.items()},
+        rows_of_earlier_loads={
+            partition: found.rows - found.of_loads
+            for partition, found in by_partition.items()
+            if plan.replaces_windows and found.rows > found.of_loads
+        },
         partitions=tuple(plan.windows),
         cursor_from=start,
         cursor_to=end,

@@ -102,6 +102,8 @@ class SyncResult:
         row_count: the number of rows in the whole table; None for a sync of partitions.
         rows_by_partition: the number of rows in the table, by partition key; empty without partitions, or if the cursor
             is not a column of the table.
+        rows_of_earlier_loads: the number of rows in a loaded partition that this sync should have replaced and did not,
+            by partition key; only partitions with such rows.
         partitions: the keys of the loaded partitions.
         cursor_from: the cursor value at the start; None in a first run or without a cursor.
         cursor_to: the cursor value at the end; None without a cursor.
@@ -133,6 +135,7 @@ class SyncResult:
     rows_removed: int
     row_count: int | None
     rows_by_partition: Mapping[str, int]
+    rows_of_earlier_loads: Mapping[str, int]
     partitions: Sequence[str]
     cursor_from: Any = None
     cursor_to: Any = None
@@ -154,6 +157,7 @@ class SyncResult:
             "rows_repeated": self.rows_repeated or None,
             "rows_superseded": self.rows_superseded or None,
             "rows_kept": self.rows_kept,
+            "rows_of_earlier_loads": dict(self.rows_of_earlier_loads) or None,
             "rows_outside_window": self.rows_outside_window or None,
             "rows_in_future": self.rows_in_future or None,
             "rows_quarantined": self.rows_quarantined,

@@ -37,6 +37,7 @@ FULL_REFRESH: Final = "full_refresh"
 ROWS_REPEATED: Final = "rows_repeated"
 ROWS_SUPERSEDED: Final = "rows_superseded"
 ROWS_KEPT: Final = "rows_kept"
+ROWS_OF_EARLIER_LOADS: Final = "rows_of_earlier_loads"
 ROWS_OUTSIDE_WINDOW: Final = "rows_outside_window"
 ROWS_IN_FUTURE: Final = "rows_in_future"
 
@@ -94,6 +95,7 @@ _PAGE_ORDER = (
     ROWS_KEPT,
     ROWS_SUPERSEDED,
     ROWS_REPEATED,
+    ROWS_OF_EARLIER_LOADS,
     ROWS_OUTSIDE_WINDOW,
     ROWS_IN_FUTURE,
     ROWS_FETCHED,

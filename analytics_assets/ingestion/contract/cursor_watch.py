@@ -6,7 +6,7 @@ so end an incremental sync for good, because no later row is newer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,9 @@ from dlt.extract.items_transform import ItemTransform
 
 from analytics_assets.ingestion.time_window import Cursor, Window
 
+_MOST_KEYS = 1_000_000
+"""The most dropped rows whose keys the watch remembers, which take 100 MB. The check `complete` warns long before."""
+
 
 class CursorWatch:
     """Counts the cursor values of all valid rows of one sync.
@@ -26,35 +29,69 @@ class CursorWatch:
         cursor: the cursor of the resource, whose values are times.
         window: the window of the sync; None for a sync that continues from a stored cursor.
         latest: the latest moment that is plausible for a cursor value.
+        key: the columns of the primary key; empty if the resource has none.
 
     Attributes:
         outside: the number of rows outside the window; 0 without a window.
+        repeated: the number of dropped rows that came before with the same primary key and cursor value. The load
+            package has no dropped rows, so only the watch can see that they came twice.
         future: the number of rows later than `latest`; 0 with a window.
         plausible: the highest cursor value that is not later than `latest`; None if there is none.
     """
 
-    def __init__(self, cursor: Cursor, window: Window | None, latest: datetime) -> None:
+    def __init__(
+        self, cursor: Cursor, window: Window | None, latest: datetime, key: Sequence[str] = ()
+    ) -> None:
         self.outside = 0
+        self.repeated = 0
         self.future = 0
         self.plausible: Any = None
         self._column = cursor.column
         self._window = (cursor.bound(window.start), cursor.bound(window.end)) if window else None
         self._latest: Any = cursor.bound(latest) if cursor.data_type in ("timestamp", "date") else None
+        self._key = key
+        self._dropped: set[int] = set()
 
-    def look(self, item: TDataItems) -> None:
-        """Counts the cursor values of a page, which is an Arrow table or a list of validated rows."""
+    def look(self, item: TDataItems, start: Any = None) -> None:
+        """Counts the cursor values of a page.
+
+        Args:
+            item: the page, an Arrow table or a list of validated rows.
+            start: the stored cursor value from which the sync continues; None in a first sync.
+        """
         values = _values(item, self._column)
         if values is None or not len(values) - values.null_count:
             return
         bounds = pc.min_max(values).as_py()
         low, high = _comparable(bounds["min"]), _comparable(bounds["max"])
-        if self._window:
-            start, end = self._window
-            if low < start or high >= end:
-                found = [_comparable(one) for one in values.to_pylist() if one is not None]
-                self.outside += sum(not start <= one < end for one in found)
-        elif self._latest is not None:
+        first, end = self._window or (_comparable(start), None)
+        if (first is not None and low < first) or (end is not None and high >= end):
+            dropped = [
+                place
+                for place, value in enumerate(map(_comparable, values.to_pylist()))
+                if value is not None
+                and ((first is not None and value < first) or (end is not None and value >= end))
+            ]
+            self.outside += len(dropped) if self._window else 0
+            self._compare_dropped(item, dropped)
+        if not self._window and self._latest is not None:
             self._compare_with_now(values, high)
+
+    def _compare_dropped(self, item: TDataItems, places: Sequence[int]) -> None:
+        names = [*self._key, self._column]
+        if not self._key or len(self._dropped) >= _MOST_KEYS:
+            return
+        if isinstance(item, pa.Table):
+            if not set(names) <= set(item.column_names):
+                return
+            found = item.select(names).take(places).to_pylist()
+        else:
+            rows = item if isinstance(item, list) else [item]
+            found = [{name: rows[place].get(name) for name in names} for place in places]
+        hashes = [hash(str([row[name] for name in names])) for row in found]
+        before = len(self._dropped)
+        self._dropped.update(hashes)
+        self.repeated += len(hashes) - (len(self._dropped) - before)
 
     def _compare_with_now(self, values: pa.Array, high: Any) -> None:
         if high > self._latest:
@@ -88,18 +125,25 @@ class CursorWatch:
 
 
 class WatchCursorStep(ItemTransform[Any, Any]):
-    """The step that shows each page to a `CursorWatch`, before dlt's incremental step drops rows."""
+    """The step that shows each page to a `CursorWatch`, before dlt's incremental step drops rows.
+
+    Args:
+        watch: the watch of the sync.
+        start: a function that returns the stored cursor value from which the sync continues. dlt reads the value only
+            when the extract step begins.
+    """
 
     placement_affinity = 0.95
 
-    def __init__(self, watch: CursorWatch) -> None:
+    def __init__(self, watch: CursorWatch, start: Callable[[], Any]) -> None:
         super().__init__(lambda item: item)
         self._watch = watch
+        self._start = start
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the page unchanged."""
         if item is not None and len(item):
-            self._watch.look(item)
+            self._watch.look(item, self._start())
         return item
 
 

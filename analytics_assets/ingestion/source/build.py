@@ -12,7 +12,8 @@ from typing import Any
 
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
-from dlt.extract.incremental import IncrementalResourceWrapper
+from dlt.extract.incremental import Incremental, IncrementalResourceWrapper
+from dlt.extract.resource import DltResource
 from dlt.extract.source import DltSource
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, RangePaginator
 from dlt.sources.rest_api.config_setup import create_paginator
@@ -67,6 +68,11 @@ class BuiltSource:
     validator: Validator
     cursor_watch: CursorWatch | None
 
+    @property
+    def dropped_twice(self) -> int:
+        """The number of rows that came twice, and that the sync does not load because of their cursor values."""
+        return self.cursor_watch.repeated if self.cursor_watch else 0
+
     def cursor_range(self, resource: ResourceInfo) -> tuple[Any, Any]:
         """The range of cursor values in this sync, as start and end; both are None without a cursor.
 
@@ -74,8 +80,7 @@ class BuiltSource:
         ends at the end of the window. In a sync without a window, the range ends at dlt's `last_value`, which is by
         default the highest cursor value so far.
         """
-        wrapper = self.source.resources[resource.name].incremental
-        incremental = wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
+        incremental = _incremental_of(self.source.resources[resource.name])
         if incremental is None:
             return None, None
         return incremental.start_value, incremental.end_value or incremental.last_value
@@ -134,10 +139,24 @@ def build_source(
         built = source.resources[resource.name]
         built.add_step(ValidateStep(validator, quarantine)).add_step(AddDltIdsStep())
         if resource.cursor and resource.cursor.data_type:
-            watch = CursorWatch(resource.cursor, plan.window, latest_plausible(plan.asset.future_hours))
+            latest = latest_plausible(plan.asset.future_hours)
+            watch = CursorWatch(resource.cursor, plan.window, latest, resource.contract.primary_key)
             path = str(own["endpoint"]["incremental"]["cursor_path"])
-            built.add_step(WatchCursorStep(watch)).add_step(LimitCursorStep(watch, resource.name, path))
+            built.add_step(WatchCursorStep(watch, lambda: _start_value(built))).add_step(
+                LimitCursorStep(watch, resource.name, path)
+            )
     return BuiltSource(source, validator, watch)
+
+
+def _incremental_of(resource: DltResource) -> Incremental[Any] | None:
+    wrapper = resource.incremental
+    return wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
+
+
+def _start_value(resource: DltResource) -> Any:
+    """The value below which dlt drops rows; None if dlt drops none, or if a function of the user compares values."""
+    incremental = _incremental_of(resource)
+    return incremental.start_value if incremental and incremental.last_value_func is max else None
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:

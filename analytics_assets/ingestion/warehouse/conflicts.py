@@ -98,7 +98,7 @@ def refuse_duplicate_keys(
     if isinstance(found, SyncError):
         raise found
     if found is not None:
-        refuse_moved_rows(found, plan, pages)
+        refuse_moved_rows(found.repeated, found.rows, plan, pages)
     return found
 
 

@@ -79,18 +79,24 @@ def count_keys(
     return PackageKeys(rows, keys, repeated=alike - distinct, older=versioned - of_keys)
 
 
-def refuse_moved_rows(found: PackageKeys, plan: LoadPlan, pages: int) -> None:
+def refuse_moved_rows(repeated: int, rows: int, plan: LoadPlan, pages: int) -> None:
     """Fails if identical rows came from more than one page, because then rows moved between the pages.
+
+    Args:
+        repeated: the number of rows that are identical to another row.
+        rows: the number of rows among which they were counted.
+        plan: the plan of the sync.
+        pages: the number of pages that the sync read.
 
     Raises:
         RowsMovedError: identical rows came from more than one page.
     """
     resource = plan.resource
-    if not found.repeated or pages < 2 or resource.parent or plan.asset.accept_repeated_rows:
+    if not repeated or pages < 2 or resource.parent or plan.asset.accept_repeated_rows:
         return
     raise RowsMovedError(
         resource.name,
-        f"{found.repeated:,} of {found.rows:,} rows came twice, so that others may be missing",
+        f"{repeated:,} of {rows:,} rows came twice, so that others may be missing",
         f"{resource.method} {resource.path}",
         suspect="Have the API sort them by a unique field (endpoint.params). If it does send rows more than once, set "
         f"assets.{resource.name}.accept_repeated_rows: true",

@@ -77,6 +77,19 @@ class DuplicateReport:
     query: str | None = None
 
 
+@dataclass(frozen=True)
+class WindowRows:
+    """The rows of a window in the table.
+
+    Attributes:
+        rows: the number of rows.
+        of_loads: the number of rows from the loads in question.
+    """
+
+    rows: int
+    of_loads: int
+
+
 class Table:
     """One resource's table, open for reading. The caller excludes writers with `WarehousePipeline.exclusive`.
 
@@ -101,6 +114,10 @@ class Table:
         """Whether the table exists. The first load with rows creates the table."""
         return bool(self.columns)
 
+    @property
+    def _has_load_ids(self) -> bool:
+        return "_dlt_load_id" in self.columns
+
     def row_count(self) -> int:
         """Counts the rows in the table; 0 if the table does not exist yet."""
         return self._count(self.name) if self.exists else 0
@@ -109,7 +126,7 @@ class Table:
         """Counts the rows of some loads in the table; None if the table does not say which load a row is from."""
         if not self.exists or not load_ids:
             return 0
-        if "_dlt_load_id" not in self.columns:
+        if not self._has_load_ids:
             return None
         marks = ", ".join(["%s"] * len(load_ids))
         return self._count(self.name, f"_dlt_load_id IN ({marks})", *load_ids)
@@ -120,16 +137,31 @@ class Table:
         rows = self._count(self._sql.make_qualified_table_name(name)) if exists else 0
         return rows, dict(columns)
 
-    def rows_by_window(self, cursor: Cursor, windows: Sequence[Window]) -> list[int] | None:
-        """Counts the rows in each of `windows`, in order; None if the cursor is not a column of the table."""
+    def rows_by_window(
+        self, cursor: Cursor, windows: Sequence[Window], load_ids: Sequence[str] = ()
+    ) -> list[WindowRows] | None:
+        """Counts the rows in each of `windows`, in order; None if the cursor is not a column of the table.
+
+        Args:
+            cursor: the cursor of the resource.
+            windows: the windows.
+            load_ids: the dlt load ids of the loads whose rows are counted apart.
+        """
         if not self.exists:
-            return [0] * len(windows)
+            return [WindowRows(0, 0)] * len(windows)
         if cursor.column not in self.columns:
             return None  # the cursor has no column, because it is inside an object that is stored as JSON
+        marks = ", ".join(["%s"] * len(load_ids)) or "NULL"
+        ours = f"COUNT(CASE WHEN _dlt_load_id IN ({marks}) THEN 1 END)" if self._has_load_ids else "COUNT(*)"
         counts = []
         for window in windows:
             within, bounds = self._within(cursor, window)
-            counts.append(self._count(self.name, within, *bounds))
+            [(rows, of_loads)] = self._rows(
+                f"SELECT COUNT(*), {ours} FROM {self.name} WHERE {within}",  # noqa: S608
+                *(load_ids if self._has_load_ids else ()),
+                *bounds,
+            )
+            counts.append(WindowRows(int(rows), int(of_loads)))
         return counts
 
     def null_report(self, window: Window | None) -> NullReport:

@@ -87,7 +87,8 @@ _ALL = (
     ),
     Check(
         name="complete",
-        description="The sync fetched every row that the API reported. Each row is in the table or in quarantine.",
+        description="The sync fetched every row that the API reported. Each row is in the table or in quarantine. "
+        "A warning: no row has ever come, most rows are outside the window, or a cursor is in the future.",
         severity=dg.AssetCheckSeverity.ERROR,
         blocking=True,
         scope=Scope.PER_SYNC,

@@ -80,11 +80,21 @@ def _cure(resource: ResourceInfo) -> str:
     )
 
 
+_OF_THE_SYNC = (
+    keys.ROWS_REPORTED_BY_API,
+    keys.ROWS_KEPT,
+    keys.ROWS_OF_EARLIER_LOADS,
+    keys.ROWS_OUTSIDE_WINDOW,
+    keys.ROWS_IN_FUTURE,
+)
+"""The facts of a sync that the evaluation of `complete` repeats."""
+
+
 def complete(context: CheckContext) -> CheckOutcome:
     """Checks that the sync fetched at least as many rows as the API reported.
 
-    Some APIs report only a lower bound of their row count. The check also compares the number of rows in the table with
-    the number of loaded rows.
+    Some APIs report only a lower bound of their row count. The check also counts in the warehouse: the rows of this
+    load, and in each loaded partition the rows that the load should have replaced.
     """
     sync = context.current or context.previous or {}
     fetched, reported = read(sync, keys.ROWS_FETCHED), read(sync, keys.ROWS_REPORTED_BY_API)
@@ -96,10 +106,7 @@ def complete(context: CheckContext) -> CheckOutcome:
         keys.ROWS_LOADED: loaded,
         keys.ROWS_QUARANTINED: quarantined,
     }
-    if reported is not None:
-        metadata[keys.ROWS_REPORTED_BY_API] = reported
-    if read(sync, keys.ROWS_KEPT) is not None:
-        metadata[keys.ROWS_KEPT] = read(sync, keys.ROWS_KEPT)
+    metadata |= {name: read(sync, name) for name in _OF_THE_SYNC if read(sync, name) is not None}
     split = f"{loaded:,} loaded, {quarantined:,} in quarantine"
     rows = context.table.row_count() if context.resource.write_disposition == "replace" else None
     if rows is not None:
@@ -141,6 +148,10 @@ def _what_is_missing(
     left = loaded - read(sync, keys.ROWS_REPEATED, 0) - read(sync, keys.ROWS_SUPERSEDED, 0)
     if is_new and kept is not None and kept != left:
         return f"{counted(kept, 'row')} of the {left:,} loaded are in the table; {split}."
+    leftover = read(sync, keys.ROWS_OF_EARLIER_LOADS) or {}
+    if is_new and leftover:
+        listed = ", ".join(f"{partition} ({count:,})" for partition, count in list(leftover.items())[:5])
+        return f"The table has rows that this sync should have replaced, in {listed}; {split}."
     filtered = _of_another_field(sync, resource)
     if filtered:
         return filtered

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from analytics_assets import RestApiSync
 from analytics_assets.ingestion.errors import EmptyLoadError, TooManyRemovedError
+from analytics_assets.ingestion.warehouse.reconcile import _Statements
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project, check_of
 from analytics_assets_tests.real_api import defs
@@ -133,6 +134,24 @@ def test_an_api_that_filters_by_another_field_turns_complete_red(project: Projec
         complete.description
     )
     assert "Does `since` filter by another field than `at`?" in str(complete.description)
+
+
+def test_rows_that_a_load_should_have_replaced_turn_complete_red(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a bug can leave them there, so the test removes the statement that deletes them."""
+    rows = [{"id": n, "at": "2026-01-05T10:00:00Z"} for n in range(3)]
+    with answering(_filtering(rows, "at")) as url:
+        definitions = project.definitions(defs(url, **_daily(start_param="since", end_param="until")))
+        assert project.run(definitions, "things", "2026-01-05", source="api").success
+        rows.pop()
+        monkeypatch.setattr(_Statements, "drop_gone", lambda *_: 0)
+        result = project.run(definitions, "things", "2026-01-05", source="api")
+    complete = check_of(result, "complete")
+    assert (complete.passed, complete.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "The table has rows that this sync should have replaced, in 2026-01-05 (1)" in str(
+        complete.description
+    )
 
 
 def test_rows_beside_the_window_are_shown_and_warned_of(project: Project) -> None:

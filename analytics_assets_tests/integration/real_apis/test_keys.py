@@ -143,6 +143,42 @@ def test_ties_in_an_unstable_order_lose_no_row(project: Project, seed: int, pagi
             assert result.rows_kept == 80
 
 
+@pytest.mark.parametrize("path", ["arrow", "rows"])
+@pytest.mark.parametrize("partitioned", [True, False], ids=["partition", "incremental"])
+def test_a_row_that_came_twice_beside_the_window_shows_that_rows_moved(
+    project: Project, path: str, *, partitioned: bool
+) -> None:
+    """Row 1 is read twice and not loaded. Row 2 of the window is not read."""
+    old, new = "2026-01-04T00:00:00Z", "2026-01-05T00:00:00Z"
+    moved: list[list[dict[str, Any]]] = [[{"id": 1, "at": old}], [{"id": 1, "at": old}, {"id": 3, "at": new}]]
+    quiet: list[list[dict[str, Any]]] = [[{"id": 1, "at": old}], [{"id": 2, "at": new}, {"id": 3, "at": new}]]
+    for row in [*moved[0], *quiet[0]] if path == "rows" else ():
+        row["note"] = "undeclared"
+    pages = quiet
+
+    def reply(asked: Asked) -> Any:
+        page = int(asked.params.get("cursor", "0"))
+        return {"data": pages[page], "next": "1" if page == 0 else None}
+
+    resource = keyed("id", columns={"id": {"data_type": "bigint"}, "at": {"data_type": "timestamp"}})
+    partitions = {"partitions": {"type": "daily", "start_date": "2026-01-01"}}
+    with answering(reply) as url:
+        config = defs(
+            url,
+            paginator={"type": "cursor", "cursor_path": "next"},
+            resource=resource,
+            asset=partitions if partitioned else {},
+            incremental={"cursor_path": "at"},
+        )
+        of_run = ("2026-01-05",) if partitioned else ()
+        project.load(config, "things", *of_run)
+        pages = moved
+        with pytest.raises(RowsMovedError) as caught:
+            project.load(config, "things", *of_run)
+    assert "1 of 3 rows came twice" in str(caught.value)
+    assert project.query("SELECT count(*) AS n FROM api.things WHERE id > 1") == [{"n": 2}]
+
+
 def test_an_api_that_repeats_rows_has_a_way_out(project: Project) -> None:
     def reply(asked: Asked) -> Any:
         page = int(asked.params.get("cursor", "0"))
