@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -220,28 +221,30 @@ def configs(draw: st.DrawFn, api: Api) -> Config:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Any]:
-    """A server whose API each example sets anew. Yields its URL, and the list that holds the API."""
-    current: list[tuple[Api, random.Random]] = []
-    with answering(lambda asked: current[-1][0].reply(asked, current[-1][1])) as url:
+    """A server whose API each example sets anew. Yields its URL, and the list that holds the API's answer."""
+    current: list[Callable[[Asked], Any]] = []
+    with answering(lambda asked: current[-1](asked)) as url:  # noqa: PLW0108  the list is still empty
         yield url, current
 
 
+def whole_syncs(number: int, few: int) -> Callable[[Any], Any]:
+    """The settings of a property whose every example is a sync. A failure is not shrunk, because that takes minutes."""
+    return settings(
+        max_examples=examples(number, few),
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
 @given(st.data())
-@settings(
-    max_examples=examples(2000, 200),
-    deadline=None,
-    phases=[
-        Phase.explicit,
-        Phase.reuse,
-        Phase.generate,
-    ],  # a failure is small already, and each step costs a sync
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@whole_syncs(2000, 200)
 def test_a_sync_is_green_with_exactly_the_rows_or_red(server: Any, data: st.DataObject) -> None:
     url, current = server
     api = data.draw(apis())
     config = data.draw(configs(api))
-    current[:] = [(api, random.Random(api.ties_seed))]  # noqa: S311  no secret
+    shuffle = random.Random(api.ties_seed)  # noqa: S311  no secret
+    current[:] = [lambda asked: api.reply(asked, shuffle)]
     loaded = _sync(url, config)
     if isinstance(loaded, SyncError):
         assert not config.fits, loaded
@@ -268,5 +271,113 @@ def _sync(url: str, config: Config) -> list[Row] | SyncError:
 
 
 def _rows_of(project: Project) -> list[Row]:
+    return _query(project, "SELECT id, grp, name FROM api.things ORDER BY id")
+
+
+def _query(project: Project, sql: str) -> list[Row]:
+    """The result of a query; empty if no load has brought a row."""
     exists = "SELECT 1 FROM information_schema.tables WHERE table_schema = 'api' AND table_name = 'things'"
-    return project.query("SELECT id, grp, name FROM api.things ORDER BY id") if project.query(exists) else []
+    return project.query(sql) if project.query(exists) else []
+
+
+@dataclass
+class Feed:
+    """An API with a filter by time, whose rows change.
+
+    Attributes:
+        rows: the rows by id. `at` is the hour of the last change since the first of January.
+        filters: whether the API knows the filter; if not, it sends every row.
+        size: the number of rows of a page.
+    """
+
+    rows: dict[int, Row]
+    filters: bool
+    size: int
+
+    def reply(self, asked: Asked) -> Any:
+        since, until = (_hour_of(asked.params.get(name)) for name in ("since", "until"))
+        found = [
+            {**row, "at": _moment(row["at"])}
+            for _, row in sorted(self.rows.items())
+            if not self.filters
+            or ((since is None or row["at"] >= since) and (until is None or row["at"] < until))
+        ]
+        start = int(asked.params["offset"])
+        return {"data": found[start : start + self.size], "total": len(found)}
+
+
+def _moment(hour: int) -> str:
+    return (_FIRST + timedelta(hours=hour)).isoformat()
+
+
+def _hour_of(text: str | None) -> float | None:
+    return None if text is None else (datetime.fromisoformat(text) - _FIRST) / timedelta(hours=1)
+
+
+_FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+_DAYS = 3
+
+
+def _feed_config(url: str, feed: Feed, *, arrow: bool, partitioned: bool) -> str:
+    columns = {"id": "bigint", "at": "timestamp", **({"version": "bigint"} if arrow else {})}
+    return defs(
+        url,
+        resource={
+            "write_disposition": "merge",
+            "columns": {name: {"data_type": kind} for name, kind in columns.items()},
+        },
+        asset={"partitions": {"type": "daily", "start_date": "2026-01-01"}} if partitioned else {},
+        paginator={"type": "offset", "limit": feed.size},
+        incremental={
+            "cursor_path": "at",
+            "start_param": "since",
+            **({"end_param": "until"} if partitioned else {}),
+        },
+    )
+
+
+def _change(data: st.DataObject, feed: Feed, earliest: int) -> None:
+    """Adds, changes and deletes rows. An added or changed row gets a time from `earliest` on."""
+    for key in data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=6)):
+        version = feed.rows.get(key, {"version": 0})["version"] + 1
+        if version > 1 and data.draw(st.integers(0, 3)) == 0:
+            del feed.rows[key]
+        else:
+            hour = data.draw(st.integers(earliest, 24 * _DAYS - 1))
+            feed.rows[key] = {"id": key, "at": hour, "version": version}
+
+
+@pytest.mark.parametrize("partitioned", [True, False], ids=["partitions", "incremental"])
+@given(data=st.data())
+@whole_syncs(500, 10)
+def test_the_table_keeps_up_with_rows_that_change(
+    server: Any, data: st.DataObject, *, partitioned: bool
+) -> None:
+    """What a sync must do to the table is done here to a dict: replace the partitions, and the rows by key."""
+    url, current = server
+    feed = Feed({}, data.draw(st.booleans()), data.draw(st.integers(2, 8)))
+    current[:] = [feed.reply]
+    text = _feed_config(url, feed, arrow=data.draw(st.booleans()), partitioned=partitioned)
+    expected: dict[int, Row] = {}
+    start, end = 0, 24 * _DAYS
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        project = Project(Path(folder))
+        for _ in range(data.draw(st.integers(1, 3))):
+            _change(data, feed, 0 if partitioned else start)
+            days: list[str] = []
+            if partitioned:
+                low, high = sorted(data.draw(st.tuples(st.integers(1, _DAYS), st.integers(1, _DAYS))))
+                days, start, end = [f"2026-01-0{low}", f"2026-01-0{high}"], 24 * (low - 1), 24 * high
+                expected = {key: row for key, row in expected.items() if not start <= row["at"] < end}
+            expected |= {key: row for key, row in feed.rows.items() if start <= row["at"] < end}
+            project.load(text, "things", *days)
+            assert _changing_rows_of(project) == {
+                key: (row["at"], row["version"]) for key, row in expected.items()
+            }
+            if not partitioned:
+                start = max([start, *(row["at"] for row in expected.values())])
+
+
+def _changing_rows_of(project: Project) -> dict[int, tuple[float, int]]:
+    rows = _query(project, "SELECT * FROM api.things")
+    return {row["id"]: ((row["at"] - _FIRST) / timedelta(hours=1), row["version"]) for row in rows}
