@@ -384,6 +384,31 @@ class CircuitOpenError(ApiError):
 
 
 @dataclass(eq=False)
+class NoTokenError(ApiError):
+    """A token endpoint responds, but the sync gets no OAuth2 access token.
+
+    Attributes:
+        origin: the place that the token comes from, such as `POST /token`, or the method of a class.
+        problem: the clause that says what is wrong, without any value of the response.
+    """
+
+    origin: str
+    problem: str
+    code = "no_token"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return f"no OAuth2 token came from {self.origin}, because {self.problem}"
+
+    @property
+    def cure(self) -> str:
+        if " " in self.origin:
+            return "Nothing was loaded. Check access_token_url, client_id and client_secret"
+        return "Nothing was loaded. Check this method, and the response of its token endpoint"
+
+
+@dataclass(eq=False)
 class UnreadableResponseError(ApiError):
     """A response of the API does not match the config in the `defs.yaml`."""
 

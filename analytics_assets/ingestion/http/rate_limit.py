@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore, Lock, RLock
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.http.rate_limit_headers import read_rate_limits
@@ -34,13 +34,13 @@ class RateLimiter:
         config: the request settings of the API.
         slots: the semaphore that limits the requests in flight.
         single_flight: the lock that a request holds during its retries. All other requests wait for the lock, so an API
-            that is down gets the retries of only one request.
+            that is down gets the retries of only one request. The renewal of an access token takes the lock, too.
     """
 
     def __init__(self, config: RequestsConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self.config = config
         self.slots = BoundedSemaphore(config.max_in_flight)
-        self.single_flight = Lock()
+        self.single_flight = RLock()
         self._interval = 1 / config.requests_per_second if config.requests_per_second else 0.0
         self._clock = clock
         self._lock = Lock()

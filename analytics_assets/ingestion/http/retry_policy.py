@@ -9,9 +9,10 @@ API's own explanation from the redacted body.
 
 from __future__ import annotations
 
+import json
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -50,6 +51,15 @@ _HINTS = {
     404: "there is no such endpoint: check base_url and path",
 }
 
+_TOKEN_HINTS = {
+    **dict.fromkeys((400, 401, 403), "it issues no token: check client_id and client_secret"),
+    **dict.fromkeys((404, 405), "there is no token endpoint: check access_token_url"),
+}
+"""Hints for statuses of a token endpoint."""
+
+_CLIENT_REFUSALS = frozenset({"invalid_client", "invalid_grant", "unauthorized_client", "access_denied"})
+"""The error codes of RFC 6749 with which a token endpoint refuses the client, usually with status 400."""
+
 
 class Action(StrEnum):
     """The action after an exchange."""
@@ -58,7 +68,7 @@ class Action(StrEnum):
     EMPTY = "empty"  # return the response as a page without rows
     RETRY = "retry"  # send the request again later
     RATE_LIMITED = "rate_limited"  # send the request again later, because the API got too many requests
-    REFRESH_TOKEN = "refresh_token"  # noqa: S105  the OAuth2 token has expired; today the request fails
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105  send the request again at once with a new OAuth2 token
     FAIL = "fail"  # fail without a retry
 
 
@@ -76,11 +86,11 @@ class Caller:
 
     Attributes:
         judge: the part of the program that decides what an error status means.
-        has_token: whether the request has an OAuth2 token, which expires.
+        can_renew: whether the request has an OAuth2 token, and a new token may be accepted if this one is not.
     """
 
     judge: Judge = Judge.SESSION
-    has_token: bool = False
+    can_renew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +142,7 @@ def classify(exchange: Exchange, caller: Caller, config: RequestsConfig) -> Deci
         return _of_error(exchange.error, exchange.host)
     rule = None if caller.judge is Judge.TOKEN_REQUEST else matching_rule(config.responses, exchange)
     if rule is not None:
-        return _of_rule(rule, exchange, exchange.status)
+        return _of_rule(rule, exchange, exchange.status, caller)
     if exchange.status < HTTPStatus.BAD_REQUEST:
         if exchange.status in NO_DATA and caller.judge is Judge.SESSION:
             return Decision(
@@ -143,13 +153,16 @@ def classify(exchange: Exchange, caller: Caller, config: RequestsConfig) -> Deci
     return _of_error_status(exchange, exchange.status, caller, config)
 
 
-def _of_rule(rule: ResponseRule, exchange: Exchange, status: int) -> Decision:
+def _of_rule(rule: ResponseRule, exchange: Exchange, status: int, caller: Caller) -> Decision:
     """Returns the decision of a rule in the config, which comes before every other decision."""
     if rule.action in ("success", "empty"):
         return Decision(Action(rule.action), closes_probe=True)
     reason = f"{_with_words(status, exchange.body)}, which requests.responses calls `{rule.action}`"
     if rule.action == "fail":
         return Decision(Action.FAIL, reason=reason, fault=Fault.SYSTEM, closes_probe=True)
+    if rule.action == "refresh_token":
+        action = Action.REFRESH_TOKEN if caller.can_renew else Action.FAIL
+        return Decision(action, reason=reason, fault=Fault.CONFIG, outage=True)
     return Decision(Action(rule.action), reason=reason, outage=True, wait=_wait(exchange))
 
 
@@ -163,28 +176,53 @@ def no_data(status: int) -> str:
 
 def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: RequestsConfig) -> Decision:
     wait = _wait(exchange)
+    is_token_request = caller.judge is Judge.TOKEN_REQUEST
     # GitHub, for example, sends 403 in place of 429.
     is_forbidden_limit = status == HTTPStatus.FORBIDDEN and wait is not None
-    refused = status in _KEY_STATUSES and not is_forbidden_limit
+    refused = (status in _KEY_STATUSES and not is_forbidden_limit) or (
+        is_token_request and _refuses_client(exchange, status)
+    )
     retried = status in config.retry_statuses or is_forbidden_limit
-    if retried:
+    if caller.can_renew and _refuses_token(exchange, status):
+        action = Action.REFRESH_TOKEN
+    elif retried:
         is_limit = is_forbidden_limit or status == HTTPStatus.TOO_MANY_REQUESTS
         action = Action.RATE_LIMITED if is_limit else Action.RETRY
-    elif status == HTTPStatus.UNAUTHORIZED and caller.has_token:
-        action = Action.REFRESH_TOKEN
     else:
         action = Action.FAIL
+    hints = _TOKEN_HINTS if is_token_request else _HINTS
     return Decision(
         action,
         # The reason of an outage must be the same in each run, so that alerts report the outage once.
-        reason=status_in_words(status) if retried or refused else _with_words(status, exchange.body),
+        reason=status_in_words(status, hints)
+        if retried or refused
+        else _with_words(status, exchange.body, hints),
         fault=_fault_of(status, retried=retried),
         outage=refused or retried,
         # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
-        closes_probe=not (refused or retried or caller.judge is Judge.TOKEN_REQUEST),
+        closes_probe=not (refused or retried or is_token_request),
         handed_on=caller.judge is Judge.HOOKS,
         wait=wait if retried else None,
     )
+
+
+def _refuses_token(exchange: Exchange, status: int) -> bool:
+    """Whether the API refuses the access token, as RFC 6750 says it. Some APIs send 403 in place of 401."""
+    if status == HTTPStatus.FORBIDDEN:
+        headers = {name.lower(): value for name, value in (exchange.headers or {}).items()}
+        return "invalid_token" in headers.get("www-authenticate", "")
+    return status == HTTPStatus.UNAUTHORIZED
+
+
+def _refuses_client(exchange: Exchange, status: int) -> bool:
+    """Whether a token endpoint refuses the client, as RFC 6749 says it."""
+    if status != HTTPStatus.BAD_REQUEST:
+        return False
+    try:
+        response = json.loads(exchange.body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(response, dict) and response.get("error") in _CLIENT_REFUSALS
 
 
 def _of_error(error: BaseException | None, host: str) -> Decision:
@@ -222,17 +260,17 @@ def endpoint_of(request: PreparedRequest) -> str:
     return f"{request.method} {urlsplit(request.url or '').path}"
 
 
-def status_in_words(status: int) -> str:
+def status_in_words(status: int, hints: Mapping[int, str] = _HINTS) -> str:
     """Describes an HTTP status in words, with a hint for some statuses."""
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
-    hint = _HINTS.get(status)
+    hint = hints.get(status)
     return f"{status} {phrase}" + (f"; {hint}" if hint else "")
 
 
-def _with_words(status: int, body: bytes) -> str:
+def _with_words(status: int, body: bytes, hints: Mapping[int, str] = _HINTS) -> str:
     """Describes a status in words, with the API's own explanation."""
-    words = words_of(body)
-    return f"{status_in_words(status)}; the API says: {words}" if words else status_in_words(status)
+    words, described = words_of(body), status_in_words(status, hints)
+    return f"{described}; the API says: {words}" if words else described
 
 
 def _fault_of(status: int, *, retried: bool) -> Fault:

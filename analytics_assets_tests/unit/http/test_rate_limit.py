@@ -190,11 +190,12 @@ def test_a_session_that_is_left_waits_for_nothing() -> None:
         limiter = RateLimiter(RequestsConfig())
         secrets = Secrets()
         breaker = Breaker(MemoryCircuit(POLICY), "rows", "a run")
-        session = ApiSession("rows", limiter, breaker, secrets, Telemetry("rows"))
+        telemetry = Telemetry("rows")
+        session = ApiSession("rows", limiter, breaker, secrets, telemetry)
         with ThreadPoolExecutor(1) as threads:
             syncing = threads.submit(sweep, url, session)
             until = time.monotonic() + 10
-            while not limiter.single_flight.locked() and time.monotonic() < until:
+            while not telemetry.retries and time.monotonic() < until:
                 time.sleep(0.001)
             start = time.monotonic()
             session.close()

@@ -23,7 +23,7 @@ from analytics_assets.ingestion.http.retry_policy import (
 
 CONFIG = RequestsConfig()
 SESSION, HOOKS = Caller(), Caller(Judge.HOOKS)
-TOKEN_REQUEST, WITH_TOKEN = Caller(Judge.TOKEN_REQUEST), Caller(has_token=True)
+TOKEN_REQUEST, WITH_TOKEN = Caller(Judge.TOKEN_REQUEST), Caller(can_renew=True)
 
 
 @pytest.mark.parametrize(
