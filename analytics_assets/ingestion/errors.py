@@ -13,6 +13,7 @@
     │   └── TooManyPagesError           max_pages_exceeded
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
+    │   ├── NoTokenError                no_token
     │   ├── CircuitOpenError            circuit_open
     │   ├── UnreadableResponseError     a response does not match the `defs.yaml`
     │   │   ├── UnfollowableLinkError   unfollowable_link
@@ -57,6 +58,7 @@ beside its fields.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -342,6 +344,9 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
         attempts: the number of requests sent for this page, the first included.
         reason: the problem in a few words.
         outage: whether the whole API is down or refuses the key; only an outage opens the circuit.
+        retry_at: the time from which the API accepts requests again, in seconds since 1970, if it is after the
+            cool-down; None if the API does not say.
+        retry_header: the name of the header that says `retry_at`.
         fault: the origin of the failure: config for a wrong key or path, transient for an API that is down.
     """
 
@@ -350,6 +355,8 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
     attempts: int
     reason: str
     outage: bool = False
+    retry_at: float | None = None
+    retry_header: str | None = None
     # In `SyncHalted`, `fault` is a field. Every other error class has one constant `fault`.
     fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]
     code = "halted"
@@ -357,6 +364,12 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
     @property
     def cause(self) -> str:
         return f"halted after {counted(self.attempts, 'attempt')} of {self.endpoint}: {self.reason}"
+
+    @property
+    def cure(self) -> str:
+        if self.retry_at is None:
+            return ""
+        return f"No request is sent until {utc(self.retry_at)}: the API says so in `{self.retry_header}`"
 
     @property
     def answer(self) -> int | str:
@@ -1197,6 +1210,11 @@ class MissingGuaranteesError(WarehouseError):
     @property
     def cure(self) -> str:
         return "Use DuckDB, or accept this with `destination: {accept_missing_guarantees: true}` in defs.yaml"
+
+
+def utc(moment: float) -> str:
+    """Formats a time in seconds since 1970 as text in UTC, to the second."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def counted(number: int, what: str) -> str:

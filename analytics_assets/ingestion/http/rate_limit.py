@@ -60,7 +60,8 @@ class RateLimiter:
         """Ends the turn of a request, and applies the rate limit headers of its response.
 
         If the API allows no more requests than those in flight, the next request waits until the limit resets. Without
-        the wait, the API would answer with status 429.
+        the wait, the API would answer with status 429. A reset after `max_retry_delay` is not waited for: the next
+        request shows whether the API means it, and `retry_policy.py` decides.
 
         Args:
             headers: the headers of the response; None if there was no response.
@@ -70,9 +71,8 @@ class RateLimiter:
             self._in_flight -= 1
             if limits is None or limits.remaining is None or limits.reset is None:
                 return
-            if limits.remaining <= self._in_flight:
-                seconds = min(limits.reset, self.config.max_retry_delay)
-                self._next = max(self._next, self._clock() + seconds)
+            if limits.remaining <= self._in_flight and limits.reset <= self.config.max_retry_delay:
+                self._next = max(self._next, self._clock() + limits.reset)
 
 
 _limiters: dict[str, RateLimiter] = {}

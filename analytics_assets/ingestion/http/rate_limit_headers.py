@@ -32,10 +32,12 @@ class RateLimits:
     Attributes:
         remaining: the number of requests that the API still accepts; None if the response does not say.
         reset: the seconds until the API accepts more requests; None if the response does not say.
+        header: the name of the header with the reset; empty if there is none.
     """
 
     remaining: float | None
     reset: float | None
+    header: str = ""
 
 
 def read_rate_limits(headers: Mapping[str, str]) -> RateLimits:
@@ -47,9 +49,11 @@ def read_rate_limits(headers: Mapping[str, str]) -> RateLimits:
     combined = headers.get("RateLimit")
     if combined is not None:
         return _of_combined(combined)
-    remaining = next((headers[name] for name in _REMAINING_NAMES if name in headers), "")
-    reset = next((headers[name] for name in _RESET_NAMES if name in headers), None)
-    return RateLimits(_number(remaining), None if reset is None else _seconds_until(reset, headers))
+    remaining = _number(next((headers[name] for name in _REMAINING_NAMES if name in headers), ""))
+    header = next((name for name in _RESET_NAMES if name in headers), None)
+    if header is None:
+        return RateLimits(remaining, None)
+    return RateLimits(remaining, _seconds_until(headers[header], headers), header)
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
@@ -73,7 +77,7 @@ def _of_combined(header: str) -> RateLimits:
     for one in header.split(",") if ";" in header else [header]:
         remaining, reset = _REMAINING.search(one), _RESET.search(one)
         if remaining:
-            limits.append(RateLimits(float(remaining[1]), float(reset[1]) if reset else None))
+            limits.append(RateLimits(float(remaining[1]), float(reset[1]) if reset else None, "RateLimit"))
     return min(limits, key=lambda one: one.remaining or 0.0, default=RateLimits(None, None))
 
 

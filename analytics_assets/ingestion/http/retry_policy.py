@@ -13,7 +13,7 @@ import json
 import random
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -29,7 +29,7 @@ from urllib3.exceptions import (
     TimeoutError,  # noqa: A004  urllib3's TimeoutError is not Python's TimeoutError
 )
 
-from analytics_assets.config.models import RequestsConfig
+from analytics_assets.config.models import LONGEST_RETRY_DELAY, RequestsConfig
 from analytics_assets.config.responses import ResponseRule
 from analytics_assets.ingestion.errors import Fault
 from analytics_assets.ingestion.http.api_words import words_of
@@ -39,6 +39,9 @@ from analytics_assets.ingestion.http.response_rules import matching_rule
 
 JITTER = 0.1
 """The maximum jitter, as a share of the wait. Jitter spreads the retries of clients that failed at the same time."""
+
+LONGEST_WAIT = 7 * 86_400.0
+"""Seconds. A longer wait comes from a wrong clock or a wrong unit, and is not believed."""
 
 NO_DATA = (HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT)
 """Success statuses of responses that do not have the requested data."""
@@ -105,6 +108,7 @@ class Decision:
         closes_probe: whether this outcome of a probe closes the circuit.
         handed_on: whether the user's hooks get the response after the last retry, in place of a failure.
         wait: the seconds until the API accepts requests again, as its headers say; None if they do not.
+        wait_header: the name of the header that says `wait`; empty if there is none.
     """
 
     action: Action
@@ -114,6 +118,7 @@ class Decision:
     closes_probe: bool = False
     handed_on: bool = False
     wait: float | None = None
+    wait_header: str = ""
 
     @property
     def is_success(self) -> bool:
@@ -142,7 +147,7 @@ def classify(exchange: Exchange, caller: Caller, config: RequestsConfig) -> Deci
         return _of_error(exchange.error, exchange.host)
     rule = None if caller.judge is Judge.TOKEN_REQUEST else matching_rule(config.responses, exchange)
     if rule is not None:
-        return _of_rule(rule, exchange, exchange.status, caller)
+        return _of_rule(rule, exchange, exchange.status, caller, config)
     if exchange.status < HTTPStatus.BAD_REQUEST:
         if exchange.status in NO_DATA and caller.judge is Judge.SESSION:
             return Decision(
@@ -153,7 +158,9 @@ def classify(exchange: Exchange, caller: Caller, config: RequestsConfig) -> Deci
     return _of_error_status(exchange, exchange.status, caller, config)
 
 
-def _of_rule(rule: ResponseRule, exchange: Exchange, status: int, caller: Caller) -> Decision:
+def _of_rule(
+    rule: ResponseRule, exchange: Exchange, status: int, caller: Caller, config: RequestsConfig
+) -> Decision:
     """Returns the decision of a rule in the config, which comes before every other decision."""
     if rule.action in ("success", "empty"):
         return Decision(Action(rule.action), closes_probe=True)
@@ -163,7 +170,7 @@ def _of_rule(rule: ResponseRule, exchange: Exchange, status: int, caller: Caller
     if rule.action == "refresh_token":
         action = Action.REFRESH_TOKEN if caller.can_renew else Action.FAIL
         return Decision(action, reason=reason, fault=Fault.CONFIG, outage=True)
-    return Decision(Action(rule.action), reason=reason, outage=True, wait=_wait(exchange))
+    return _again_later(Decision(Action(rule.action), reason=reason, outage=True), _limit(exchange), config)
 
 
 def no_data(status: int) -> str:
@@ -175,10 +182,10 @@ def no_data(status: int) -> str:
 
 
 def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: RequestsConfig) -> Decision:
-    wait = _wait(exchange)
+    limit = _limit(exchange)
     is_token_request = caller.judge is Judge.TOKEN_REQUEST
     # GitHub, for example, sends 403 in place of 429.
-    is_forbidden_limit = status == HTTPStatus.FORBIDDEN and wait is not None
+    is_forbidden_limit = status == HTTPStatus.FORBIDDEN and limit.is_reached
     refused = (status in _KEY_STATUSES and not is_forbidden_limit) or (
         is_token_request and _refuses_client(exchange, status)
     )
@@ -191,7 +198,7 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
     else:
         action = Action.FAIL
     hints = _TOKEN_HINTS if is_token_request else _HINTS
-    return Decision(
+    decision = Decision(
         action,
         # The reason of an outage must be the same in each run, so that alerts report the outage once.
         reason=status_in_words(status, hints)
@@ -202,8 +209,27 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
         # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
         closes_probe=not (refused or retried or is_token_request),
         handed_on=caller.judge is Judge.HOOKS,
-        wait=wait if retried else None,
     )
+    return _again_later(decision, limit, config) if decision.may_retry else decision
+
+
+def _again_later(decision: Decision, limit: _Limit, config: RequestsConfig) -> Decision:
+    """Adds the wait that the API asks for to the decision to send a request again.
+
+    A longer wait than `max_retry_delay` is not for a retry: the request fails, and the circuit stays open until then.
+    """
+    wait, reason = limit.wait, decision.reason
+    if wait is None:
+        return decision
+    if wait > LONGEST_WAIT:
+        days = LONGEST_WAIT / 86_400
+        ignored = f"its `{limit.header}` is more than {days:.0f} days ahead, and is ignored"
+        return replace(decision, reason=f"{reason}; {ignored}")
+    if wait <= config.max_retry_delay:
+        return replace(decision, wait=wait, wait_header=limit.header)
+    if wait <= LONGEST_RETRY_DELAY:
+        reason = f"{reason}; to wait in the run, raise requests.max_retry_delay"
+    return replace(decision, action=Action.FAIL, reason=reason, wait=wait, wait_header=limit.header)
 
 
 def _refuses_token(exchange: Exchange, status: int) -> bool:
@@ -297,13 +323,29 @@ def _network_reason(error: BaseException | None, host: str) -> str:
     return "the response broke off"
 
 
-def _wait(exchange: Exchange) -> float | None:
-    """Returns the seconds until the API accepts requests again, as its headers say; None if they do not."""
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """What the headers of a response say about a limit.
+
+    Attributes:
+        is_reached: whether they say that the API accepts no more requests now.
+        wait: the seconds until the API accepts requests again; None if they do not say.
+        header: the name of the header that says `wait`.
+    """
+
+    is_reached: bool
+    wait: float | None = None
+    header: str = ""
+
+
+def _limit(exchange: Exchange) -> _Limit:
     headers = exchange.headers or {}
     wait = read_retry_after(headers)
+    if wait is not None:
+        return _Limit(True, wait, "Retry-After")
     limits = read_rate_limits(headers)
+    if limits.remaining is not None:
+        return _Limit(True, limits.reset, limits.header) if limits.remaining <= 0 else _Limit(False)
     # With a 429, a reset time alone is enough. Another status may have nothing to do with the limit.
-    used_up = (
-        exchange.status == HTTPStatus.TOO_MANY_REQUESTS if limits.remaining is None else limits.remaining <= 0
-    )
-    return limits.reset if wait is None and used_up else wait
+    is_limited = exchange.status == HTTPStatus.TOO_MANY_REQUESTS
+    return _Limit(True, limits.reset, limits.header) if is_limited else _Limit(False)

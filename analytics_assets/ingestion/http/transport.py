@@ -333,7 +333,9 @@ class Transport(HTTPAdapter):
         """Returns the failure of a request without further retries. An outage of the API also opens the circuit."""
         reason, outage, fault = decision.reason, decision.outage, decision.fault
         halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage, fault=fault)
-        return self._breaker.record_failure(halted) if decision.outage else halted
+        if not decision.outage:
+            return halted
+        return self._breaker.record_failure(halted, decision.wait, decision.wait_header)
 
 
 def _can_renew(request: WireRequest, token: Token | None, *, is_probe: bool) -> bool:

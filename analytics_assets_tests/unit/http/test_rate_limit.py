@@ -127,7 +127,8 @@ def test_requests_per_second_is_a_pace_for_all_threads() -> None:
     [
         ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}, 30),
         ({"RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, 30),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "999999"}, 300),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "300"}, 300),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "301"}, 0),
         ({"X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "30"}, 0),
         ({"X-RateLimit-Remaining": "0"}, 0),
         ({"X-RateLimit-Reset": "30"}, 0),
