@@ -49,7 +49,7 @@ class Server:
 
 
 CREDENTIALS = {"type": "oauth2_client_credentials"}
-OFFSET = {"paginator": {"type": "offset", "limit": 10}}
+OFFSET: dict[str, Any] = {"paginator": {"type": "offset", "limit": 10}}
 SHOPS = {"name": "shops", "endpoint": {"path": "shops", "data_selector": "data", "paginator": "single_page"}}
 
 
