@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 _EPOCH_FROM, _MILLISECONDS_FROM = 1e9, 1e11
 """Thresholds for a number: a larger value is a time since 1970, in seconds or in milliseconds."""
@@ -66,6 +67,39 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     """
     header = headers.get("Retry-After")
     return None if header is None else _seconds_until(header, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What the headers of an error response say about a limit.
+
+    Attributes:
+        is_reached: whether they say that the API accepts no more requests now.
+        wait: the seconds until the API accepts requests again; None if they do not say.
+        header: the name of the header that says `wait`; empty if there is none.
+    """
+
+    is_reached: bool
+    wait: float | None = None
+    header: str = ""
+
+
+def read_limit(headers: Mapping[str, str], status: int | None) -> Limit:
+    """Reads the limit that an error response reports: `Retry-After`, or else a rate limit that is used up.
+
+    Args:
+        headers: the headers; names are compared without case if the mapping does so.
+        status: the HTTP status of the response.
+    """
+    wait = read_retry_after(headers)
+    if wait is not None:
+        return Limit(True, wait, "Retry-After")
+    limits = read_rate_limits(headers)
+    if limits.remaining is not None:
+        return Limit(True, limits.reset, limits.header) if limits.remaining <= 0 else Limit(False)
+    # With a 429, a reset time alone is enough. Another status may have nothing to do with the limit.
+    is_limited = status == HTTPStatus.TOO_MANY_REQUESTS
+    return Limit(True, limits.reset, limits.header) if is_limited else Limit(False)
 
 
 def _of_combined(header: str) -> RateLimits:

@@ -34,7 +34,7 @@ from analytics_assets.config.responses import ResponseRule
 from analytics_assets.ingestion.errors import Fault
 from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.exchange import Exchange
-from analytics_assets.ingestion.http.rate_limit_headers import read_rate_limits, read_retry_after
+from analytics_assets.ingestion.http.rate_limit_headers import Limit, read_limit
 from analytics_assets.ingestion.http.response_rules import matching_rule
 
 JITTER = 0.1
@@ -170,7 +170,11 @@ def _of_rule(
     if rule.action == "refresh_token":
         action = Action.REFRESH_TOKEN if caller.can_renew else Action.FAIL
         return Decision(action, reason=reason, fault=Fault.CONFIG, outage=True)
-    return _again_later(Decision(Action(rule.action), reason=reason, outage=True), _limit(exchange), config)
+    return _again_later(
+        Decision(Action(rule.action), reason=reason, outage=True),
+        read_limit(exchange.headers or {}, exchange.status),
+        config,
+    )
 
 
 def no_data(status: int) -> str:
@@ -182,7 +186,7 @@ def no_data(status: int) -> str:
 
 
 def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: RequestsConfig) -> Decision:
-    limit = _limit(exchange)
+    limit = read_limit(exchange.headers or {}, exchange.status)
     is_token_request = caller.judge is Judge.TOKEN_REQUEST
     # GitHub, for example, sends 403 in place of 429.
     is_forbidden_limit = status == HTTPStatus.FORBIDDEN and limit.is_reached
@@ -213,7 +217,7 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
     return _again_later(decision, limit, config) if decision.may_retry else decision
 
 
-def _again_later(decision: Decision, limit: _Limit, config: RequestsConfig) -> Decision:
+def _again_later(decision: Decision, limit: Limit, config: RequestsConfig) -> Decision:
     """Adds the wait that the API asks for to the decision to send a request again.
 
     A longer wait than `max_retry_delay` is not for a retry: the request fails, and the circuit stays open until then.
@@ -321,31 +325,3 @@ def _network_reason(error: BaseException | None, host: str) -> str:
     if isinstance(error, ProtocolError) and isinstance(error.args[-1], OSError):
         return f"the connection to {host} broke"
     return "the response broke off"
-
-
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    """What the headers of a response say about a limit.
-
-    Attributes:
-        is_reached: whether they say that the API accepts no more requests now.
-        wait: the seconds until the API accepts requests again; None if they do not say.
-        header: the name of the header that says `wait`.
-    """
-
-    is_reached: bool
-    wait: float | None = None
-    header: str = ""
-
-
-def _limit(exchange: Exchange) -> _Limit:
-    headers = exchange.headers or {}
-    wait = read_retry_after(headers)
-    if wait is not None:
-        return _Limit(True, wait, "Retry-After")
-    limits = read_rate_limits(headers)
-    if limits.remaining is not None:
-        return _Limit(True, limits.reset, limits.header) if limits.remaining <= 0 else _Limit(False)
-    # With a 429, a reset time alone is enough. Another status may have nothing to do with the limit.
-    is_limited = exchange.status == HTTPStatus.TOO_MANY_REQUESTS
-    return _Limit(True, limits.reset, limits.header) if is_limited else _Limit(False)

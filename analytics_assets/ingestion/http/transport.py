@@ -220,9 +220,12 @@ class Transport(HTTPAdapter):
         is_renewed = False  # whether the token is new because the API has just refused the one before
         with ExitStack() as single_flight:
             while True:
-                # A renewal takes the lock `single_flight`, too, so no request is sent with an old token meanwhile.
-                token = request.token.current() if request.token else None
+                if request.token:
+                    request.token.current()  # a token request takes a turn of its own
                 with self._turn() as turn:
+                    token = (
+                        request.token.current() if request.token else None
+                    )  # it may have ended in a long wait
                     is_probe = self._is_probe(request, single_flight, failures)
                     can_renew = not is_renewed and _can_renew(request, token, is_probe=is_probe)
                     sent += 1
@@ -238,7 +241,7 @@ class Transport(HTTPAdapter):
                     assert token is not None
                     request.token.renew(token)
                     continue
-                if token and response and response.status < HTTPStatus.BAD_REQUEST:
+                if token and decision.is_success:
                     token.accepted = True
                 if is_probe and decision.closes_probe:
                     self._breaker.record_success()

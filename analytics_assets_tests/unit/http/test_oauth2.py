@@ -155,16 +155,15 @@ def test_a_token_is_renewed_before_it_ends(lifetime: float, page_seconds: float,
 
 def test_a_revoked_token_costs_one_token_request_for_all_threads() -> None:
     """Eight requests are in flight when the token is revoked. All get a 401 before the first renewal."""
-    together = threading.Barrier(8, timeout=10)
 
     class Revoking(Api):
         def reply(self, asked: Asked) -> Any:
-            if asked.path == "/rows" and self.issued == 1 and asked.params.get("offset", "0") != "0":
+            if self.token_of(asked) == "token-number-1" and asked.params.get("offset", "0") != "0":
                 together.wait()
-                self.revoke()
             return super().reply(asked)
 
     with running(Revoking(size=400)) as api:
+        together = threading.Barrier(8, action=api.revoke, timeout=10)
         assert_all_rows(api, api.sweep(max_in_flight=8))
         assert (api.issued, api.statuses.count(401)) == (2, 8)
         assert api.telemetry.pages == 41
@@ -229,6 +228,24 @@ def test_a_renewal_during_the_retries_of_another_request_waits_and_does_not_hang
     with running(Failing(lifetime=8, size=400)) as api:
         assert sorted(api.sweep(max_in_flight=8)) == list(range(400))
         assert api.waits == [2, 4]
+        assert api.log.events == []
+
+
+def test_a_token_that_ends_while_a_request_waits_for_its_turn_is_renewed() -> None:
+    """The limit of the API resets after 100 seconds, and its tokens live for 60."""
+
+    class Limited(Api):
+        def _page(self, asked: Asked) -> Any:
+            limits = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "100"}
+            return Reply(super()._page(asked), 200, limits)
+
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            self.now += seconds
+
+    with running(Limited(lifetime=60, size=30)) as api:
+        assert sorted(api.sweep(max_in_flight=1)) == list(range(30))
+        assert api.statuses.count(401) == 0
         assert api.log.events == []
 
 
