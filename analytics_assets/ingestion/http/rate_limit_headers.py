@@ -112,7 +112,10 @@ def _of_combined(header: str) -> RateLimits:
         remaining, reset = _REMAINING.search(one), _RESET.search(one)
         if remaining:
             limits.append(RateLimits(float(remaining[1]), float(reset[1]) if reset else None, "RateLimit"))
-    return min(limits, key=lambda one: one.remaining or 0.0, default=RateLimits(None, None))
+    # If several limits are used up, such as one of the minute and one of the day, the last reset counts.
+    return min(
+        limits, key=lambda one: (one.remaining or 0.0, -(one.reset or 0.0)), default=RateLimits(None, None)
+    )
 
 
 def _number(text: str) -> float | None:

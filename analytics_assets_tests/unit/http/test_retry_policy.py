@@ -156,6 +156,13 @@ IGNORED = "is more than 7 days ahead, and is ignored"
             86_400,
             "429 Too Many Requests",
         ),
+        (
+            429,
+            {"RateLimit": '"minute";r=0;t=5, "day";r=0;t=7200'},
+            Action.FAIL,
+            7200,
+            "429 Too Many Requests",
+        ),
         (503, {"Retry-After": "7200"}, Action.FAIL, 7200, "503 Service Unavailable"),
         (403, {"Retry-After": "7200"}, Action.FAIL, 7200, "403 Forbidden"),
         (
