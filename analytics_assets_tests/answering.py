@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -96,6 +97,7 @@ def api_session(
     log: CircuitStore | None = None,
     sleep: Callable[[float], None] = lambda _: None,
     jitter: Callable[[], float] = lambda: 0.0,
+    clock: Callable[[], float] = time.monotonic,
     **config: Any,
 ) -> ApiSession:
     """An `ApiSession` as in a sync, but without real waits and without jitter."""
@@ -107,4 +109,5 @@ def api_session(
         telemetry or Telemetry(resource),
         sleep=sleep,
         jitter=jitter,
+        clock=clock,
     )

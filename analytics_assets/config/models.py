@@ -28,6 +28,9 @@ from analytics_assets.config.validation_errors import Location, error_at, sugges
 CIRCUIT = "circuit"
 """The last part of the asset key of the asset that shows the history of the circuit breaker."""
 
+LONGEST_RETRY_DELAY = 3600.0
+"""Seconds: the largest `requests.max_retry_delay`."""
+
 _FIXED_BY_WINDOWS: dict[str, tuple[Any, ...]] = {
     "last_value_func": ("max", max),
     "range_start": ("closed",),
@@ -56,8 +59,9 @@ class RequestsConfig(StrictModel):
     max_retry_delay: float = Field(
         300,
         gt=0,
-        le=3600,
-        description="Seconds: the longest wait before a retry, even if Retry-After or a rate limit asks for more.",
+        le=LONGEST_RETRY_DELAY,
+        description="Seconds: the longest wait before a retry. If Retry-After or a rate limit asks for more, the sync "
+        "halts at once, and the circuit stays open until then.",
     )
     connect_timeout: float = Field(10, gt=0, le=600, description="Seconds to wait for a connection.")
     read_timeout: float = Field(
@@ -103,7 +107,11 @@ class CircuitBreakerConfig(StrictModel):
         description="Minutes without requests after a sync has halted. Each probe that fails doubles them.",
     )
     max_cooldown_minutes: float = Field(
-        360, gt=0, le=10080, description="Minutes: the longest cool-down, however many probes fail."
+        360,
+        gt=0,
+        le=10080,
+        description="Minutes: the longest cool-down, however many probes fail. A time that the API names, such as the "
+        "end of a daily quota, may be later.",
     )
 
     @model_validator(mode="after")

@@ -28,9 +28,10 @@ class ResponseRule(StrictModel):
         min_length=1,
         description="A text that the body contains, in upper or lower case. Absent: any body.",
     )
-    action: Literal["retry", "rate_limited", "empty", "fail", "success"] = Field(
+    action: Literal["retry", "rate_limited", "refresh_token", "empty", "fail", "success"] = Field(
         description="What the sync does: `retry` and `rate_limited` send the request again, and open the circuit after "
-        "the last retry. `empty` is a page without rows, `fail` ends the sync, and `success` reads the response."
+        "the last retry. `refresh_token` sends the request again once with a new OAuth2 token, and then opens the "
+        "circuit. `empty` is a page without rows, `fail` ends the sync, and `success` reads the response."
     )
 
     @model_validator(mode="after")

@@ -71,6 +71,26 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "orders: halted after 4 attempts of GET /orders: 503 Service Unavailable",
     ),
     (
+        errors.SyncHalted(
+            "orders", "GET /orders", 429, 1, "429 Too Many Requests", True, 86_400.0, "Retry-After"
+        ),
+        "halted",
+        "orders: halted after 1 attempt of GET /orders: 429 Too Many Requests. No request is sent until "
+        "1970-01-02 00:00:00 UTC: the API says so in `Retry-After`.",
+    ),
+    (
+        errors.NoTokenError("orders", "POST /token", "its response is not JSON"),
+        "no_token",
+        "orders: no OAuth2 token came from POST /token, because its response is not JSON. Nothing was loaded. Check "
+        "access_token_url, client_id and client_secret.",
+    ),
+    (
+        errors.NoTokenError("orders", "Auth.obtain_token", "it fails with KeyError"),
+        "no_token",
+        "orders: no OAuth2 token came from Auth.obtain_token, because it fails with KeyError. Nothing was loaded. "
+        "Check this method, and the response of its token endpoint.",
+    ),
+    (
         errors.CircuitOpenError("orders", "api", "the circuit of api is open"),
         "circuit_open",
         "orders: no request was sent, because the circuit of api is open",

@@ -13,6 +13,7 @@
     │   └── TooManyPagesError           max_pages_exceeded
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
+    │   ├── NoTokenError                no_token
     │   ├── CircuitOpenError            circuit_open
     │   ├── UnreadableResponseError     a response does not match the `defs.yaml`
     │   │   ├── UnfollowableLinkError   unfollowable_link
@@ -57,12 +58,14 @@ classes from this package.
 from analytics_assets.ingestion.errors.api import (
     ApiError,
     CircuitOpenError,
+    NoTokenError,
     SyncHalted,
 )
 from analytics_assets.ingestion.errors.base import (
     Fault,
     SyncError,
     counted,
+    utc,
 )
 from analytics_assets.ingestion.errors.config import (
     ConfigError,
@@ -145,6 +148,7 @@ __all__ = [
     "NoListError",
     "NoNewRowsError",
     "NoSqlError",
+    "NoTokenError",
     "NoWarehouseFileError",
     "NotJsonError",
     "PagingFieldError",
@@ -172,4 +176,5 @@ __all__ = [
     "WarehouseBusyError",
     "WarehouseError",
     "counted",
+    "utc",
 ]

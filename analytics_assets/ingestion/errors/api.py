@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from analytics_assets.ingestion.errors.base import Fault, SyncError, counted
+from analytics_assets.ingestion.errors.base import Fault, SyncError, counted, utc
 
 
 @dataclass(eq=False)
@@ -22,6 +22,9 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
         attempts: the number of requests sent for this page, the first included.
         reason: the problem in a few words.
         outage: whether the whole API is down or refuses the key; only an outage opens the circuit.
+        retry_at: the time from which the API accepts requests again, in seconds since 1970, if it is after the
+            cool-down; None if the API does not say.
+        retry_header: the name of the header that says `retry_at`.
         fault: the origin of the failure: config for a wrong key or path, transient for an API that is down.
     """
 
@@ -30,6 +33,8 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
     attempts: int
     reason: str
     outage: bool = False
+    retry_at: float | None = None
+    retry_header: str | None = None
     # In `SyncHalted`, `fault` is a field. Every other error class has one constant `fault`.
     fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]
     code = "halted"
@@ -37,6 +42,12 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
     @property
     def cause(self) -> str:
         return f"halted after {counted(self.attempts, 'attempt')} of {self.endpoint}: {self.reason}"
+
+    @property
+    def cure(self) -> str:
+        if self.retry_at is None:
+            return ""
+        return f"No request is sent until {utc(self.retry_at)}: the API says so in `{self.retry_header}`"
 
     @property
     def answer(self) -> int | str:
@@ -61,3 +72,28 @@ class CircuitOpenError(ApiError):
     @property
     def cause(self) -> str:
         return f"no request was sent, because {self.state}"
+
+
+@dataclass(eq=False)
+class NoTokenError(ApiError):
+    """A token endpoint responds, but the sync gets no OAuth2 access token.
+
+    Attributes:
+        origin: the place that the token comes from, such as `POST /token`, or the method of a class.
+        problem: the clause that says what is wrong, without any value of the response.
+    """
+
+    origin: str
+    problem: str
+    code = "no_token"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return f"no OAuth2 token came from {self.origin}, because {self.problem}"
+
+    @property
+    def cure(self) -> str:
+        if " " in self.origin:
+            return "Nothing was loaded. Check access_token_url, client_id and client_secret"
+        return "Nothing was loaded. Check this method, and the response of its token endpoint"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -55,6 +56,11 @@ class SyncError(Exception):
 
 def _restored(kind: type[SyncError], facts: dict[str, Any]) -> SyncError:
     return kind(**facts)
+
+
+def utc(moment: float) -> str:
+    """Formats a time in seconds since 1970 as text in UTC, to the second."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def counted(number: int, what: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 from typing import Protocol
 from uuid import uuid4
@@ -144,16 +145,33 @@ class Breaker:
         self._probing = False
         self._store.append(CircuitEventKind.CLOSED, by=self._by, run_id=self._run_id)
 
-    def record_failure(self, halted: SyncHalted) -> SyncHalted:
+    def record_failure(
+        self, halted: SyncHalted, wait: float | None = None, wait_header: str = ""
+    ) -> SyncHalted:
         """Records that a request failed for good. The circuit opens, and all syncs of the API stop.
 
+        Args:
+            halted: the failure.
+            wait: the seconds until the API accepts requests again, as its headers say; None if they do not.
+            wait_header: the name of the header that says `wait`.
+
         Returns:
-            `halted`, which the caller then raises. `check` raises the first failure of the sync.
+            The failure that the caller then raises, with the time until which the circuit is open if the API names it.
+            `check` raises the first failure of the sync.
         """
         with self._lock:
-            first, self._stopped_by = self._stopped_by is None, self._stopped_by or halted
+            if self._stopped_by is not None:
+                first = self._stopped_by
+                if isinstance(first, SyncHalted):
+                    halted = replace(halted, retry_at=first.retry_at, retry_header=first.retry_header)
+                return halted
+            circuit, now = self._store.circuit(), self._clock()
             # If another process has already opened the circuit, only a failed probe is recorded.
-            if first and (self._probing or self._store.circuit().phase(self._clock()) is Phase.CLOSED):
+            opens = self._probing or circuit.phase(now) is Phase.CLOSED
+            if opens and wait is not None and wait > circuit.policy.cooldown_after(circuit.failures + 1):
+                halted = replace(halted, retry_at=now + wait, retry_header=wait_header)
+            self._stopped_by = halted
+            if opens:
                 self._probing = False
                 self._store.append(CircuitEventKind.OPENED, by=self._by, run_id=self._run_id, cause=halted)
                 log.warning("%s", describe(self._store, self._store.circuit(), self._clock()))

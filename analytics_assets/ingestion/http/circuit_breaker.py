@@ -1,19 +1,17 @@
 """The circuit breaker of one source, as a pure state machine that computes the state from events, time and policy.
 
 The state decides whether a request may be sent. `breaker_client.py` decides when an event is written, and a
-`CircuitStore` stores the events. The text helpers `Circuit.describe`, `utc` and `capitalized`
-are also in this module.
+`CircuitStore` stores the events. The text helpers `Circuit.describe` and `capitalized` are also in this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.errors import SyncHalted
+from analytics_assets.ingestion.errors import SyncHalted, utc
 
 
 class CircuitEventKind(StrEnum):
@@ -163,10 +161,26 @@ class Circuit:
 
     @property
     def half_open_at(self) -> float | None:
-        """The end of the cool-down in seconds since 1970; None while the circuit is closed or forced open."""
+        """The time from which a probe may be sent, in seconds since 1970; None if the circuit is closed or forced open.
+
+        It is the end of the cool-down, or a later time that the API named in its latest response. The doubling of the
+        cool-down does not change that time.
+        """
         if self.latest is None or self.is_forced_open:
             return None
-        return self.latest.at + self.policy.cooldown_after(self.failures)
+        cooled = self.latest.at + self.policy.cooldown_after(self.failures)
+        named = self.latest.cause.retry_at if self.latest.cause else None
+        return cooled if named is None else max(cooled, named)
+
+    @property
+    def half_open_in_words(self) -> str:
+        """The time `half_open_at`, and where it comes from if the API named it; empty if there is no such time."""
+        if self.half_open_at is None:
+            return ""
+        halted = self.latest.cause if self.latest else None
+        if halted is None or halted.retry_at != self.half_open_at:
+            return utc(self.half_open_at)
+        return f"{utc(self.half_open_at)} (the API says so in `{halted.retry_header}`)"
 
     def state(self, now: float) -> CircuitState:
         """The state of the circuit at the time `now`."""
@@ -209,14 +223,8 @@ class Circuit:
             )
         if state.probe_is_free:
             return f"{text}; the next run probes the API"
-        assert self.half_open_at is not None
         or_reset = f", or once {reset} has run" if reset else ""
-        return f"{text}; it may be asked again after {utc(self.half_open_at)}{or_reset}"
-
-
-def utc(moment: float) -> str:
-    """Formats a time in seconds since 1970 as text in UTC, to the second."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"{text}; it may be asked again after {self.half_open_in_words}{or_reset}"
 
 
 def capitalized(text: str) -> str:

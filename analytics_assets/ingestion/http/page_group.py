@@ -37,10 +37,12 @@ from analytics_assets.ingestion.http.wire import WireRequest, WireResponse
 _GROUP_ROWS, _GROUP_BYTES, _GROUP_SECONDS = 25_000, 64_000_000, 10.0
 """The limits of a group in rows, bytes and seconds. Larger groups cost dlt less time, but need more memory."""
 
-_PLAIN_AUTHS = (APIKeyAuth, BearerTokenAuth, HttpBasicAuth, OAuth2ClientCredentials, type(None))
+_PLAIN_AUTHS = (APIKeyAuth, BearerTokenAuth, HttpBasicAuth, OAuth2ClientCredentials)
 """Auth types that do not depend on the URL or body of a request, so that one signed request serves all pages.
 
 `_ONLY_SENT` in `source/build.py` has the names of the same auth types. A new auth type usually belongs in both."""
+
+_PLAIN_CALLS = tuple(auth.__call__ for auth in _PLAIN_AUTHS)
 
 SendOptions = dict[str, Any]
 """The keyword arguments that `requests` passes to `Session.send`, such as certificates and proxies."""
@@ -92,7 +94,7 @@ class PageGroups:
         Raises:
             SyncError: one of the failures in the docstring of `ApiSession`.
         """
-        if has_own_hooks(request) or not isinstance(reader.auth, _PLAIN_AUTHS):
+        if has_own_hooks(request) or not _signs_alike(reader.auth):
             fetch = self._within_limit(self._one_by_one(reader, options), request, reader)
             return self._assemble(request, reader, fetch, 1)
         begun = self._next.pop(reader, None)
@@ -147,7 +149,7 @@ class PageGroups:
         verify, cert, proxies = (options.get(name) for name in ("verify", "cert", "proxies"))
         template = self._transport.wire_request(request, True if verify is None else verify, cert, proxies)
         template.headers.pop("Content-Length", None)  # the page number changes the length of the body
-        caller = caller_of(request, reader)
+        caller = caller_of(request)
 
         def fetch(numbers: Numbers, ahead: bool) -> Page:
             try:
@@ -181,6 +183,11 @@ class PageGroups:
             return page
 
         return fetch
+
+
+def _signs_alike(auth: Any) -> bool:
+    """Whether an auth signs all pages alike. A subclass with a method of its own may sign the URL or the body."""
+    return auth is None or (isinstance(auth, _PLAIN_AUTHS) and type(auth).__call__ in _PLAIN_CALLS)
 
 
 def _with_numbers(template: WireRequest, numbers: Numbers) -> WireRequest:

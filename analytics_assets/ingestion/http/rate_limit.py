@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore, Lock, RLock
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.http.rate_limit_headers import read_rate_limits
@@ -34,13 +34,13 @@ class RateLimiter:
         config: the request settings of the API.
         slots: the semaphore that limits the requests in flight.
         single_flight: the lock that a request holds during its retries. All other requests wait for the lock, so an API
-            that is down gets the retries of only one request.
+            that is down gets the retries of only one request. The renewal of an access token takes the lock, too.
     """
 
     def __init__(self, config: RequestsConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self.config = config
         self.slots = BoundedSemaphore(config.max_in_flight)
-        self.single_flight = Lock()
+        self.single_flight = RLock()
         self._interval = 1 / config.requests_per_second if config.requests_per_second else 0.0
         self._clock = clock
         self._lock = Lock()
@@ -60,7 +60,8 @@ class RateLimiter:
         """Ends the turn of a request, and applies the rate limit headers of its response.
 
         If the API allows no more requests than those in flight, the next request waits until the limit resets. Without
-        the wait, the API would answer with status 429.
+        the wait, the API would answer with status 429. A reset after `max_retry_delay` is not waited for: the next
+        request shows whether the API means it, and `retry_policy.py` decides.
 
         Args:
             headers: the headers of the response; None if there was no response.
@@ -70,9 +71,8 @@ class RateLimiter:
             self._in_flight -= 1
             if limits is None or limits.remaining is None or limits.reset is None:
                 return
-            if limits.remaining <= self._in_flight:
-                seconds = min(limits.reset, self.config.max_retry_delay)
-                self._next = max(self._next, self._clock() + seconds)
+            if limits.remaining <= self._in_flight and limits.reset <= self.config.max_retry_delay:
+                self._next = max(self._next, self._clock() + limits.reset)
 
 
 _limiters: dict[str, RateLimiter] = {}

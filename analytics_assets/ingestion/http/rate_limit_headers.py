@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 _EPOCH_FROM, _MILLISECONDS_FROM = 1e9, 1e11
 """Thresholds for a number: a larger value is a time since 1970, in seconds or in milliseconds."""
@@ -32,10 +33,12 @@ class RateLimits:
     Attributes:
         remaining: the number of requests that the API still accepts; None if the response does not say.
         reset: the seconds until the API accepts more requests; None if the response does not say.
+        header: the name of the header with the reset; empty if there is none.
     """
 
     remaining: float | None
     reset: float | None
+    header: str = ""
 
 
 def read_rate_limits(headers: Mapping[str, str]) -> RateLimits:
@@ -47,9 +50,11 @@ def read_rate_limits(headers: Mapping[str, str]) -> RateLimits:
     combined = headers.get("RateLimit")
     if combined is not None:
         return _of_combined(combined)
-    remaining = next((headers[name] for name in _REMAINING_NAMES if name in headers), "")
-    reset = next((headers[name] for name in _RESET_NAMES if name in headers), None)
-    return RateLimits(_number(remaining), None if reset is None else _seconds_until(reset, headers))
+    remaining = _number(next((headers[name] for name in _REMAINING_NAMES if name in headers), ""))
+    header = next((name for name in _RESET_NAMES if name in headers), None)
+    if header is None:
+        return RateLimits(remaining, None)
+    return RateLimits(remaining, _seconds_until(headers[header], headers), header)
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
@@ -64,6 +69,39 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     return None if header is None else _seconds_until(header, headers)
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What the headers of an error response say about a limit.
+
+    Attributes:
+        is_reached: whether they say that the API accepts no more requests now.
+        wait: the seconds until the API accepts requests again; None if they do not say.
+        header: the name of the header that says `wait`; empty if there is none.
+    """
+
+    is_reached: bool
+    wait: float | None = None
+    header: str = ""
+
+
+def read_limit(headers: Mapping[str, str], status: int | None) -> Limit:
+    """Reads the limit that an error response reports: `Retry-After`, or else a rate limit that is used up.
+
+    Args:
+        headers: the headers; names are compared without case if the mapping does so.
+        status: the HTTP status of the response.
+    """
+    wait = read_retry_after(headers)
+    if wait is not None:
+        return Limit(True, wait, "Retry-After")
+    limits = read_rate_limits(headers)
+    if limits.remaining is not None:
+        return Limit(True, limits.reset, limits.header) if limits.remaining <= 0 else Limit(False)
+    # With a 429, a reset time alone is enough. Another status may have nothing to do with the limit.
+    is_limited = status == HTTPStatus.TOO_MANY_REQUESTS
+    return Limit(True, limits.reset, limits.header) if is_limited else Limit(False)
+
+
 def _of_combined(header: str) -> RateLimits:
     """Reads a `RateLimit` header, such as `limit=9, remaining=0, reset=5`.
 
@@ -73,8 +111,11 @@ def _of_combined(header: str) -> RateLimits:
     for one in header.split(",") if ";" in header else [header]:
         remaining, reset = _REMAINING.search(one), _RESET.search(one)
         if remaining:
-            limits.append(RateLimits(float(remaining[1]), float(reset[1]) if reset else None))
-    return min(limits, key=lambda one: one.remaining or 0.0, default=RateLimits(None, None))
+            limits.append(RateLimits(float(remaining[1]), float(reset[1]) if reset else None, "RateLimit"))
+    # If several limits are used up, such as one of the minute and one of the day, the last reset counts.
+    return min(
+        limits, key=lambda one: (one.remaining or 0.0, -(one.reset or 0.0)), default=RateLimits(None, None)
+    )
 
 
 def _number(text: str) -> float | None:

@@ -15,13 +15,18 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from secrets import token_hex
+from threading import Lock
 from urllib.parse import quote, quote_plus
 
 _PROCESS = token_hex(4)  # a random part, so that no text of an API looks like a reference
 _LEAST_IN_TEXT = 4
 _LEAST_IN_BODY = 8
 """The minimum length of a secret value for redaction. A shorter value may be an ordinary word in logs and rows."""
+
+_MAX_LEARNT = 20
+"""The most values that `learn` keeps. A token that lives seconds is one of thousands in a long sync."""
 
 _LOGGERS = (
     "dlt",
@@ -39,7 +44,7 @@ def secret_reference(field: str) -> str:
 
 
 class Secrets:
-    """The secrets of one API.
+    """The secrets of one API. The class is thread-safe.
 
     Args:
         values: the secret values, by reference.
@@ -47,11 +52,43 @@ class Secrets:
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = dict(values or {})
+        self._learnt: dict[str, str] = {}
+        self._numbers = count(1)
+        self._lock = Lock()
         self._encodings: list[tuple[str, str]] = []
         self._in_body: list[tuple[bytes, bytes]] = []
+        self._redact_too(
+            (encoding, reference)
+            for reference, value in self._values.items()
+            for encoding in _encodings(value)
+        )
+
+    def learn(self, field: str, value: str) -> None:
+        """Learns a secret value that is known only during the sync, such as an access token.
+
+        Args:
+            field: the name of the value, for its reference.
+            value: the value.
+        """
+        if value in self._values.values():
+            return
+        reference = secret_reference(f"{field}.{next(self._numbers)}")
+        with self._lock:
+            self._learnt[reference] = value
+            forgotten = list(self._learnt)[:-_MAX_LEARNT]
+            for one in forgotten:
+                del self._learnt[one]
+            # Other threads may still iterate over the old objects, so the code makes new ones.
+            kept = {name: old for name, old in self._values.items() if name not in forgotten}
+            self._values = {**kept, reference: value}
+            self._encodings = [one for one in self._encodings if one[1] not in forgotten]
+        self._redact_too((encoding, reference) for encoding in _encodings(value))
+
+    def reveal(self, text: str) -> str:
+        """Replaces each reference in a text with its secret value."""
         for reference, value in self._values.items():
-            for encoding in _encodings(value):
-                self._learn(encoding, reference)
+            text = text.replace(reference, value)
+        return text
 
     def in_url(self, url: str) -> str:
         """Inserts the secret values into a URL in place of references."""
@@ -132,17 +169,19 @@ class Secrets:
                 plain = plain.replace(reference, self._values[reference])
             if found:
                 encoded = base64.b64encode(plain.encode()).decode()
-                self._learn(encoded, found[0])
+                self._redact_too([(encoded, found[0])])
                 return f"Basic {encoded}"
         for reference, secret in self._values.items():
             value = value.replace(reference, secret)
         return value
 
-    def _learn(self, encoding: str, reference: str) -> None:
-        if len(encoding) >= _LEAST_IN_TEXT and (encoding, reference) not in self._encodings:
+    def _redact_too(self, encodings: Iterable[tuple[str, str]]) -> None:
+        """Adds encodings of secret values, each with the reference of its value."""
+        with self._lock:
+            fresh = {(one, ref) for one, ref in encodings if len(one) >= _LEAST_IN_TEXT}
             # The list starts with the longest encoding, because one encoding may contain another.
             # The code makes a new list, because other threads may still iterate over the old list.
-            self._encodings = sorted([*self._encodings, (encoding, reference)], key=lambda one: -len(one[0]))
+            self._encodings = sorted(fresh.union(self._encodings), key=lambda one: (-len(one[0]), one))
             self._in_body = [(a.encode(), b.encode()) for a, b in self._encodings if len(a) >= _LEAST_IN_BODY]
 
 

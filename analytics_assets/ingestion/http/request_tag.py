@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlt.sources.helpers.rest_client.auth import OAuth2AuthBase
 from requests import PreparedRequest, Response
 
 from analytics_assets.ingestion.http.read_progress import ReadProgress
@@ -50,7 +49,7 @@ def take_tag(request: PreparedRequest) -> RequestTag | None:
     return tag
 
 
-def caller_of(request: PreparedRequest, tag: RequestTag | None) -> Caller:
+def caller_of(request: PreparedRequest) -> Caller:
     """Returns the caller of a request whose tag has been removed.
 
     dlt adds one hook of its own to a request for rows, and further hooks if the user configured `response_actions`. A
@@ -59,8 +58,7 @@ def caller_of(request: PreparedRequest, tag: RequestTag | None) -> Caller:
     hooks = request.hooks["response"]
     if not hooks:
         return Caller(Judge.TOKEN_REQUEST)
-    has_token = tag is not None and isinstance(tag.auth, OAuth2AuthBase)
-    return Caller(Judge.HOOKS if has_own_hooks(request) else Judge.SESSION, has_token)
+    return Caller(Judge.HOOKS if has_own_hooks(request) else Judge.SESSION)
 
 
 def has_own_hooks(request: PreparedRequest) -> bool:

@@ -9,10 +9,11 @@ API's own explanation from the redacted body.
 
 from __future__ import annotations
 
+import json
 import random
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -28,16 +29,19 @@ from urllib3.exceptions import (
     TimeoutError,  # noqa: A004  urllib3's TimeoutError is not Python's TimeoutError
 )
 
-from analytics_assets.config.models import RequestsConfig
+from analytics_assets.config.models import LONGEST_RETRY_DELAY, RequestsConfig
 from analytics_assets.config.responses import ResponseRule
 from analytics_assets.ingestion.errors import Fault
 from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.exchange import Exchange
-from analytics_assets.ingestion.http.rate_limit_headers import read_rate_limits, read_retry_after
+from analytics_assets.ingestion.http.rate_limit_headers import Limit, read_limit
 from analytics_assets.ingestion.http.response_rules import matching_rule
 
 JITTER = 0.1
 """The maximum jitter, as a share of the wait. Jitter spreads the retries of clients that failed at the same time."""
+
+LONGEST_WAIT = 7 * 86_400.0
+"""Seconds. A longer wait comes from a wrong clock or a wrong unit, and is not believed."""
 
 NO_DATA = (HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT)
 """Success statuses of responses that do not have the requested data."""
@@ -50,6 +54,15 @@ _HINTS = {
     404: "there is no such endpoint: check base_url and path",
 }
 
+_TOKEN_HINTS = {
+    **dict.fromkeys((400, 401, 403), "it issues no token: check client_id and client_secret"),
+    **dict.fromkeys((404, 405), "there is no token endpoint: check access_token_url"),
+}
+"""Hints for statuses of a token endpoint."""
+
+_CLIENT_REFUSALS = frozenset({"invalid_client", "invalid_grant", "unauthorized_client", "access_denied"})
+"""The error codes of RFC 6749 with which a token endpoint refuses the client, usually with status 400."""
+
 
 class Action(StrEnum):
     """The action after an exchange."""
@@ -58,7 +71,7 @@ class Action(StrEnum):
     EMPTY = "empty"  # return the response as a page without rows
     RETRY = "retry"  # send the request again later
     RATE_LIMITED = "rate_limited"  # send the request again later, because the API got too many requests
-    REFRESH_TOKEN = "refresh_token"  # noqa: S105  the OAuth2 token has expired; today the request fails
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105  send the request again at once with a new OAuth2 token
     FAIL = "fail"  # fail without a retry
 
 
@@ -76,11 +89,11 @@ class Caller:
 
     Attributes:
         judge: the part of the program that decides what an error status means.
-        has_token: whether the request has an OAuth2 token, which expires.
+        can_renew: whether the request has an OAuth2 token, and a new token may be accepted if this one is not.
     """
 
     judge: Judge = Judge.SESSION
-    has_token: bool = False
+    can_renew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,7 @@ class Decision:
         closes_probe: whether this outcome of a probe closes the circuit.
         handed_on: whether the user's hooks get the response after the last retry, in place of a failure.
         wait: the seconds until the API accepts requests again, as its headers say; None if they do not.
+        wait_header: the name of the header that says `wait`; empty if there is none.
     """
 
     action: Action
@@ -104,6 +118,7 @@ class Decision:
     closes_probe: bool = False
     handed_on: bool = False
     wait: float | None = None
+    wait_header: str = ""
 
     @property
     def is_success(self) -> bool:
@@ -132,7 +147,7 @@ def classify(exchange: Exchange, caller: Caller, config: RequestsConfig) -> Deci
         return _of_error(exchange.error, exchange.host)
     rule = None if caller.judge is Judge.TOKEN_REQUEST else matching_rule(config.responses, exchange)
     if rule is not None:
-        return _of_rule(rule, exchange, exchange.status)
+        return _of_rule(rule, exchange, exchange.status, caller, config)
     if exchange.status < HTTPStatus.BAD_REQUEST:
         if exchange.status in NO_DATA and caller.judge is Judge.SESSION:
             return Decision(
@@ -143,14 +158,23 @@ def classify(exchange: Exchange, caller: Caller, config: RequestsConfig) -> Deci
     return _of_error_status(exchange, exchange.status, caller, config)
 
 
-def _of_rule(rule: ResponseRule, exchange: Exchange, status: int) -> Decision:
+def _of_rule(
+    rule: ResponseRule, exchange: Exchange, status: int, caller: Caller, config: RequestsConfig
+) -> Decision:
     """Returns the decision of a rule in the config, which comes before every other decision."""
     if rule.action in ("success", "empty"):
         return Decision(Action(rule.action), closes_probe=True)
     reason = f"{_with_words(status, exchange.body)}, which requests.responses calls `{rule.action}`"
     if rule.action == "fail":
         return Decision(Action.FAIL, reason=reason, fault=Fault.SYSTEM, closes_probe=True)
-    return Decision(Action(rule.action), reason=reason, outage=True, wait=_wait(exchange))
+    if rule.action == "refresh_token":
+        action = Action.REFRESH_TOKEN if caller.can_renew else Action.FAIL
+        return Decision(action, reason=reason, fault=Fault.CONFIG, outage=True)
+    return _again_later(
+        Decision(Action(rule.action), reason=reason, outage=True),
+        read_limit(exchange.headers or {}, exchange.status),
+        config,
+    )
 
 
 def no_data(status: int) -> str:
@@ -162,29 +186,73 @@ def no_data(status: int) -> str:
 
 
 def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: RequestsConfig) -> Decision:
-    wait = _wait(exchange)
+    limit = read_limit(exchange.headers or {}, exchange.status)
+    is_token_request = caller.judge is Judge.TOKEN_REQUEST
     # GitHub, for example, sends 403 in place of 429.
-    is_forbidden_limit = status == HTTPStatus.FORBIDDEN and wait is not None
-    refused = status in _KEY_STATUSES and not is_forbidden_limit
+    is_forbidden_limit = status == HTTPStatus.FORBIDDEN and limit.is_reached
+    refused = (status in _KEY_STATUSES and not is_forbidden_limit) or (
+        is_token_request and _refuses_client(exchange, status)
+    )
     retried = status in config.retry_statuses or is_forbidden_limit
-    if retried:
+    if caller.can_renew and _refuses_token(exchange, status):
+        action = Action.REFRESH_TOKEN
+    elif retried:
         is_limit = is_forbidden_limit or status == HTTPStatus.TOO_MANY_REQUESTS
         action = Action.RATE_LIMITED if is_limit else Action.RETRY
-    elif status == HTTPStatus.UNAUTHORIZED and caller.has_token:
-        action = Action.REFRESH_TOKEN
     else:
         action = Action.FAIL
-    return Decision(
+    hints = _TOKEN_HINTS if is_token_request else _HINTS
+    decision = Decision(
         action,
         # The reason of an outage must be the same in each run, so that alerts report the outage once.
-        reason=status_in_words(status) if retried or refused else _with_words(status, exchange.body),
+        reason=status_in_words(status, hints)
+        if retried or refused
+        else _with_words(status, exchange.body, hints),
         fault=_fault_of(status, retried=retried),
         outage=refused or retried,
         # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
-        closes_probe=not (refused or retried or caller.judge is Judge.TOKEN_REQUEST),
+        closes_probe=not (refused or retried or is_token_request),
         handed_on=caller.judge is Judge.HOOKS,
-        wait=wait if retried else None,
     )
+    return _again_later(decision, limit, config) if decision.may_retry else decision
+
+
+def _again_later(decision: Decision, limit: Limit, config: RequestsConfig) -> Decision:
+    """Adds the wait that the API asks for to the decision to send a request again.
+
+    A longer wait than `max_retry_delay` is not for a retry: the request fails, and the circuit stays open until then.
+    """
+    wait, reason = limit.wait, decision.reason
+    if wait is None:
+        return decision
+    if wait > LONGEST_WAIT:
+        days = LONGEST_WAIT / 86_400
+        ignored = f"its `{limit.header}` is more than {days:.0f} days ahead, and is ignored"
+        return replace(decision, reason=f"{reason}; {ignored}")
+    if wait <= config.max_retry_delay:
+        return replace(decision, wait=wait, wait_header=limit.header)
+    if wait <= LONGEST_RETRY_DELAY:
+        reason = f"{reason}; to wait in the run, raise requests.max_retry_delay"
+    return replace(decision, action=Action.FAIL, reason=reason, wait=wait, wait_header=limit.header)
+
+
+def _refuses_token(exchange: Exchange, status: int) -> bool:
+    """Whether the API refuses the access token, as RFC 6750 says it. Some APIs send 403 in place of 401."""
+    if status == HTTPStatus.FORBIDDEN:
+        headers = {name.lower(): value for name, value in (exchange.headers or {}).items()}
+        return "invalid_token" in headers.get("www-authenticate", "")
+    return status == HTTPStatus.UNAUTHORIZED
+
+
+def _refuses_client(exchange: Exchange, status: int) -> bool:
+    """Whether a token endpoint refuses the client, as RFC 6749 says it."""
+    if status != HTTPStatus.BAD_REQUEST:
+        return False
+    try:
+        response = json.loads(exchange.body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(response, dict) and response.get("error") in _CLIENT_REFUSALS
 
 
 def _of_error(error: BaseException | None, host: str) -> Decision:
@@ -222,17 +290,17 @@ def endpoint_of(request: PreparedRequest) -> str:
     return f"{request.method} {urlsplit(request.url or '').path}"
 
 
-def status_in_words(status: int) -> str:
+def status_in_words(status: int, hints: Mapping[int, str] = _HINTS) -> str:
     """Describes an HTTP status in words, with a hint for some statuses."""
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
-    hint = _HINTS.get(status)
+    hint = hints.get(status)
     return f"{status} {phrase}" + (f"; {hint}" if hint else "")
 
 
-def _with_words(status: int, body: bytes) -> str:
+def _with_words(status: int, body: bytes, hints: Mapping[int, str] = _HINTS) -> str:
     """Describes a status in words, with the API's own explanation."""
-    words = words_of(body)
-    return f"{status_in_words(status)}; the API says: {words}" if words else status_in_words(status)
+    words, described = words_of(body), status_in_words(status, hints)
+    return f"{described}; the API says: {words}" if words else described
 
 
 def _fault_of(status: int, *, retried: bool) -> Fault:
@@ -257,15 +325,3 @@ def _network_reason(error: BaseException | None, host: str) -> str:
     if isinstance(error, ProtocolError) and isinstance(error.args[-1], OSError):
         return f"the connection to {host} broke"
     return "the response broke off"
-
-
-def _wait(exchange: Exchange) -> float | None:
-    """Returns the seconds until the API accepts requests again, as its headers say; None if they do not."""
-    headers = exchange.headers or {}
-    wait = read_retry_after(headers)
-    limits = read_rate_limits(headers)
-    # With a 429, a reset time alone is enough. Another status may have nothing to do with the limit.
-    used_up = (
-        exchange.status == HTTPStatus.TOO_MANY_REQUESTS if limits.remaining is None else limits.remaining <= 0
-    )
-    return limits.reset if wait is None and used_up else wait

@@ -11,16 +11,18 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from copy import copy
 from typing import Any, Self
 
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
-from requests import PreparedRequest, Response, Session
+from requests import PreparedRequest, Request, Response, Session
 from requests.exceptions import HTTPError, RequestException
 
 from analytics_assets.ingestion.errors import Fault, SyncHalted
 from analytics_assets.ingestion.http.api_response import ApiResponse, ParsedResponse
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.exchange import Exchange
+from analytics_assets.ingestion.http.oauth2 import Tokens
 from analytics_assets.ingestion.http.page_group import PageGroups, SendOptions
 from analytics_assets.ingestion.http.page_limit import PageLimit
 from analytics_assets.ingestion.http.page_reader import Numbers, Page, PageReader
@@ -49,6 +51,7 @@ class ApiSession(Session):
         page_limit: the limit on the number of pages; None for no limit.
         sleep: a function that waits the given number of seconds; by default, `close` ends the wait early.
         jitter: a function that returns a random number from 0 to 1, for the jitter of waits.
+        clock: a function that returns seconds of a monotonic clock, for the end of access tokens.
 
     Raises:
         SyncHalted: a request failed for good in this or an earlier call of `send`, or paging repeats a page.
@@ -69,6 +72,7 @@ class ApiSession(Session):
         page_limit: PageLimit | None = None,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self._resource = resource
@@ -76,8 +80,16 @@ class ApiSession(Session):
         self._page_limit = page_limit or PageLimit()
         self._block = ExitStack()
         self._block.enter_context(secrets.out_of_logs())
+        self._tokens = Tokens(resource, self, secrets, rate_limiter.single_flight, rate_limiter.config, clock)
         self._transport = Transport(
-            resource, rate_limiter, breaker, secrets, telemetry, sleep=sleep, jitter=jitter
+            resource,
+            rate_limiter,
+            breaker,
+            secrets,
+            telemetry,
+            sleep=sleep,
+            jitter=jitter,
+            token_of=self._tokens.of_request,
         )
         self._page_groups = PageGroups(
             resource,
@@ -104,6 +116,12 @@ class ApiSession(Session):
         self._block.close()  # redact secrets until the end, because a request in flight still logs
         super().close()
 
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """Prepares a request of dlt. An OAuth2 auth writes the reference of its token, which this session renews."""
+        prepared = copy(request)
+        prepared.auth = self._tokens.renewing(request.auth)
+        return super().prepare_request(prepared)
+
     def send(self, request: PreparedRequest, *, caller: Caller | None = None, **kwargs: Any) -> Response:
         """Sends one request of dlt's client. When `requests` follows a redirect, it passes `caller` again."""
         tag = take_tag(request)
@@ -114,7 +132,7 @@ class ApiSession(Session):
                 if tag.progress:
                     tag.progress.refuse_repetition(request)
                 self._page_limit.take(tag.reader.resource, endpoint_of(request))
-            response = super().send(request, caller=caller or caller_of(request, tag), **kwargs)
+            response = super().send(request, caller=caller or caller_of(request), **kwargs)
         except RequestException as error:
             raise self._failure(request, error) from None
         return response if tag is None else self._checked(request, response, tag)
@@ -155,7 +173,7 @@ class ApiSession(Session):
         """
         request = self.prepare_request(reader.request_of(numbers))
         take_tag(request)
-        endpoint, caller = endpoint_of(request), caller_of(request, reader)
+        endpoint, caller = endpoint_of(request), caller_of(request)
         sent = time.monotonic()
         try:
             if redirect is None:

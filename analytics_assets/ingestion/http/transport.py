@@ -26,6 +26,7 @@ from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import LocationValueError
 
 from analytics_assets.ingestion.errors import SyncHalted
+from analytics_assets.ingestion.http.access_token import AccessToken, Token
 from analytics_assets.ingestion.http.api_response import ApiResponse
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.exchange import Exchange
@@ -74,9 +75,10 @@ class Transport(HTTPAdapter):
         telemetry: the counts of the sync.
         sleep: a function that waits the given number of seconds; by default, `stop` ends the wait early.
         jitter: a function that returns a random number from 0 to 1, for `backoff`.
+        token_of: a function that finds the access token whose reference is in a request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each parameter is a part of the sync
         self,
         resource: str,
         limiter: RateLimiter,
@@ -86,6 +88,7 @@ class Transport(HTTPAdapter):
         *,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
+        token_of: Callable[[PreparedRequest], AccessToken | None] = lambda _: None,
     ) -> None:
         super().__init__(pool_maxsize=limiter.config.max_in_flight)
         self._resource = resource
@@ -97,6 +100,7 @@ class Transport(HTTPAdapter):
         self._stopped = Event()
         self._sleep = sleep or self._stopped.wait
         self._jitter = jitter
+        self._token_of = token_of
         self._wire = Wire(limiter, secrets, telemetry, self._check)
 
     def send(
@@ -152,6 +156,7 @@ class Transport(HTTPAdapter):
             url=self._secrets.in_url(self.request_url(request, dict(proxies or {}))),
             headers=headers,
             body=body,
+            token=self._token_of(request),
         )
 
     def ask(self, request: WireRequest, caller: Caller = _PAGE, *, ahead: bool = False) -> WireResponse:
@@ -208,35 +213,61 @@ class Transport(HTTPAdapter):
     def _send_until_decided(
         self, request: WireRequest, caller: Caller, exchange: _Send, *, ahead: bool = False
     ) -> WireResponse:
-        """Sends the first attempt and the retries of a request. The probe of a half-open circuit has no retries."""
+        """Sends the first attempt and the retries of a request. The probe of a half-open circuit has no retries.
+
+        If the API refuses the access token, the request is sent again at once with a new token, which is no retry.
+        """
         with self._limiter.single_flight:
             pass  # wait here while another request of this source is in its retries
-        attempt = 0
+        sent = failures = 0
+        is_renewed = False  # whether the token is new because the API has just refused the one before
         with ExitStack() as single_flight:
             while True:
-                attempt += 1
+                if request.token:
+                    request.token.current()  # a token request takes a turn of its own
                 with self._turn() as turn:
-                    is_probe = self._is_probe(request, single_flight, attempt)
-                    response, decision = self._attempt(request, caller, exchange, turn)
+                    token = (
+                        request.token.current() if request.token else None
+                    )  # it may have ended in a long wait
+                    is_probe = self._is_probe(request, single_flight, failures)
+                    can_renew = not is_renewed and _can_renew(request, token, is_probe=is_probe)
+                    sent += 1
+                    response, decision = self._attempt(
+                        request.signed(token) if token else request,
+                        replace(caller, can_renew=can_renew),
+                        exchange,
+                        turn,
+                    )
+                is_renewed = decision.action is Action.REFRESH_TOKEN
+                if is_renewed:
+                    assert request.token is not None
+                    assert token is not None
+                    request.token.renew(token)
+                    continue
+                if token and decision.is_success:
+                    token.accepted = True
                 if is_probe and decision.closes_probe:
                     self._breaker.record_success()
-                is_last = is_probe or not decision.may_retry or attempt > self._config.max_retries
-                if response and (decision.is_success or (is_last and decision.handed_on)):
-                    return _decided(response, decision, attempt)
+                if response and decision.is_success:
+                    return _decided(response, decision, sent)
+                failures += 1
+                is_last = is_probe or not decision.may_retry or failures > self._config.max_retries
+                if response and is_last and decision.handed_on:
+                    return _decided(response, decision, sent)
                 if ahead and not is_probe:
                     raise FailedAheadError
                 if is_last:
                     status = response.status if response else None
-                    raise self._halted(request.endpoint, decision, status, attempt) from None
+                    raise self._halted(request.endpoint, decision, status, sent) from None
                 failed = time.monotonic()
-                if attempt == 1:
+                if failures == 1:
                     single_flight.enter_context(self._limiter.single_flight)
                 self._check()
-                self._back_off(request, decision, attempt, time.monotonic() - failed)
+                self._back_off(request, decision, failures, time.monotonic() - failed)
 
-    def _is_probe(self, request: WireRequest, single_flight: ExitStack, attempt: int) -> bool:
+    def _is_probe(self, request: WireRequest, single_flight: ExitStack, failures: int) -> bool:
         """Whether this attempt is the probe of a half-open circuit. A probe holds the lock `single_flight`."""
-        if attempt > 1:
+        if failures:
             is_probe = self._breaker.acquire_permission(fresh=True)
         else:
             single_flight.enter_context(self._limiter.single_flight)
@@ -308,7 +339,15 @@ class Transport(HTTPAdapter):
         """Returns the failure of a request without further retries. An outage of the API also opens the circuit."""
         reason, outage, fault = decision.reason, decision.outage, decision.fault
         halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage, fault=fault)
-        return self._breaker.record_failure(halted) if decision.outage else halted
+        if not decision.outage:
+            return halted
+        return self._breaker.record_failure(halted, decision.wait, decision.wait_header)
+
+
+def _can_renew(request: WireRequest, token: Token | None, *, is_probe: bool) -> bool:
+    if request.token is None or token is None:
+        return False
+    return request.token.may_renew(token, is_probe=is_probe)
 
 
 def _decided(response: WireResponse, decision: Decision, attempts: int) -> WireResponse:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from itertools import chain
+from urllib.parse import quote
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 from urllib3.exceptions import HTTPError
 
+from analytics_assets.ingestion.http.access_token import AccessToken, Token
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -27,7 +29,11 @@ _CHUNK = 65_536  # the size of a chunk in bytes
 
 @dataclass(frozen=True)
 class WireRequest:
-    """A request that contains the secret values. Code must not log or store a `WireRequest`."""
+    """A request that contains the secret values. Code must not log or store a `WireRequest`.
+
+    Attributes:
+        token: the access token whose reference the request has; None if the request has none.
+    """
 
     endpoint: str
     host: str
@@ -36,6 +42,17 @@ class WireRequest:
     url: str
     headers: dict[str, str]
     body: bytes | None
+    token: AccessToken | None = None
+
+    def signed(self, token: Token) -> WireRequest:
+        """Returns the request with a token in place of the reference of `self.token`."""
+        assert self.token is not None
+        reference, value = self.token.reference, token.value
+        return replace(
+            self,
+            url=self.url.replace(reference, quote(value, safe="")),
+            headers={name: one.replace(reference, value) for name, one in self.headers.items()},
+        )
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from analytics_assets.config.models import SyncConfig
+from analytics_assets.ingestion.errors import utc
 from analytics_assets.ingestion.http.circuit_breaker import (
     Circuit,
     CircuitEvent,
     CircuitEventKind,
     policy_of,
-    utc,
 )
 from analytics_assets.orchestration.alerts.alert import Alert, run_details
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
@@ -96,7 +96,7 @@ class CircuitAlerts:
                 "attempts": str(halted.attempts),
                 "reason": halted.reason,
                 **run_details(self._instance, self._config, event.run_id),
-                "next probe": f"after {utc(circuit.half_open_at)}" if circuit.half_open_at else "none",
+                "next probe": f"after {circuit.half_open_in_words}" if circuit.half_open_at else "none",
                 "until then": "no run asks the API",
                 "after that": "assets whose schedule is on probe the API, and load what they missed",
             },

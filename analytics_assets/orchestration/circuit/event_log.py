@@ -21,7 +21,6 @@ from analytics_assets.ingestion.http.circuit_breaker import (
     Phase,
     capitalized,
     policy_of,
-    utc,
 )
 
 _NEWEST_PAGE, _OLDER_PAGE = 20, 1000  # the most events that the newest page and each older page have
@@ -119,6 +118,9 @@ class EventLogCircuit:
                 "attempts": cause.attempts,
                 "cause": cause.reason,
             }
+            if cause.retry_at is not None:
+                metadata["retry_at"] = dg.MetadataValue.timestamp(cause.retry_at)
+                metadata["retry_header"] = cause.retry_header
         if after.half_open_at is not None:
             metadata["next_probe"] = dg.MetadataValue.timestamp(after.half_open_at)
             metadata["cooldown_minutes"] = after.policy.cooldown_after(after.failures) / 60
@@ -152,8 +154,8 @@ def _description(event: CircuitEvent, after: Circuit) -> str:
     if event.kind is CircuitEventKind.CLOSED:
         return "Closed: the API answers again."
     assert event.cause is not None
-    until = f"; next probe after {utc(after.half_open_at)}" if after.half_open_at else ""
-    return f"Opened: {event.cause}{until}."
+    until = f"; next probe after {after.half_open_in_words}" if after.half_open_at else ""
+    return f"Opened: {event.cause.resource}: {event.cause.cause}{until}."
 
 
 def _event(record: dg.EventLogRecord) -> CircuitEvent:
@@ -198,4 +200,6 @@ def _cause(metadata: dict[str, Any]) -> SyncHalted | None:
         attempts=metadata["attempts"],
         reason=metadata["cause"],
         outage=True,
+        retry_at=metadata.get("retry_at"),
+        retry_header=metadata.get("retry_header"),
     )

@@ -66,6 +66,8 @@ def _failure(plan: LoadPlan, error: SyncError) -> dg.Failure:
     }
     if isinstance(error, SyncHalted):
         metadata["status"] = error.answer
+        if error.retry_at is not None:
+            metadata["retry_at"] = dg.MetadataValue.timestamp(error.retry_at)
     if _is_outage(error):
         metadata[CIRCUIT_KEY] = "open"
     return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from analytics_assets.orchestration.automation.schedules import ScheduledSync
-from analytics_assets_tests.conftest import Clock, DemoApi, Project
+from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 from analytics_assets_tests.ticking import materialize, ranges
 
 
@@ -91,6 +92,34 @@ def test_the_halted_sync_is_the_probe_once_per_cool_down(
     assert not project.run(definitions, "customers").success
     clock.pass_minutes(10.1)
     assert recovery.look() == [("customers", "all")], "after the next cool-down once more"
+
+
+def test_a_daily_quota_is_over_before_a_probe_is_requested(
+    project: Project, api: DemoApi, ten_days: str, turned_on: set[str], clock: Clock
+) -> None:
+    """The API says when it accepts requests again. The run, the skip reason, the history and the sensor all say so."""
+    turned_on |= {"transactions", "customers"}
+    clock.move_to("2026-11-27T14:00:00")
+    definitions = project.definitions(ten_days)
+    recovery = Recovery(project, definitions)
+    api.set_faults({"path": "/v1/customers", "status": 429, "retry_after": "Sat, 28 Nov 2026 14:00:00 GMT"})
+    failure = failure_of(project.run(definitions, "customers"))
+    assert api.request_counts() == {"/v1/customers": 1}
+    until = r"2026-11-28 14:00:0\d UTC"
+    assert re.search(
+        rf"No request is sent until {until}: the API says so in `Retry-After`\.", str(failure.description)
+    )
+    assert isinstance(failure.metadata["retry_at"], dg.TimestampMetadataValue)
+    for minutes in (5.1, 360, 1070):
+        clock.pass_minutes(minutes)
+        assert recovery.look() == []
+        assert re.search(
+            rf"it may be asked again after {until} \(the API says so in `Retry-After`\)", recovery.said
+        )
+    failure_of(project.run(definitions, "customers"))
+    assert api.request_counts() == {"/v1/customers": 1}
+    clock.pass_minutes(5)
+    assert recovery.look() == [("customers", "all")]
 
 
 def test_missed_syncs_are_requested_when_the_circuit_has_closed(

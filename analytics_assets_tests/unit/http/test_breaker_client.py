@@ -109,6 +109,64 @@ def test_it_trips_cools_down_probes_doubles_probes_and_closes(world: World) -> N
     assert world.sync("others") == 30
 
 
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply({}, 429, {"Retry-After": "86400"}),
+        Reply({}, 503, {"Retry-After": "86400"}),
+        Reply({}, 403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "86400"}),
+    ],
+)
+def test_a_quota_opens_it_until_the_api_accepts_requests_again(world: World, reply: Reply) -> None:
+    """The API answers the first page, and then refuses all requests in flight."""
+    world.answer = lambda asked: reply if asked.params.get("offset", "0") != "0" else rows_of(asked, 1000)
+    with pytest.raises(SyncHalted) as caught:
+        world.sync()
+    header = list(reply.headers)[-1]
+    assert (caught.value.attempts, caught.value.retry_at, caught.value.retry_header) == (
+        1,
+        1_000_000 + DAY,
+        header,
+    )
+    assert f"No request is sent until 1970-01-13 13:46:40 UTC: the API says so in `{header}`." in str(
+        caught.value
+    )
+    assert world.log.circuit().half_open_at == 1_000_000 + DAY
+    asked = len(world.asked)
+    assert asked <= 1 + 4, "no request has a retry"
+    for hours in (0.1, 6, 17.8):
+        world.now += hours * 3600
+        assert world.fail() == 0
+    world.now = 1_000_000 + DAY
+    world.answer = lambda _: reply
+    assert world.fail() == 1
+    assert world.log.circuit().half_open_at == world.now + DAY, "the next day, and not twice a day"
+    world.now += DAY
+    world.answer = lambda asked: rows_of(asked, 30)
+    assert world.sync() == 30
+    assert world.kinds == ["opened", "probe", "opened", "probe", "closed"]
+
+
+def test_a_wait_that_is_not_believed_gets_retries_and_the_usual_cool_down(world: World) -> None:
+    world.answer = lambda _: Reply({}, 429, {"Retry-After": str(10**30)})
+    with pytest.raises(
+        SyncHalted, match="its `Retry-After` is more than 7 days ahead, and is ignored"
+    ) as caught:
+        world.sync()
+    assert (caught.value.attempts, caught.value.retry_at) == (4, None)
+    assert world.log.circuit().half_open_at == world.now + 300
+
+
+def test_a_short_cool_down_does_not_shorten_a_wait_within_the_retries(world: World) -> None:
+    world.log = MemoryCircuit(replace(POLICY, cooldown=10), "an_api", clock=lambda: world.now)
+    world.answer = lambda _: Reply({}, 429, {"Retry-After": "200"})
+    assert world.fail() == 4
+    assert world.log.circuit().half_open_at == world.now + 200
+
+
 def test_of_many_that_come_when_it_is_due_one_asks() -> None:
     with _world() as world:
         world.answer = lambda _: DOWN

@@ -72,6 +72,49 @@ def test_each_probe_that_fails_doubles_the_cool_down_up_to_the_cap() -> None:
     assert waits == [10, 20, 40, 60, 60, 60]
 
 
+def halted_until(moment: float) -> SyncHalted:
+    return replace(DOWN, retry_at=moment, retry_header="Retry-After")
+
+
+def test_a_time_that_the_api_names_is_later_than_the_cap_and_is_not_doubled() -> None:
+    history = [CircuitEvent(0, 100, CircuitEventKind.OPENED, "a", cause=halted_until(86_500))]
+    assert Circuit(POLICY).after(history).half_open_at == 86_500
+    for number in range(1, 5):
+        at = 86_400.0 * number + 100
+        assert Circuit(POLICY).after(history).phase(at - 1) is Phase.OPEN
+        probe = CircuitEvent(0, at, CircuitEventKind.PROBE, f"probe {number}")
+        history += [
+            probe,
+            replace(probe, kind=CircuitEventKind.OPENED, cause=halted_until(at + 86_400)),
+        ]
+        assert Circuit(POLICY).after(history).half_open_at == at + 86_400
+    history += [
+        replace(probe, at=at + 86_400, by="last"),
+        CircuitEvent(0, at + 86_401, CircuitEventKind.OPENED, "last", cause=DOWN),
+    ]
+    assert Circuit(POLICY).after(history).half_open_at == at + 86_401 + 60, (
+        "without a named time, the cap counts"
+    )
+
+
+def test_the_cool_down_is_longer_than_a_time_that_the_api_names_before_its_end() -> None:
+    opened = Circuit(POLICY).after(
+        [CircuitEvent(0, 100, CircuitEventKind.OPENED, "a", cause=halted_until(105))]
+    )
+    assert opened.half_open_at == 110
+    assert opened.half_open_in_words == "1970-01-01 00:01:50 UTC"
+
+
+def test_the_description_says_that_the_api_named_the_time() -> None:
+    opened = Circuit(POLICY).after(
+        [CircuitEvent(0, 0, CircuitEventKind.OPENED, "a", cause=halted_until(86_400))]
+    )
+    assert opened.describe("an_api", "the job x", 1).endswith(
+        "; it may be asked again after 1970-01-02 00:00:00 UTC (the API says so in `Retry-After`), or once the job x "
+        "has run"
+    )
+
+
 def test_requests_of_others_that_fail_meanwhile_change_nothing() -> None:
     one = circuit((100, "opened", "a"))
     assert one.after(history_of((103, "opened", "b"))) == one

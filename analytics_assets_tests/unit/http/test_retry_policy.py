@@ -10,6 +10,7 @@ import pytest
 from urllib3.exceptions import LocationValueError, NewConnectionError, ProtocolError, SSLError
 
 from analytics_assets.config.models import RequestsConfig
+from analytics_assets.config.responses import ResponseRule
 from analytics_assets.ingestion.errors import Fault
 from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.retry_policy import (
@@ -23,7 +24,7 @@ from analytics_assets.ingestion.http.retry_policy import (
 
 CONFIG = RequestsConfig()
 SESSION, HOOKS = Caller(), Caller(Judge.HOOKS)
-TOKEN_REQUEST, WITH_TOKEN = Caller(Judge.TOKEN_REQUEST), Caller(has_token=True)
+TOKEN_REQUEST, WITH_TOKEN = Caller(Judge.TOKEN_REQUEST), Caller(can_renew=True)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,81 @@ def test_the_wait_is_the_time_of_any_rate_limit_header(
     status: int, headers: dict[str, str], wait: float | None
 ) -> None:
     assert classify(Exchange(status, DATE | headers), SESSION, CONFIG).wait == wait
+
+
+ASKED_LATER = "429 Too Many Requests; to wait in the run, raise requests.max_retry_delay"
+IGNORED = "is more than 7 days ahead, and is ignored"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "action", "wait", "reason"),
+    [
+        (429, {"Retry-After": "300"}, Action.RATE_LIMITED, 300, "429 Too Many Requests"),
+        (429, {"Retry-After": "301"}, Action.FAIL, 301, ASKED_LATER),
+        (429, {"Retry-After": "3600"}, Action.FAIL, 3600, ASKED_LATER),
+        (429, {"Retry-After": "86400"}, Action.FAIL, 86_400, "429 Too Many Requests"),
+        (429, {"Retry-After": "Thu, 22 Oct 2015 07:28:00 GMT"}, Action.FAIL, 86_400, "429 Too Many Requests"),
+        (429, {"X-RateLimit-Reset": "1445498880"}, Action.FAIL, 86_400, "429 Too Many Requests"),
+        (
+            429,
+            {"RateLimit": "limit=9, remaining=0, reset=86400"},
+            Action.FAIL,
+            86_400,
+            "429 Too Many Requests",
+        ),
+        (
+            429,
+            {"RateLimit": '"minute";r=0;t=5, "day";r=0;t=7200'},
+            Action.FAIL,
+            7200,
+            "429 Too Many Requests",
+        ),
+        (503, {"Retry-After": "7200"}, Action.FAIL, 7200, "503 Service Unavailable"),
+        (403, {"Retry-After": "7200"}, Action.FAIL, 7200, "403 Forbidden"),
+        (
+            403,
+            {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "7200"},
+            Action.FAIL,
+            7200,
+            "403 Forbidden",
+        ),
+        (403, {"X-RateLimit-Remaining": "0"}, Action.RATE_LIMITED, None, "403 Forbidden"),
+        (429, {"Retry-After": "604800"}, Action.FAIL, 604_800, "429 Too Many Requests"),
+        (429, {"Retry-After": "604801"}, Action.RATE_LIMITED, None, f"its `Retry-After` {IGNORED}"),
+        (429, {"Retry-After": str(10**30)}, Action.RATE_LIMITED, None, f"its `Retry-After` {IGNORED}"),
+        (429, {"Retry-After": "9999-12-31"}, Action.RATE_LIMITED, None, f"its `Retry-After` {IGNORED}"),
+        (503, {"Retry-After": str(10**30)}, Action.RETRY, None, f"its `Retry-After` {IGNORED}"),
+        (
+            429,
+            {"X-RateLimit-Reset": str(10**30)},
+            Action.RATE_LIMITED,
+            None,
+            f"its `X-RateLimit-Reset` {IGNORED}",
+        ),
+        (429, {"Retry-After": str(10**400)}, Action.RATE_LIMITED, None, "429 Too Many Requests"),
+        (404, {"Retry-After": "86400"}, Action.FAIL, None, "404 Not Found"),
+    ],
+)
+@pytest.mark.parametrize("caller", [SESSION, TOKEN_REQUEST])
+def test_a_wait_that_no_retry_lasts_is_left_to_the_circuit(
+    status: int, headers: dict[str, str], action: Action, wait: float | None, reason: str, caller: Caller
+) -> None:
+    decision = classify(Exchange(status, DATE | headers), caller, CONFIG)
+    assert (decision.action, decision.wait, decision.outage) == (action, wait, status != 404)
+    assert decision.wait_header == ("" if wait is None else list(headers)[-1])
+    assert reason in decision.reason
+    assert decision.fault is (Fault.CONFIG if status == 404 else Fault.TRANSIENT)
+
+
+def test_a_longer_max_retry_delay_waits_in_the_run() -> None:
+    config = RequestsConfig(max_retry_delay=3600)
+    assert classify(Exchange(429, {"Retry-After": "3600"}), SESSION, config).may_retry
+
+
+def test_a_rule_leaves_a_long_wait_to_the_circuit_too() -> None:
+    config = RequestsConfig(responses=[ResponseRule(body={"error": "quota"}, action="rate_limited")])
+    decision = classify(Exchange(200, {"Retry-After": "86400"}, b'{"error": "quota"}'), SESSION, config)
+    assert (decision.action, decision.wait, decision.outage) == (Action.FAIL, 86_400, True)
 
 
 def test_no_wait_is_shorter_than_the_backoff() -> None:

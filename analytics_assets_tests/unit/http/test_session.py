@@ -129,9 +129,9 @@ def test_a_read_timeout_is_retried(api: DemoApi) -> None:
 
 @pytest.mark.parametrize(
     ("header", "wait"),
-    [("7", 7), ("0", 2), ("86400", 300), ("soon", 2), ("Wed, 21 Oct 2015 07:28:00 GMT", 2)],
+    [("7", 7), ("0", 2), ("300", 300), (str(10**30), 2), ("soon", 2), ("Wed, 21 Oct 2015 07:28:00 GMT", 2)],
 )
-def test_retry_after_is_honoured_up_to_a_cap(api: DemoApi, header: str, wait: float) -> None:
+def test_retry_after_is_honoured(api: DemoApi, header: str, wait: float) -> None:
     api.set_faults(fault(status=429, retry_after=header, requests=[1]))
     client = Client(api.url)
     assert client.rows() == 50
