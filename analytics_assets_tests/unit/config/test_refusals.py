@@ -276,12 +276,16 @@ PLACES = [
 ]  # fmt: skip
 
 
+def _dotted(one: Any) -> str | None:
+    return ".".join(map(str, one)) if isinstance(one, tuple) and one else None
+
+
 def _beyond(place: Place, more: str | Place) -> Place:
     return (*place, *((more,) if isinstance(more, str) and more else more))
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "more", "sentence"), [*PAGINATORS, *AUTHS, *PLACEHOLDERS, *VALUES], ids=str
+    ("place", "value", "more", "sentence"), [*PAGINATORS, *AUTHS, *PLACEHOLDERS, *VALUES], ids=_dotted
 )
 def test_what_cannot_work_is_refused_at_its_key(
     place: Place, value: Any, more: str | Place, sentence: str
@@ -291,7 +295,7 @@ def test_what_cannot_work_is_refused_at_its_key(
     assert sentence in message
 
 
-@pytest.mark.parametrize("line", PLACES, ids=str)
+@pytest.mark.parametrize("line", PLACES, ids=[_dotted(line[0]) for line in PLACES])
 def test_a_key_at_a_wrong_place_says_where_it_belongs(line: tuple[Any, ...]) -> None:
     place, *value, sentence = line
     location, message = refused(written(place, value[0] if value else {}))
@@ -356,6 +360,6 @@ GOOD: list[tuple[Place, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("place", "value"), GOOD, ids=str)
+@pytest.mark.parametrize(("place", "value"), GOOD, ids=_dotted)
 def test_what_dlt_takes_is_not_refused(place: Place, value: Any) -> None:
     assert "orders" in RestApiSync(**written(place, value)).resources
