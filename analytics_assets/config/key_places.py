@@ -29,6 +29,9 @@ Place = tuple[str, ...]
 _SURE = 0.7
 """How similar a key must be to a key here before it is suggested, although the key is also known elsewhere."""
 
+_RECURSIVE = "nested_hints"
+"""The key of a resource whose values have the keys of a resource again."""
+
 _NAMES = {"assets": "<resource>", "columns": "<column>", "checks": "<check>"}
 """What the user names under a key, for error texts."""
 
@@ -158,9 +161,7 @@ def _collect(annotation: Any, place: Place, found: dict[Place, frozenset[str]]) 
             keys = keys_of(member)
             found[place] = found.get(place, frozenset()) | keys.keys()
             for key, hint in keys.items():
-                if (
-                    key != "nested_hints"
-                ):  # dlt's tables below a resource, which have the keys of a resource again
+                if key != _RECURSIVE:
                     _collect(hint, (*place, key), found)
         elif item_of(member) is not None:
             _collect(item_of(member), (*place, "[]"), found)
