@@ -71,8 +71,8 @@ def _check_columns(rest_api: Mapping[str, Any], columns: Any, place: Location) -
             raise error_at(here, named(rest_api, here, "the column has no `name`. Add one."))
         _check_column_name(rest_api, str(name), here)
         for key in column:
-            if key not in _COLUMN_KEYS and not key.startswith("x-"):
-                sentence = f"unknown key `{key}`.{suggestion(key, _COLUMN_KEYS)}"
+            if key not in _COLUMN_KEYS and not str(key).startswith("x-"):
+                sentence = f"unknown key `{key}`.{suggestion(str(key), _COLUMN_KEYS)}"
                 raise error_at((*here, key), named(rest_api, here, sentence))
         for key in ("precision", "scale"):
             if (column.get(key) or 0) < 0:

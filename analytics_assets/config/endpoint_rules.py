@@ -114,7 +114,7 @@ def _of_endpoint(endpoint: Mapping[str, Any]) -> Iterator[_Problem]:
                 "write its name as `end_param` of endpoint.incremental.",
                 ("endpoint", *place),
             )
-        for one in _of_cursor(cursor) if isinstance(cursor, dict) else ():
+        for one in _of_cursor(cursor, ".".join(("endpoint", *place))) if isinstance(cursor, dict) else ():
             yield one.inside("endpoint", *place)
 
 
@@ -139,14 +139,14 @@ def _of_action(action: Mapping[str, Any]) -> Iterator[_Problem]:
         )
 
 
-def _of_cursor(cursor: Mapping[str, Any]) -> Iterator[_Problem]:
+def _of_cursor(cursor: Mapping[str, Any], where: str) -> Iterator[_Problem]:
     known = {*keys_of(IncrementalConfig), "type", "transform"}
     for key in cursor.keys() - known:
         yield _Problem(f"unknown key `{key}`.{suggestion(str(key), known)}", (key,))
     for keys, sentence in wrong_types(cursor, IncrementalConfig, ()):
         yield _Problem(sentence, keys)
     if not cursor.get("cursor_path"):
-        yield _Problem("the cursor has no `cursor_path`. Set it to the field that says when a row changed.")
+        yield _Problem(f"`{where}` has no `cursor_path`. Set it to the field that says when a row changed.")
     yield from _of_bounds(cursor)
 
 

@@ -169,7 +169,7 @@ VALUES = [
     ((*ENDPOINT, "incremental"), cursor(initial_value=date(2026, 2, 1), end_value="2026-01-01T00:00:00Z"), "initial_value", "is after `end_value`"),
     ((*ENDPOINT, "incremental"), cursor(initial_value=5, end_value=4), "initial_value", "is after `end_value`"),
     ((*ENDPOINT, "incremental"), cursor(initial_value=4, end_value=5, last_value_func="min"), "initial_value", "is before `end_value`"),
-    ((*ENDPOINT, "incremental"), {"initial_value": 1}, "", "orders: the cursor has no `cursor_path`."),
+    ((*ENDPOINT, "incremental"), {"initial_value": 1}, "", "orders: `endpoint.incremental` has no `cursor_path`."),
     ((*ENDPOINT, "incremental"), {"cursor_path": "a["}, "cursor_path", "incremental.cursor_path `a[` is no JSONPath."),
     ((*ENDPOINT, "incremental"), cursor(last_value_func="avg"), "last_value_func", "`last_value_func` is `avg`, and dlt knows only min, max."),
     ((*ENDPOINT, "incremental"), cursor(on_cursor_value_missing="ignore"), "on_cursor_value_missing", "dlt knows only raise, include, exclude."),
