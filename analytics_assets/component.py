@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
+from analytics_assets.config.rest_api import unbuildable
 from analytics_assets.config.template_types import typed_rest_api
 from analytics_assets.config.templates import render
-from analytics_assets.config.validation_errors import error_at, suggestion, unbuildable
+from analytics_assets.config.validation_errors import error_at, suggestion
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
 from analytics_assets.ingestion.plan.write_mode import WriteMode
@@ -129,8 +130,8 @@ class RestApiSync(SyncConfig, dg.Component):
         except UnfitResourceError as error:
             place = ("rest_api", "resources", list(self.resource_names).index(error.resource))
             raise error_at(place, str(error)) from error
-        except (DltException, ValueError, TypeError) as error:
-            raise unbuildable(error) from error
+        except (DltException, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+            raise unbuildable(error, self.rest_api) from error
         for name, asset in self.assets.items():
             self._check_asset(("assets", name), asset, infos[name])
         return self

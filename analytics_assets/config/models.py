@@ -8,22 +8,24 @@ A broken rule raises a pydantic error at the key that is wrong, so that Dagster 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from analytics_assets.config.assets import AssetConfig
+from analytics_assets.config.key_places import refuse_unknown_keys
 from analytics_assets.config.responses import ResponseRule
 from analytics_assets.config.rest_api import (
     NAME,
     check_rest_api,
     disposition_of,
     expand,
+    unbuildable,
 )
 from analytics_assets.config.strict_model import StrictModel
 from analytics_assets.config.templates import Unset
-from analytics_assets.config.validation_errors import Location, error_at, suggestion, unbuildable
+from analytics_assets.config.validation_errors import Location, error_at, suggestion
 
 CIRCUIT = "circuit"
 """The last part of the asset key of the asset that shows the history of the circuit breaker."""
@@ -185,6 +187,13 @@ class SyncConfig(StrictModel):
     _unset: tuple[Unset, ...] = PrivateAttr(())
     _file: str = PrivateAttr("defs.yaml")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            refuse_unknown_keys(cls, values)
+        return values
+
     @field_validator("name")
     @classmethod
     def _plain_name(cls, value: str) -> str:
@@ -248,7 +257,7 @@ class SyncConfig(StrictModel):
         try:
             resource = expand(self.rest_api)[name]
         except ValueError as error:
-            raise unbuildable(error) from error
+            raise unbuildable(error, self.rest_api) from error
         incremental = resource["endpoint"].get("incremental") if isinstance(resource, dict) else None
         if not isinstance(resource, dict) or not incremental:
             raise error_at(

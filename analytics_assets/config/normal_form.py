@@ -58,34 +58,28 @@ def _doubled(path: str) -> str:
     )
 
 
-def with_one_cursor(name: str, resource: dict[str, Any]) -> dict[str, Any]:
-    """Returns a resource whose cursor is in `endpoint.incremental`, and not in `endpoint.params`.
-
-    Args:
-        name: the name of the resource.
-        resource: the resource, with dlt's defaults.
-
-    Raises:
-        ValueError: the resource has two cursors, or a cursor without a path.
-    """
-    endpoint = resource["endpoint"]
+def cursors_of(endpoint: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
+    """Returns the cursors of an endpoint, each by the keys that lead to it. A resource can have only one."""
     params = endpoint.get("params") or {}
-    cursors = [param for param, value in params.items() if _is_incremental(value)]
-    if not cursors:
+    found: dict[tuple[str, ...], Any] = {
+        ("params", param): value for param, value in params.items() if _is_incremental(value)
+    }
+    if endpoint.get("incremental"):
+        found["incremental",] = endpoint["incremental"]
+    return found
+
+
+def with_one_cursor(resource: dict[str, Any]) -> dict[str, Any]:
+    """Returns a resource whose cursor is in `endpoint.incremental`, and not in `endpoint.params`."""
+    endpoint = resource["endpoint"]
+    in_params = [keys[1] for keys in cursors_of(endpoint) if keys[0] == "params"]
+    if not in_params:
         return resource
-    if len(cursors) > 1 or endpoint.get("incremental"):
-        where = [*(f"endpoint.params.{one}" for one in cursors)]
-        where += ["endpoint.incremental"] if endpoint.get("incremental") else []
-        raise ValueError(
-            f"`{name}` has two cursors, {' and '.join(where)}. Keep one of them. If the second is the end of a window, "
-            "write its name as `end_param` of endpoint.incremental."
-        )
-    [param] = cursors
+    [param] = in_params
+    params = endpoint["params"]
     written = params[param]
     settings = _settings(written) if isinstance(written, Incremental) else dict(written)
     settings.pop("type", None)
-    if not settings.get("cursor_path"):
-        raise ValueError(f"`{name}` has a cursor without a `cursor_path`, endpoint.params.{param}. Add one.")
     if settings.get("transform") is not None:
         settings.setdefault("convert", settings.pop("transform"))  # dlt's old name
     others = {key: value for key, value in params.items() if key != param}

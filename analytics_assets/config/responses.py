@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from analytics_assets.config.json_paths import HOW_TO_WRITE, parses
 from analytics_assets.config.strict_model import StrictModel
+from analytics_assets.config.validation_errors import error_at
 
 ANY = "*"
 """The value in a rule that equals every value except null."""
@@ -38,4 +40,7 @@ class ResponseRule(StrictModel):
     def _has_a_condition(self) -> ResponseRule:
         if self.status is None and not (self.header or self.body or self.text):
             raise ValueError("the rule fits every response. Set `status`, `header`, `body` or `text`.")
+        for path in self.body:
+            if not parses(path):
+                raise error_at(("body", path), f"`{path}` is no JSONPath. {HOW_TO_WRITE}")
         return self

@@ -10,23 +10,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any, cast
 
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
-from dlt.common.data_types import TDataType
 from dlt.common.exceptions import DictValidationException
-from dlt.common.schema.typing import TColumnSchema
 from dlt.common.validation import validate_dict
 from dlt.extract.resource import DltResource
 from dlt.sources.rest_api.config_setup import AUTH_MAP, expand_and_index_resources
 from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
+from pydantic import ValidationError
 from requests import Session
 
+from analytics_assets.config.column_rules import refuse_unusable_columns
+from analytics_assets.config.endpoint_rules import refuse_unusable_settings
+from analytics_assets.config.endpoints import written_resources
+from analytics_assets.config.json_paths import refuse_bad_paths
 from analytics_assets.config.normal_form import with_doubled_braces, with_one_cursor
-from analytics_assets.config.pydantic_columns import model_of, unfit_rule, with_plain_columns
+from analytics_assets.config.placeholders import refuse_bad_placeholders
+from analytics_assets.config.pydantic_columns import with_plain_columns
 from analytics_assets.config.template_engine import is_template
 from analytics_assets.config.templates import AtRun
-from analytics_assets.config.validation_errors import Location, error_at, from_dlt, suggestion
+from analytics_assets.config.validation_errors import Location, error_at, named
+from analytics_assets.config.value_types import refuse_wrong_types
 
 PLACEHOLDER = "resolved-when-a-run-starts"
 """The value that replaces each secret while a config is only checked."""
@@ -39,13 +45,6 @@ _SECRET_HEADERS = frozenset(
 )
 _OAUTH2 = "oauth2_client_credentials"
 _BASIC = "http_basic"
-_COLUMN_KEYS = frozenset(get_type_hints(TColumnSchema))
-_DATA_TYPES = get_args(TDataType)
-_NO_FUNCTIONS = (
-    "name", "table_name", "write_disposition", "columns", "primary_key", "merge_key", "schema_contract",
-    "table_format", "file_format", "parent_table_name", "references", "nested_hints",
-)  # fmt: skip
-"""The keys of a resource that dlt may compute for each row by a function."""
 
 
 def disposition_of(hint: Any) -> str:
@@ -59,15 +58,18 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
     Raises:
         ValidationError: `rest_api` has a mistake. The error names the key of the first mistake.
     """
+    refuse_wrong_types(rest_api)
     _check_secrets_stay_out(rest_api)
     _check_against_dlt(rest_api)
-    _check_base_url(rest_api["client"].get("base_url"))
+    _check_base_url(rest_api["client"])
     _check_resource_names(rest_api)
-    for index, resource in _dicts(rest_api.get("resources")):
-        _check_names(resource, ("resources", index))
-        _check_python_objects(resource, ("resources", index))
-    _check_names(rest_api.get("resource_defaults") or {}, ("resource_defaults",))
-    _check_python_objects(rest_api.get("resource_defaults") or {}, ("resource_defaults",))
+    resources = list(written_resources(rest_api))
+    refuse_bad_paths(rest_api["client"], resources)
+    refuse_unusable_settings(rest_api, resources)
+    refuse_bad_placeholders(resources, [_name_of(one) for one in rest_api["resources"]])
+    for index, resource in _dicts(rest_api["resources"]):
+        refuse_unusable_columns(rest_api, resource, ("resources", index))
+    refuse_unusable_columns(rest_api, rest_api.get("resource_defaults") or {}, ("resource_defaults",))
     if rest_api["client"].get("session") is not None:
         raise error_at(
             ("client", "session"),
@@ -82,15 +84,13 @@ def expand(rest_api: dict[str, Any]) -> dict[str, dict[str, Any] | DltResource]:
     A cursor in `endpoint.params` becomes `endpoint.incremental`. A resource that is a Python object stays unchanged.
 
     Raises:
-        ValueError: dlt cannot parse the config of a resource, or a resource has two cursors.
+        ValueError: dlt cannot parse the config of a resource.
     """
     copied = _copy(rest_api)
     defaults = cast(EndpointResource, with_doubled_braces(copied.get("resource_defaults") or {}))
     resources = [with_doubled_braces(one) for one in copied["resources"]]
     return {
-        name: with_plain_columns(with_one_cursor(name, cast(dict[str, Any], one)))
-        if isinstance(one, dict)
-        else one
+        name: with_plain_columns(with_one_cursor(cast(dict[str, Any], one))) if isinstance(one, dict) else one
         for name, one in expand_and_index_resources(resources, defaults).items()
     }
 
@@ -159,7 +159,7 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
             yield index, resource
 
 
-def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
+def _clients(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
     """Yields the client and every endpoint, each with its path in the config.
 
     The client and each endpoint may have `auth` and `headers`.
@@ -173,7 +173,7 @@ def _clients(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any
             yield (*place, "endpoint"), endpoint
 
 
-def _auths(rest_api: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
+def _auths(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
     """Yields each `auth` that is a text or a mapping, with its path in the config."""
     for place, client in _clients(rest_api):
         auth = client.get("auth")
@@ -212,8 +212,13 @@ def _check_secrets_stay_out(rest_api: dict[str, Any]) -> None:
                 )
 
 
-def _check_base_url(base_url: Any) -> None:
-    if base_url and not is_template(base_url) and not re.match(r"https?://[^/]", str(base_url)):
+def _check_base_url(client: Mapping[str, Any]) -> None:
+    if "base_url" not in client:
+        raise error_at(
+            ("client",), "the client has no `base_url`. Add the URL that all endpoints begin with."
+        )
+    base_url = client["base_url"]
+    if base_url and not is_template(base_url) and not re.fullmatch(r"https?://[^/\s]\S*", str(base_url)):
         raise error_at(
             ("client", "base_url"), f"`{base_url}` is not a URL. Write https:// or http://, then the host."
         )
@@ -244,64 +249,10 @@ def _check_resource_names(rest_api: Mapping[str, Any]) -> None:
         seen.add(name)
 
 
-def _check_python_objects(resource: Mapping[str, Any], place: Location) -> None:
-    """Finds functions and pydantic models that dlt accepts, and that a sync cannot honour."""
-    for key in _NO_FUNCTIONS:
-        value = resource.get(key)
-        if callable(value) and model_of(value) is None:
-            raise error_at(
-                (*place, key),
-                f"`{key}` is a function of the row, and a table is planned before its rows are read. Write the value. "
-                "For several tables, add one resource for each.",
-            )
-    model = model_of(resource.get("columns"))
-    rule = unfit_rule(model) if model else None
-    if model and rule:
-        raise error_at(
-            (*place, "columns"),
-            f"the model `{model.__name__}` {rule}, and `columns` takes only fields, types and `extra` of a model. "
-            "Remove this from the model, and check or change rows in `processing_steps`.",
-        )
-
-
-def _check_names(resource: Mapping[str, Any], place: Location) -> None:
-    _check_columns(resource.get("columns"), (*place, "columns"))
-    for key in ("primary_key", "merge_key"):
-        _check_key(resource.get(key), (*place, key))
-
-
-def _check_columns(columns: Any, place: Location) -> None:
-    if isinstance(columns, dict):
-        named = [((*place, name), name, column) for name, column in columns.items()]
-    elif isinstance(columns, list):
-        named = [((*place, i), str(one.get("name")), one) for i, one in enumerate(columns)]
-    else:
-        return  # `columns` is absent, or is a Python object
-    for here, name, column in named:
-        _check_column_name(name, here)
-        for key in column or {}:
-            if key not in _COLUMN_KEYS and not key.startswith("x-"):
-                raise error_at((*here, key), f"unknown key `{key}`.{suggestion(key, _COLUMN_KEYS)}")
-        data_type = (column or {}).get("data_type")
-        if data_type is not None and data_type not in _DATA_TYPES:
-            near = suggestion(str(data_type), list(_DATA_TYPES)) or f" dlt has {', '.join(_DATA_TYPES)}."
-            raise error_at((*here, "data_type"), f"unknown data_type `{data_type}`.{near}")
-
-
-def _check_key(written: Any, place: Location) -> None:
-    names = [written] if isinstance(written, str) else written if isinstance(written, (list, tuple)) else ()
-    for name in names:
-        _check_column_name(str(name), place)
-
-
-def _check_column_name(name: str, place: Location) -> None:
-    if re.search(r"[.\[\]$*/]", name):
-        path = re.sub(r"[^\w]+", "__", name.removeprefix("$.")).strip("_")
-        raise error_at(
-            place,
-            f"`{name}` is not the name of a column. Use its name in the warehouse, where two underscores join nested "
-            f"fields: `{path}`.",
-        )
+def _name_of(resource: Any) -> str:
+    if isinstance(resource, dict):
+        return str(resource["name"])
+    return resource if isinstance(resource, str) else str(resource.name)
 
 
 def _check_headers(place: Location, headers: Any) -> None:
@@ -314,8 +265,24 @@ def _check_headers(place: Location, headers: Any) -> None:
             )
 
 
+def unbuildable(error: Exception, rest_api: Mapping[str, Any]) -> ValidationError:
+    """Makes an error from dlt's error about a config that dlt cannot build. The places are from the whole file.
+
+    The rules of `config` find almost every such config before dlt does.
+    """
+    if isinstance(error, ConfigFieldMissingException):
+        missing = ", ".join(f"`{field}`" for field in error.traces)
+        for place, auth in _auths(rest_api):
+            if getattr(AUTH_MAP.get(str(auth.get("type"))), "__name__", "") == error.spec_name:
+                sentence = f"the auth `{auth['type']}` needs {missing}. Add it."
+                return error_at(("rest_api", *place), named(rest_api, place, sentence))
+    sentence = " ".join(str(error).split())
+    return error_at(("rest_api",), f"dlt cannot build this source: {sentence}")
+
+
 def _check_against_dlt(rest_api: dict[str, Any]) -> None:
     try:
         validate_dict(RESTAPIConfig, with_secrets(rest_api, lambda *_: PLACEHOLDER), path=".")
     except DictValidationException as error:
-        raise from_dlt(error, rest_api) from None
+        sentence = " ".join(error.msg.partition("\n")[0].split())
+        raise error_at((), f"dlt refuses this config: {sentence}") from None

@@ -19,7 +19,6 @@ from pydantic import (
 
 from analytics_assets.config.template_engine import WholeText
 from analytics_assets.config.template_types import as_type, kinds_of
-from analytics_assets.config.validation_errors import error_at, suggestion
 
 
 class StrictModel(BaseModel):
@@ -29,18 +28,15 @@ class StrictModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_keys_in_their_types(cls, values: Any) -> Any:
+    def _templates_in_their_types(cls, values: Any) -> Any:
         if isinstance(values, WholeText):
             values = as_type(values, frozenset({dict}))
         if not isinstance(values, Mapping):
             return values
-        known = list(cls.model_fields)
-        for key in values:
-            if key not in known:
-                near = suggestion(str(key), known) or f" The keys here are {', '.join(known)}."
-                raise error_at((str(key),), f"unknown key `{key}`.{near}")
         return {
-            key: as_type(value, cls._kinds(key)) if isinstance(value, WholeText) else value
+            key: as_type(value, cls._kinds(key))
+            if isinstance(value, WholeText) and key in cls.model_fields
+            else value
             for key, value in values.items()
         }
 

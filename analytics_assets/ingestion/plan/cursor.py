@@ -23,19 +23,12 @@ def cursor_of(
         partitions: the partitions of the asset, or None.
 
     Raises:
-        UnfitResourceError: there is no `cursor_path`, or the cursor field is inside an object that is declared as one
-            column.
+        UnfitResourceError: the cursor field is inside an object that is declared as one column, or the cursor is a
+            time, and `initial_value` or `end_value` is no time.
         UnfitCursorError: the asset is partitioned, and its cursor does not fit the partitions.
-        ValueError: the cursor is a time, and `initial_value` or `end_value` is no time.
     """
     if not incremental:
         return None
-    if not incremental.get("cursor_path"):
-        raise UnfitResourceError(
-            name,
-            "`endpoint.incremental` has no `cursor_path`",
-            "Set it to the field that says when a row changed",
-        )
     path = str(incremental["cursor_path"]).removeprefix("$.")
     _refuse_inside_a_column(name, path, contract)
     declared = contract.column(column_name(path))
@@ -54,10 +47,11 @@ def cursor_of(
         try:
             cursor.as_bound(incremental.get(bound))
         except ValueError:
-            raise ValueError(
-                f"`{name}`: {bound} `{incremental[bound]}` is no {cursor.data_type}: write it as the cursor is, in "
-                "ISO 8601"
-                + (", or as a number of seconds since 1970" if cursor.data_type == "timestamp" else "")
+            or_seconds = ", or as a number of seconds since 1970" if cursor.data_type == "timestamp" else ""
+            raise UnfitResourceError(
+                name,
+                f"{bound} `{incremental[bound]}` is no {cursor.data_type}",
+                f"Write it as the cursor is, in ISO 8601{or_seconds}",
             ) from None
     return cursor
 

@@ -111,10 +111,10 @@ CURSOR = {"type": "incremental", "cursor_path": "at", "initial_value": "1"}
 @pytest.mark.parametrize(
     ("endpoint", "sentence"),
     [
-        ({"params": {"a": CURSOR, "b": CURSOR}}, "`things` has two cursors, endpoint.params.a and endpoint.params.b"),
+        ({"params": {"a": CURSOR, "b": CURSOR}}, "things: the endpoint has two cursors, endpoint.params.a and"),
         (
             {"params": {"a": CURSOR}, "incremental": {"cursor_path": "at"}},
-            "`things` has two cursors, endpoint.params.a and endpoint.incremental",
+            "things: the endpoint has two cursors, endpoint.params.a and endpoint.incremental",
         ),
         ({"incremental": {"cursor_path": "at", "initial_value": True}}, "initial_value `True` is no timestamp"),
         ({"incremental": {"cursor_path": "at", "initial_value": 1767225600000}}, "as a number of seconds since 1970"),

@@ -224,7 +224,7 @@ def test_a_whole_template_takes_the_type_of_its_key(
             "may be int or text. Write `| from_json` before `}}`",
         ),
         ((*ENDPOINT, "json"), {"a": "{{ env.PHONE }}"}, "may be int or text"),
-        ((*ENDPOINT, "paginator", "limit"), "1{{ env.LIMIT }}", "has invalid type"),
+        ((*ENDPOINT, "paginator", "limit"), "1{{ env.LIMIT }}", "which is text. Write a whole number"),
         (
             ("assets", "things", "freshness"),
             {"fail_after_hours": "{{ env.QUOTED }}"},

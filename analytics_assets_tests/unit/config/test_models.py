@@ -162,19 +162,21 @@ MISTAKES = [
         ("rest_api", "resource_defaults", "endpoint", "paginator", "type"),
         "offst",
         ("rest_api", "resource_defaults", "endpoint", "paginator", "type"),
-        "is not one of: ['json_link'",
+        "`type` is `offst`, and dlt knows only json_link, json_response, header_link, header_cursor, auto, "
+        "single_page, cursor, offset, page_number. Did you mean `offset`?",
     ),
     (
         ("rest_api", "client", "auth", "location"),
         "qery",
         ("rest_api", "client", "auth", "location"),
-        "is not one of: ['header', 'cookie', 'query', 'param']",
+        "`location` is `qery`, and dlt knows only header, cookie, query, param. Did you mean `query`?",
     ),
     (
         (*TRANSACTIONS, "write_disposition"),
         "mrge",
         (*TRANSACTIONS, "write_disposition"),
-        "'append', 'replace'",
+        "transactions: `write_disposition` is `mrge`, and dlt knows only skip, append, replace, merge. Did you mean "
+        "`merge`?",
     ),
     # Columns.
     (
@@ -187,7 +189,7 @@ MISTAKES = [
         (*TRANSACTIONS, "columns", "note", "data_type"),
         "string",
         (*TRANSACTIONS, "columns", "note", "data_type"),
-        "unknown data_type `string`. dlt has text, double, bool, timestamp",
+        "`data_type` is `string`, and dlt knows only text, double, bool, timestamp",
     ),
     (
         (*TRANSACTIONS, "columns", "buyer.name"),
@@ -367,7 +369,8 @@ MISTAKES = [
         (*TRANSACTIONS, "write_disposition"),
         {"disposition": "merge", "strategy": "upsrt"},
         (*TRANSACTIONS, "write_disposition", "strategy"),
-        "`strategy=upsrt` is not one of: ['delete-insert', 'scd2', 'upsert', 'insert-only', 'cdc']",
+        "`strategy` is `upsrt`, and dlt knows only delete-insert, scd2, upsert, insert-only, cdc. Did you mean "
+        "`upsert`?",
     ),
     (
         (*TRANSACTIONS, "write_disposition"),
@@ -549,8 +552,8 @@ MISTAKES = [
     (
         (*TRANSACTIONS, "endpoint", "path"),
         "/v1/{account}/transactions",
-        ("rest_api",),
-        "dlt cannot build this source: The path '/v1/{account}/transactions'",
+        (*TRANSACTIONS, "endpoint", "path"),
+        "transactions: endpoint.path has `{account}`, and endpoint.params has no `account`. Add it there",
     ),
     (
         ("assets", "events", "schedule"),

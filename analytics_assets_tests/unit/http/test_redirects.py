@@ -88,6 +88,21 @@ def test_a_redirected_post_keeps_the_body_of_its_page(status: int) -> None:
     assert {method for method, _, _ in api.asked} == {"POST"}
 
 
+def test_a_redirected_page_with_hooks_of_the_user_is_requested_once() -> None:
+    api, seen = Moved(302), list[int]()
+    # dlt adds a hook of its own after those of the user.
+    hooks: Any = {
+        "response": [lambda response, **_: seen.append(response.status_code), lambda *_, **__: None]
+    }
+    with answering(api) as url, api_session() as session:
+        pages = RESTClient(url, session=session).paginate(
+            "/rows/0", paginator=paginator_for(OffsetPaginator(PAGE)), data_selector="$", hooks=hooks
+        )
+        assert [row["id"] for page in pages for row in page] == [row["id"] for row in ROWS]
+    assert len(api.asked) == len(set(api.asked))
+    assert {302, 200} == set(seen)
+
+
 def test_a_redirect_without_a_target_is_requested_once() -> None:
     asked: list[str] = []
 

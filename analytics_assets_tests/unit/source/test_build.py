@@ -16,7 +16,12 @@ from requests import Session
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
-from analytics_assets.ingestion.errors import MissingBaseUrlError, MissingSecretError, UnsendableSecretError
+from analytics_assets.ingestion.errors import (
+    MissingBaseUrlError,
+    MissingSecretError,
+    UnfitResourceError,
+    UnsendableSecretError,
+)
 from analytics_assets.ingestion.http.redaction import secret_reference
 from analytics_assets.ingestion.plan.load_plan import plan_load
 from analytics_assets.ingestion.plan.resource_info import describe
@@ -265,6 +270,6 @@ def test_an_initial_value_that_is_no_time_is_reported(config: SyncConfig) -> Non
     rest_api = copy.deepcopy(config.rest_api)
     rest_api["resources"][3]["endpoint"]["incremental"]["initial_value"] = "1704067200"
     with pytest.raises(
-        ValueError, match="initial_value `1704067200` is no timestamp: write it as the cursor is"
+        UnfitResourceError, match=r"initial_value `1704067200` is no timestamp\. Write it as the cursor is"
     ):
         describe(config.model_copy(update={"rest_api": rest_api}))
