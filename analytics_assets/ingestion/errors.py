@@ -10,6 +10,7 @@
     │   ├── MissingBaseUrlError         missing_base_url
     │   ├── UnfitResourceError          unfit_resource
     │   ├── UnfitCursorError            unfit_cursor
+    │   ├── UnfitFilterError            unfit_filter
     │   └── TooManyPagesError           max_pages_exceeded
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
@@ -300,6 +301,13 @@ class UnfitCursorError(UnfitResourceError):
     """The cursor of a partitioned resource does not fit the partitions."""
 
     code = "unfit_cursor"
+
+
+@dataclass(eq=False)
+class UnfitFilterError(UnfitResourceError):
+    """The resource has no use for `assets.<resource>.filter`, or another setting contradicts it."""
+
+    code = "unfit_filter"
 
 
 @dataclass(eq=False)

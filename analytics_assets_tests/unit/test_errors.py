@@ -60,6 +60,11 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "orders: a and b differ. Drop b.",
     ),
     (
+        errors.UnfitFilterError("orders", "a and b differ", "Drop b"),
+        "unfit_filter",
+        "orders: a and b differ. Drop b.",
+    ),
+    (
         errors.TooManyPagesError("orders", "GET /orders", 1),
         "max_pages_exceeded",
         "orders: GET /orders has more than the 1 page that max_pages allows. Nothing was loaded. Raise max_pages, or "

@@ -24,21 +24,22 @@ class CursorWatch:
 
     Args:
         cursor: the cursor of the resource, whose values are times.
-        window: the window of the sync; None for a sync that continues from a stored cursor.
+        asked: the times of the rows that the API may return for the window of the sync; None for a sync that continues
+            from a stored cursor.
         latest: the latest moment that is plausible for a cursor value.
 
     Attributes:
-        outside: the number of rows outside the window; 0 without a window.
+        outside: the number of rows that a request for the window does not explain; 0 without a window.
         future: the number of rows later than `latest`; 0 with a window.
         plausible: the highest cursor value that is not later than `latest`; None if there is none.
     """
 
-    def __init__(self, cursor: Cursor, window: Window | None, latest: datetime) -> None:
+    def __init__(self, cursor: Cursor, asked: Window | None, latest: datetime) -> None:
         self.outside = 0
         self.future = 0
         self.plausible: Any = None
         self._column = cursor.column
-        self._window = (cursor.bound(window.start), cursor.bound(window.end)) if window else None
+        self._asked = (cursor.bound(asked.start), cursor.bound(asked.end)) if asked else None
         self._latest: Any = cursor.bound(latest) if cursor.data_type in ("timestamp", "date") else None
 
     def look(self, item: TDataItems) -> None:
@@ -48,8 +49,8 @@ class CursorWatch:
             return
         bounds = pc.min_max(values).as_py()
         low, high = _comparable(bounds["min"]), _comparable(bounds["max"])
-        if self._window:
-            start, end = self._window
+        if self._asked:
+            start, end = self._asked
             if low < start or high >= end:
                 found = [_comparable(one) for one in values.to_pylist() if one is not None]
                 self.outside += sum(not start <= one < end for one in found)
