@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.typing import TDataItems
+from dlt.extract.incremental import Incremental
 from dlt.extract.items_transform import ItemTransform
 
+from analytics_assets.ingestion.contract.cursor_steps import wrapper_in
 from analytics_assets.ingestion.time_window import Cursor, Window
 
 
@@ -66,14 +67,14 @@ class CursorWatch:
         if high is not None and (self.plausible is None or high > self.plausible):
             self.plausible = high
 
-    def limit(self, state: dict[str, Any], start: Any) -> None:
-        """Lowers a stored cursor value that is in the future to the highest plausible value.
+    def limit(self, incremental: Incremental[Any]) -> None:
+        """Lowers the stored cursor value of dlt to the highest plausible value, if it is in the future.
 
         Args:
-            state: dlt's state of the cursor, with `last_value`.
-            start: the cursor value at the start of the sync; None in a first sync.
+            incremental: dlt's incremental, after a page. Its transforms store their last value after each page.
         """
-        last = _comparable(state.get("last_value"))
+        state: Any = incremental._cached_state
+        last, start = _comparable(state["last_value"]), state.get("start_value")
         if (
             self._latest is None
             or last is None
@@ -86,6 +87,12 @@ class CursorWatch:
         ]
         state["last_value"] = max(known, default=self._latest)
         state["unique_hashes"] = []
+        for transform in incremental._transformers.values():
+            transform.last_value, transform.unique_hashes, transform.last_rows = (
+                state["last_value"],
+                set(),
+                [],
+            )
 
 
 class WatchCursorStep(ItemTransform[Any, Any]):
@@ -109,24 +116,24 @@ class LimitCursorStep(ItemTransform[Any, Any]):
 
     Args:
         watch: the watch of the sync.
-        resource: the dlt resource name.
-        path: the cursor path under which dlt stores the state.
     """
 
     placement_affinity = 1.02
 
-    def __init__(self, watch: CursorWatch, resource: str, path: str) -> None:
+    def __init__(self, watch: CursorWatch) -> None:
         super().__init__(lambda item: item)
         self._watch = watch
-        self._resource = resource
-        self._path = path
+        self._pipe: Any = None
+
+    def bind(self, pipe: Any) -> LimitCursorStep:  # noqa: D102  described by dlt
+        self._pipe = pipe
+        return self
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the page unchanged."""
-        if self._watch.future:
-            state = dlt.current.resource_state(self._resource).get("incremental", {}).get(self._path)
-            if state:
-                self._watch.limit(state, state.get("start_value"))
+        incremental = wrapper_in(self._pipe).incremental if self._watch.future else None
+        if incremental is not None:
+            self._watch.limit(incremental)
         return item
 
 

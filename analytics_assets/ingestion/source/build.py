@@ -22,6 +22,11 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import SecretField, disposition_of, expand, for_dlt, with_secrets
 from analytics_assets.ingestion.contract.arrow_json import reads_json
 from analytics_assets.ingestion.contract.columns import column_name
+from analytics_assets.ingestion.contract.cursor_steps import (
+    AfterIncrementalStep,
+    BeforeIncrementalStep,
+    NullCursors,
+)
 from analytics_assets.ingestion.contract.cursor_watch import (
     CursorWatch,
     LimitCursorStep,
@@ -134,11 +139,14 @@ def build_source(
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         built = source.resources[resource.name]
         built.add_step(ValidateStep(validator, quarantine)).add_step(AddDltIdsStep())
+        if resource.cursor:
+            missing = own["endpoint"]["incremental"].get("on_cursor_value_missing")
+            nulls = NullCursors(resource.cursor.column, includes=missing == "include")
+            built.add_step(BeforeIncrementalStep(nulls)).add_step(AfterIncrementalStep(nulls))
         if resource.cursor and resource.filter:
             asked = resource.filter.asked(plan.window) if plan.window else None
             watch = CursorWatch(resource.cursor, asked, latest_plausible(plan.asset.future_hours))
-            path = str(own["endpoint"]["incremental"]["cursor_path"])
-            built.add_step(WatchCursorStep(watch)).add_step(LimitCursorStep(watch, resource.name, path))
+            built.add_step(WatchCursorStep(watch)).add_step(LimitCursorStep(watch))
     return BuiltSource(source, validator, watch)
 
 
