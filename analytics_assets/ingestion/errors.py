@@ -27,6 +27,7 @@
     │   │   ├── TotalOfPageError        total_of_page
     │   │   ├── RowsNotAListError       rows_not_a_list
     │   │   ├── NoListError             no_list
+    │   │   ├── ObjectAfterListsError   object_after_lists
     │   │   ├── PagingFieldError        paging_field
     │   │   └── RefusedResponseError    refused_response
     │   └── RestartError                the sync starts over, up to three times
@@ -631,6 +632,32 @@ class RowsNotAListError(UnreadableResponseError):
         return (
             "Set data_selector to the list of rows. If the API sends one object in place of a list, set "
             f"assets.{self.resource}.one_object: true"
+        )
+
+
+@dataclass(eq=False)
+class ObjectAfterListsError(UnreadableResponseError):
+    """An object without a known field came where earlier responses had lists of rows.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        present: the clause that names the fields of the object, never a value.
+    """
+
+    endpoint: str
+    present: str
+    code = "object_after_lists"
+
+    @property
+    def cause(self) -> str:
+        return f"{self.endpoint} returned an object where lists came before{self.present}. None of its fields is known"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. If the object says that the rows are not ready, add a rule to requests.responses, "
+            "such as `{body: {status: pending}, action: retry}`. If it is a row, declare one of its fields under "
+            f"columns, or set assets.{self.resource}.one_object: true"
         )
 
 

@@ -136,6 +136,14 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "the list of rows. If the API sends one object in place of a list, set assets.orders.one_object: true.",
     ),
     (
+        errors.ObjectAfterListsError("orders", "GET /orders", " (it has status)"),
+        "object_after_lists",
+        "orders: GET /orders returned an object where lists came before (it has status). None of its fields is known. "
+        "Nothing was loaded. If the object says that the rows are not ready, add a rule to requests.responses, such as "
+        "`{body: {status: pending}, action: retry}`. If it is a row, declare one of its fields under columns, or set "
+        "assets.orders.one_object: true.",
+    ),
+    (
         errors.NoListError("orders", "GET /orders", " (it is text)"),
         "no_list",
         "orders: there is no list in the response of GET /orders (it is text). Set data_selector to the list of rows.",

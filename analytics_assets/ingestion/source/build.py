@@ -40,6 +40,7 @@ from analytics_assets.ingestion.contract.renames import Renames
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.errors import MissingBaseUrlError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession, is_range
+from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.redaction import secret_reference
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
@@ -175,6 +176,7 @@ def _page_through_session(
         {*keys, *(resource.get("columns") or ())} if isinstance(resource.get("columns"), Mapping) else keys,
         asset.empty_answer,
         asset.one_object,
+        ListMemory(resource["name"]),
     )
     judges_end = not config.requests.ignore_total
     if not ranged:
