@@ -280,7 +280,7 @@ def _readings(text: str, pattern: str, zones: tuple[str, ...]) -> list[datetime]
 @example("%Y-%m-%d %H:%M:%S", "America/New_York", True, True, datetime(2026, 3, 8, 7, 0, tzinfo=UTC))
 @example("%Y-%m-%d", "America/New_York", False, False, datetime(2026, 1, 5, 3, tzinfo=UTC))
 @example("%Y-%m-%d", "Africa/Cairo", True, True, datetime(2025, 4, 24, 22, tzinfo=UTC))
-@settings(max_examples=examples(800), deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_a_request_never_asks_for_less(
     pattern: str, zone: str, is_set: bool, excludes: bool, moment: datetime
 ) -> None:

@@ -19,6 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from analytics_assets import RestApiSync
+from analytics_assets.ingestion.errors import CursorValueError
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project, check_of
 from analytics_assets_tests.real_api import defs
@@ -189,7 +190,7 @@ def in_places() -> list[Any]:
     ]
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(("config", "habit", "place"), in_places())
 def test_an_incremental_sync_continues_in_each_place(
     project: Project, config: Any, habit: Api, place: Any
@@ -230,6 +231,7 @@ def test_rows_that_are_numbers_with_a_filter_that_is_text(
     assert all(since for since, _ in api.asked)
 
 
+@pytest.mark.matrix(keep=0)
 def test_partitions_of_numbers_with_a_filter_of_days(project: Project) -> None:
     api = Api(DATES, DAY, as_number=True)
     partitions = {"type": "hourly", "start_date": "2026-01-01", "cursor_unit": "milliseconds"}
@@ -242,7 +244,7 @@ def test_partitions_of_numbers_with_a_filter_of_days(project: Project) -> None:
     assert api.asked == [("2026-01-05", "2026-01-06")]
 
 
-@pytest.mark.matrix(keep=1)
+@pytest.mark.matrix(keep=0)
 @pytest.mark.parametrize(
     ("zone", "hour"), [("America/New_York", "2026-01-04-22:00"), ("Asia/Kolkata", "2026-01-05-05:00")]
 )
@@ -271,6 +273,7 @@ def test_complete_expects_the_other_rows_of_a_day(project: Project) -> None:
     assert loaded(project) == ids(NIGHT + timedelta(hours=3), NIGHT + timedelta(hours=4))
 
 
+@pytest.mark.matrix(keep=0)
 def test_the_children_of_all_parents_are_asked_for_from_the_same_start(project: Project) -> None:
     """dlt itself asks for the children of the second page of parents from the newest child so far."""
     asked: list[tuple[str | None, str | None]] = []
@@ -325,6 +328,19 @@ def test_the_filter_of_a_parent_is_written_in_the_sync_of_its_child(project: Pro
         for _ in range(2):
             project.load(yaml.safe_dump(document), "things")
     assert asked == ["20260105", "20260105"]
+
+
+@pytest.mark.matrix(keep=0)
+def test_a_filter_for_a_cursor_that_was_text_needs_a_full_refresh(project: Project) -> None:
+    api = Api(DATES)
+    place = {"params": {"since": {"type": "incremental", "cursor_path": "at", "initial_value": "2026-01-05"}}}
+    with answering(api) as url:
+        project.load(things(url, {}, place, cursor=None), "things")
+        text = things(url, {"format": "date"}, place, cursor=None)
+        with pytest.raises(CursorValueError, match="run once with full_refresh: true"):
+            project.load(text, "things")
+        project.load(text, "things", full_refresh=True)
+    assert loaded(project) == ids(NIGHT, NIGHT + 3 * DAY)
 
 
 @pytest.mark.parametrize(
