@@ -21,7 +21,7 @@ from analytics_assets.config.rest_api import unbuildable
 from analytics_assets.config.template_types import typed_rest_api
 from analytics_assets.config.templates import render
 from analytics_assets.config.validation_errors import error_at, suggestion
-from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
+from analytics_assets.ingestion.errors import UnfitCursorError, UnfitFilterError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.orchestration.alerts.sensor import failure_sensor
@@ -127,6 +127,8 @@ class RestApiSync(SyncConfig, dg.Component):
             infos = self.resources
         except UnfitCursorError as error:
             raise error_at(("assets", error.resource, "partitions"), str(error)) from error
+        except UnfitFilterError as error:
+            raise error_at(("assets", error.resource, "filter"), str(error)) from error
         except UnfitResourceError as error:
             place = ("rest_api", "resources", list(self.resource_names).index(error.resource))
             raise error_at(place, str(error)) from error

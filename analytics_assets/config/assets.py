@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     Field,
@@ -18,8 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from analytics_assets.config.filter import FilterConfig
 from analytics_assets.config.strict_model import StrictModel
-from analytics_assets.config.validation_errors import error_at, suggestion
+from analytics_assets.config.time_zone import TimeZone
+from analytics_assets.config.validation_errors import error_at
 
 EmptyAnswer = Literal["null", "absent"]
 """What the API sends in place of the list of rows if there are none."""
@@ -33,7 +35,7 @@ class PartitionsConfig(StrictModel):
     type: Literal["hourly", "daily", "weekly", "monthly"] = Field(
         description="The length of a partition. Weeks start on Sunday."
     )
-    timezone: str = Field(
+    timezone: TimeZone = Field(
         "UTC",
         description="The IANA time zone in which partitions start and end, and in which the schedule ticks.",
     )
@@ -51,17 +53,6 @@ class PartitionsConfig(StrictModel):
         description="The unit of a cursor that is a whole number: what it counts since 1970. Required for a `bigint` "
         "cursor. Absent: the cursor is a timestamp or a date.",
     )
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        if value not in available_timezones():
-            # The error suggests only time zone names that contain a place, such as America/New_York.
-            # A short name such as EST can be wrong, because EST has no daylight saving time.
-            places = [name for name in available_timezones() if "/" in name]
-            near = suggestion(value, places) or " Use an IANA name, such as Europe/Berlin."
-            raise ValueError(f"there is no time zone `{value}`.{near}")
-        return value
 
     @field_validator("start_date", mode="before")
     @classmethod
@@ -175,6 +166,11 @@ class AssetConfig(StrictModel):
         None,
         description="Time partitions. The resource needs a cursor, a primary key and `write_disposition: merge`. "
         "Absent: the asset has none.",
+    )
+    filter: FilterConfig | None = Field(
+        None,
+        description="How the API wants the times by which it filters rows. The resource needs a cursor that is a time. "
+        "Absent: ISO 8601 in UTC.",
     )
     schedule: str | None = Field(
         None,

@@ -33,6 +33,9 @@ CIRCUIT = "circuit"
 LONGEST_RETRY_DELAY = 3600.0
 """Seconds: the largest `requests.max_retry_delay`."""
 
+PLAIN_PATH = re.compile(r"[^.\[\]$*]+(\.[^.\[\]$*]+)*")
+"""The pattern for the name of a field, or of fields joined by dots."""
+
 _FIXED_BY_WINDOWS: dict[str, tuple[Any, ...]] = {
     "last_value_func": ("max", max),
     "range_start": ("closed",),
@@ -265,7 +268,7 @@ class SyncConfig(StrictModel):
                 f"`{name}` has partitions but no cursor. Give the resource `endpoint.incremental` with a "
                 "`cursor_path`, or remove `partitions` for a full refresh.",
             )
-        if not re.fullmatch(r"(\$\.)?[^.\[\]$*]+(\.[^.\[\]$*]+)*", str(incremental.get("cursor_path"))):
+        if not PLAIN_PATH.fullmatch(str(incremental.get("cursor_path")).removeprefix("$.")):
             raise error_at(
                 here,
                 f"`{name}` has partitions, but its cursor_path is not the name of a field. "

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_SECONDS = 100_000_000_000
-"""From this number on, an epoch is taken for milliseconds: in seconds it would be in the year 5138."""
+"""From this number on, a number since 1970 is no number of seconds: it would be in the year 5138."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Cursor:
         column: the warehouse name of the cursor column.
         data_type: the dlt type of a cursor that is a time, one of `timestamp`, `date` and `bigint` (counts `unit` since
             1970); None for any other cursor, whose values dlt compares unchanged.
-        timezone: the IANA name of the time zone of a `date` cursor.
+        timezone: the IANA name of the time zone of the partitions, and so of a `date` cursor.
         unit: the unit of a `bigint` cursor, one of `seconds`, `milliseconds` and `microseconds`.
     """
 
@@ -80,19 +80,59 @@ class Cursor:
             return moment.date()
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    def as_bound(self, value: Any) -> Any:
-        """Converts an `initial_value` or `end_value` of the config to a time. For a timestamp, a number is an epoch.
+    def moment(self, value: Any) -> datetime:
+        """Converts a value of the cursor to the moment that it means. A `date` is the midnight at its start."""
+        if self.unit and isinstance(value, int):
+            return _EPOCH + timedelta(**{self.unit: value})
+        found = self.as_time(value)
+        if not isinstance(found, datetime):
+            found = datetime.combine(found, time(), ZoneInfo(self.timezone))
+        return found.astimezone(UTC)
+
+    def as_bound(self, value: Any, number_unit: str | None = None) -> Any:
+        """Converts an `initial_value` or `end_value` of the config to the type of the cursor.
+
+        Args:
+            value: the value in the config; None if absent.
+            number_unit: what a number counts since 1970 if the cursor is a timestamp; None to judge by its size.
 
         Raises:
-            ValueError: the value is no time.
+            ValueError: the value is no time, or a number in another unit.
         """
-        if not isinstance(value, (int, float)) or self.data_type in (None, "bigint"):
-            return self.as_time(value)
-        if self.data_type == "date" or isinstance(value, bool) or abs(value) >= _MOST_SECONDS:
+        if value is None or self.data_type is None or (self.data_type == "bigint" and not self.unit):
+            return value
+        if isinstance(value, bool):
+            raise ValueError(value)  # noqa: TRY004  as for a text
+        if not isinstance(value, (int, float)):
+            return self.bound(_as_utc(value)) if self.unit else self.as_time(value)
+        if self.unit:
+            return value
+        unit = epoch_unit(value)
+        if self.data_type == "date" or unit is None or (value and number_unit not in (None, unit)):
             raise ValueError(value)
-        return _EPOCH + timedelta(seconds=value)
+        return _EPOCH + timedelta(**{number_unit or unit: value})
 
 
-def as_filter(value: Any) -> Any:
-    """Formats a time as ISO 8601 with `Z` for UTC, for the API's filter. A value that is not a time stays unchanged."""
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, (datetime, date)) else value
+def epoch_unit(number: float) -> str | None:
+    """Returns what a number of this size counts since 1970; None for a number that is too large.
+
+    In the next smaller unit, each number would be a moment in the year 5138 or later.
+    """
+    most = _MOST_SECONDS
+    for unit in ("seconds", "milliseconds", "microseconds"):
+        if abs(number) < most:
+            return unit
+        most *= 1000
+    return None
+
+
+def _as_utc(value: Any) -> datetime:
+    """Converts ISO 8601 text, a date or a time to a time in UTC.
+
+    Raises:
+        ValueError: the text is not ISO 8601.
+    """
+    found = Cursor("", "", "timestamp").as_time(value)
+    if not isinstance(found, datetime):
+        raise ValueError(value)  # noqa: TRY004  as for a text
+    return found

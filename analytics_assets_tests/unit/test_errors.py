@@ -60,6 +60,11 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "orders: a and b differ. Drop b.",
     ),
     (
+        errors.UnfitFilterError("orders", "a and b differ", "Drop b"),
+        "unfit_filter",
+        "orders: a and b differ. Drop b.",
+    ),
+    (
         errors.TooManyPagesError("orders", "GET /orders", 1),
         "max_pages_exceeded",
         "orders: GET /orders has more than the 1 page that max_pages allows. Nothing was loaded. Raise max_pages, or "
@@ -149,6 +154,14 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "rows_not_a_list",
         "orders: data_selector `data` finds an object and no list in the response of GET /orders. Set data_selector to "
         "the list of rows. If the API sends one object in place of a list, set assets.orders.one_object: true.",
+    ),
+    (
+        errors.ObjectAfterListsError("orders", "GET /orders", " (it has status)"),
+        "object_after_lists",
+        "orders: GET /orders returned an object where lists came before (it has status). None of its fields is known. "
+        "Nothing was loaded. If the object says that the rows are not ready, add a rule to requests.responses, such as "
+        "`{body: {status: pending}, action: retry}`. If it is a row, declare one of its fields under columns, or set "
+        "assets.orders.one_object: true.",
     ),
     (
         errors.NoListError("orders", "GET /orders", " (it is text)"),

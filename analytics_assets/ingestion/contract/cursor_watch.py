@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.typing import TDataItems
+from dlt.extract.incremental import Incremental
 from dlt.extract.items_transform import ItemTransform
 
+from analytics_assets.ingestion.contract.cursor_steps import wrapper_in
 from analytics_assets.ingestion.time_window import Cursor, Window
 
 _MOST_KEYS = 1_000_000
@@ -29,10 +30,11 @@ class CursorWatch:
         cursor: the cursor of the resource, whose values are times.
         window: the window of the sync; None for a sync that continues from a stored cursor.
         latest: the latest moment that is plausible for a cursor value.
+        asked: the times of the rows that the API may return for the window; None without a window.
         key: the columns of the primary key; empty if the resource has none.
 
     Attributes:
-        outside: the number of rows outside the window; 0 without a window.
+        outside: the number of rows that a request for the window does not explain; 0 without a window.
         repeated: the number of dropped rows that came before with the same primary key and cursor value. The load
             package has no dropped rows, so only the watch can see that they came twice.
         future: the number of rows later than `latest`; 0 with a window.
@@ -40,7 +42,13 @@ class CursorWatch:
     """
 
     def __init__(
-        self, cursor: Cursor, window: Window | None, latest: datetime, key: Sequence[str] = ()
+        self,
+        cursor: Cursor,
+        window: Window | None,
+        latest: datetime,
+        *,
+        asked: Window | None = None,
+        key: Sequence[str] = (),
     ) -> None:
         self.outside = 0
         self.repeated = 0
@@ -48,6 +56,7 @@ class CursorWatch:
         self.plausible: Any = None
         self._column = cursor.column
         self._window = (cursor.bound(window.start), cursor.bound(window.end)) if window else None
+        self._asked = (cursor.bound(asked.start), cursor.bound(asked.end)) if asked else None
         self._latest: Any = cursor.bound(latest) if cursor.data_type in ("timestamp", "date") else None
         self._key = key
         self._dropped: set[int] = set()
@@ -66,13 +75,12 @@ class CursorWatch:
         low, high = _comparable(bounds["min"]), _comparable(bounds["max"])
         first, end = self._window or (_comparable(start), None)
         if (first is not None and low < first) or (end is not None and high >= end):
+            times = list(map(_comparable, values.to_pylist()))
             dropped = [
-                place
-                for place, value in enumerate(map(_comparable, values.to_pylist()))
-                if value is not None
-                and ((first is not None and value < first) or (end is not None and value >= end))
+                place for place, one in enumerate(times) if one is not None and not _is_in(one, first, end)
             ]
-            self.outside += len(dropped) if self._window else 0
+            if self._asked:
+                self.outside += sum(not _is_in(times[place], *self._asked) for place in dropped)
             self._compare_dropped(item, dropped)
         if not self._window and self._latest is not None:
             self._compare_with_now(values, high)
@@ -102,14 +110,14 @@ class CursorWatch:
         if high is not None and (self.plausible is None or high > self.plausible):
             self.plausible = high
 
-    def limit(self, state: dict[str, Any], start: Any) -> None:
-        """Lowers a stored cursor value that is in the future to the highest plausible value.
+    def limit(self, incremental: Incremental[Any]) -> None:
+        """Lowers the stored cursor value of dlt to the highest plausible value, if it is in the future.
 
         Args:
-            state: dlt's state of the cursor, with `last_value`.
-            start: the cursor value at the start of the sync; None in a first sync.
+            incremental: dlt's incremental, after a page. Its transforms store their last value after each page.
         """
-        last = _comparable(state.get("last_value"))
+        state: Any = incremental._cached_state
+        last, start = _comparable(state["last_value"]), state.get("start_value")
         if (
             self._latest is None
             or last is None
@@ -122,6 +130,12 @@ class CursorWatch:
         ]
         state["last_value"] = max(known, default=self._latest)
         state["unique_hashes"] = []
+        for transform in incremental._transformers.values():
+            transform.last_value, transform.unique_hashes, transform.last_rows = (
+                state["last_value"],
+                set(),
+                [],
+            )
 
 
 class WatchCursorStep(ItemTransform[Any, Any]):
@@ -152,24 +166,24 @@ class LimitCursorStep(ItemTransform[Any, Any]):
 
     Args:
         watch: the watch of the sync.
-        resource: the dlt resource name.
-        path: the cursor path under which dlt stores the state.
     """
 
     placement_affinity = 1.02
 
-    def __init__(self, watch: CursorWatch, resource: str, path: str) -> None:
+    def __init__(self, watch: CursorWatch) -> None:
         super().__init__(lambda item: item)
         self._watch = watch
-        self._resource = resource
-        self._path = path
+        self._pipe: Any = None
+
+    def bind(self, pipe: Any) -> LimitCursorStep:  # noqa: D102  described by dlt
+        self._pipe = pipe
+        return self
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the page unchanged."""
-        if self._watch.future:
-            state = dlt.current.resource_state(self._resource).get("incremental", {}).get(self._path)
-            if state:
-                self._watch.limit(state, state.get("start_value"))
+        incremental = wrapper_in(self._pipe).incremental if self._watch.future else None
+        if incremental is not None:
+            self._watch.limit(incremental)
         return item
 
 
@@ -183,6 +197,10 @@ def _values(item: TDataItems, column: str) -> pa.Array | None:
         return item[column] if column in item.column_names else None
     rows: Sequence[Any] = item if isinstance(item, list) else [item]
     return pa.array([row.get(column) if isinstance(row, dict) else None for row in rows])
+
+
+def _is_in(moment: Any, first: Any, end: Any) -> bool:
+    return (first is None or moment >= first) and (end is None or moment < end)
 
 
 def _comparable(value: Any) -> Any:

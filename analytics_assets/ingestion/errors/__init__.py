@@ -10,6 +10,7 @@
     │   ├── MissingBaseUrlError         missing_base_url
     │   ├── UnfitResourceError          unfit_resource
     │   ├── UnfitCursorError            unfit_cursor
+    │   ├── UnfitFilterError            unfit_filter
     │   └── TooManyPagesError           max_pages_exceeded
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
@@ -27,6 +28,7 @@
     │   │   ├── TotalOfPageError        total_of_page
     │   │   ├── RowsNotAListError       rows_not_a_list
     │   │   ├── NoListError             no_list
+    │   │   ├── ObjectAfterListsError   object_after_lists
     │   │   ├── PagingFieldError        paging_field
     │   │   └── RefusedResponseError    refused_response
     │   └── RestartError                the sync starts over, up to three times
@@ -74,6 +76,7 @@ from analytics_assets.ingestion.errors.config import (
     MissingSecretError,
     TooManyPagesError,
     UnfitCursorError,
+    UnfitFilterError,
     UnfitPathValueError,
     UnfitResourceError,
     UnsendableSecretError,
@@ -105,6 +108,7 @@ from analytics_assets.ingestion.errors.responses import (
     MissingRowsError,
     NoListError,
     NotJsonError,
+    ObjectAfterListsError,
     RowsNotAListError,
     TooNestedError,
     UnfollowableLinkError,
@@ -151,6 +155,7 @@ __all__ = [
     "NoTokenError",
     "NoWarehouseFileError",
     "NotJsonError",
+    "ObjectAfterListsError",
     "PagingFieldError",
     "RefusedResponseError",
     "RestartError",
@@ -166,6 +171,7 @@ __all__ = [
     "UncoercibleValueError",
     "UndeclaredFieldError",
     "UnfitCursorError",
+    "UnfitFilterError",
     "UnfitPathValueError",
     "UnfitResourceError",
     "UnfollowableLinkError",

@@ -196,6 +196,13 @@ class UnfitCursorError(UnfitResourceError):
 
 
 @dataclass(eq=False)
+class UnfitFilterError(UnfitResourceError):
+    """The resource has no use for `assets.<resource>.filter`, or another setting contradicts it."""
+
+    code = "unfit_filter"
+
+
+@dataclass(eq=False)
 class TooManyPagesError(ConfigError):
     """The API has more pages than `max_pages` of the run allows.
 

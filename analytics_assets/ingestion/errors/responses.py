@@ -177,6 +177,32 @@ class RowsNotAListError(UnreadableResponseError):
 
 
 @dataclass(eq=False)
+class ObjectAfterListsError(UnreadableResponseError):
+    """An object without a known field came where earlier responses had lists of rows.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        present: the clause that names the fields of the object, never a value.
+    """
+
+    endpoint: str
+    present: str
+    code = "object_after_lists"
+
+    @property
+    def cause(self) -> str:
+        return f"{self.endpoint} returned an object where lists came before{self.present}. None of its fields is known"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. If the object says that the rows are not ready, add a rule to requests.responses, "
+            "such as `{body: {status: pending}, action: retry}`. If it is a row, declare one of its fields under "
+            f"columns, or set assets.{self.resource}.one_object: true"
+        )
+
+
+@dataclass(eq=False)
 class NoListError(UnreadableResponseError):
     """No `data_selector` is set, and the response has no list.
 

@@ -88,7 +88,11 @@ def _of_a_value(error: BaseException, resource: str) -> SyncError | None:
         is_null = isinstance(error, IncrementalCursorPathHasValueNone)
         return CursorValueError(resource, error.json_path, f"is {'null' if is_null else 'missing'} in a row")
     if isinstance(error, IncrementalCursorInvalidCoercion):
-        return CursorValueError(resource, error.cursor_path, "has values of more than one kind")
+        problem = (
+            "has values of more than one kind, or of another kind than earlier syncs stored. After a change of its "
+            "type, run once with full_refresh: true"
+        )
+        return CursorValueError(resource, error.cursor_path, problem)
     if isinstance(error, CannotCoerceColumnException):
         found, kind = str(error.from_type), str(error.to_type)
         return UncoercibleValueError(resource, error.table_name, error.column_name, found, kind)

@@ -21,10 +21,12 @@ from analytics_assets.ingestion.errors import (
     ErrorAnswerError,
     MissingRowsError,
     NoListError,
+    ObjectAfterListsError,
     RowsNotAListError,
 )
 from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.json_path import finder
+from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.json_kind import kind_of
 
 _NAME_IN_PATH = re.compile(r"""\['([^']+)'\]|\["([^"]+)"\]|([^.\[\]$'"]+)""")
@@ -48,6 +50,7 @@ class RowRules:
         row_fields: the fields that a row is known to have: its primary key and its declared columns.
         empty_answer: the answer that means no rows: `null` at the selector, or also an `absent` field; None if neither.
         one_object: whether one object may stand in place of a list of rows.
+        memory: whether the rows came as a list before; None to know only the responses of one read.
     """
 
     data_selector: TJsonPath | None = None
@@ -55,6 +58,7 @@ class RowRules:
     row_fields: Collection[str] = ()
     empty_answer: EmptyAnswer | None = None
     one_object: bool = False
+    memory: ListMemory | None = None
 
 
 class RowSelector:
@@ -101,6 +105,7 @@ class RowSelector:
             ErrorAnswerError: the response has an error and no rows.
             NoListError: the rows must be a list, and the response has no list.
             RowsNotAListError: the selected value is not a list of rows.
+            ObjectAfterListsError: an object without a known field came where lists came before.
             MissingRowsError: the list before a wildcard of the `data_selector` is missing.
         """
         rows = self._select(response, endpoint)
@@ -128,14 +133,25 @@ class RowSelector:
         rows = found[0] if len(found) == 1 else found
         if isinstance(rows, list):
             self._came_as_list = True
+            if self._rules.memory:
+                self._rules.memory.remember()
             return rows
         may_be_row = self._rules.one_object or not (self._rules.paged or self._came_as_list)
         if isinstance(rows, dict) and may_be_row:
             if rows is response:
                 self._refuse_error(rows, endpoint)
+            self._refuse_after_lists(rows, endpoint)
             self._came_as_object = True
             return [rows]
         raise RowsNotAListError(self._resource, endpoint, str(self._selector), kind_of(rows))
+
+    def _refuse_after_lists(self, found: dict[str, Any], endpoint: str) -> None:
+        """Fails if an object is probably no row: no field of it is known, and lists came before."""
+        memory = self._rules.memory
+        if self._rules.one_object or memory is None or not self._row_fields.isdisjoint(found):
+            return
+        if memory.came_before:
+            raise ObjectAfterListsError(self._resource, endpoint, keys_of(found))
 
     def _of_wildcard(self, found: list[Any], response: Any, endpoint: str) -> list[Any] | None:
         """Returns the values that a wildcard found. The value before the wildcard must exist."""

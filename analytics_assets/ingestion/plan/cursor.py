@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from analytics_assets.config.assets import PartitionsConfig
+from analytics_assets.config.assets import AssetConfig, PartitionsConfig
+from analytics_assets.config.models import PLAIN_PATH
 from analytics_assets.ingestion.contract.columns import Column, Contract, column_name
-from analytics_assets.ingestion.errors import UnfitCursorError, UnfitResourceError
+from analytics_assets.ingestion.errors import UnfitCursorError, UnfitFilterError, UnfitResourceError
 from analytics_assets.ingestion.time_window import Cursor
 
 
 def cursor_of(
-    name: str, incremental: Mapping[str, Any], contract: Contract, partitions: PartitionsConfig | None
+    name: str, incremental: Mapping[str, Any], contract: Contract, asset: AssetConfig
 ) -> Cursor | None:
     """Returns the cursor of a resource, or None if the resource has no cursor.
 
@@ -20,12 +21,13 @@ def cursor_of(
         name: the dlt resource name.
         incremental: the value of `endpoint.incremental` in the `defs.yaml`, or an empty mapping.
         contract: the declared columns.
-        partitions: the partitions of the asset, or None.
+        asset: the keys under `assets.<resource>`.
 
     Raises:
         UnfitResourceError: the cursor field is inside an object that is declared as one column, or the cursor is a
             time, and `initial_value` or `end_value` is no time.
         UnfitCursorError: the asset is partitioned, and its cursor does not fit the partitions.
+        UnfitFilterError: the unit of the cursor is set twice.
     """
     if not incremental:
         return None
@@ -33,52 +35,25 @@ def cursor_of(
     _refuse_inside_a_column(name, path, contract)
     declared = contract.column(column_name(path))
     written = declared.data_type if declared and declared.data_type else ""
-    unit = partitions.cursor_unit if partitions else None
+    partitions, unit = asset.partitions, asset.filter.cursor_unit if asset.filter else None
+    if partitions and unit:
+        raise UnfitFilterError(
+            name,
+            "`filter` has a cursor_unit, and the resource is partitioned",
+            "Set partitions.cursor_unit instead",
+        )
+    unit = partitions.cursor_unit if partitions else unit
+    is_time = partitions is not None or (asset.filter is not None and PLAIN_PATH.fullmatch(path) is not None)
     cursor = Cursor(
         path,
         column_name(path),
-        _data_type(written, unit, partitioned=partitions is not None),
+        _data_type(written, unit, is_time=is_time),
         partitions.timezone if partitions else "UTC",
         unit,
     )
     if partitions:
         _refuse_unfit(name, cursor, written, partitions)
-    for bound in ("initial_value", "end_value"):
-        try:
-            cursor.as_bound(incremental.get(bound))
-        except ValueError:
-            or_seconds = ", or as a number of seconds since 1970" if cursor.data_type == "timestamp" else ""
-            raise UnfitResourceError(
-                name,
-                f"{bound} `{incremental[bound]}` is no {cursor.data_type}",
-                f"Write it as the cursor is, in ISO 8601{or_seconds}",
-            ) from None
     return cursor
-
-
-def filter_params(endpoint: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the parameters with which an endpoint asks the API for the start and for the end of the cursor range.
-
-    Args:
-        endpoint: the endpoint, with all defaults of dlt applied.
-    """
-    incremental = endpoint.get("incremental") or {}
-    return tuple(
-        found
-        for param, value in (("start_param", "start_value"), ("end_param", "end_value"))
-        if (found := incremental.get(param) or _placeholder(endpoint, f"{{incremental.{value}"))
-    )
-
-
-def _placeholder(part: Any, mark: str, name: str = "path") -> str:
-    """Returns the name of the first parameter or field whose text contains a placeholder; empty if there is none."""
-    if isinstance(part, str):
-        return name if mark in part else ""
-    if isinstance(part, Mapping):
-        return next((one for key, value in part.items() if (one := _placeholder(value, mark, str(key)))), "")
-    if isinstance(part, list):
-        return next((one for value in part if (one := _placeholder(value, mark, name))), "")
-    return ""
 
 
 def cursor_column_of(cursor: Cursor | None, contract: Contract) -> Column | None:
@@ -102,14 +77,14 @@ def cursor_column_of(cursor: Cursor | None, contract: Contract) -> Column | None
 
 
 def _data_type(
-    written: str, unit: str | None, *, partitioned: bool
+    written: str, unit: str | None, *, is_time: bool
 ) -> Literal["timestamp", "date", "bigint"] | None:
     if written == "date":
         return "date"
     if unit and (written.startswith("bigint") or not written):
         return "bigint"
-    if written.startswith("timestamp") or (partitioned and not written):
-        return "timestamp"  # a partition window is a range of time, so the cursor of a partitioned resource is a time
+    if written.startswith("timestamp") or (is_time and not written):
+        return "timestamp"  # a partition window is a range of time, and a filter writes times
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 from dlt.extract.resource import DltResource
@@ -17,7 +18,8 @@ from analytics_assets.config.rest_api import PLACEHOLDER, disposition_of, expand
 from analytics_assets.ingestion.contract.columns import Column, Contract, contract_of, table_name
 from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import UnfitResourceError
-from analytics_assets.ingestion.plan.cursor import cursor_column_of, cursor_of, filter_params
+from analytics_assets.ingestion.plan.api_filter import ApiFilter, api_filter_of, filter_params
+from analytics_assets.ingestion.plan.cursor import cursor_column_of, cursor_of
 from analytics_assets.ingestion.plan.write_mode import (
     WriteMode,
     can_replace_all,
@@ -45,6 +47,8 @@ class ResourceInfo:
         has_key: whether the config sets a primary key or a merge key.
         contract: the declared columns.
         cursor: the incremental cursor; None for a resource without a cursor.
+        filter: how the resource asks the API for a range of its cursor; None if its cursor is no time.
+        parent_filters: the filters of the resources in `lineage` after the first, where the file sets one, by name.
         filter_params: the names of the parameters that ask the API for the start and for the end of the cursor range,
             where the config has them.
         cursor_required: whether each row must have a cursor value (dlt's `on_cursor_value_missing: raise`).
@@ -66,6 +70,8 @@ class ResourceInfo:
     has_key: bool
     contract: Contract
     cursor: Cursor | None
+    filter: ApiFilter | None
+    parent_filters: Mapping[str, ApiFilter]
     filter_params: tuple[str, ...]
     cursor_required: bool
     needs_rows: bool
@@ -91,6 +97,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
         UnfitResourceError: column names clash, the cursor field is inside a declared column,
             two resources share a table, or a load would delete rows that the sync did not fetch.
         UnfitCursorError: the cursor of a partitioned resource does not fit the partitions.
+        UnfitFilterError: a resource has no use for its `filter`.
         ValueError: dlt cannot build the source from this config.
     """
     rest_api = with_secrets(config.rest_api, lambda *_: PLACEHOLDER)
@@ -100,10 +107,9 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     written = expand(rest_api)
     expanded = {"client": rest_api["client"], "resources": for_dlt(written.values())}
     _, _, parents = build_resource_dependency_graph({}, cast(Any, list(written.values())))
-    described = {
-        name: _describe(config, built, written[name], _Lineage(written, parents))
-        for name, built in dlt_source(config.name, config.name, expanded).resources.items()
-    }
+    described: dict[str, ResourceInfo] = {}
+    for name, built in dlt_source(config.name, config.name, expanded).resources.items():  # parents come first
+        described[name] = _describe(config, built, written[name], _Lineage(written, parents), described)
     _refuse_shared_tables(described)
     return described
 
@@ -146,18 +152,24 @@ class _Lineage:
         return any(self.remembers(one.resolve_config["resource"]) for one in self.parents[name] or ())
 
 
-def _describe(config: SyncConfig, built: DltResource, written: Any, lineage: _Lineage) -> ResourceInfo:
+def _describe(
+    config: SyncConfig,
+    built: DltResource,
+    written: Any,
+    lineage: _Lineage,
+    parents: Mapping[str, ResourceInfo],
+) -> ResourceInfo:
     name, disposition, endpoint = built.name, built.write_disposition, _endpoint(written)
     as_mapping = written if isinstance(written, dict) else {}
-    partitions = config.asset(name).partitions
+    asset = config.asset(name)
     contract = contract_of(built, as_mapping.get("schema_contract"))
     incremental = endpoint.get("incremental") or {}
-    cursor = cursor_of(name, incremental, contract, partitions)
-    _refuse_renamed_cursor(name, cursor, config.asset(name).rename)
+    cursor = cursor_of(name, incremental, contract, asset)
+    _refuse_renamed_cursor(name, cursor, asset.rename)
     remembers = lineage.remembers(name)
     if remembers:
         _refuse_to_retire(name, built)
-    if partitions:
+    if asset.partitions:
         _refuse_to_reach_out(name, built)
     return ResourceInfo(
         name=name,
@@ -172,13 +184,21 @@ def _describe(config: SyncConfig, built: DltResource, written: Any, lineage: _Li
         has_key=bool(as_mapping.get("primary_key") or as_mapping.get("merge_key")),
         contract=contract,
         cursor=cursor,
+        filter=api_filter_of(name, cursor, asset.filter, endpoint),
+        parent_filters=MappingProxyType(
+            {
+                one: found
+                for one in lineage.line(name)[1:]
+                if config.asset(one).filter and (found := parents[one].filter)
+            }
+        ),
         filter_params=filter_params(endpoint),
         cursor_required=incremental.get("on_cursor_value_missing", "raise") == "raise",
         needs_rows=_needs_rows(disposition, incremental, contract),
         keeps_versions=strategy_of(disposition) == "scd2",
         keeps_each_key=strategy_of(disposition) in (None, "delete-insert", "upsert")
         and not any(one.get("hard_delete") for one in built.compute_table_schema()["columns"].values()),
-        can_start_over=partitions is None and remembers and can_replace_all(disposition),
+        can_start_over=asset.partitions is None and remembers and can_replace_all(disposition),
     )
 
 

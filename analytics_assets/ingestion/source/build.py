@@ -23,6 +23,11 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import SecretField, disposition_of, expand, for_dlt, with_secrets
 from analytics_assets.ingestion.contract.arrow_json import reads_json
 from analytics_assets.ingestion.contract.columns import column_name
+from analytics_assets.ingestion.contract.cursor_steps import (
+    AfterIncrementalStep,
+    BeforeIncrementalStep,
+    NullCursors,
+)
 from analytics_assets.ingestion.contract.cursor_watch import (
     CursorWatch,
     LimitCursorStep,
@@ -36,6 +41,7 @@ from analytics_assets.ingestion.contract.renames import Renames
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.errors import MissingBaseUrlError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession, is_range
+from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.redaction import secret_reference
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
@@ -43,9 +49,9 @@ from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, dlt_source
 from analytics_assets.ingestion.plan.write_mode import WriteMode
+from analytics_assets.ingestion.source.incremental import filter_parents, follow_cursor
 from analytics_assets.ingestion.source.path_parameters import encode_path_parameters
 from analytics_assets.ingestion.source.settings import read_secret, with_variables
-from analytics_assets.ingestion.time_window import Window, as_filter
 
 _ONLY_SENT = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
 """Auth types that only copy the secret into the request, so that dlt needs only a reference to the secret.
@@ -126,7 +132,8 @@ def build_source(
         _set_write_disposition(own, plan, capabilities)
         _declare(own, resource)
         if resource.cursor:
-            _follow_cursor(own, resource, plan.window)
+            follow_cursor(own, resource, plan.window)
+        filter_parents(resources, resource)
     client = {**rest_api["client"], "session": session}
     rest_api = {"client": client, "resources": for_dlt(resources.values())}
     name = f"{config.name}__{resource.name}"
@@ -138,12 +145,21 @@ def build_source(
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         built = source.resources[resource.name]
         built.add_step(ValidateStep(validator, quarantine)).add_step(AddDltIdsStep())
-        if resource.cursor and resource.cursor.data_type:
-            latest = latest_plausible(plan.asset.future_hours)
-            watch = CursorWatch(resource.cursor, plan.window, latest, resource.contract.primary_key)
-            path = str(own["endpoint"]["incremental"]["cursor_path"])
+        if resource.cursor:
+            missing = own["endpoint"]["incremental"].get("on_cursor_value_missing")
+            nulls = NullCursors(resource.cursor.column, includes=missing == "include")
+            built.add_step(BeforeIncrementalStep(nulls)).add_step(AfterIncrementalStep(nulls))
+        if resource.cursor and resource.filter:
+            asked = resource.filter.asked(plan.window) if plan.window else None
+            watch = CursorWatch(
+                resource.cursor,
+                plan.window,
+                latest_plausible(plan.asset.future_hours),
+                asked=asked,
+                key=resource.contract.primary_key,
+            )
             built.add_step(WatchCursorStep(watch, lambda: _start_value(built))).add_step(
-                LimitCursorStep(watch, resource.name, path)
+                LimitCursorStep(watch)
             )
     return BuiltSource(source, validator, watch)
 
@@ -184,6 +200,7 @@ def _page_through_session(
         {*keys, *(resource.get("columns") or ())} if isinstance(resource.get("columns"), Mapping) else keys,
         asset.empty_answer,
         asset.one_object,
+        ListMemory(resource["name"]),
     )
     judges_end = not config.requests.ignore_total
     if not ranged:
@@ -269,33 +286,3 @@ def _declare(resource: dict[str, Any], info: ResourceInfo) -> None:
         resource["schema_contract"] = {**resource["schema_contract"], "columns": "evolve"}
     elif info.contract.typed:
         resource.pop("schema_contract", None)
-
-
-def _follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window | None) -> None:
-    """Configures dlt's incremental step: its window, the comparison of cursor values, and the deduplication."""
-    cursor, column = info.cursor, info.cursor_column
-    assert cursor is not None
-    columns = resource["columns"]
-    if info.write_disposition == "merge" and not any("dedup_sort" in hints for hints in columns.values()):
-        # Without `dedup_sort`, dlt keeps the first version of a row in a load instead of the newest.
-        columns[cursor.column] = {
-            "name": cursor.column,
-            **columns.get(cursor.column, {}),
-            "dedup_sort": "desc",
-        }
-    incremental = resource["endpoint"]["incremental"]
-    if info.write_disposition == "merge":
-        # By default, dlt skips a row with the last cursor value if an earlier run has loaded the row.
-        # But a merge must load such a row again.
-        incremental.setdefault("primary_key", [])
-    if column:
-        incremental["cursor_path"] = column.name  # a validated row has column names, not field names
-    if cursor.data_type is None:
-        return
-    incremental.setdefault("convert", as_filter)
-    for bound in ("initial_value", "end_value"):
-        if bound in incremental:
-            incremental[bound] = cursor.as_bound(incremental[bound])
-    if window:
-        incremental["initial_value"] = cursor.bound(window.start)
-        incremental["end_value"] = cursor.bound(window.end)

@@ -24,6 +24,7 @@ from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.errors import MissingGuaranteesError, NoSqlError
+from analytics_assets.ingestion.http.list_memory import without_cursors
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.backend import Backend
 from analytics_assets.ingestion.warehouse.duckdb import DuckDbBackend, database_of
@@ -215,11 +216,12 @@ class LoadPipeline(WarehousePipeline):
     def _forget_cursor(self) -> None:
         """Deletes the cursor state of the restored pipeline, so that a full refresh starts from the beginning.
 
-        The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline.
+        The pipeline belongs to one resource and its parents, so the method deletes all source state of the pipeline,
+        except the notes that rows came as lists.
         Then dlt loads the new cursor state together with the rows. dlt's own `refresh` would drop tables first.
         """
         with self.dlt.managed_state() as state:
-            state.pop("sources", None)
+            state["sources"] = without_cursors(state.get("sources") or {})
 
 
 def destination_name() -> str:

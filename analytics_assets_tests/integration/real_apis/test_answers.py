@@ -10,6 +10,7 @@ from analytics_assets.ingestion.errors import (
     AmbiguousRowsError,
     ErrorAnswerError,
     MissingRowsError,
+    ObjectAfterListsError,
     PagingFieldError,
     SyncError,
     SyncHalted,
@@ -188,6 +189,87 @@ def test_an_object_where_lists_came_before(project: Project) -> None:
         assert "assets.things.one_object: true" in str(caught.value)
         config = defs(url, paginator=paginator, asset={"one_object": True})
         assert project.load(config, "things").rows_loaded == 3
+
+
+BARE = {"primary_key": None, "columns": None}
+
+
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize(
+    ("first", "second", "endpoint"),
+    [
+        ([{"n": 1}], {"result": "fine"}, GUESSED),
+        ({"items": [{"n": 1, "status": "sold"}]}, {"status": "pending"}, GUESSED),
+        ([], {"result": "fine"}, GUESSED),
+        ([{"n": 1}], {"job": {"state": "queued"}}, GUESSED),
+        ({"data": [{"n": 1}]}, {"data": {"status": "pending"}}, {"paginator": "single_page"}),
+        ([{"n": 1}], {}, GUESSED),
+    ],
+)
+@pytest.mark.parametrize("resource", [BARE, {"primary_key": None}, {}], ids=["bare", "columns", "key"])
+def test_an_object_where_an_earlier_sync_had_lists(
+    project: Project, first: Any, second: Any, endpoint: Any, resource: Any
+) -> None:
+    replies = [first]
+    with answering(lambda _: replies[-1]) as url:
+        config = defs(url, resource=resource, asset={"max_quarantined": "100%"}, **endpoint)
+        rows = project.load(config, "things").row_count
+        for _ in range(2):  # a failed sync forgets nothing
+            replies.append(second)
+            with pytest.raises(SyncError) as caught:
+                project.load(config, "things")
+            assert isinstance(caught.value, ObjectAfterListsError)
+            assert "an object where lists came before" in str(caught.value)
+            assert "assets.things.one_object: true" in str(caught.value)
+        if rows:
+            assert project.query("SELECT count(*) AS rows FROM api.things") == [{"rows": rows}]
+        lenient = defs(url, resource=BARE, asset={"one_object": True}, **endpoint)
+        if rows and second:
+            assert project.load(lenient, "things").row_count == 1
+
+
+@pytest.mark.matrix(keep=1)
+@pytest.mark.parametrize(
+    ("first", "second", "resource"),
+    [
+        ([{"id": 1}, {"id": 2}], {"id": 3}, {}),  # one row in place of a list of one, with a known field
+        ({"temperature": 3}, {"humidity": 4}, BARE),  # always an object
+    ],
+)
+def test_an_object_that_is_a_row(project: Project, first: Any, second: Any, resource: Any) -> None:
+    replies = [first]
+    with answering(lambda _: replies[-1]) as url:
+        config = defs(url, resource=resource, **GUESSED)
+        project.load(config, "things")
+        replies.append(second)
+        assert project.load(config, "things").row_count == 1
+
+
+@pytest.mark.matrix(keep=0)
+def test_a_full_refresh_and_another_parent_remember_the_lists(project: Project) -> None:
+    replies: dict[str, Any] = {"1": [{"n": 1, "at": 1}], "2": [{"n": 2, "at": 2}]}
+
+    def reply(asked: Asked) -> Any:
+        return {"data": [{"id": 1}, {"id": 2}]} if asked.path == "/shops" else replies[asked.path[-1]]
+
+    shops = {"path": "shops", "data_selector": "data", "paginator": "single_page"}
+    with answering(reply) as url:
+        config = defs(
+            url,
+            path="things/{resources.shops.id}",
+            parents=({"name": "shops", "endpoint": shops},),
+            resource={**BARE, "write_disposition": "append"},
+            incremental={"cursor_path": "at", "on_cursor_value_missing": "include"},
+            **GUESSED,
+        )
+        replies["2"] = {"result": "fine"}
+        with pytest.raises(ObjectAfterListsError):
+            project.load(config, "things")
+        replies["2"] = []
+        project.load(config, "things")
+        replies["1"] = {"result": "fine"}
+        with pytest.raises(ObjectAfterListsError):
+            project.load(config, "things", full_refresh=True)
 
 
 @pytest.mark.matrix(keep=7)

@@ -1,0 +1,60 @@
+"""Remembers, from one sync to the next, that the rows of a resource came as lists.
+
+What belongs here: the note in dlt's state of the source. dlt clears the state of a resource that each run replaces.
+`row_selection.py` decides what an object means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Self
+
+from dlt.common.exceptions import PipelineStateNotAvailable, SourceSectionNotAvailable
+from dlt.pipeline.current import source_state
+
+CAME_AS_LIST = "rows_came_as_list"
+"""The key in dlt's state of a source, whose value has the names of resources. Stored, so it never changes."""
+
+
+class ListMemory:
+    """Whether the rows of a resource came as a list, in this sync or an earlier one.
+
+    Args:
+        resource: the dlt resource name.
+    """
+
+    def __init__(self, resource: str) -> None:
+        self._resource = resource
+        self._came = False
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        """Returns the same memory, because dlt copies a paginator for each parent row."""
+        return self
+
+    @property
+    def came_before(self) -> bool:
+        """Whether a list came before."""
+        return self._came or self._resource in self._state.get(CAME_AS_LIST, {})
+
+    def remember(self) -> None:
+        """Notes that a list came. The load stores the note."""
+        if not self._came:
+            self._came = True
+            self._state.setdefault(CAME_AS_LIST, {})[self._resource] = True
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        # The threads of a `parallelized` resource have no state.
+        with suppress(PipelineStateNotAvailable, SourceSectionNotAvailable):
+            return source_state()
+        return {}
+
+
+def without_cursors(sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the part of dlt's state of sources that has nothing but these notes."""
+    return {
+        source: {CAME_AS_LIST: state[CAME_AS_LIST]}
+        for source, state in sources.items()
+        if CAME_AS_LIST in state
+    }
