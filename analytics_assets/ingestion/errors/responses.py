@@ -204,7 +204,7 @@ class ObjectAfterListsError(UnreadableResponseError):
 
 @dataclass(eq=False)
 class NoListError(UnreadableResponseError):
-    """No `data_selector` is set, and the response has no list.
+    """No `data_selector` is set, and the response has no list, and no declared field either.
 
     Attributes:
         endpoint: the method and path of the request, without the query.
@@ -221,4 +221,4 @@ class NoListError(UnreadableResponseError):
 
     @property
     def cure(self) -> str:
-        return "Set data_selector to the list of rows"
+        return "Set data_selector to the list of rows, or to `$` if the response is the only row"

@@ -167,7 +167,7 @@ def _fields(
     for key, value in found.items():
         if key == rows:
             continue
-        name, path = _plain(str(key)), ".".join((*around, str(key)))
+        name, path = plain(str(key)), ".".join((*around, str(key)))
         yield name, path, value
         if name in _BESIDE and depth:
             if isinstance(value, dict):
@@ -181,7 +181,8 @@ def _is_next_link(link: Any) -> bool:
     return isinstance(link, dict) and "next" in (link.get("rel"), link.get("relation"))
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Returns the letters and digits of a field name in lower case, as `orderid` for `orderId` and `order_id`."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 

@@ -25,6 +25,7 @@ from analytics_assets.ingestion.errors import (
     RowsNotAListError,
 )
 from analytics_assets.ingestion.http.api_words import words_of
+from analytics_assets.ingestion.http.end_hints import plain
 from analytics_assets.ingestion.http.json_path import finder
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.json_kind import kind_of
@@ -74,7 +75,7 @@ class RowSelector:
         self._rules = rules
         self._selector = rules.data_selector
         self._find = finder(rules.data_selector) if rules.data_selector is not None else None
-        self._row_fields = {"id", *rules.row_fields}
+        self._row_fields = {plain(one.partition("__")[0]) for one in ("id", *rules.row_fields)}
         self._came_as_list = self._came_as_object = False
 
     @property
@@ -148,7 +149,7 @@ class RowSelector:
     def _refuse_after_lists(self, found: dict[str, Any], endpoint: str) -> None:
         """Fails if an object is probably no row: no field of it is known, and lists came before."""
         memory = self._rules.memory
-        if self._rules.one_object or memory is None or not self._row_fields.isdisjoint(found):
+        if self._rules.one_object or memory is None or self._has_row_field(found):
             return
         if memory.came_before:
             raise ObjectAfterListsError(self._resource, endpoint, keys_of(found))
@@ -181,7 +182,8 @@ class RowSelector:
             raise AmbiguousRowsError(
                 self._resource, endpoint, (*lists, holder), "a list inside what may be a row"
             )
-        if self._rules.paged and not isinstance(found, list):
+        is_unknown = bool(self._rules.row_fields) and not self._has_row_field(found)
+        if not isinstance(found, list) and (self._rules.paged or is_unknown):
             self._refuse_error(response, endpoint)
             raise NoListError(self._resource, endpoint, keys_of(response))
         self._selector = ".".join(path)
@@ -193,11 +195,15 @@ class RowSelector:
             if not isinstance(response, dict):
                 return None
             if any(
-                key in self._row_fields and not isinstance(one, (dict, list)) for key, one in response.items()
+                plain(key) in self._row_fields and not isinstance(one, (dict, list))
+                for key, one in response.items()
             ):
                 return ".".join(path[:depth]) or "$"
             response = response.get(field)
         return None
+
+    def _has_row_field(self, found: Any) -> bool:
+        return any(plain(str(key)) in self._row_fields for key in found)
 
     def _is_empty_answer(self, response: Any) -> bool:
         if self._rules.empty_answer == "absent":
@@ -216,7 +222,7 @@ class RowSelector:
             value = response.get(member)
             if value and member not in self.path and str(value).lower() not in _NO_ERROR:
                 return member
-        if not self._row_fields.isdisjoint(response):
+        if self._has_row_field(response):
             return None  # the object may be a row, whose status is data
         failed = (member for member in ("status", "result") if str(response.get(member)).lower() in _FAILED)
         unsuccessful = (member for member in _SUCCEEDED if response.get(member) is False)
