@@ -81,7 +81,10 @@ def _check_columns(rest_api: Mapping[str, Any], columns: Any, place: Location) -
 
 
 def _check_key(rest_api: Mapping[str, Any], written: Any, place: Location) -> None:
-    names = [written] if isinstance(written, str) else written if isinstance(written, (list, tuple)) else ()
+    # An empty text is no key, in place of the key of `resource_defaults`.
+    names = (
+        [written] if isinstance(written, str) and written else written if isinstance(written, list) else []
+    )
     for name in names:
         _check_column_name(rest_api, str(name), place)
         problem = (
