@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.circuit_breaker import Policy
+from analytics_assets.ingestion.http.origins import Origins
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
@@ -88,9 +89,21 @@ def answering(reply: Callable[[Asked], Reply | Any]) -> Iterator[str]:
         thread.join(10)
 
 
+class _Everywhere(Origins):
+    """Trusts every server."""
+
+    def trusts(self, url: str) -> bool:  # noqa: ARG002  every URL
+        return True
+
+
+EVERYWHERE = _Everywhere("")
+"""For tests that are not about where a request may go."""
+
+
 def api_session(
     resource: str = "rows",
     *,
+    origins: Origins = EVERYWHERE,
     secrets: Secrets | None = None,
     telemetry: Telemetry | None = None,
     limiter: RateLimiter | None = None,
@@ -103,6 +116,7 @@ def api_session(
     """An `ApiSession` as in a sync, but without real waits and without jitter."""
     return ApiSession(
         resource,
+        origins,
         limiter or RateLimiter(RequestsConfig(**config)),
         Breaker(log or MemoryCircuit(Policy(300, 21_600, 100)), resource, "a run", sleep=lambda _: None),
         secrets or Secrets(),

@@ -24,6 +24,7 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
+from analytics_assets.ingestion.http.origins import Origins
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
@@ -40,7 +41,7 @@ def by_session(url: str) -> list[dict[str, Any]]:
     reader = ResponseReader("rows", RowRules("data", paged=True), PagingFields("total"))
     paginator = PagingBySession(Paging(OffsetPaginator(PAGE), reader, ("id",)))
     secrets = Secrets({"reference": SECRET})
-    with ApiSession("rows", limiter, breaker("rows"), secrets, Telemetry("rows")) as session:
+    with ApiSession("rows", Origins(url), limiter, breaker("rows"), secrets, Telemetry("rows")) as session:
         pages = RESTClient(url, session=session).paginate(PATH, paginator=paginator, data_selector="$")
         return [one for page in pages for one in page]
 

@@ -95,11 +95,33 @@ class RequestsConfig(StrictModel):
         description="The most pages in succession without a new row. With more, the sync fails, because the API "
         "probably never ends.",
     )
+    trusted_origins: list[str] = Field(
+        default_factory=list,
+        description="Servers that belong to the API beside `base_url`, such as `https://eu.example.com`. Links and "
+        "redirects to them are followed with the secrets. Absent: none.",
+    )
+    download_origins: list[str] = Field(
+        default_factory=list,
+        description="Servers that links and redirects may lead to without the secrets, such as the storage of "
+        "downloads. Absent: none.",
+    )
     responses: list[ResponseRule] = Field(
         default_factory=list,
         description="What a response means if its status does not say so. The first rule that fits decides, before "
         "dlt's `response_actions`. Absent: the status decides.",
     )
+
+    @field_validator("trusted_origins", "download_origins")
+    @classmethod
+    def _origins_alone(cls, value: list[str]) -> list[str]:
+        for index, origin in enumerate(value if isinstance(value, list) else ()):
+            if not re.fullmatch(r"https?://[^/?#@\s\\]+", origin):
+                raise error_at(
+                    (index,),
+                    "this is not an origin. Write scheme and host, and a port if there is one, such as "
+                    "`https://files.example.com`.",
+                )
+        return value
 
 
 class CircuitBreakerConfig(StrictModel):

@@ -18,6 +18,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from analytics_assets.ingestion.errors import RestartError, SyncError
 from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.dlt_errors import find_sync_error
+from analytics_assets.ingestion.http.origins import Origins
 from analytics_assets.ingestion.http.page_limit import PageLimit
 from analytics_assets.ingestion.http.rate_limit import rate_limiter_of
 from analytics_assets.ingestion.http.session import ApiSession
@@ -113,10 +114,12 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
     breaker.refresh()  # an open circuit ends the sync here, before the sync waits for a lock
     check_variables(config, plan.resource)
     limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
+    base_url, requests = str(config.rest_api["client"].get("base_url") or ""), config.requests
+    origins = Origins(base_url, requests.trusted_origins, requests.download_origins)
 
     def session() -> ApiSession:
         page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
-        return ApiSession(name, limiter, breaker, secrets, telemetry, page_limit=page_limit)
+        return ApiSession(name, origins, limiter, breaker, secrets, telemetry, page_limit=page_limit)
 
     return Api(f"{name}, run {run_id.split('-', maxsplit=1)[0]}" if run_id else name, telemetry, session)
 

@@ -15,6 +15,7 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncHalted
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.circuit_breaker import Circuit, CircuitEvent, CircuitEventKind, policy_of
+from analytics_assets.ingestion.http.origins import Origins
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
@@ -54,7 +55,7 @@ def run(race: Race, start: Barrier, done: Barrier) -> None:
         start.wait(120)
         breaker = Breaker(store, "products", f"round {number}")
         limiter, telemetry = RateLimiter(race.config.requests), Telemetry("products")
-        session = ApiSession("products", limiter, breaker, Secrets(), telemetry)
+        session = ApiSession("products", Origins(race.url), limiter, breaker, Secrets(), telemetry)
         with session, suppress(SyncHalted, CircuitOpenError):
             session.get(f"{race.url}{PATH}")
         done.wait(120)

@@ -14,6 +14,7 @@
     │   └── TooManyPagesError           max_pages_exceeded
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
+    │   ├── ForeignOriginError          foreign_origin
     │   ├── NoTokenError                no_token
     │   ├── CircuitOpenError            circuit_open
     │   ├── UnreadableResponseError     a response does not match the `defs.yaml`
@@ -60,6 +61,7 @@ classes from this package.
 from analytics_assets.ingestion.errors.api import (
     ApiError,
     CircuitOpenError,
+    ForeignOriginError,
     NoTokenError,
     SyncHalted,
 )
@@ -142,6 +144,7 @@ __all__ = [
     "ErrorAnswerError",
     "FailingTemplateError",
     "Fault",
+    "ForeignOriginError",
     "KeyNotUniqueError",
     "MissingBaseUrlError",
     "MissingGuaranteesError",

@@ -75,6 +75,33 @@ class CircuitOpenError(ApiError):
 
 
 @dataclass(eq=False)
+class ForeignOriginError(ApiError):
+    """A link, a redirect or a path leads to a server that the `defs.yaml` does not name. No request was sent to it.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        origin: scheme, host and port of the server; empty if the URL has none.
+    """
+
+    endpoint: str
+    origin: str
+    code = "foreign_origin"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        server = self.origin or "an address without a host"
+        return f"{self.endpoint} leads to {server}, which is not the server of base_url"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was sent there. If it belongs to the API, add it to requests.trusted_origins, and it gets the "
+            "secrets. If it only has files, add it to requests.download_origins, and it gets none"
+        )
+
+
+@dataclass(eq=False)
 class NoTokenError(ApiError):
     """A token endpoint responds, but the sync gets no OAuth2 access token.
 

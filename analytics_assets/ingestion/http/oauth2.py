@@ -161,6 +161,8 @@ class _ClientCredentials:
             response.raise_for_status()
         except RequestException as error:
             raise _failed(error, self._resource, self.name, self._config) from None
+        if response.is_redirect:
+            raise self._no_token("it redirects to another address, which gets no client_secret")
         try:
             content = response.json()
         except ValueError:

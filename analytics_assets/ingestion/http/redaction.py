@@ -107,6 +107,18 @@ class Secrets:
             body = body.replace(reference.encode(), encoded.encode())
         return body
 
+    def without(self, url: str) -> str:
+        """Returns a URL without the query parameters that have a secret, as a value or as a reference."""
+        address, mark, query = url.partition("?")
+        kept = [pair for pair in query.split("&") if not self.is_in(pair)]
+        return address + mark + "&".join(kept)
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text has a secret, as a value or as a reference."""
+        return any(one in text for reference in self._values for one in (reference, quote(reference))) or (
+            self.redact(text) != text
+        )
+
     def redact(self, text: str) -> str:
         """Replaces each secret value in a text, in any known encoding, with its reference."""
         for encoding, reference in self._encodings:

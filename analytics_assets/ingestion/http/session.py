@@ -23,6 +23,7 @@ from analytics_assets.ingestion.http.api_response import ApiResponse, ParsedResp
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.oauth2 import Tokens
+from analytics_assets.ingestion.http.origins import Origins
 from analytics_assets.ingestion.http.page_group import PageGroups, SendOptions
 from analytics_assets.ingestion.http.page_limit import PageLimit
 from analytics_assets.ingestion.http.page_reader import Numbers, Page, PageReader
@@ -30,7 +31,7 @@ from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.request_tag import RequestTag, caller_of, take_tag
 from analytics_assets.ingestion.http.response import Content
-from analytics_assets.ingestion.http.retry_policy import NO_DATA, Caller, endpoint_of, no_data
+from analytics_assets.ingestion.http.retry_policy import NO_DATA, Caller, Judge, endpoint_of, no_data
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import Transport
 from analytics_assets.ingestion.http.wire import WireResponse
@@ -44,6 +45,7 @@ class ApiSession(Session):
 
     Args:
         resource: the dlt resource of the sync.
+        origins: the servers that may get requests.
         rate_limiter: the rate limiter, which all syncs of the source in this process share.
         breaker: the circuit breaker of this sync.
         secrets: the secrets of the source.
@@ -58,12 +60,14 @@ class ApiSession(Session):
         CircuitOpenError: the circuit is open when `send` is called.
         RowsMovedError: rows moved between the requests of `send`.
         UnreadableResponseError: a response does not match the config.
+        ForeignOriginError: a link or a redirect leads to a server that the `defs.yaml` does not name.
         TooManyPagesError: the API has more pages than `page_limit` allows.
     """
 
     def __init__(  # noqa: PLR0913  each parameter is a part of the sync
         self,
         resource: str,
+        origins: Origins,
         rate_limiter: RateLimiter,
         breaker: Breaker,
         secrets: Secrets,
@@ -81,8 +85,10 @@ class ApiSession(Session):
         self._block = ExitStack()
         self._block.enter_context(secrets.out_of_logs())
         self._tokens = Tokens(resource, self, secrets, rate_limiter.single_flight, rate_limiter.config, clock)
+        self._origins = origins
         self._transport = Transport(
             resource,
+            origins,
             rate_limiter,
             breaker,
             secrets,
@@ -132,10 +138,18 @@ class ApiSession(Session):
                 if tag.progress:
                     tag.progress.refuse_repetition(request)
                 self._page_limit.take(tag.reader.resource, endpoint_of(request))
-            response = super().send(request, caller=caller or caller_of(request), **kwargs)
+            caller = caller or caller_of(request)
+            if caller.judge is Judge.TOKEN_REQUEST:
+                kwargs["allow_redirects"] = False  # a redirect would repost the client_secret elsewhere
+            response = super().send(request, caller=caller, **kwargs)
         except RequestException as error:
             raise self._failure(request, error) from None
         return response if tag is None else self._checked(request, response, tag)
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Whether `requests` removes the header `Authorization` when it follows a redirect."""
+        del old_url
+        return not self._origins.trusts(new_url)
 
     def _failure(self, request: PreparedRequest, error: RequestException) -> SyncHalted:
         endpoint, response = endpoint_of(request), error.response

@@ -22,20 +22,23 @@ from urllib.parse import urlsplit
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
+from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import LocationValueError
 
-from analytics_assets.ingestion.errors import SyncHalted
+from analytics_assets.ingestion.errors import ForeignOriginError, SyncHalted
 from analytics_assets.ingestion.http.access_token import AccessToken, Token
 from analytics_assets.ingestion.http.api_response import ApiResponse
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.exchange import Exchange
+from analytics_assets.ingestion.http.origins import Origins, origin_of, plain_headers
 from analytics_assets.ingestion.http.rate_limit import RateLimiter, Turn
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.retry_policy import (
     Action,
     Caller,
     Decision,
+    Judge,
     backoff,
     classify,
     endpoint_of,
@@ -69,6 +72,7 @@ class Transport(HTTPAdapter):
 
     Args:
         resource: the dlt resource of the sync.
+        origins: the servers that may get requests.
         limiter: the rate limiter, which all requests of the source in this process share.
         breaker: the circuit breaker of this sync.
         secrets: the secrets, which the adapter puts into requests and redacts in responses.
@@ -81,6 +85,7 @@ class Transport(HTTPAdapter):
     def __init__(  # noqa: PLR0913  each parameter is a part of the sync
         self,
         resource: str,
+        origins: Origins,
         limiter: RateLimiter,
         breaker: Breaker,
         secrets: Secrets,
@@ -92,6 +97,7 @@ class Transport(HTTPAdapter):
     ) -> None:
         super().__init__(pool_maxsize=limiter.config.max_in_flight)
         self._resource = resource
+        self._origins = origins
         self._config = limiter.config
         self._limiter = limiter
         self._breaker = breaker
@@ -117,23 +123,32 @@ class Transport(HTTPAdapter):
         """Sends one request of a `requests` session.
 
         Raises:
+            ForeignOriginError: the `defs.yaml` does not name the server of the request.
             SyncHalted: the request failed for good, or another request of the sync has failed for good.
             CircuitOpenError: the circuit is open.
         """
-        return self.as_response(request, self.ask(self.wire_request(request, verify, cert, proxies), caller))
+        wire_request = self.wire_request(request, verify, cert, proxies, caller)
+        return self.as_response(request, self.ask(wire_request, caller))
 
     def as_response(self, request: PreparedRequest, response: WireResponse) -> ApiResponse:
         """Converts the response of a request to the response of a `requests` session, without secrets."""
         return ApiResponse(request, response, self._secrets, self)
 
     def wire_request(
-        self, request: PreparedRequest, verify: bool | str, cert: Any, proxies: Mapping[str, str] | None
+        self,
+        request: PreparedRequest,
+        verify: bool | str,
+        cert: Any,
+        proxies: Mapping[str, str] | None,
+        caller: Caller = _PAGE,
     ) -> WireRequest:
         """Converts a prepared request to a `WireRequest`, which contains the secret values.
 
         Raises:
             SyncHalted: the URL or the certificate of the request is not valid.
+            ForeignOriginError: the `defs.yaml` does not name the server of the request.
         """
+        request = self._for_its_origin(request, caller)
         url = self._secrets.in_url(request.url or "")
         try:
             pool = self.get_connection_with_tls_context(request, verify, dict(proxies or {}), cert)
@@ -158,6 +173,20 @@ class Transport(HTTPAdapter):
             body=body,
             token=self._token_of(request),
         )
+
+    def _for_its_origin(self, request: PreparedRequest, caller: Caller) -> PreparedRequest:
+        """Returns the request with secrets for a trusted origin, and without them for an origin of downloads."""
+        url = request.url or ""
+        # The file names the token endpoint, and the session follows no redirect of a token request.
+        if caller.judge is Judge.TOKEN_REQUEST or self._origins.trusts(url):
+            return request
+        body = request.body.decode("latin-1") if isinstance(request.body, bytes) else str(request.body or "")
+        if not self._origins.may_download(url) or self._secrets.is_in(body):
+            raise ForeignOriginError(self._resource, endpoint_of(request), origin_of(url))
+        plain = request.copy()
+        plain.url = self._secrets.without(url)
+        plain.headers = CaseInsensitiveDict(plain_headers(request.headers))
+        return plain
 
     def ask(self, request: WireRequest, caller: Caller = _PAGE, *, ahead: bool = False) -> WireResponse:
         """Sends a request with retries, and reads the whole body of the response.

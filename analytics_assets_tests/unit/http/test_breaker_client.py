@@ -21,7 +21,7 @@ from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
-from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.answering import EVERYWHERE, Asked, Reply, answering
 from analytics_assets_tests.memory_circuit import MemoryCircuit
 from analytics_assets_tests.unit.http.test_rate_limit import rows_of, sweep
 
@@ -47,7 +47,9 @@ class World:
         breaker.refresh()  # the step of the asset does the same
         limiter = RateLimiter(RequestsConfig(max_in_flight=4), clock=lambda: self.now)
         telemetry = Telemetry(resource)
-        return ApiSession(resource, limiter, breaker, Secrets(), telemetry, sleep=sleep or pass_by)
+        return ApiSession(
+            resource, EVERYWHERE, limiter, breaker, Secrets(), telemetry, sleep=sleep or pass_by
+        )
 
     def sync(self, resource: str = "rows") -> int:
         """Runs a whole sync as in a separate process. Returns the number of rows."""

@@ -35,7 +35,7 @@ from analytics_assets.ingestion.http.response import PagingFields, ResponseReade
 from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
-from analytics_assets_tests.answering import Asked, Reply, answering, api_session
+from analytics_assets_tests.answering import EVERYWHERE, Asked, Reply, answering, api_session
 from analytics_assets_tests.memory_circuit import MemoryCircuit
 
 REFUSED = Reply({"error": "invalid_token"}, 401)
@@ -95,6 +95,7 @@ class Api:
     def session(self, **config: Any) -> ApiSession:
         return ApiSession(
             "rows",
+            EVERYWHERE,
             RateLimiter(RequestsConfig(**config)),
             Breaker(self.log, "rows", "a run", lambda: self.now, sleep=lambda _: None),
             Secrets(),

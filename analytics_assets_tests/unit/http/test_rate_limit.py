@@ -22,7 +22,7 @@ from analytics_assets.ingestion.http.response import PagingFields, ResponseReade
 from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
-from analytics_assets_tests.answering import Asked, Reply, answering, api_session
+from analytics_assets_tests.answering import EVERYWHERE, Asked, Reply, answering, api_session
 from analytics_assets_tests.memory_circuit import MemoryCircuit
 
 POLICY = Policy(cooldown=300, max_cooldown=21_600, lease=100)
@@ -192,7 +192,7 @@ def test_a_session_that_is_left_waits_for_nothing() -> None:
         secrets = Secrets()
         breaker = Breaker(MemoryCircuit(POLICY), "rows", "a run")
         telemetry = Telemetry("rows")
-        session = ApiSession("rows", limiter, breaker, secrets, telemetry)
+        session = ApiSession("rows", EVERYWHERE, limiter, breaker, secrets, telemetry)
         with ThreadPoolExecutor(1) as threads:
             syncing = threads.submit(sweep, url, session)
             until = time.monotonic() + 10

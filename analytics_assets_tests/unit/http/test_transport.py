@@ -24,7 +24,7 @@ from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import Transport
 from analytics_assets.ingestion.http.wire import WireRequest
-from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.answering import EVERYWHERE, Asked, Reply, answering
 from analytics_assets_tests.memory_circuit import MemoryCircuit
 
 SIZE = 50_000_000
@@ -44,6 +44,7 @@ class Api:
         secrets = Secrets({secret_reference("api_key"): SECRET})
         self.transport = Transport(
             "files",
+            EVERYWHERE,
             self.limiter,
             breaker,
             secrets,
