@@ -126,7 +126,7 @@ def build_source(
         if isinstance(one, dict):
             raw = one["name"] == resource.name and _may_stay_raw(one, resource)
             _page_through_session(config, one, rest_api["client"], raw=raw)
-            encode_path_parameters(one, rest_api["client"]["base_url"])
+            encode_path_parameters(one)
     own = resources[resource.name]
     if isinstance(own, dict):
         _set_write_disposition(own, plan, capabilities)

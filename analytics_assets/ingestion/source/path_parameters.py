@@ -17,12 +17,11 @@ from jsonpath_ng import DatumInContext, JSONPath
 from analytics_assets.ingestion.errors import UnfitPathValueError
 
 
-def encode_path_parameters(resource: dict[str, Any], base_url: str) -> None:
+def encode_path_parameters(resource: dict[str, Any]) -> None:
     """Replaces each parameter of a path that comes from a parent by one whose value is percent-encoded.
 
     Args:
         resource: the config of a resource, after dlt has applied its defaults. The function changes it.
-        base_url: the base URL of the API.
     """
     endpoint = resource["endpoint"]
     params = dict(endpoint.get("params") or {})
@@ -43,7 +42,7 @@ def encode_path_parameters(resource: dict[str, Any], base_url: str) -> None:
         segment = _Segment(
             str(resource["name"]),
             *source,
-            link_of=base_url if len(pieces) == 1 and not literal else None,
+            may_be_link=len(pieces) == 1 and not literal,
             alone=not (before or literal).rpartition("/")[2].strip(".")
             and not after.partition("/")[0].strip("."),
         )
@@ -74,13 +73,13 @@ class _Segment(JSONPath):
         resource: the resource that sends the request.
         parent: the resource whose row has the value.
         field: the JSONPath of the value in the row.
-        link_of: the base URL, if the parameter is the whole path, and may be a link of the API; else None.
+        may_be_link: whether the parameter is the whole path, and so may be a link. The transport judges its server.
         alone: whether the segment of the path has no other text, so that the value may not be `.` or `..`.
     """
 
-    def __init__(self, resource: str, parent: str, field: str, *, link_of: str | None, alone: bool) -> None:
+    def __init__(self, resource: str, parent: str, field: str, *, may_be_link: bool, alone: bool) -> None:
         self._resource, self._parent, self._field = resource, parent, field
-        self._link_of, self._alone = link_of, alone
+        self._may_be_link, self._alone = may_be_link, alone
 
     def find(self, datum: Any) -> list[DatumInContext]:
         """Returns the encoded value of the field in a row of the parent, as a list of one.
@@ -98,8 +97,8 @@ class _Segment(JSONPath):
 
     def _encoded(self, value: Any) -> str:
         text = "" if value is None else str(value)
-        if self._link_of is not None and text.startswith(("/", "http://", "https://")):
-            return self._link(text, self._link_of)
+        if self._may_be_link and text.startswith(("/", "http://", "https://")):
+            return self._link(text)
         if value is None:
             raise self._unfit("is null")
         if isinstance(value, (dict, list)):
@@ -111,11 +110,8 @@ class _Segment(JSONPath):
             raise self._unfit(f"is `{text}`")
         return quote(text, safe="")
 
-    def _link(self, text: str, base_url: str) -> str:
-        link, base = urlsplit(text), urlsplit(base_url)
-        if link.scheme and (link.scheme, link.netloc) != (base.scheme, base.netloc):
-            raise self._unfit("is a link to another server")
-        if any(part in (".", "..") for part in link.path.replace("\\", "/").split("/")):
+    def _link(self, text: str) -> str:
+        if any(part in (".", "..") for part in urlsplit(text).path.replace("\\", "/").split("/")):
             raise self._unfit("is a link with dots for a segment")
         return text
 
