@@ -72,6 +72,18 @@ class RequestsConfig(StrictModel):
     read_timeout: float = Field(
         60, gt=0, le=3600, description="Seconds to wait for the next bytes of a response."
     )
+    total_timeout: float | None = Field(
+        None,
+        gt=0,
+        le=36_000,
+        description="Seconds from sending a request until its response is complete, even if bytes arrive all the time. "
+        "Absent: ten times `read_timeout`.",
+    )
+    max_answer_bytes: int = Field(
+        2**30,
+        ge=1024,
+        description="The most bytes of one response, after decompression. With more, the sync fails.",
+    )
     max_in_flight: int = Field(
         8, ge=1, le=128, description="The most requests to this API at the same time, per process."
     )
@@ -110,6 +122,11 @@ class RequestsConfig(StrictModel):
         description="What a response means if its status does not say so. The first rule that fits decides, before "
         "dlt's `response_actions`. Absent: the status decides.",
     )
+
+    @property
+    def seconds_in_all(self) -> float:
+        """The seconds that an exchange may take."""
+        return self.total_timeout or 10 * self.read_timeout
 
     @field_validator("trusted_origins", "download_origins")
     @classmethod

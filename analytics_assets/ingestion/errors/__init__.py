@@ -19,6 +19,7 @@
     │   ├── CircuitOpenError            circuit_open
     │   ├── UnreadableResponseError     a response does not match the `defs.yaml`
     │   │   ├── UnfollowableLinkError   unfollowable_link
+    │   │   ├── AnswerTooLargeError     answer_too_large
     │   │   ├── NotJsonError            not_json
     │   │   ├── TooNestedError          too_nested
     │   │   ├── MissingRowsError        missing_rows
@@ -106,6 +107,7 @@ from analytics_assets.ingestion.errors.paging import (
 )
 from analytics_assets.ingestion.errors.responses import (
     AmbiguousRowsError,
+    AnswerTooLargeError,
     ErrorAnswerError,
     MissingRowsError,
     NoListError,
@@ -132,6 +134,7 @@ from analytics_assets.ingestion.errors.warehouse import (
 
 __all__ = [
     "AmbiguousRowsError",
+    "AnswerTooLargeError",
     "ApiError",
     "CircuitOpenError",
     "ColumnTypeChangedError",

@@ -33,6 +33,28 @@ class UnfollowableLinkError(UnreadableResponseError):
 
 
 @dataclass(eq=False)
+class AnswerTooLargeError(UnreadableResponseError):
+    """A response is larger than `requests.max_answer_bytes`.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        limit: `max_answer_bytes`.
+    """
+
+    endpoint: str
+    limit: int
+    code = "answer_too_large"
+
+    @property
+    def cause(self) -> str:
+        return f"the response of {self.endpoint} has more than {self.limit:,} bytes"
+
+    @property
+    def cure(self) -> str:
+        return "Ask for smaller pages, such as a lower `limit`, or raise requests.max_answer_bytes"
+
+
+@dataclass(eq=False)
 class NotJsonError(UnreadableResponseError):
     """The body of a response is not JSON.
 

@@ -33,6 +33,7 @@ from analytics_assets.config.models import LONGEST_RETRY_DELAY, RequestsConfig
 from analytics_assets.config.responses import ResponseRule
 from analytics_assets.ingestion.errors import Fault
 from analytics_assets.ingestion.http.api_words import words_of
+from analytics_assets.ingestion.http.deadline import DeadlineError
 from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.rate_limit_headers import Limit, read_limit
 from analytics_assets.ingestion.http.response_rules import matching_rule
@@ -320,6 +321,8 @@ def _network_reason(error: BaseException | None, host: str) -> str:
         return "no connection to the proxy"
     if isinstance(error, (NewConnectionError, SSLError)):
         return f"no connection to {host}; check base_url, or whether the API is up"
+    if error is not None and isinstance(error.__cause__, DeadlineError):
+        return f"{error.__cause__}, the most that requests.total_timeout allows"
     if isinstance(error, TimeoutError):
         return "no response in time"
     if isinstance(error, ProtocolError) and isinstance(error.args[-1], OSError):

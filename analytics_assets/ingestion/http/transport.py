@@ -107,7 +107,7 @@ class Transport(HTTPAdapter):
         self._sleep = sleep or self._stopped.wait
         self._jitter = jitter
         self._token_of = token_of
-        self._wire = Wire(limiter, secrets, telemetry, self._check)
+        self._wire = Wire(resource, limiter, secrets, telemetry, self._check)
 
     def send(
         self,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from http.client import HTTPException
 from itertools import chain
 from urllib.parse import quote
@@ -16,7 +17,9 @@ from urllib.parse import quote
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 from urllib3.exceptions import HTTPError
 
+from analytics_assets.ingestion.errors import AnswerTooLargeError
 from analytics_assets.ingestion.http.access_token import AccessToken, Token
+from analytics_assets.ingestion.http.deadline import connection_class, lift_deadline
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -24,7 +27,9 @@ from analytics_assets.ingestion.http.telemetry import Telemetry
 NETWORK_ERRORS = (HTTPError, HTTPException, OSError)
 """The exceptions that show that there is no response or only a part of the response."""
 
-_CHUNK = 65_536  # the size of a chunk in bytes
+_CHUNK = 65_536  # the size of a chunk of a stream in bytes
+_PIECE = 1_048_576  # the bytes of a whole body that are read at once
+_MOST_OF_AN_ERROR = 65_536  # the bytes of the body of an error, whose beginning says why
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class Wire:
     """Sends single requests. The class is thread-safe.
 
     Args:
+        resource: the dlt resource of the sync.
         limiter: the rate limiter, whose slots limit the requests in flight.
         secrets: the secrets that are redacted in bodies.
         telemetry: the counts of the sync.
@@ -106,25 +112,36 @@ class Wire:
     """
 
     def __init__(
-        self, limiter: RateLimiter, secrets: Secrets, telemetry: Telemetry, check: Callable[[], None]
+        self,
+        resource: str,
+        limiter: RateLimiter,
+        secrets: Secrets,
+        telemetry: Telemetry,
+        check: Callable[[], None],
     ) -> None:
+        self._resource = resource
         self._limiter = limiter
         self._secrets = secrets
         self._telemetry = telemetry
         self._check = check
         config = limiter.config
         self._timeout = Timeout(connect=config.connect_timeout, read=config.read_timeout)
+        self._most = config.max_answer_bytes
+        self._connections = {
+            scheme: connection_class(scheme, config.seconds_in_all) for scheme in ("http", "https")
+        }
 
     def read(self, request: WireRequest) -> WireResponse:
         """Sends one request, and reads the whole response.
 
         Raises:
             HTTPError, HTTPException, OSError: the network gave no response, or only a part.
+            AnswerTooLargeError: the body is larger than `max_response_bytes`.
         """
         with self._limiter.slots:
             self._check()
-            sent, raw = self._send(request, preload=True)
-        body = raw.data
+            sent, raw = self._send(request)
+            body = self._body(request, raw)
         self._telemetry.response(raw.status, len(body))
         return WireResponse(raw, raw.status, self._secrets.redact_body(body), sent, time.monotonic())
 
@@ -140,8 +157,9 @@ class Wire:
         with ExitStack() as opened:
             opened.enter_context(self._limiter.slots)
             self._check()
-            sent, raw = self._send(request, preload=False)
+            sent, raw = self._send(request)
             opened.callback(raw.close)
+            lift_deadline(raw.connection)  # a stream may take as long as it sends bytes
             chunks = raw.stream(_CHUNK, decode_content=True)
             first = next(chunks, b"")
             self._telemetry.response(raw.status, len(first))
@@ -152,8 +170,9 @@ class Wire:
             raw, raw.status, b"", sent, time.monotonic(), chunks=chain((first,), self._counted(chunks))
         )
 
-    def _send(self, request: WireRequest, *, preload: bool) -> tuple[float, BaseHTTPResponse]:
+    def _send(self, request: WireRequest) -> tuple[float, BaseHTTPResponse]:
         self._telemetry.request()
+        request.pool.ConnectionCls = self._connections[request.pool.scheme]
         sent = time.monotonic()
         raw = request.pool.urlopen(
             request.method,
@@ -164,9 +183,32 @@ class Wire:
             redirect=False,
             assert_same_host=False,
             timeout=self._timeout,
-            preload_content=preload,
+            preload_content=False,
         )
         return sent, raw
+
+    def _body(self, request: WireRequest, raw: BaseHTTPResponse) -> bytes:
+        """Reads the body of a response; of an error, only the beginning.
+
+        The size is that after decompression, because a small compressed body may be a large one.
+
+        Raises:
+            AnswerTooLargeError: the body is larger than `max_answer_bytes`.
+        """
+        try:
+            if raw.status >= HTTPStatus.BAD_REQUEST:
+                return raw.read(_MOST_OF_AN_ERROR, decode_content=True)
+            pieces, size = [], 0
+            for piece in raw.stream(_PIECE, decode_content=True):
+                size += len(piece)
+                if size > self._most:
+                    raise AnswerTooLargeError(self._resource, request.endpoint, self._most)
+                pieces.append(piece)
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        finally:
+            if not raw.closed:
+                raw.close()  # the rest of the body would be taken for the next response
+            raw.release_conn()
 
     def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:

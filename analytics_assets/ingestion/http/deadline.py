@@ -1,0 +1,133 @@
+"""Ends an exchange that takes too long in all, although each read gets some bytes in time.
+
+A timeout of a socket limits only the wait for the next bytes. So a server that sends a byte now and then, or
+`100 Continue` again and again, would never end an exchange. The connections of this module read from a socket that also
+has a deadline.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+
+class DeadlineError(TimeoutError):
+    """An exchange has taken longer than its deadline allows.
+
+    Attributes:
+        seconds: the seconds that the exchange may take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no whole response within {seconds:g} s")
+        self.seconds = seconds
+
+
+class _Deadline:
+    """The deadline of the exchange that a connection has under way.
+
+    Args:
+        seconds: the seconds that an exchange may take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._at = math.inf
+
+    def begin(self) -> None:
+        self._at = time.monotonic() + self.seconds
+
+    def lift(self) -> None:
+        self._at = math.inf
+
+    def left(self) -> float:
+        """The seconds until the deadline.
+
+        Raises:
+            DeadlineError: the deadline has passed.
+        """
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise DeadlineError(self.seconds)
+        return left
+
+
+class _Socket:
+    """A socket whose reads also end at a deadline. Everything else is as in the socket itself."""
+
+    def __init__(self, sock: Any, deadline: _Deadline) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self._timeout: float | None = sock.gettimeout()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._timeout = seconds
+        self._sock.settimeout(seconds)
+
+    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
+        """Returns the file that `http.client` reads a response from."""
+        return io.BufferedReader(_Reader(self, self._sock.makefile("rb", buffering=0)))
+
+    def read_from(self, raw: Any, buffer: Any) -> int | None:
+        left = self._deadline.left()
+        within = left if self._timeout is None else min(self._timeout, left)
+        self._sock.settimeout(None if within == math.inf else within)
+        try:
+            count: int | None = raw.readinto(buffer)
+        except TimeoutError:
+            self._deadline.left()  # raises if the deadline was the shorter limit
+            raise
+        return count
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: _Socket, raw: Any) -> None:
+        self._sock = sock
+        self._raw = raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        return self._sock.read_from(self._raw, buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def connection_class(scheme: str, seconds: float) -> type[HTTPConnection]:
+    """Returns a class of connections whose exchanges end after some seconds.
+
+    Args:
+        scheme: `http` or `https`.
+        seconds: the seconds from sending a request until its response is complete.
+    """
+    base: Any = HTTPSConnection if scheme == "https" else HTTPConnection
+
+    class Connection(base):  # type: ignore[misc]  # one of two classes
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.deadline = _Deadline(seconds)
+
+        def connect(self) -> None:
+            super().connect()
+            self.sock: Any = _Socket(self.sock, self.deadline)
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            self.deadline.begin()
+            super().request(*args, **kwargs)
+
+    return Connection
+
+
+def lift_deadline(connection: Any) -> None:
+    """Removes the deadline of the exchange that a connection has under way."""
+    connection.deadline.lift()
