@@ -24,7 +24,7 @@ from requests import PreparedRequest
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.config.responses import ResponseRule
-from analytics_assets.ingestion.errors import Fault, NoTokenError, SyncHalted
+from analytics_assets.ingestion.errors import Fault, ForeignOriginError, NoTokenError, SyncHalted
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.circuit_breaker import Phase, Policy
 from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
