@@ -230,7 +230,6 @@ def test_a_placeholder_is_a_use_of_a_filter(where: str, part: str) -> None:
         ({"format": "epoch_seconds", "timezone": "Asia/Tokyo"}, "is a number since 1970"),
         ({"timezone": "Tokyo"}, "there is no time zone `Tokyo`"),
         ({"bounds": "open"}, "'inclusive' or 'exclusive'"),
-        ({"form": "date"}, "Did you mean `format`?"),
     ],
 )
 def test_a_mistake_in_the_filter_is_one_sentence(config: Any, sentence: str) -> None:
