@@ -176,9 +176,11 @@ def api_filter_of(
             api_filter.bound(incremental.get(key))
         except ValueError:
             unit = cursor.unit or api_filter.number_unit or "seconds"
-            raise ValueError(
-                f"`{name}`: {key} `{incremental[key]}` is no {cursor.data_type}: write it as the cursor is, in ISO 8601"
-                + (f", or as a number of {unit} since 1970" if cursor.data_type != "date" else "")
+            or_number = "" if cursor.data_type == "date" else f", or as a number of {unit} since 1970"
+            raise UnfitResourceError(
+                name,
+                f"{key} `{incremental[key]}` is no {cursor.data_type}",
+                f"Write it as the cursor is, in ISO 8601{or_number}",
             ) from None
     return api_filter
 
