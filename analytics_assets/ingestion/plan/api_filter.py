@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from analytics_assets.config.filter import EPOCHS, FilterConfig, has_offset
-from analytics_assets.ingestion.errors import UnfitFilterError
+from analytics_assets.ingestion.errors import UnfitFilterError, UnfitResourceError
 from analytics_assets.ingestion.time_window import Cursor, Window, epoch_unit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -147,7 +147,7 @@ def api_filter_of(
 
     Raises:
         UnfitFilterError: `filter` is set, and the resource has no use for it.
-        ValueError: `initial_value` or `end_value` is no time.
+        UnfitResourceError: `initial_value` or `end_value` is no time.
     """
     incremental = endpoint.get("incremental") or {}
     if config:
@@ -176,9 +176,11 @@ def api_filter_of(
             api_filter.bound(incremental.get(key))
         except ValueError:
             unit = cursor.unit or api_filter.number_unit or "seconds"
-            raise ValueError(
-                f"`{name}`: {key} `{incremental[key]}` is no {cursor.data_type}: write it as the cursor is, in ISO 8601"
-                + (f", or as a number of {unit} since 1970" if cursor.data_type != "date" else "")
+            or_number = "" if cursor.data_type == "date" else f", or as a number of {unit} since 1970"
+            raise UnfitResourceError(
+                name,
+                f"{key} `{incremental[key]}` is no {cursor.data_type}",
+                f"Write it as the cursor is, in ISO 8601{or_number}",
             ) from None
     return api_filter
 
