@@ -84,6 +84,13 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "1970-01-02 00:00:00 UTC: the API says so in `Retry-After`.",
     ),
     (
+        errors.ForeignOriginError("orders", "GET /more", "https://files.example.com"),
+        "foreign_origin",
+        "orders: GET /more leads to https://files.example.com, which is not the server of base_url. Nothing was sent "
+        "there. If it belongs to the API, add it to requests.trusted_origins, and it gets the secrets. If it only has "
+        "files, add it to requests.download_origins, and it gets none.",
+    ),
+    (
         errors.NoTokenError("orders", "POST /token", "its response is not JSON"),
         "no_token",
         "orders: no OAuth2 token came from POST /token, because its response is not JSON. Nothing was loaded. Check "
@@ -105,6 +112,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "unfollowable_link",
         "orders: a request could not be sent (InvalidURL). Check base_url, its certificate, and where the API's links "
         "lead.",
+    ),
+    (
+        errors.AnswerTooLargeError("orders", "GET /orders", 1_073_741_824),
+        "answer_too_large",
+        "orders: the response of GET /orders has more than 1,073,741,824 bytes. Ask for smaller pages, such as a lower "
+        "`limit`, or raise requests.max_answer_bytes.",
     ),
     (
         errors.NotJsonError("orders", "GET /orders"),
