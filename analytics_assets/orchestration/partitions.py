@@ -49,7 +49,7 @@ def run_windows(context: dg.AssetExecutionContext, lookback: int = 0) -> dict[st
         return {}
     assert isinstance(definition, dg.TimeWindowPartitionsDefinition)
     keys = list(context.partition_keys)
-    if lookback:
+    if lookback and keys:  # a range from a later partition to an earlier one has none
         before = definition.get_partition_keys()
         first = before.index(keys[0])
         keys = [*before[max(0, first - lookback) : first], *keys]

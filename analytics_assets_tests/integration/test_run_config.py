@@ -149,6 +149,45 @@ def test_a_value_out_of_range_is_reported_in_a_sentence(
     assert not api.request_counts()
 
 
+@pytest.mark.parametrize(
+    "asked", [None, {"lookback": 2}, {"dry_run": True}], ids=["sync", "lookback", "dry run"]
+)
+@pytest.mark.parametrize("partitions", [(), ("2026-01-05", "2026-01-03")], ids=["none", "a reversed range"])
+def test_a_run_without_a_partition_of_a_partitioned_asset_fails_before_a_request(
+    project: Project,
+    api: DemoApi,
+    shipped_yaml: str,
+    partitions: tuple[str, ...],
+    asked: dict[str, Any] | None,
+) -> None:
+    before = api.request_counts()
+    result = project.run(project.definitions(shipped_yaml), "transactions", *partitions, asked=asked)
+    failure = failure_of(result)
+    assert ("code", "no_partition") in metadata_of(failure)
+    assert "with a range from an earlier partition to a later one" in str(failure.description)
+    assert api.request_counts() == before
+
+
+def test_a_misspelled_op_drops_no_option(project: Project, api: DemoApi, shipped_yaml: str) -> None:
+    """Dagster drops the config of an op that does not exist. The dry run would have written."""
+    before = api.request_counts()
+    job = project.definitions(shipped_yaml).resolve_implicit_global_asset_job_def()
+
+    def run(op: str) -> dg.ExecuteInProcessResult:
+        return job.execute_in_process(
+            asset_selection=[dg.AssetKey(["analytics_api", "customers"])],
+            instance=project.instance,
+            run_config={"ops": {op: {"config": {"dry_run": True}}}},
+            raise_on_error=False,
+        )
+
+    failure = failure_of(run("analytics_api__custmers"))
+    assert ("code", "unknown_op") in metadata_of(failure)
+    assert "Did you mean `analytics_api__customers`?" in str(failure.description)
+    assert api.request_counts() == before
+    observed(run("analytics_api__customers"))
+
+
 def test_a_dry_run_looks_at_one_page_and_writes_nothing(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:

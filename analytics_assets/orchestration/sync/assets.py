@@ -58,7 +58,15 @@ def sync_asset(
     )
     def sync(context: dg.AssetExecutionContext) -> Iterator[SyncEvent]:
         asked = read_run_config(context, info)
-        plan = plan_load(config, info, run_windows(context, asked.lookback_partitions), asked.options())
+        windows = run_windows(context, asked.lookback_partitions)
+        if partitions and not windows and spec.key in context.selected_asset_keys:
+            raise dg.Failure(
+                f"{info.name}: this run has no partition, and the asset is partitioned. Nothing was requested. Launch "
+                "it with a partition, or with a range from an earlier partition to a later one.",
+                metadata={"code": "no_partition"},
+                allow_retries=False,
+            )
+        plan = plan_load(config, info, windows, asked.options())
         if plan.dry_run:
             yield from _dry_run(context, translator, plan)
             return
