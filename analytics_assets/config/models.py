@@ -33,6 +33,9 @@ CIRCUIT = "circuit"
 LONGEST_RETRY_DELAY = 3600.0
 """Seconds: the largest `requests.max_retry_delay`."""
 
+_NAMES_OF_DATABASES = ("information_schema", "pg_catalog", "pg_temp", "pg_toast", "system", "temp")
+"""Names that no dataset may have, because DuckDB or PostgreSQL gives them to its own schemas or databases."""
+
 PLAIN_PATH = re.compile(r"[^.\[\]$*]+(\.[^.\[\]$*]+)*")
 """The pattern for the name of a field, or of fields joined by dots."""
 
@@ -243,6 +246,10 @@ class SyncConfig(StrictModel):
             raise ValueError(
                 f"`{value}` cannot be the name of a dataset and of assets. Use lower-case letters, digits and single "
                 "underscores, starting with a letter."
+            )
+        if value in _NAMES_OF_DATABASES:
+            raise ValueError(
+                f"`{value}` is a name that databases reserve. Use another name, such as `{value}_api`."
             )
         return value
 

@@ -38,6 +38,10 @@ from analytics_assets.ingestion.warehouse.workdir import working_directory
 DEFAULT_DATABASE = Path("data/analytics.duckdb")
 """The path of the DuckDB file if dlt has no other setting, relative to the working directory of Dagster."""
 
+STAGING_LAYOUT = "_%s_staging"
+"""The pattern for the name of dlt's staging dataset. No API has such a name, because its name starts with a letter.
+With dlt's own pattern, the staging dataset of `shop` would be the dataset of an API `shop_staging`."""
+
 
 @dataclass(frozen=True)
 class WarehousePipeline:
@@ -306,6 +310,9 @@ def _destination(observer: MergeObserver | None) -> TDestinationReferenceArg:
     if not _configured("destination.replace_strategy", f"destination.{name}.replace_strategy"):
         # With dlt's default replace strategy, a killed full refresh leaves an incomplete table.
         chosen["replace_strategy"] = "insert-from-staging"
+    layout = "staging_dataset_name_layout"
+    if not _configured(f"destination.{layout}", f"destination.{name}.{layout}"):
+        chosen[layout] = STAGING_LAYOUT
     if name != "duckdb":
         return Destination.from_reference(name, **chosen) if chosen else name
     if not _configured("destination.duckdb.credentials", "destination.duckdb.credentials.database"):

@@ -86,8 +86,8 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
         dg.Failure: a value is out of range, or the config names an op that does not exist. Dagster's launchpad does not
             check the range of a number. Dagster drops the config of an unknown op, and so a misspelled dry run writes.
     """
-    ops: dict[str, object] = context.run.run_config.get("ops") or {}
-    unknown = ops.keys() - _op_names(context)
+    configured: dict[str, object] = dict(context.run.run_config.get("ops") or {})  # type: ignore[call-overload]
+    unknown = configured.keys() - _op_names(context)
     if unknown:
         name = min(unknown)
         raise dg.Failure(

@@ -108,3 +108,19 @@ def test_a_renamed_cursor_is_refused(project: Project) -> None:
     text = defs("http://127.0.0.1:1", incremental=cursor, asset={"rename": {"at": "moment"}})
     with pytest.raises(ValidationError, match="`rename` changes which field is the cursor, `at`"):
         project.load(text, "things")
+
+
+@pytest.mark.parametrize("disposition", ["merge", "replace"])
+def test_an_api_may_have_the_name_of_another_with_staging(project: Project, disposition: str) -> None:
+    """dlt's own name for the staging dataset of `shop` is `shop_staging`."""
+
+    def load(name: str, rows: Rows) -> None:
+        with answering(lambda _: {"data": rows}) as url:
+            text = defs(url, resource={"write_disposition": disposition}, paginator="single_page")
+            project.load(text.replace("name: api", f"name: {name}"), "things")
+
+    load("shop_staging", [{"id": 1}, {"id": 2}])
+    load("shop", [{"id": 7}])
+    load("shop", [{"id": 8}])
+    assert project.query("SELECT id FROM shop_staging.things ORDER BY id") == [{"id": 1}, {"id": 2}]
+    assert {"id": 8} in project.query("SELECT id FROM shop.things")

@@ -228,6 +228,13 @@ MISTAKES = [
     (("rest_api", "resources"), ..., ("rest_api",), "required keys are missing: 'resources'. Add them."),
     (
         ("name",),
+        "temp",
+        ("name",),
+        "`temp` is a name that databases reserve. Use another name, such as `temp_api`",
+    ),
+    (("name",), "information_schema", ("name",), "is a name that databases reserve"),
+    (
+        ("name",),
         "Analytics API",
         ("name",),
         "`Analytics API` cannot be the name of a dataset and of assets. Use lower-case letters",
