@@ -43,6 +43,23 @@ MORE = [
     (_page(_links={"next": {"href": NEXT}}), "`_links.next`"),
     (_page(links=[{"rel": "self", "href": "/"}, {"rel": "next", "href": NEXT}]), "`links`"),
     (_page(response_metadata={"next_cursor": "abc"}), "`response_metadata.next_cursor`"),
+    (_page(offset="itr7/rec9"), "`offset`"),  # Airtable
+    (_page(cursor="abc"), "`cursor`"),  # Square
+    (_page(pagination={"cursor": "abc"}), "`pagination.cursor`"),  # Twitch
+    (
+        _page(additional_data={"pagination": {"more_items_in_collection": True, "next_start": 50}}),
+        "`additional_data.pagination.more_items_in_collection` true",
+    ),  # Pipedrive
+    (_page(additional_data={"next_cursor": "abc"}), "`additional_data.next_cursor`"),
+    (_page(info={"count": 50, "more_records": True}), "`info.more_records` true"),  # Zoho
+    (_page(page_context={"page": 1, "has_more_page": True}), "`page_context.has_more_page` true"),
+    (_page(limit=50, offset=0, more=True, total=None), "`more` true"),  # PagerDuty
+    (_page(has_more=1), "`has_more` 1"),
+    (_page(pages={"page": 1, "next": {"starting_after": "x", "page": 2}}), "`pages.next`"),  # Intercom
+    (_page(info={"pages": 5}), "`info.pages` 5"),
+    (_page(**{"@odata.count": 250}), "`@odata.count` 250"),
+    (_page(__count="250"), "`__count` 250"),
+    (_page(links=[{"rel": "next-page", "href": NEXT}]), "`links`"),  # Trustpilot
 ]
 
 ENDS = [
@@ -62,11 +79,19 @@ ENDS = [
     _page(done=True),
     _page(pageInfo={"hasNextPage": False, "endCursor": "x"}),
     _page(links={"self": "/things", "next": None}),
+    _page(next_cursor="0"),
+    _page(first=0, last=0, page=0),
+    _page(pagination={"first": 1, "last": 1, "done": 0}),
+    _page(cursor="this-page", next_cursor=None),
+    _page(cursor="this-page", has_more=False),
+    _page(offset="0", limit="50", count=50),
+    _page(cursor="", more=False, pages=1),
     _page(summary={"total": 99_000}),
 ]
 
 HEADERS = [
     ({"Link": f'<{NEXT}>; rel="next"'}, "the header `link`"),
+    ({"Link": f'<{NEXT}>; rel="Next last"'}, "the header `link`"),
     ({"X-Total-Count": "250"}, "the header `x-total-count` 250"),
     ({"X-Total-Pages": "5"}, "the header `x-total-pages` 5"),
     ({"X-Next-Page": "2"}, "the header `x-next-page`"),
