@@ -75,7 +75,7 @@ class RowSelector:
         self._rules = rules
         self._selector = rules.data_selector
         self._find = finder(rules.data_selector) if rules.data_selector is not None else None
-        self._row_fields = {plain(one.partition("__")[0]) for one in ("id", *rules.row_fields)}
+        self._row_fields = {plain(re.split(r"(?<=.)(?:__|\.)", one)[0]) for one in ("id", *rules.row_fields)}
         self._came_as_list = self._came_as_object = False
 
     @property
@@ -182,9 +182,13 @@ class RowSelector:
             raise AmbiguousRowsError(
                 self._resource, endpoint, (*lists, holder), "a list inside what may be a row"
             )
-        is_unknown = bool(self._rules.row_fields) and not self._has_row_field(found)
+        is_unknown = (
+            bool(self._rules.row_fields) and not self._rules.one_object and not self._has_row_field(found)
+        )
         if not isinstance(found, list) and (self._rules.paged or is_unknown):
             self._refuse_error(response, endpoint)
+            if not self._rules.paged:
+                self._refuse_after_lists(found, endpoint)
             raise NoListError(self._resource, endpoint, keys_of(response))
         self._selector = ".".join(path)
         self._find = finder(self._selector)
