@@ -122,18 +122,22 @@ def contradiction(response: Any, rows_path: tuple[str, ...], headers: Mapping[st
     return _in_headers({name.lower(): value for name, value in headers.items()}, read)
 
 
-def says_end(response: Any, rows_path: tuple[str, ...], rows: int) -> bool:
-    """Whether a response without rows says itself that there are no more rows.
+def says_end(
+    response: Any, rows_path: tuple[str, ...], rows: int, headers: Mapping[str, str] | None = None
+) -> bool:
+    """Whether a response says itself that there are no more rows.
 
     Args:
         response: the parsed response.
         rows_path: the names of the fields that lead to the rows.
-        rows: the number of rows of the pages before.
+        rows: the number of rows read so far.
+        headers: the headers of the response, with names in any case, whose totals count too.
     """
     found = list(_fields_beside(response, rows_path))
     if any(name in _NEXT and _leads_on(value) for name, _, value in found):
         return False
-    return any(
+    totals = {_count(value) for name, value in (headers or {}).items() if name.lower() in _TOTAL_HEADERS}
+    return rows in totals or any(
         _is_end(name, value)
         or (name in _NEXT and not _leads_on(value))
         or (name in _TOTALS and _count(value) == rows)
@@ -156,7 +160,9 @@ def _clause(name: str, value: Any, read: Read, *, ends: bool) -> str:
 
 
 def _is_end(name: str, value: Any) -> bool:
-    return (name in _MORE and _flag(value, numbers=True) is False) or (name in _ENDED and _flag(value) is True)
+    return (name in _MORE and _flag(value, numbers=True) is False) or (
+        name in _ENDED and _flag(value) is True
+    )
 
 
 def _flag(value: Any, *, numbers: bool = False) -> bool | None:

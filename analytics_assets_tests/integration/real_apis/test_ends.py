@@ -254,6 +254,105 @@ def test_equal_pages_by_a_link_header_are_pages(project: Project) -> None:
         assert project.load(config, "things").rows_loaded == 3
 
 
+@pytest.mark.matrix(keep=3)
+@pytest.mark.parametrize(
+    ("after", "more"),
+    [
+        (Reply({}, 404), {"total": 250}),
+        (Reply({}, 404), {"has_more": True}),
+        (Reply(b"", 416), {"pages": 5}),
+        (Reply(b"", 204), {"total": 250}),
+        (Reply({"data": []}), {"meta": {"total": 250}}),
+    ],
+)
+def test_an_end_that_says_nothing_does_not_outweigh_the_page_before(
+    project: Project, after: Reply, more: dict[str, Any]
+) -> None:
+    """The paginator's second page is empty, or does not exist, and the first one says that there are 250 rows."""
+
+    def reply(asked: Asked) -> Any:
+        return _page(**more) if asked.params["page"] == "1" else after
+
+    paginator = {"type": "page_number", "base_page": 1, "total_path": None}
+    with answering(reply) as url:
+        with pytest.raises(MorePagesError) as caught:
+            project.load(defs(url, paginator=paginator), "things")
+        assert caught.value.rows == 50
+        ignoring = defs(url, paginator=paginator, requests={"ignore_total": True})
+        assert project.load(ignoring, "things").rows_loaded == 50
+
+
+@pytest.mark.parametrize("rows", [5, 20, 25])
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_400_after_the_page_that_is_the_last_by_its_headers(
+    project: Project, rows: int, status: int
+) -> None:
+    """WordPress refuses a page after the last one with 400."""
+
+    def reply(asked: Asked) -> Reply:
+        start = 10 * int(asked.params["page"]) - 10
+        if start >= rows:
+            return Reply({"code": "rest_post_invalid_page_number"}, status)
+        return Reply(ROWS[start : min(start + 10, rows)], headers={"X-WP-Total": str(rows)})
+
+    with answering(reply) as url:
+        paginator = {"type": "page_number", "base_page": 1, "total_path": None}
+        config = defs(url, data_selector="$", paginator=paginator)
+        assert project.load(config, "things").rows_loaded == rows
+
+
+def test_a_400_after_a_page_that_says_nothing_names_the_rule_of_the_file(project: Project) -> None:
+    def reply(asked: Asked) -> Any:
+        return {"data": ROWS} if asked.params["page"] == "1" else Reply({"message": "no such page"}, 400)
+
+    with answering(reply) as url:
+        paginator = {"type": "page_number", "base_page": 1, "total_path": None}
+        with pytest.raises(SyncHalted) as caught:
+            project.load(defs(url, paginator=paginator), "things")
+        assert "set requests.responses to `{status: 400, action: empty}`" in caught.value.reason
+        rule = {"responses": [{"status": 400, "action": "empty"}]}
+        assert project.load(defs(url, paginator=paginator, requests=rule), "things").rows_loaded == 50
+
+
+@pytest.mark.parametrize("after", [Reply(b"", 204), Reply({"data": []})])
+def test_a_last_cursor_that_brings_nothing_does_not_outweigh_the_page_before(
+    project: Project, after: Reply
+) -> None:
+    with answering(lambda asked: after if "cursor" in asked.params else _page(total=250, next="c")) as url:
+        with pytest.raises(MorePagesError) as caught:
+            project.load(defs(url, paginator={"type": "cursor", "cursor_path": "next"}), "things")
+    assert (caught.value.more, caught.value.rows) == ("has `total` 250", 50)
+
+
+def test_a_cursor_that_stays_the_same_after_the_end(project: Project) -> None:
+    """Zendesk's incremental exports end with a cursor for the next export."""
+
+    def reply(asked: Asked) -> Any:
+        start = int(asked.params.get("cursor", "0"))
+        return {
+            "data": ROWS[start : start + 20],
+            "after": str(min(start + 20, 50)),
+            "end_of_stream": start > 20,
+        }
+
+    with answering(reply) as url:
+        config = defs(url, paginator={"type": "cursor", "cursor_path": "after"})
+        assert project.load(config, "things").rows_loaded == 50
+
+
+def test_a_header_cursor_that_is_blank_at_the_end(project: Project) -> None:
+    """GitLab's `X-Next-Page` is blank on the last page."""
+
+    def reply(asked: Asked) -> Reply:
+        page = int(asked.params.get("page") or 1)
+        headers = {"X-Next-Page": str(page + 1) if page < 3 else ""}
+        return Reply({"data": ROWS[20 * page - 20 : 20 * page]}, headers=headers)
+
+    with answering(reply) as url:
+        paginator = {"type": "header_cursor", "cursor_key": "X-Next-Page", "cursor_param": "page"}
+        assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 50
+
+
 def test_a_cursor_that_the_api_ignores(project: Project) -> None:
     with answering(lambda _: _page(next="c1")) as url, pytest.raises(SyncHalted) as caught:
         project.load(defs(url, paginator={"type": "cursor", "cursor_path": "next"}), "things")
