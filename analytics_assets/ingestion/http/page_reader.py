@@ -293,7 +293,9 @@ class PageReader(RequestTag, ABC):
     def _last_page_was_read(self) -> bool:
         """Whether the last page with rows says that it is the last one."""
         page = self._with_rows
-        return bool(page) and self.reader.says_last(page.response, page.body, page.headers, self._rows_read)
+        return page is not None and self.reader.says_last(
+            page.response, page.body, page.headers, self._rows_read
+        )
 
     @property
     def _is_cut(self) -> bool:

@@ -26,15 +26,18 @@ from analytics_assets.ingestion.http.page_reader import (
 )
 from analytics_assets.ingestion.http.row_key import hash_of
 
-
-_VALUES_CHANGE = "If the API sends other values of the same row with each request, set `primary_key`, or requests.page_overlap: false"
+_VALUES_CHANGE = (
+    "If the API sends other values of a row with each request, set `primary_key`, "
+    "or requests.page_overlap: false"
+)
 
 
 def _alike(row: Any, other: Any) -> bool:
     """Whether two rows have more equal than other values."""
     if not (isinstance(row, dict) and isinstance(other, dict)):
         return False
-    return 2 * sum(other.get(field) == value for field, value in row.items()) >= max(len(row), 1)
+    equal = [field for field, value in row.items() if field in other and other[field] == value]
+    return len(equal) > len(row) - len(equal)
 
 
 def page_reader_of(paging: Paging, request: Request) -> PageReader:
@@ -242,6 +245,7 @@ class PageNumberReader(PageReader):
             return
         keys = {hash_of(self._identity(row)) for row in rows}
         if len(keys) < len(rows) or not self._seen.isdisjoint(keys):
-            way_out = f"If it does send rows more than once, set assets.{self.reader.resource}.accept_repeated_rows: true"
+            setting = f"assets.{self.reader.resource}.accept_repeated_rows: true"
+            way_out = f"If it does send rows more than once, set {setting}"
             raise self._moved(endpoint, "a row came twice", way_out=way_out)
         self._seen |= keys

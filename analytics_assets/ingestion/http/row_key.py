@@ -17,8 +17,8 @@ def key_of(row: Any, primary_key: Sequence[str]) -> tuple[Any, ...] | None:
 
     Args:
         row: the parsed row.
-        primary_key: the fields of the primary key, or their columns, such as `order_id` for `orderId` and `meta__id` for
-            `meta: {id}`; empty if the resource has none.
+        primary_key: the fields of the primary key, or their columns, such as `order_id` for `orderId` and `meta__id`
+            for `meta: {id}`; empty if the resource has none.
     """
     if not primary_key or not isinstance(row, dict):
         return None

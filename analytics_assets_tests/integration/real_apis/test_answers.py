@@ -84,6 +84,32 @@ def test_an_error_with_status_200(
     assert (error.member, error.words) == (member, "rate limited")
 
 
+@pytest.mark.matrix(keep=3)
+@pytest.mark.parametrize(
+    ("content", "member"),
+    [
+        ({"success": "false", "data": []}, "success"),
+        ({"Success": False, "data": []}, "Success"),
+        ({"Error": "rate limited", "data": []}, "Error"),
+        ({"isSuccess": False, "data": []}, "isSuccess"),
+        ({"status": 429, "data": []}, "status"),
+        ({"statusCode": 500, "data": []}, "statusCode"),
+        ({"error": {"code": 0, "message": ""}, "data": []}, None),
+        ({"error": {"code": "ok", "message": "", "log_id": "7"}, "data": []}, None),  # TikTok
+        ({"error": "Success", "data": []}, None),
+        ({"status": 200, "success": True, "errors": {}, "data": []}, None),
+    ],
+)
+def test_an_empty_list_beside_an_error(project: Project, content: Any, member: str | None) -> None:
+    if member:
+        error = refused(project, content, paginator="single_page")
+        assert isinstance(error, ErrorAnswerError)
+        assert error.member == member
+    else:
+        with answering(lambda _: content) as url:
+            assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 0
+
+
 @pytest.mark.parametrize(
     ("selector", "content", "found"),
     [

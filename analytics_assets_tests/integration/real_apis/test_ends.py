@@ -318,9 +318,11 @@ def test_a_400_after_a_page_that_says_nothing_names_the_rule_of_the_file(project
 def test_a_last_cursor_that_brings_nothing_does_not_outweigh_the_page_before(
     project: Project, after: Reply
 ) -> None:
-    with answering(lambda asked: after if "cursor" in asked.params else _page(total=250, next="c")) as url:
-        with pytest.raises(MorePagesError) as caught:
-            project.load(defs(url, paginator={"type": "cursor", "cursor_path": "next"}), "things")
+    def reply(asked: Asked) -> Any:
+        return after if "cursor" in asked.params else _page(total=250, next="c")
+
+    with answering(reply) as url, pytest.raises(MorePagesError) as caught:
+        project.load(defs(url, paginator={"type": "cursor", "cursor_path": "next"}), "things")
     assert (caught.value.more, caught.value.rows) == ("has `total` 250", 50)
 
 
