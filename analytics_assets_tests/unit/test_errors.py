@@ -166,7 +166,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.NoListError("orders", "GET /orders", " (it is text)"),
         "no_list",
-        "orders: there is no list in the response of GET /orders (it is text). Set data_selector to the list of rows.",
+        "orders: there is no list in the response of GET /orders (it is text). Set data_selector to the list of rows, "
+        "or to `$` if the response is the only row.",
     ),
     (
         errors.PagingFieldError("orders", "GET /orders", "total", "total_path", "", " (it has data)"),

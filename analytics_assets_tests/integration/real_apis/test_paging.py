@@ -277,7 +277,7 @@ def test_rows_without_a_key_whose_values_change_have_a_way_out(project: Project)
 
     def reply(asked: Asked) -> Any:
         start, rank = int(asked.params["offset"]), next(requests)
-        return {"data": [{**one, "rank": rank} for one in ROWS[start : start + 10]], "total": 25}
+        return {"data": [{**one, "shop": 1, "rank": rank} for one in ROWS[start : start + 10]], "total": 25}
 
     with answering(reply) as url:
         keyless = {"primary_key": None, "columns": None}
