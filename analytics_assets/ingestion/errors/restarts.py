@@ -42,10 +42,12 @@ class RowsMovedError(RestartError):
     Attributes:
         endpoint: the method and path of the request, without the query.
         suspect: what to do if the config is wrong and no row moved; empty if the config cannot be the cause.
+        way_out: what to set if the API always does this, and no row moved; empty if there is no such setting.
     """
 
     endpoint: str
     suspect: str = field(default="", kw_only=True)
+    way_out: str = field(default="", kw_only=True)
     code = "rows_moved"
 
     @property
@@ -62,7 +64,7 @@ class RowsMovedError(RestartError):
             return f"Nothing was loaded. {self.suspect}. If it is right, sync when the API is quiet"
         return (
             "Nothing was loaded. Have the API sort them by a unique field that does not change (endpoint.params), or "
-            "sync when it is quiet"
+            "sync when it is quiet" + (f". {self.way_out}" if self.way_out else "")
         )
 
 

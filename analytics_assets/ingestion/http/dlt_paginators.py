@@ -7,8 +7,8 @@ from typing import Any
 from dlt.sources.helpers.rest_client.detector import PaginatorFactory
 from dlt.sources.helpers.rest_client.exceptions import PaginatorNotFound
 from dlt.sources.helpers.rest_client.paginators import (
-    BaseNextUrlPaginator,
     BasePaginator,
+    BaseReferencePaginator,
     HeaderCursorPaginator,
     HeaderLinkPaginator,
     JSONLinkPaginator,
@@ -66,11 +66,18 @@ class CheckedPaginator(BasePaginator):
             raise PaginatorNotFound("no paginator fits the first response: set `paginator`")
         endpoint, parsed = endpoint_of(response.request), response.json()
         self._ends = isinstance(parsed, NoContent)
+        before = getattr(self._paginator, "_next_reference", None)
         if not self._ends:
             self._paginator.update_state(response, data)
-        if isinstance(self._paginator, BaseNextUrlPaginator) and not self._paginator._next_reference:
-            self._paginator._next_reference = None
-        self._progress.add(data or [], response.content, endpoint, has_next=self.has_next_page)
+        if isinstance(self._paginator, BaseReferencePaginator):
+            reference = self._paginator._next_reference
+            if not reference:
+                self._paginator._next_reference = None  # which also ends paging
+            # After the end, some APIs repeat the cursor of the end, from which a later read may continue.
+            self._ends = self._ends or (not data and bool(reference) and reference == before)
+        self._progress.add(
+            data or [], parsed, response.content, response.headers, endpoint, has_next=self.has_next_page
+        )
         if not self.has_next_page:
             missing = _missing_path(self._paginator, response) if self._progress.pages == 1 else None
             if missing:

@@ -22,22 +22,23 @@ def _names(text: str) -> frozenset[str]:
 _TOTALS = _names(
     """
     total totalcount totalresults totalitems totalrecords totalrows totalelements totalentries totalsize
-    totalhits totalnumber numfound rowcount recordcount recordstotal totalresultcount
+    totalhits totalnumber numfound rowcount recordcount recordstotal totalresultcount odatacount
     """
 )
 """Names of the number of all rows."""
 
 _PAGES = _names(
     """
-    lastpage totalpages pagecount pagestotal numpages numberofpages totalpagecount
+    lastpage totalpages pagecount pagestotal numpages numberofpages totalpagecount pages
     """
 )
 """Names of the number of all pages."""
 
 _MORE = _names(
     """
-    hasmore hasnext hasnextpage hasmorepages hasmoreitems hasmoreresults hasmorerecords moreresults
-    moreavailable moreresultsavailable moreitems istruncated truncated hasnextlink
+    hasmore hasnext hasnextpage hasmorepage hasmorepages hasmoreitems hasmoreresults hasmorerecords more
+    moreresults morerecords moreavailable moreresultsavailable moreitems moreitemsincollection istruncated truncated
+    hasnextlink
     """
 )
 """Names of flags that are true if there are more pages."""
@@ -58,13 +59,17 @@ _NEXT = _names(
 )
 """Names of a link or cursor to the next page."""
 
-_NEXT_INSIDE = ("href", "url", "uri", "link", "after", "cursor", "token", "page")
+_TOKENS = _names("cursor offset")
+"""Names of a text that leads to the next page, unless another field says that there is none. A number under such a name
+is the place of this page."""
+
+_NEXT_INSIDE = ("href", "url", "uri", "link", "after", "cursor", "token", "page", "offset")
 """The fields of an object such as `next` that lead to the next page."""
 
 _BESIDE = _names(
     """
-    meta metadata pagination paging page pageinfo paginationinfo pager links link resultinfo responsemetadata
-    navigation cursors hits info searchmetadata
+    meta metadata pagination paging page pages pageinfo pagecontext paginationinfo paginginfo pager links link
+    resultinfo responsemetadata navigation cursors cursor hits info searchmetadata additionaldata
     """
 )
 """Names of objects beside the rows that describe the page."""
@@ -110,21 +115,29 @@ def contradiction(response: Any, rows_path: tuple[str, ...], headers: Mapping[st
         clause = _clause(name, value, read, ends=ends)
         if clause:
             return f"has `{path}`{clause}"
+    if read.last_rows and not ends and not any(name in _NEXT for name, _, _ in found):
+        token = next((path for name, path, value in found if name in _TOKENS and _is_token(value)), None)
+        if token:
+            return f"has `{token}`, which leads to another page"
     return _in_headers({name.lower(): value for name, value in headers.items()}, read)
 
 
-def says_end(response: Any, rows_path: tuple[str, ...], rows: int) -> bool:
-    """Whether a response without rows says itself that there are no more rows.
+def says_end(
+    response: Any, rows_path: tuple[str, ...], rows: int, headers: Mapping[str, str] | None = None
+) -> bool:
+    """Whether a response says itself that there are no more rows.
 
     Args:
         response: the parsed response.
         rows_path: the names of the fields that lead to the rows.
-        rows: the number of rows of the pages before.
+        rows: the number of rows read so far.
+        headers: the headers of the response, with names in any case, whose totals count too.
     """
     found = list(_fields_beside(response, rows_path))
     if any(name in _NEXT and _leads_on(value) for name, _, value in found):
         return False
-    return any(
+    totals = {_count(value) for name, value in (headers or {}).items() if name.lower() in _TOTAL_HEADERS}
+    return rows in totals or any(
         _is_end(name, value)
         or (name in _NEXT and not _leads_on(value))
         or (name in _TOTALS and _count(value) == rows)
@@ -141,13 +154,29 @@ def _clause(name: str, value: Any, read: Read, *, ends: bool) -> str:
     # On a page without rows, a flag or a cursor proves nothing: some APIs send them with every page.
     if ends or not read.last_rows:
         return ""
-    if (name in _MORE and value in (True, "true")) or (name in _ENDED and value in (False, "false")):
+    if (name in _MORE and _flag(value, numbers=True) is True) or (name in _ENDED and _flag(value) is False):
         return f" {str(value).lower()}"
     return ", which leads to another page" if name in _NEXT and _leads_on(value) else ""
 
 
 def _is_end(name: str, value: Any) -> bool:
-    return (name in _MORE and value in (False, "false")) or (name in _ENDED and value in (True, "true"))
+    return (name in _MORE and _flag(value, numbers=True) is False) or (
+        name in _ENDED and _flag(value) is True
+    )
+
+
+def _flag(value: Any, *, numbers: bool = False) -> bool | None:
+    """Returns the value of a flag; None for others, such as the number of the last page in `last`.
+
+    Args:
+        value: the value of the field.
+        numbers: whether 1 and 0 are flags, too.
+    """
+    if numbers and type(value) is int and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str):
+        return {"true": True, "yes": True, "false": False, "no": False}.get(value.lower())
+    return value if isinstance(value, bool) else None
 
 
 def _fields_beside(response: Any, rows_path: tuple[str, ...]) -> Iterator[tuple[str, str, Any]]:
@@ -167,7 +196,9 @@ def _fields(
     for key, value in found.items():
         if key == rows:
             continue
-        name, path = plain(str(key)), ".".join((*around, str(key)))
+        # OData 2 calls its total `__count`. A `count` may also be the number of rows of the page.
+        name = "totalcount" if key == "__count" else plain(str(key))
+        path = ".".join((*around, str(key)))
         yield name, path, value
         if name in _BESIDE and depth:
             if isinstance(value, dict):
@@ -178,7 +209,9 @@ def _fields(
 
 def _is_next_link(link: Any) -> bool:
     """Whether an item of a list of links, such as `{rel: next, href: …}`, leads to the next page."""
-    return isinstance(link, dict) and "next" in (link.get("rel"), link.get("relation"))
+    return isinstance(link, dict) and any(
+        plain(str(link.get(field))) in ("next", "nextpage") for field in ("rel", "relation")
+    )
 
 
 def plain(name: str) -> str:
@@ -197,7 +230,13 @@ def _count(value: Any) -> int | None:
 def _leads_on(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_leads_on(value.get(field)) for field in _NEXT_INSIDE)
-    return bool(value) and value not in ("null", "false", "-1", -1) and not isinstance(value, list)
+    if isinstance(value, str):
+        return value.lower() not in ("", "null", "none", "false", "0", "-1")
+    return bool(value) and value != -1 and not isinstance(value, list)
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, str) and _leads_on(value) and not value.isdigit()
 
 
 def _in_headers(headers: Mapping[str, str], read: Read) -> str:
@@ -212,6 +251,6 @@ def _in_headers(headers: Mapping[str, str], read: Read) -> str:
     if not read.last_rows:
         return ""
     links = parse_header_links(headers["link"]) if headers.get("link") else []
-    if any(link.get("rel") == "next" for link in links):
+    if any("next" in link.get("rel", "").lower().split() for link in links):
         return "has the header `link` with rel=next"
     return next((f"has the header `{name}`" for name in _NEXT_HEADERS if headers.get(name, "").strip()), "")

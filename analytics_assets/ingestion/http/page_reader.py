@@ -147,6 +147,7 @@ class Paging:
         reader: the reader that parses the responses.
         primary_key: the primary key fields of a row; empty if the resource has no primary key.
         overlap: whether offset pages overlap by one row.
+        accepts_repeated_rows: whether the API may send a row on several pages.
         reads_all: whether dlt reads all pages. With `row_order`, dlt may stop before the last page.
     """
 
@@ -154,6 +155,7 @@ class Paging:
     reader: ResponseReader
     primary_key: tuple[str, ...] = ()
     overlap: bool = True
+    accepts_repeated_rows: bool = False
     reads_all: bool = True
 
 
@@ -187,6 +189,7 @@ class PageReader(RequestTag, ABC):
         self._window = 1
         self._largest = 0
         self._before: list[Row] = []
+        self._with_rows: Page | None = None
         self._rows_read = self._pages_read = 0
         self._is_finished = False
 
@@ -239,6 +242,7 @@ class PageReader(RequestTag, ABC):
             page = self._await(planned)
             if page is None:
                 self._finish()
+                self._judge_end(self._with_rows, len(self._before), endpoint)
                 return
             self._judge_total(page, endpoint)
             accepted = self._accept(planned, page, fetch, endpoint)
@@ -247,7 +251,10 @@ class PageReader(RequestTag, ABC):
             self._widen(max_in_flight, is_full=accepted.is_full)
             if accepted.is_last:
                 self._finish()
-                self._judge_end(page, accepted, endpoint)
+                self._judge_end(page, len(accepted.rows), endpoint)
+                if not accepted.rows:  # such a page may say nothing, and its flags and cursors prove nothing
+                    self._judge_end(self._with_rows, 0, endpoint)
+            self._with_rows = page if accepted.rows else self._with_rows
             yield page, accepted.rows
 
     def _await(self, planned: Planned) -> Page | None:
@@ -264,8 +271,9 @@ class PageReader(RequestTag, ABC):
             may_be_after_end = planned.is_extra or self.total is None
             if may_be_after_end and halted.status in _NO_SUCH_PAGE:
                 return None
-            if planned.is_extra and halted.status == HTTPStatus.BAD_REQUEST:
-                return None  # without a total, a 400 may also be a limit of the offset
+            is_after_end = planned.is_extra or self._last_page_was_read
+            if is_after_end and halted.status == HTTPStatus.BAD_REQUEST:
+                return None  # otherwise a 400 may also be a limit of the offset
             reason = f"{halted.reason}{self._hint(planned, halted.status)}"
             if halted.status == HTTPStatus.NOT_FOUND:
                 reason = f"404 Not Found for a page that the total promises, after {self._rows_read:,} rows"
@@ -277,7 +285,16 @@ class PageReader(RequestTag, ABC):
             return ""
         return (
             f"; the API refuses `{self._number.name}` {planned.start:,} after {self._rows_read:,} rows: if it pages "
-            "only that far, read smaller parts with partitions"
+            "only that far, read smaller parts with partitions. If it means that there are no more rows, set "
+            f"requests.responses to `{{status: {status}, action: empty}}`"
+        )
+
+    @property
+    def _last_page_was_read(self) -> bool:
+        """Whether the last page with rows says that it is the last one."""
+        page = self._with_rows
+        return page is not None and self.reader.says_last(
+            page.response, page.body, page.headers, self._rows_read
         )
 
     @property
@@ -285,10 +302,10 @@ class PageReader(RequestTag, ABC):
         """Whether the file limits the number of pages."""
         return self._maximum is not None
 
-    def _judge_end(self, page: Page, accepted: Accepted, endpoint: str) -> None:
-        if not self._is_cut and page.body:
+    def _judge_end(self, page: Page | None, last_rows: int, endpoint: str) -> None:
+        if not self._is_cut and page and page.body:
             checks_total = bool(self.reader.total_path)
-            read = Read(self._rows_read, self._pages_read, len(accepted.rows), checks_total)
+            read = Read(self._rows_read, self._pages_read, last_rows, checks_total)
             self.reader.judge_end(page.response, page.body, page.headers, endpoint, read)
 
     @abstractmethod
@@ -368,8 +385,10 @@ class PageReader(RequestTag, ABC):
             observation = f"two pages are the same: does the API know `{name}`?"
             raise self._moved(endpoint, observation, f"Correct `{name}` in the paginator")
 
-    def _moved(self, endpoint: str, observation: str, suspect: str = "") -> RowsMovedError:
-        return RowsMovedError(self.reader.resource, observation, endpoint, suspect=suspect)
+    def _moved(
+        self, endpoint: str, observation: str, suspect: str = "", *, way_out: str = ""
+    ) -> RowsMovedError:
+        return RowsMovedError(self.reader.resource, observation, endpoint, suspect=suspect, way_out=way_out)
 
     @property
     def _total_may_be_wrong(self) -> str:

@@ -7,6 +7,8 @@ of both readers.
 
 from __future__ import annotations
 
+from typing import Any
+
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 from requests import Request
 
@@ -23,6 +25,19 @@ from analytics_assets.ingestion.http.page_reader import (
     Planned,
 )
 from analytics_assets.ingestion.http.row_key import hash_of
+
+_VALUES_CHANGE = (
+    "If the API sends other values of a row with each request, set `primary_key`, "
+    "or requests.page_overlap: false"
+)
+
+
+def _alike(row: Any, other: Any) -> bool:
+    """Whether two rows have more equal than other values."""
+    if not (isinstance(row, dict) and isinstance(other, dict)):
+        return False
+    equal = [field for field, value in row.items() if field in other and other[field] == value]
+    return len(equal) > len(row) - len(equal)
 
 
 def page_reader_of(paging: Paging, request: Request) -> PageReader:
@@ -133,7 +148,9 @@ class OffsetReader(PageReader):
                 f"a page begins with the very first row: does the API know `{name}`?",
                 f"Correct `{name}`. If the API accepts only multiples of the limit, set requests.page_overlap: false",
             )
-        raise self._moved(endpoint, "the row before a page is not the one it was")
+        is_same = not self._primary_key and _alike(border, self._identity(self._before[-1]))
+        way_out = _VALUES_CHANGE if is_same else ""
+        raise self._moved(endpoint, "the row before a page is not the one it was", way_out=way_out)
 
     def _is_last(self, page: Page, endpoint: str, *, is_empty: bool, is_full: bool) -> bool:
         """Whether a page is the last.
@@ -166,6 +183,7 @@ class PageNumberReader(PageReader):
         self._base = int(paging.paginator.base_index)
         self._next = self._start
         self._fetched = 0
+        self._accepts_repeated_rows = paging.accepts_repeated_rows
         self._seen: set[int] = set()
 
     @property
@@ -223,9 +241,11 @@ class PageNumberReader(PageReader):
         return at_empty or (at_total and not is_full)
 
     def _refuse_seen(self, rows: list[Row], endpoint: str) -> None:
-        if not self._primary_key:
+        if not self._primary_key or self._accepts_repeated_rows:
             return
         keys = {hash_of(self._identity(row)) for row in rows}
         if len(keys) < len(rows) or not self._seen.isdisjoint(keys):
-            raise self._moved(endpoint, "a row came twice")
+            setting = f"assets.{self.reader.resource}.accept_repeated_rows: true"
+            way_out = f"If it does send rows more than once, set {setting}"
+            raise self._moved(endpoint, "a row came twice", way_out=way_out)
         self._seen |= keys

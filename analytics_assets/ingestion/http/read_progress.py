@@ -39,6 +39,7 @@ class ReadProgress:
         self._keys: set[int] = set()
         self._last_rows = 0
         self._last_body = b""
+        self._with_rows: tuple[Any, bytes, Mapping[str, str]] | None = None
 
     def refuse_repetition(self, request: PreparedRequest) -> None:
         """Fails if this read has sent the same request before.
@@ -56,7 +57,16 @@ class ReadProgress:
             raise SyncHalted(self._reader.resource, endpoint_of(request), None, 1, reason, fault=Fault.CONFIG)
         self._asked.add(asked)
 
-    def add(self, rows: list[Any], body: bytes, endpoint: str, *, has_next: bool) -> None:
+    def add(
+        self,
+        rows: list[Any],
+        response: Any,
+        body: bytes,
+        headers: Mapping[str, str],
+        endpoint: str,
+        *,
+        has_next: bool,
+    ) -> None:
         """Counts a page.
 
         Raises:
@@ -67,19 +77,22 @@ class ReadProgress:
         self.pages += 1
         self._last_rows = len(rows)
         self._last_body = body
+        self._with_rows = (response, body, headers) if rows else self._with_rows
         self._empty_pages = 0 if is_new else self._empty_pages + 1
         if has_next and self._empty_pages >= self._max_empty_pages:
             raise NoNewRowsError(self._reader.resource, endpoint, self._empty_pages)
 
     def judge_end(self, response: Any, body: bytes, headers: Mapping[str, str], endpoint: str) -> None:
-        """Fails if the last response says that there are more rows.
+        """Fails if the last response of a read, or the last one with rows, says that there are more rows.
 
         Raises:
             MorePagesError: the response says that there are more rows.
         """
+        read = Read(self.rows, self.pages, self._last_rows)
         if body:
-            read = Read(self.rows, self.pages, self._last_rows)
             self._reader.judge_end(response, body, headers, endpoint, read)
+        if not self._last_rows and self._with_rows:  # a page without rows may say nothing
+            self._reader.judge_end(*self._with_rows, endpoint, read)
 
     def refuse_missing_path(
         self, response: Any, endpoint: str, path: str, setting: str, sizes: Sequence[Any]

@@ -187,15 +187,19 @@ class ResponseReader:
         """Whether a response whose rows are null says that there are no more rows, after `rows` rows."""
         return self._rows.is_null(response) and says_end(response, self._rows.path, rows)
 
+    def says_last(self, response: Any, body: bytes, headers: Mapping[str, str], rows: int) -> bool:
+        """Whether a page with rows says that it is the last one, after `rows` rows with its own."""
+        return says_end(self._whole(response, body), self._rows.path, rows, headers)
+
     def judge_end(
         self, response: Any, body: bytes, headers: Mapping[str, str], endpoint: str, read: Read
     ) -> None:
-        """Fails if the last response of a read says that there are more rows.
+        """Fails if the last response of a read, or the last one with rows, says that there are more rows.
 
         Args:
-            response: the parsed last response.
-            body: the body of the last response, which is parsed again only if its rows stayed JSON text.
-            headers: the headers of the last response.
+            response: the parsed response.
+            body: the body of the response, which is parsed again only if its rows stayed JSON text.
+            headers: the headers of the response.
             endpoint: the method and path of the request, for the error text.
             read: the pages that were read.
 
@@ -204,11 +208,14 @@ class ResponseReader:
         """
         if not self.judges_end or self._rows.came_as_object:
             return
-        if self._decode_raw is not None and _is_utf_8(body):
-            response = self._parse_whole(body, endpoint, lambda: None)
-        more = contradiction(response, self._rows.path, headers, read)
+        more = contradiction(self._whole(response, body), self._rows.path, headers, read)
         if more:
             raise MorePagesError(self.resource, endpoint, more, read.rows)
+
+    def _whole(self, response: Any, body: bytes) -> Any:
+        """Returns the parsed response with all its fields, also if its rows stayed JSON text."""
+        is_raw = self._decode_raw is not None and _is_utf_8(body)
+        return self._parse_whole(body, "", lambda: None) if is_raw else response
 
     def _value(self, field: _Field | None, response: Any, rows: list[Any] | None, endpoint: str) -> Any:
         if field is None:

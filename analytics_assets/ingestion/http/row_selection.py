@@ -36,9 +36,10 @@ _ERROR_MEMBERS = ("error", "errors")
 _WILDCARD = re.compile(r"\[\s*[*?]|\.?\*")
 """A wildcard or a filter in a JSONPath, which may correctly find nothing."""
 
-_NO_ERROR = ("0", "no", "none", "false", "ok")
+_NO_ERROR = ("", "0", "200", "no", "none", "null", "false", "ok", "success")
 _FAILED = ("error", "fail", "failed", "failure")
-_SUCCEEDED = ("success", "ok", "successful")
+_SUCCEEDED = ("success", "ok", "successful", "issuccess", "issuccessful")
+_STATUS = ("status", "result", "statuscode")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class RowSelector:
         self._rules = rules
         self._selector = rules.data_selector
         self._find = finder(rules.data_selector) if rules.data_selector is not None else None
-        self._row_fields = {plain(one.partition("__")[0]) for one in ("id", *rules.row_fields)}
+        self._row_fields = {plain(re.split(r"(?<=.)(?:__|\.)", one)[0]) for one in ("id", *rules.row_fields)}
         self._came_as_list = self._came_as_object = False
 
     @property
@@ -182,9 +183,13 @@ class RowSelector:
             raise AmbiguousRowsError(
                 self._resource, endpoint, (*lists, holder), "a list inside what may be a row"
             )
-        is_unknown = bool(self._rules.row_fields) and not self._has_row_field(found)
+        is_unknown = (
+            bool(self._rules.row_fields) and not self._rules.one_object and not self._has_row_field(found)
+        )
         if not isinstance(found, list) and (self._rules.paged or is_unknown):
             self._refuse_error(response, endpoint)
+            if not self._rules.paged:
+                self._refuse_after_lists(found, endpoint)
             raise NoListError(self._resource, endpoint, keys_of(response))
         self._selector = ".".join(path)
         self._find = finder(self._selector)
@@ -218,15 +223,30 @@ class RowSelector:
 
     def _error_member(self, response: dict[str, Any]) -> str | None:
         """Returns the field that says that the request failed; None if no field says so."""
-        for member in _ERROR_MEMBERS:
-            value = response.get(member)
-            if value and member not in self.path and str(value).lower() not in _NO_ERROR:
+        members = [(plain(str(one)), one) for one in response if one not in self.path]
+        for name, member in members:
+            if name in _ERROR_MEMBERS and _is_error(response[member]):
                 return member
         if self._has_row_field(response):
             return None  # the object may be a row, whose status is data
-        failed = (member for member in ("status", "result") if str(response.get(member)).lower() in _FAILED)
-        unsuccessful = (member for member in _SUCCEEDED if response.get(member) is False)
+        failed = (one for name, one in members if name in _STATUS and _has_failed(response[one]))
+        unsuccessful = (
+            one for name, one in members if name in _SUCCEEDED and str(response[one]).lower() == "false"
+        )
         return next(chain(failed, unsuccessful), None)
+
+
+def _is_error(value: Any) -> bool:
+    """Whether the value of a field such as `error` says that there is one. Some APIs always send `{code: ok}`."""
+    if isinstance(value, dict):
+        code = value.get("code")
+        return any(value.values()) and (code is None or str(code).lower() not in _NO_ERROR)
+    return bool(value) and str(value).lower() not in _NO_ERROR
+
+
+def _has_failed(status: Any) -> bool:
+    """Whether the value of a field such as `status` says that the request failed, also as a status of HTTP."""
+    return str(status).lower() in _FAILED or (type(status) is int and 400 <= status < 600)
 
 
 def keys_of(response: Any) -> str:

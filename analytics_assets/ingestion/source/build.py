@@ -193,11 +193,14 @@ def _page_through_session(
     paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
     ranged = is_range(paginator)
     key = resource.get("primary_key") or ()
-    keys = (key,) if isinstance(key, str) else tuple(key)
+    columns = resource.get("columns")
+    sent = {column: field for field, column in asset.rename.items()}
+    keys = tuple(sent.get(one, one) for one in ((key,) if isinstance(key, str) else key))
+    row_fields = {*keys, *sent.values(), *(columns if isinstance(columns, Mapping) else ())}
     rules = RowRules(
         endpoint.get("data_selector"),
         ranged,
-        {*keys, *(resource.get("columns") or ())} if isinstance(resource.get("columns"), Mapping) else keys,
+        row_fields,
         asset.empty_answer,
         asset.one_object,
         ListMemory(resource["name"]),
@@ -216,6 +219,7 @@ def _page_through_session(
         ResponseReader(resource["name"], rules, fields, raw_rows=raw),
         keys,
         overlap=config.requests.page_overlap,
+        accepts_repeated_rows=asset.accept_repeated_rows,
         reads_all=not (endpoint.get("incremental") or {}).get("row_order"),
     )
     endpoint["paginator"] = PagingBySession(paging)

@@ -84,6 +84,32 @@ def test_an_error_with_status_200(
     assert (error.member, error.words) == (member, "rate limited")
 
 
+@pytest.mark.matrix(keep=3)
+@pytest.mark.parametrize(
+    ("content", "member"),
+    [
+        ({"success": "false", "data": []}, "success"),
+        ({"Success": False, "data": []}, "Success"),
+        ({"Error": "rate limited", "data": []}, "Error"),
+        ({"isSuccess": False, "data": []}, "isSuccess"),
+        ({"status": 429, "data": []}, "status"),
+        ({"statusCode": 500, "data": []}, "statusCode"),
+        ({"error": {"code": 0, "message": ""}, "data": []}, None),
+        ({"error": {"code": "ok", "message": "", "log_id": "7"}, "data": []}, None),  # TikTok
+        ({"error": "Success", "data": []}, None),
+        ({"status": 200, "success": True, "errors": {}, "data": []}, None),
+    ],
+)
+def test_an_empty_list_beside_an_error(project: Project, content: Any, member: str | None) -> None:
+    if member:
+        error = refused(project, content, paginator="single_page")
+        assert isinstance(error, ErrorAnswerError)
+        assert error.member == member
+    else:
+        with answering(lambda _: content) as url:
+            assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 0
+
+
 @pytest.mark.parametrize(
     ("selector", "content", "found"),
     [
@@ -223,9 +249,12 @@ def test_an_object_where_an_earlier_sync_had_lists(
             assert "assets.things.one_object: true" in str(caught.value)
         if rows:
             assert project.query("SELECT count(*) AS rows FROM api.things") == [{"rows": rows}]
-        lenient = defs(url, resource=BARE, asset={"one_object": True}, **endpoint)
-        if rows and second:
-            assert project.load(lenient, "things").row_count == 1
+        accepts = {"one_object": True, "max_quarantined": "100%"}
+        for one in (resource, BARE):
+            if rows and second:  # without its key, the object goes to quarantine
+                count = int("primary_key" in one)
+                lenient = defs(url, resource=one, asset={**accepts, "allow_empty": True}, **endpoint)
+                assert project.load(lenient, "things").row_count == count
 
 
 @pytest.mark.matrix(keep=1)
@@ -243,6 +272,14 @@ def test_an_object_that_is_a_row(project: Project, first: Any, second: Any, reso
         project.load(config, "things")
         replies.append(second)
         assert project.load(config, "things").row_count == 1
+
+
+def test_an_object_with_a_renamed_key_is_a_row(project: Project) -> None:
+    resource = {"primary_key": "article", "columns": {"article": {"data_type": "bigint"}}}
+    with answering(lambda _: {"sku": 7}) as url:
+        config = defs(url, resource=resource, asset={"rename": {"sku": "article"}}, **GUESSED)
+        project.load(config, "things")
+    assert project.query("SELECT article FROM api.things") == [{"article": 7}]
 
 
 @pytest.mark.matrix(keep=0)

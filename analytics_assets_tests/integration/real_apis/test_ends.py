@@ -43,6 +43,23 @@ MORE = [
     (_page(_links={"next": {"href": NEXT}}), "`_links.next`"),
     (_page(links=[{"rel": "self", "href": "/"}, {"rel": "next", "href": NEXT}]), "`links`"),
     (_page(response_metadata={"next_cursor": "abc"}), "`response_metadata.next_cursor`"),
+    (_page(offset="itr7/rec9"), "`offset`"),  # Airtable
+    (_page(cursor="abc"), "`cursor`"),  # Square
+    (_page(pagination={"cursor": "abc"}), "`pagination.cursor`"),  # Twitch
+    (
+        _page(additional_data={"pagination": {"more_items_in_collection": True, "next_start": 50}}),
+        "`additional_data.pagination.more_items_in_collection` true",
+    ),  # Pipedrive
+    (_page(additional_data={"next_cursor": "abc"}), "`additional_data.next_cursor`"),
+    (_page(info={"count": 50, "more_records": True}), "`info.more_records` true"),  # Zoho
+    (_page(page_context={"page": 1, "has_more_page": True}), "`page_context.has_more_page` true"),
+    (_page(limit=50, offset=0, more=True, total=None), "`more` true"),  # PagerDuty
+    (_page(has_more=1), "`has_more` 1"),
+    (_page(pages={"page": 1, "next": {"starting_after": "x", "page": 2}}), "`pages.next`"),  # Intercom
+    (_page(info={"pages": 5}), "`info.pages` 5"),
+    (_page(**{"@odata.count": 250}), "`@odata.count` 250"),
+    (_page(__count="250"), "`__count` 250"),
+    (_page(links=[{"rel": "next-page", "href": NEXT}]), "`links`"),  # Trustpilot
 ]
 
 ENDS = [
@@ -62,11 +79,19 @@ ENDS = [
     _page(done=True),
     _page(pageInfo={"hasNextPage": False, "endCursor": "x"}),
     _page(links={"self": "/things", "next": None}),
+    _page(next_cursor="0"),
+    _page(first=0, last=0, page=0),
+    _page(pagination={"first": 1, "last": 1, "done": 0}),
+    _page(cursor="this-page", next_cursor=None),
+    _page(cursor="this-page", has_more=False),
+    _page(offset="0", limit="50", count=50),
+    _page(cursor="", more=False, pages=1),
     _page(summary={"total": 99_000}),
 ]
 
 HEADERS = [
     ({"Link": f'<{NEXT}>; rel="next"'}, "the header `link`"),
+    ({"Link": f'<{NEXT}>; rel="Next last"'}, "the header `link`"),
     ({"X-Total-Count": "250"}, "the header `x-total-count` 250"),
     ({"X-Total-Pages": "5"}, "the header `x-total-pages` 5"),
     ({"X-Next-Page": "2"}, "the header `x-next-page`"),
@@ -227,6 +252,107 @@ def test_equal_pages_by_a_link_header_are_pages(project: Project) -> None:
         keyless = {"primary_key": None, "columns": None}
         config = defs(url, paginator="header_link", data_selector=None, resource=keyless)
         assert project.load(config, "things").rows_loaded == 3
+
+
+@pytest.mark.matrix(keep=3)
+@pytest.mark.parametrize(
+    ("after", "more"),
+    [
+        (Reply({}, 404), {"total": 250}),
+        (Reply({}, 404), {"has_more": True}),
+        (Reply(b"", 416), {"pages": 5}),
+        (Reply(b"", 204), {"total": 250}),
+        (Reply({"data": []}), {"meta": {"total": 250}}),
+    ],
+)
+def test_an_end_that_says_nothing_does_not_outweigh_the_page_before(
+    project: Project, after: Reply, more: dict[str, Any]
+) -> None:
+    """The paginator's second page is empty, or does not exist, and the first one says that there are 250 rows."""
+
+    def reply(asked: Asked) -> Any:
+        return _page(**more) if asked.params["page"] == "1" else after
+
+    paginator = {"type": "page_number", "base_page": 1, "total_path": None}
+    with answering(reply) as url:
+        with pytest.raises(MorePagesError) as caught:
+            project.load(defs(url, paginator=paginator), "things")
+        assert caught.value.rows == 50
+        ignoring = defs(url, paginator=paginator, requests={"ignore_total": True})
+        assert project.load(ignoring, "things").rows_loaded == 50
+
+
+@pytest.mark.parametrize("rows", [5, 20, 25])
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_400_after_the_page_that_is_the_last_by_its_headers(
+    project: Project, rows: int, status: int
+) -> None:
+    """WordPress refuses a page after the last one with 400."""
+
+    def reply(asked: Asked) -> Reply:
+        start = 10 * int(asked.params["page"]) - 10
+        if start >= rows:
+            return Reply({"code": "rest_post_invalid_page_number"}, status)
+        return Reply(ROWS[start : min(start + 10, rows)], headers={"X-WP-Total": str(rows)})
+
+    with answering(reply) as url:
+        paginator = {"type": "page_number", "base_page": 1, "total_path": None}
+        config = defs(url, data_selector="$", paginator=paginator)
+        assert project.load(config, "things").rows_loaded == rows
+
+
+def test_a_400_after_a_page_that_says_nothing_names_the_rule_of_the_file(project: Project) -> None:
+    def reply(asked: Asked) -> Any:
+        return {"data": ROWS} if asked.params["page"] == "1" else Reply({"message": "no such page"}, 400)
+
+    with answering(reply) as url:
+        paginator = {"type": "page_number", "base_page": 1, "total_path": None}
+        with pytest.raises(SyncHalted) as caught:
+            project.load(defs(url, paginator=paginator), "things")
+        assert "set requests.responses to `{status: 400, action: empty}`" in caught.value.reason
+        rule = {"responses": [{"status": 400, "action": "empty"}]}
+        assert project.load(defs(url, paginator=paginator, requests=rule), "things").rows_loaded == 50
+
+
+@pytest.mark.parametrize("after", [Reply(b"", 204), Reply({"data": []})])
+def test_a_last_cursor_that_brings_nothing_does_not_outweigh_the_page_before(
+    project: Project, after: Reply
+) -> None:
+    def reply(asked: Asked) -> Any:
+        return after if "cursor" in asked.params else _page(total=250, next="c")
+
+    with answering(reply) as url, pytest.raises(MorePagesError) as caught:
+        project.load(defs(url, paginator={"type": "cursor", "cursor_path": "next"}), "things")
+    assert (caught.value.more, caught.value.rows) == ("has `total` 250", 50)
+
+
+def test_a_cursor_that_stays_the_same_after_the_end(project: Project) -> None:
+    """Zendesk's incremental exports end with a cursor for the next export."""
+
+    def reply(asked: Asked) -> Any:
+        start = int(asked.params.get("cursor", "0"))
+        return {
+            "data": ROWS[start : start + 20],
+            "after": str(min(start + 20, 50)),
+            "end_of_stream": start > 20,
+        }
+
+    with answering(reply) as url:
+        config = defs(url, paginator={"type": "cursor", "cursor_path": "after"})
+        assert project.load(config, "things").rows_loaded == 50
+
+
+def test_a_header_cursor_that_is_blank_at_the_end(project: Project) -> None:
+    """GitLab's `X-Next-Page` is blank on the last page."""
+
+    def reply(asked: Asked) -> Reply:
+        page = int(asked.params.get("page") or 1)
+        headers = {"X-Next-Page": str(page + 1) if page < 3 else ""}
+        return Reply({"data": ROWS[20 * page - 20 : 20 * page]}, headers=headers)
+
+    with answering(reply) as url:
+        paginator = {"type": "header_cursor", "cursor_key": "X-Next-Page", "cursor_param": "page"}
+        assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 50
 
 
 def test_a_cursor_that_the_api_ignores(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -233,3 +234,71 @@ def test_a_part_that_the_file_asks_for_is_complete(project: Project, limits: dic
     expected = ROWS[limits.get("offset", 0) : limits.get("maximum_offset", 25)]
     assert project.query("SELECT id FROM api.things ORDER BY id") == expected
     assert check_of(result, "complete").passed
+
+
+CHANGING = {"type": "offset", "limit": 10}
+
+
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize(
+    ("row", "key", "rename"),
+    [
+        ({"orderId": 0}, "order_id", {}),
+        ({"meta": {"orderId": 0}}, "meta__order_id", {}),
+        ({"orderId": 0}, "nr", {"orderId": "nr"}),
+        ({"meta": {"orderId": 0}}, "nr", {"meta.orderId": "nr"}),
+    ],
+    ids=["snake case", "nested", "renamed", "nested and renamed"],
+)
+def test_a_key_by_the_name_of_its_column_recognises_a_row(
+    project: Project, row: dict[str, Any], key: str, rename: dict[str, str]
+) -> None:
+    """The other values of a row change with each request, as a rank or a signed link does."""
+    requests = count()
+
+    def reply(asked: Asked) -> Any:
+        start, rank = int(asked.params["offset"]), next(requests)
+        rows = [
+            {name: {"orderId": one} if name == "meta" else one for name in row} | {"rank": rank}
+            for one in range(25)
+        ]
+        return {"data": rows[start : start + 10], "total": 25}
+
+    with answering(reply) as url:
+        resource = {"primary_key": key, "columns": {key: {"data_type": "bigint"}}}
+        config = defs(
+            url, paginator=CHANGING, resource=resource, asset={"rename": rename} if rename else None
+        )
+        assert project.load(config, "things").rows_loaded == 25
+
+
+def test_rows_without_a_key_whose_values_change_have_a_way_out(project: Project) -> None:
+    requests = count()
+
+    def reply(asked: Asked) -> Any:
+        start, rank = int(asked.params["offset"]), next(requests)
+        return {"data": [{**one, "shop": 1, "rank": rank} for one in ROWS[start : start + 10]], "total": 25}
+
+    with answering(reply) as url:
+        keyless = {"primary_key": None, "columns": None}
+        with pytest.raises(RowsMovedError) as caught:
+            project.load(defs(url, paginator=CHANGING, resource=keyless), "things")
+        assert "set `primary_key`, or requests.page_overlap: false" in str(caught.value)
+        config = defs(url, paginator=CHANGING, resource=keyless, requests={"page_overlap": False})
+        assert project.load(config, "things").rows_loaded == 25
+
+
+def test_a_row_on_two_numbered_pages_has_a_way_out(project: Project) -> None:
+    pages = [[{"id": 1}, {"id": 2}], [{"id": 2}, {"id": 3}], []]
+    with answering(lambda asked: {"data": pages[int(asked.params["page"])]}) as url:
+        paginator = {"type": "page_number", "total_path": None}
+        with pytest.raises(RowsMovedError) as caught:
+            project.load(defs(url, paginator=paginator), "things")
+        assert "set assets.things.accept_repeated_rows: true" in str(caught.value)
+        assert caught.value.attempts == 4
+        merged = {"write_disposition": "merge"}
+        asset = {"accept_repeated_rows": True}
+        assert (
+            project.load(defs(url, paginator=paginator, resource=merged, asset=asset), "things").row_count
+            == 3
+        )
