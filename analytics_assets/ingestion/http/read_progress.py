@@ -40,6 +40,7 @@ class ReadProgress:
         self._last_rows = 0
         self._last_body = b""
         self._with_rows: tuple[Any, bytes, Mapping[str, str]] | None = None
+        self._first: tuple[Any, bytes, Mapping[str, str]] | None = None
 
     def refuse_repetition(self, request: PreparedRequest) -> None:
         """Fails if this read has sent the same request before.
@@ -78,6 +79,7 @@ class ReadProgress:
         self._last_rows = len(rows)
         self._last_body = body
         self._with_rows = (response, body, headers) if rows else self._with_rows
+        self._first = self._first or (response, body, headers)
         self._empty_pages = 0 if is_new else self._empty_pages + 1
         if has_next and self._empty_pages >= self._max_empty_pages:
             raise NoNewRowsError(self._reader.resource, endpoint, self._empty_pages)
@@ -85,12 +87,17 @@ class ReadProgress:
     def judge_end(self, response: Any, body: bytes, headers: Mapping[str, str], endpoint: str) -> None:
         """Fails if the last response of a read, or the last one with rows, says that there are more rows.
 
+        Some APIs send the total only with the first page. It counts unless the last page says that it is the last.
+
         Raises:
             MorePagesError: the response says that there are more rows.
         """
         read = Read(self.rows, self.pages, self._last_rows)
         if body:
             self._reader.judge_end(response, body, headers, endpoint, read)
+        says_last = body and self._reader.says_last(response, body, headers, self.rows)
+        if self._first and not says_last:
+            self._reader.judge_end(*self._first, endpoint, Read(self.rows, self.pages, last_rows=0))
         if not self._last_rows and self._with_rows:  # a page without rows may say nothing
             self._reader.judge_end(*self._with_rows, endpoint, read)
 

@@ -366,3 +366,27 @@ def test_the_last_page_may_be_in_another_encoding(project: Project) -> None:
     headers = {"Content-Type": "application/json; charset=latin-1"}
     with answering(lambda _: Reply(body, headers=headers)) as url:
         assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 1
+
+
+@pytest.mark.parametrize(
+    ("last", "is_complete"),
+    [({}, False), ({"next": None}, True), ({"total": 2}, True), ({"has_more": False}, True)],
+)
+def test_a_total_on_the_first_page_alone_counts(
+    project: Project, last: dict[str, Any], *, is_complete: bool
+) -> None:
+    """Unless the last page says that it is the last: rows may have been deleted meanwhile."""
+
+    def reply(asked: Asked) -> Any:
+        if asked.params.get("page") == "2":
+            return {"data": [{"id": 2}], **last}
+        return {"data": [{"id": 1}], "total": 250, "next": "/things?page=2"}
+
+    with answering(reply) as url:
+        config = defs(url, paginator={"type": "json_link", "next_url_path": "next"})
+        if is_complete:
+            assert project.load(config, "things").rows_loaded == 2
+            return
+        with pytest.raises(MorePagesError) as caught:
+            project.load(config, "things")
+    assert "`total` 250" in caught.value.more
