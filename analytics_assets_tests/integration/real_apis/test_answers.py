@@ -49,7 +49,7 @@ def test_a_status_without_data(project: Project, status: int, content: Any, endp
     assert f"set requests.responses to `{{status: {status}, action: retry}}`" in error.reason
 
 
-@pytest.mark.matrix(keep=9)
+@pytest.mark.matrix(keep=4)
 @pytest.mark.parametrize(
     "endpoint",
     [
@@ -110,6 +110,7 @@ def test_an_empty_list_beside_an_error(project: Project, content: Any, member: s
             assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 0
 
 
+@pytest.mark.matrix(keep=4)
 @pytest.mark.parametrize(
     ("selector", "content", "found"),
     [
@@ -159,6 +160,7 @@ def test_null_is_an_empty_page_if_the_response_says_that_it_is_the_end(
         assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 0
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(
     "paginator", ["single_page", {"type": "offset", "limit": 10}, {"type": "page_number"}]
 )
@@ -168,6 +170,7 @@ def test_no_content_is_an_empty_page(project: Project, status: int, paginator: A
         assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 0
 
 
+@pytest.mark.matrix(keep=4)
 @pytest.mark.parametrize(
     ("content", "candidates"),
     [
@@ -309,7 +312,7 @@ def test_a_full_refresh_and_another_parent_remember_the_lists(project: Project) 
             project.load(config, "things", full_refresh=True)
 
 
-@pytest.mark.matrix(keep=7)
+@pytest.mark.matrix(keep=4)
 @pytest.mark.parametrize(
     ("rule", "content", "status", "headers"),
     [

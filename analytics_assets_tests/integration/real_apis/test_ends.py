@@ -112,6 +112,7 @@ def test_a_response_that_says_there_is_more_is_not_the_end(
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.matrix(keep=6)
 @pytest.mark.parametrize(
     "page", ENDS, ids=lambda page: ",".join(key for key in page if key != "data") or "rows"
 )
@@ -120,6 +121,7 @@ def test_a_known_good_end_stays_green(project: Project, page: dict[str, Any]) ->
         assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 50
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(("headers", "clause"), HEADERS)
 def test_a_header_that_says_there_is_more_is_not_the_end(
     project: Project, headers: dict[str, str], clause: str
@@ -282,6 +284,7 @@ def test_an_end_that_says_nothing_does_not_outweigh_the_page_before(
         assert project.load(ignoring, "things").rows_loaded == 50
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize("rows", [5, 20, 25])
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_400_after_the_page_that_is_the_last_by_its_headers(

@@ -27,6 +27,7 @@ def keyed(key: Any, disposition: Any = "merge", columns: Any = COLUMNS) -> dict[
     return {"primary_key": key, "write_disposition": disposition, "columns": columns}
 
 
+@pytest.mark.matrix(keep=4)
 @pytest.mark.parametrize(
     ("rows", "resource", "missing"),
     [

@@ -58,7 +58,7 @@ def _carries_the_key(asked: Asked) -> bool:
     return any(one in text for one in spelled for text in texts)
 
 
-@pytest.mark.matrix(keep=6)
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize("named", [None, "download_origins", "trusted_origins"])
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("auth", AUTHS)

@@ -58,6 +58,7 @@ def test_an_id_is_one_segment(project: Project) -> None:
     assert [one["shop"] for one in rows] == [str(one) for one in IDS]
 
 
+@pytest.mark.matrix(keep=4)
 @pytest.mark.parametrize(
     ("path", "endpoint", "asked"),
     [
@@ -78,6 +79,7 @@ def test_any_place_of_the_path(project: Project, path: str, endpoint: dict[str, 
     assert paths_of(project, "a/b", path=raw, **endpoint) == [asked]
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize("id_", ["..", ".", "", None, ["a"], {"b": 1}])
 def test_an_id_that_would_ask_another_endpoint_fails(project: Project, id_: Any) -> None:
     with pytest.raises(SyncError) as caught:
@@ -86,6 +88,7 @@ def test_an_id_that_would_ask_another_endpoint_fails(project: Project, id_: Any)
     assert caught.value.facts()["parent"] == "shops"
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(
     ("path", "id_", "fails"),
     [

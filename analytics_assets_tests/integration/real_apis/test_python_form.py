@@ -63,6 +63,7 @@ ROWS = [
 OURS = {"_dlt_id", "_dlt_load_id"}
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(
     ("model", "more", "columns"),
     [

@@ -91,6 +91,7 @@ UNDECLARED = [
 ]
 
 
+@pytest.mark.matrix(keep=4)
 @pytest.mark.parametrize(("value", "expected"), UNDECLARED)
 def test_an_undeclared_number_is_judged_by_its_digits(project: Project, value: str, expected: Any) -> None:
     body = f'{{"data": [{{"id": 1, "x": {value}}}]}}'.encode()
