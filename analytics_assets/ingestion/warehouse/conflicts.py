@@ -21,6 +21,7 @@ from analytics_assets.ingestion.warehouse.duckdb_sql import quoted, rows_of
 from analytics_assets.ingestion.warehouse.package_keys import (
     Execute,
     PackageKeys,
+    PackageTable,
     count_keys,
     refuse_moved_rows,
     version_columns,
@@ -86,15 +87,15 @@ def refuse_duplicate_keys(
     if plan.write_mode in (WriteMode.SKIP, WriteMode.HISTORY) and strategy not in _BY_KEY_ALONE:
         return None
     packages = pipeline.list_normalized_load_packages()
-    files = [one for load_id in packages for one in _files(pipeline, table, load_id)]
+    in_package = _package_table(pipeline, table, packages)
     versions = version_columns(plan, cast(Any, stored.get("columns", {})))
-    found = count_keys(execute, files, plan, versions)
+    found = count_keys(execute, in_package, plan, versions)
     if (
         strategy in _BY_KEY_ALONE
         and found is not None
         and not (isinstance(found, PackageKeys) and found.are_distinct)
     ):
-        raise _duplicate_keys(execute, plan, files, str(strategy))
+        raise _duplicate_keys(execute, plan, in_package.files, str(strategy))
     if isinstance(found, SyncError):
         raise found
     if found is not None:
@@ -112,6 +113,14 @@ def _duplicate_keys(
     found = found or []
     examples = tuple(", ".join(map(str, one)) for one in found[:_EXAMPLES])
     return DuplicateKeysError(plan.resource.name, len(found), examples, strategy)
+
+
+def _package_table(pipeline: Pipeline, name: str, packages: Sequence[str]) -> PackageTable:
+    """Returns a table of the load packages, with its child tables."""
+    files = [one for load_id in packages for one in _files(pipeline, name, load_id)]
+    children = (child for child, one in pipeline.default_schema.tables.items() if one.get("parent") == name)
+    found = [_package_table(pipeline, child, packages) for child in children]
+    return PackageTable(files, [one for one in found if one.files])
 
 
 def _files(pipeline: Pipeline, table: str, load_id: str) -> list[str]:

@@ -7,7 +7,7 @@ the row. DuckDB counts in the files, so no row becomes a Python object.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -20,7 +20,7 @@ from analytics_assets.ingestion.warehouse.duckdb_sql import quoted, rows_of
 Execute = Callable[..., Sequence[Sequence[Any]] | None]
 """A function that executes one SQL statement in DuckDB, and returns its rows."""
 
-_OF_DLT = ("_dlt_id", "_dlt_load_id")
+_OF_DLT = ("_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx")
 _EXAMPLES = 2
 _NAMES = ("VARCHAR", "DATE")
 """The types of columns that are likely to be a part of a key."""
@@ -50,20 +50,34 @@ class PackageKeys:
         return self.rows == self.keys
 
 
+@dataclass(frozen=True)
+class PackageTable:
+    """A table in a load package.
+
+    Attributes:
+        files: the paths of its Parquet files.
+        children: its child tables, which have the lists of its rows; only those with files.
+    """
+
+    files: Sequence[str]
+    children: Sequence[PackageTable] = ()
+
+
 def count_keys(
-    execute: Execute, files: Sequence[str], plan: LoadPlan, versions: Sequence[str]
+    execute: Execute, table: PackageTable, plan: LoadPlan, versions: Sequence[str]
 ) -> PackageKeys | SyncError | None:
     """Counts the primary keys in the Parquet files of a load package.
 
     Args:
         execute: executes SQL in DuckDB.
-        files: the paths of the files of the resource's table.
+        table: the table of the resource.
         plan: the plan of the sync.
         versions: the columns by which the load keeps the newest version of a row; empty if it keeps no newest version.
 
     Returns:
         The counts; an error if a key occurs in rows with the same version and other values; None without a primary key.
     """
+    files = table.files
     columns = _columns(execute, files) if files else {}
     key = [name for name in plan.resource.contract.primary_key if name in columns]
     if not key or len(key) < len(plan.resource.contract.primary_key):
@@ -71,7 +85,7 @@ def count_keys(
     [(rows, keys)] = execute(f"SELECT count(*), count(DISTINCT {_tuple(key)}) FROM {rows_of(files)}") or []  # noqa: S608
     if rows == keys:
         return PackageKeys(rows, keys)
-    doubled = _Doubled(execute, files, key, [one for one in versions if one in columns], columns)
+    doubled = _Doubled(execute, table, key, [one for one in versions if one in columns], columns)
     alike, distinct, versioned, of_keys = doubled.counts()
     if distinct > versioned:
         examples, more = doubled.examples(), doubled.missing_columns(distinct)
@@ -111,12 +125,12 @@ def version_columns(plan: LoadPlan, hints: Mapping[str, Mapping[str, Any]]) -> l
 
 
 class _Doubled:
-    """The rows whose key occurs more than once, without dlt's own columns."""
+    """The rows whose key occurs more than once, without dlt's own columns, and with the content of their lists."""
 
     def __init__(
         self,
         execute: Execute,
-        files: Sequence[str],
+        table: PackageTable,
         key: Sequence[str],
         versions: Sequence[str],
         columns: Mapping[str, str],
@@ -125,11 +139,10 @@ class _Doubled:
         self._key = key
         self._version = [*key, *(one for one in versions if one not in key)]
         self._columns = columns
-        names = ", ".join(map(quoted, columns))
-        keys = ", ".join(map(quoted, key))
+        keys, files = ", ".join(map(quoted, key)), rows_of(table.files)
         self._rows = (
-            f"(SELECT {names} FROM {rows_of(files)} WHERE {_tuple(key)} IN "  # noqa: S608
-            f"(SELECT {_tuple(key)} FROM {rows_of(files)} GROUP BY {keys} HAVING count(*) > 1))"
+            f"(SELECT {', '.join(_values(columns, table))} FROM {_with_lists(execute, table)} WHERE {_tuple(key)} IN "  # noqa: S608
+            f"(SELECT {_tuple(key)} FROM {files} GROUP BY {keys} HAVING count(*) > 1))"
         )
         self._distinct = f"(SELECT DISTINCT * FROM {self._rows})"  # noqa: S608
 
@@ -170,6 +183,31 @@ class _Doubled:
         counts = ", ".join(f"count(DISTINCT {_tuple([*self._key, *one])})" for one in choices)
         [found] = self._execute(f"SELECT {counts} FROM {self._distinct}") or []  # noqa: S608
         return next((one for one, count in zip(choices, found, strict=True) if count == distinct), ())
+
+
+def _with_lists(execute: Execute, table: PackageTable) -> str:
+    """Returns the table expression for the rows of a table, each with the content of its lists in columns of their own.
+
+    Rows that differ only in their lists are equal in their own table.
+    """
+    joined = rows_of(table.files)
+    for number, child in enumerate(table.children):
+        values = ", ".join(_values(_columns(execute, child.files), child)) or "_dlt_list_idx"
+        joined += (
+            f" LEFT JOIN (SELECT _dlt_parent_id AS parent_{number}, "  # noqa: S608
+            f"CAST(list(row({values}) ORDER BY _dlt_list_idx) AS VARCHAR) AS {_list_name(number)} "
+            f"FROM {_with_lists(execute, child)} GROUP BY _dlt_parent_id) ON _dlt_id = parent_{number}"
+        )
+    return f"(SELECT * FROM {joined})" if table.children else joined  # noqa: S608
+
+
+def _values(columns: Iterable[str], table: PackageTable) -> list[str]:
+    """Returns the columns, and those with the content of the lists, in quotation marks."""
+    return [*map(quoted, columns), *(_list_name(number) for number, _ in enumerate(table.children))]
+
+
+def _list_name(number: int) -> str:
+    return quoted(f"_dlt list {number}")  # no column of dlt has a blank in its name
 
 
 def _columns(execute: Execute, files: Sequence[str]) -> dict[str, str]:

@@ -185,6 +185,13 @@ def _doubts(context: CheckContext, fetched: int) -> list[str]:
             f"{outside:,} of the {counted(fetched, 'row')} fetched are outside the window, and were not loaded. Set "
             "`end_param` and `start_param` of `incremental`, so that the API sends only the window."
         )
+    elif outside and resource.cursor and len(resource.filter_params) > 1:
+        doubts.append(
+            f"{outside:,} of the {counted(fetched, 'row')} fetched are outside the range that the request asked for, "
+            f"and were not loaded. Does `{resource.filter_params[0]}` filter by another field than "
+            f"`{resource.cursor.path}`, or are the times of the rows of another time zone? Then rows are missing. If "
+            f"the API only reads the day, set `assets.{resource.name}.filter: {{format: date}}`."
+        )
     if future and resource.cursor:
         doubts.append(
             f"`{resource.cursor.path}` is in the future in {counted(future, 'row')}. The stored cursor does not follow."

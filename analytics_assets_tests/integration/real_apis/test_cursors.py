@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -150,6 +151,30 @@ def test_rows_that_a_load_should_have_replaced_turn_complete_red(
     complete = check_of(result, "complete")
     assert (complete.passed, complete.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "The table has rows that this sync should have replaced, in 2026-01-05 (1)" in str(
+        complete.description
+    )
+
+
+def test_a_few_rows_outside_what_was_asked_for_are_warned_of(project: Project) -> None:
+    """The API filters by local time, which its rows have without a time zone. They are read as UTC."""
+    rows: list[dict[str, Any]] = [{"id": hour, "at": f"2026-01-05 {hour:02}:30:00"} for hour in range(24)]
+
+    def reply(asked: Asked) -> Any:
+        since, until = (
+            datetime.fromisoformat(asked.params[name]).astimezone(ZoneInfo("America/New_York"))
+            for name in ("since", "until")
+        )
+        return {"data": [row for row in rows if f"{since:%F %T}" <= row["at"] < f"{until:%F %T}"]}
+
+    daily = _daily(start_param="since", end_param="until")
+    daily["asset"]["partitions"]["timezone"] = "America/New_York"
+    with answering(reply) as url:
+        definitions = project.definitions(defs(url, **daily))
+        result = project.run(definitions, "things", "2026-01-05", source="api")
+    assert result.success
+    complete = check_of(result, "complete")
+    assert (complete.passed, complete.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "5 of the 24 rows fetched are outside the range that the request asked for" in str(
         complete.description
     )
 

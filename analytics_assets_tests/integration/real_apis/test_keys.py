@@ -229,3 +229,32 @@ def test_an_append_with_two_versions_says_what_to_do(project: Project) -> None:
         check = check_of(project.run(definitions, "things", source="api"), "primary_key_unique")
     assert not check.passed
     assert "use `merge` to keep the newest, or remove the primary key to keep all" in str(check.description)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"tags": ["a"]}, {"tags": ["b"]}),
+        ({"tags": ["a"]}, {"tags": ["a", "b"]}),
+        ({"tags": ["a", "b"]}, {"tags": ["b", "a"]}),
+        ({"tags": ["a"]}, {}),
+        ({"lines": [{"n": 1, "taxes": [{"t": 1}]}]}, {"lines": [{"n": 1, "taxes": [{"t": 2}]}]}),
+        ({"lines": [{"n": 1, "taxes": [{"t": 1}]}]}, {"lines": [{"n": 1}]}),
+        ({"of": {"tags": ["a"]}}, {"of": {"tags": ["b"]}}),
+    ],
+)
+@pytest.mark.matrix(keep=3)
+def test_rows_that_differ_only_in_their_lists_are_not_the_same_row(
+    project: Project, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    """In the table of the rows they are equal. dlt's merge would keep one of them, with its lists."""
+    resource = {"write_disposition": "merge"}
+    with answering(lambda _: {"data": [{"id": 1, **first}, {"id": 1, **second}, {"id": 2, **first}]}) as url:
+        config = defs(url, paginator="single_page", resource=resource)
+        with pytest.raises(KeyNotUniqueError) as caught:
+            project.load(config, "things")
+    assert caught.value.examples == ("1",)
+    same = [{"id": 1, **first}, {"id": 1, **first}, {"id": 2, **second}]
+    with answering(lambda _: {"data": same}) as url:
+        result = project.load(defs(url, paginator="single_page", resource=resource), "things")
+    assert (result.rows_repeated, result.rows_kept) == (1, 2)
