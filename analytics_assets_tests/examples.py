@@ -12,5 +12,5 @@ EVERYTHING = os.environ.get("EXAMPLES") == "all"
 
 
 def examples(full: int, few: int | None = None) -> int:
-    """Returns the number of examples for this run, from the full number; of a part, `few` or a quarter."""
-    return full if EVERYTHING else few or max(10, full // 4)
+    """Returns the number of examples for this run, from the full number; of a part, `few` or an eighth."""
+    return full if EVERYTHING else few or max(5, full // 8)

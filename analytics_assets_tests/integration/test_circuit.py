@@ -155,6 +155,7 @@ def test_a_key_that_expires_opens_it_and_says_so(
     assert api.request_counts() == {"/v1/products": 1}
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(
     ("fault", "patched", "secret"),
     [
@@ -182,6 +183,7 @@ def test_what_is_no_outage_never_opens_it(
     assert records(project) == []
 
 
+@pytest.mark.matrix(keep=0)
 def test_a_full_disk_never_opens_it(project: Project, impatient_yaml: str) -> None:
     """Limits each file to 64 KB, so that a write fails as on a full disk."""
     definitions = project.definitions(impatient_yaml)
@@ -212,6 +214,7 @@ def test_a_person_opens_and_resets_it_by_a_job(project: Project, api: DemoApi, s
     ]
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("description", "phase"),
     [
@@ -228,6 +231,7 @@ def test_a_person_opens_it_by_reporting_a_materialization(
     assert store(project, shipped_yaml).circuit().phase(time.time()) is phase
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("description", "phase"),
     [

@@ -149,6 +149,7 @@ def test_a_value_out_of_range_is_reported_in_a_sentence(
     assert not api.request_counts()
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(
     "asked", [None, {"lookback": 2}, {"dry_run": True}], ids=["sync", "lookback", "dry run"]
 )

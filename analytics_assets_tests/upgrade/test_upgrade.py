@@ -333,6 +333,7 @@ def test_schema_drift_compares_with_the_sync_before_the_upgrade(
     assert circuit_events(project, "analytics_api") == HELD["circuits"]["analytics_api"]
 
 
+@pytest.mark.matrix(keep=0)
 def test_an_open_circuit_stays_open_until_it_is_reset_and_then_no_row_is_doubled(
     project: Project, api: DemoApi, definitions: dg.Definitions
 ) -> None:

@@ -57,6 +57,7 @@ def assert_over_when_all_are_loaded(
     assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
 
 
+@pytest.mark.matrix(keep=0)
 def test_one_cause_is_reported_once_for_all_partitions_and_ends_when_all_are_loaded(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:
@@ -73,6 +74,7 @@ def test_one_cause_is_reported_once_for_all_partitions_and_ends_when_all_are_loa
     assert_over_when_all_are_loaded(project, api, text, sensor, webhook)
 
 
+@pytest.mark.matrix(keep=0)
 def test_a_failed_range_ends_when_its_last_partition_is_loaded(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:

@@ -12,6 +12,7 @@ from analytics_assets_tests.alerting import CIRCUIT, DAY, Sensor, Webhook, outag
 from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 
 
+@pytest.mark.matrix(keep=0)
 def test_an_outage_is_reported_once_for_all_its_runs_and_once_at_its_end(
     project: Project,
     api: DemoApi,

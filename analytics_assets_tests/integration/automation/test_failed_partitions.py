@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 import dagster as dg
+import pytest
 
 from analytics_assets_tests.conftest import Clock, DemoApi, Project
 from analytics_assets_tests.ticking import MORNING, SCHEDULE, TRANSACTIONS, ranges, tick
@@ -25,6 +26,7 @@ def test_a_partition_that_cannot_be_loaded_keeps_no_other_back(
     ]
 
 
+@pytest.mark.matrix(keep=0)
 def test_partitions_that_an_outage_ended_are_requested_in_one_run_afterwards(
     project: Project, api: DemoApi, clock: Clock, ten_days: str
 ) -> None:

@@ -36,7 +36,7 @@ def refused(project: Project, content: Any, status: int = 200, **endpoint: Any) 
     return caught.value
 
 
-@pytest.mark.matrix(keep=5)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("endpoint", [{"paginator": "single_page"}, GUESSED], ids=["selected", "guessed"])
 @pytest.mark.parametrize(
     ("status", "content"),
@@ -49,7 +49,7 @@ def test_a_status_without_data(project: Project, status: int, content: Any, endp
     assert f"set requests.responses to `{{status: {status}, action: retry}}`" in error.reason
 
 
-@pytest.mark.matrix(keep=4)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     "endpoint",
     [
@@ -84,7 +84,7 @@ def test_an_error_with_status_200(
     assert (error.member, error.words) == (member, "rate limited")
 
 
-@pytest.mark.matrix(keep=3)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("content", "member"),
     [
@@ -110,7 +110,7 @@ def test_an_empty_list_beside_an_error(project: Project, content: Any, member: s
             assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 0
 
 
-@pytest.mark.matrix(keep=4)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("selector", "content", "found"),
     [
@@ -144,6 +144,7 @@ def test_a_wildcard_needs_the_total_that_the_file_names(project: Project) -> Non
         project.load(defs(url, data_selector="data[*]", paginator=paginator), "things")
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     "content",
     [
@@ -160,7 +161,7 @@ def test_null_is_an_empty_page_if_the_response_says_that_it_is_the_end(
         assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 0
 
 
-@pytest.mark.matrix(keep=3)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     "paginator", ["single_page", {"type": "offset", "limit": 10}, {"type": "page_number"}]
 )
@@ -189,6 +190,7 @@ def test_rows_that_could_be_two_things(project: Project, content: Any, candidate
     assert caught.value.candidates == candidates
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     "content",
     [
@@ -312,7 +314,7 @@ def test_a_full_refresh_and_another_parent_remember_the_lists(project: Project) 
             project.load(config, "things", full_refresh=True)
 
 
-@pytest.mark.matrix(keep=4)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("rule", "content", "status", "headers"),
     [
@@ -368,6 +370,7 @@ def test_a_rule_of_the_file_ends_the_sync_at_once(project: Project) -> None:
     assert (caught.value.status, caught.value.attempts, caught.value.outage) == (200, 1, False)
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -82,6 +82,7 @@ def test_partitions_follow_a_cursor_in_params(project: Project) -> None:
     assert project.query("SELECT count(*) AS n FROM api.things") == [{"n": 3}]
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("initial", "since"),
     [
@@ -144,6 +145,7 @@ def _upper(value: Any) -> Any:
     return value
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("param", "incremental"),
     [

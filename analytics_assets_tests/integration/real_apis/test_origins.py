@@ -110,6 +110,7 @@ def test_own_headers_stay_with_the_api(project: Project) -> None:
     assert "x-tenant" not in seen[0].headers
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_token_request_follows_no_redirect(
     project: Project, monkeypatch: pytest.MonkeyPatch, status: int

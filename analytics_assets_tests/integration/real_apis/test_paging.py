@@ -84,7 +84,7 @@ def test_a_total_that_is_a_lower_bound_is_no_failure(project: Project) -> None:
 )
 @pytest.mark.parametrize("pages", [3, 2, 1], ids=["exact", "too small by one", "too small by two"])
 @pytest.mark.parametrize("base", [0, 1])
-@pytest.mark.matrix(keep=4)
+@pytest.mark.matrix(keep=2)
 def test_a_full_page_is_not_the_last_because_of_a_total(
     project: Project, after_the_end: Any, pages: int, base: int
 ) -> None:
@@ -120,7 +120,7 @@ def test_an_extra_page_that_brings_down_the_api_is_no_end(project: Project) -> N
     assert (caught.value.status, caught.value.outage) == (500, True)
 
 
-@pytest.mark.matrix(keep=4)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("status", [403, 404, 429, 500])
 @pytest.mark.parametrize("kind", ["offset", "page_number"])
 def test_a_page_requested_ahead_counts_once_the_reading_reaches_it(

@@ -58,7 +58,7 @@ def test_an_id_is_one_segment(project: Project) -> None:
     assert [one["shop"] for one in rows] == [str(one) for one in IDS]
 
 
-@pytest.mark.matrix(keep=4)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("path", "endpoint", "asked"),
     [
@@ -137,6 +137,7 @@ def test_params_json_and_headers_get_the_value_as_it_is(project: Project) -> Non
     assert seen[0].body == b'{"shop": "a/b?c"}'
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("link", "outcome"),
     [

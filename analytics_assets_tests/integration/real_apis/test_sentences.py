@@ -19,7 +19,7 @@ OFFSET = {"type": "offset", "limit": 100}
 SINCE = {"cursor_path": "at", "start_param": "since"}
 
 
-@pytest.mark.matrix(keep=4)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("body", "config", "code", "words"),
     [

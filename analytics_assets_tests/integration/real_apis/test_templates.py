@@ -110,7 +110,7 @@ JSON = [
 ]
 
 
-@pytest.mark.matrix(keep=6)
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(("written", "sent"), JSON)
 def test_json_has_texts_to_the_letter(project: Project, written: str, sent: Any) -> None:
     assert json.loads(asked_by(project, method="POST", json={"a": [{"b": written}]}).body) == {
@@ -118,6 +118,7 @@ def test_json_has_texts_to_the_letter(project: Project, written: str, sent: Any)
     }
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(
     ("written", "path"),
     [
@@ -292,7 +293,7 @@ UNSET = [
 ]
 
 
-@pytest.mark.matrix(keep=6)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(("place", "written"), UNSET)
 def test_an_unset_variable_fails_the_run_and_not_the_file(
     project: Project, place: tuple[str | int, ...], written: Any
@@ -364,7 +365,7 @@ BASIC = [
 ]
 
 
-@pytest.mark.matrix(keep=4)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(("auth", "secrets", "sent"), BASIC)
 @pytest.mark.parametrize("where", ["client", "endpoint"])
 def test_http_basic(

@@ -241,7 +241,7 @@ def whole_syncs(number: int, few: int) -> Callable[[Any], Any]:
 
 
 @given(st.data())
-@whole_syncs(2000, 40)
+@whole_syncs(2000, 25)
 def test_a_sync_is_green_with_exactly_the_rows_or_red(server: Any, data: st.DataObject) -> None:
     url, current = server
     api = data.draw(apis())
@@ -352,7 +352,7 @@ def _change(data: st.DataObject, feed: Feed, earliest: int) -> None:
 
 @pytest.mark.parametrize("partitioned", [True, False], ids=["partitions", "incremental"])
 @given(data=st.data())
-@whole_syncs(500, 4)
+@whole_syncs(500, 3)
 def test_the_table_keeps_up_with_rows_that_change(
     server: Any, data: st.DataObject, *, partitioned: bool
 ) -> None:

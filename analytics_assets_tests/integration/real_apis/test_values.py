@@ -91,7 +91,7 @@ UNDECLARED = [
 ]
 
 
-@pytest.mark.matrix(keep=4)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(("value", "expected"), UNDECLARED)
 def test_an_undeclared_number_is_judged_by_its_digits(project: Project, value: str, expected: Any) -> None:
     body = f'{{"data": [{{"id": 1, "x": {value}}}]}}'.encode()
@@ -162,6 +162,7 @@ def test_rows_that_are_no_objects_are_refused(
     assert "not an object (check data_selector, or declare a column `value`)" in str(failure.value)
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("hints", [{"data_type": "text"}, {}])
 @pytest.mark.parametrize("path", ["arrow", "rows"])
 def test_rows_that_are_no_objects_may_be_declared(project: Project, hints: dict[str, str], path: str) -> None:
