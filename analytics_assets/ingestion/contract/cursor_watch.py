@@ -73,7 +73,9 @@ class CursorWatch:
             return
         bounds = pc.min_max(values).as_py()
         low, high = _comparable(bounds["min"]), _comparable(bounds["max"])
-        first, end = self._window or (_comparable(start), None)
+        stored = _comparable(start)
+        # dlt itself reports a stored value of another kind than the rows have.
+        first, end = self._window or (stored if _kind(stored) == _kind(low) else None, None)
         if (first is not None and low < first) or (end is not None and high >= end):
             times = list(map(_comparable, values.to_pylist()))
             dropped = [
@@ -201,6 +203,11 @@ def _values(item: TDataItems, column: str) -> pa.Array | None:
 
 def _is_in(moment: Any, first: Any, end: Any) -> bool:
     return (first is None or moment >= first) and (end is None or moment < end)
+
+
+def _kind(value: Any) -> type[Any]:
+    """The base type of a cursor value. A datetime is also a date, and the two cannot be compared."""
+    return next((kind for kind in (datetime, date, int) if isinstance(value, kind)), type(value))
 
 
 def _comparable(value: Any) -> Any:
