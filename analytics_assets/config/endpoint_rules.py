@@ -14,10 +14,10 @@ from typing import Any
 from dlt.sources.rest_api.config_setup import PAGINATOR_MAP, create_paginator
 from dlt.sources.rest_api.typing import IncrementalConfig
 
-from analytics_assets.config.endpoints import WrittenResource
+from analytics_assets.config.endpoints import WrittenResource, clients
 from analytics_assets.config.normal_form import cursors_of
 from analytics_assets.config.shapes import keys_of, parameters_of
-from analytics_assets.config.validation_errors import Location, error_at, named, suggestion, value_at
+from analytics_assets.config.validation_errors import Location, error_at, named, suggestion
 from analytics_assets.config.value_types import wrong_types
 
 _IGNORE = "ignore"
@@ -47,22 +47,12 @@ def refuse_unusable_settings(rest_api: Mapping[str, Any], resources: Sequence[Wr
     Raises:
         ValidationError: a setting cannot work.
     """
-    for place, holder in _holders(rest_api):
+    for place, holder in clients(rest_api):
         for one in chain(_of_paginator(holder.get("paginator")), _of_auth(holder.get("auth"))):
             raise error_at((*place, *one.keys), named(rest_api, place, one.sentence))
     for resource in resources:
         for one in chain(_of_endpoint(resource.endpoint), _of_resource(resource.values)):
             raise resource.error(one.sentence, *one.keys)
-
-
-def _holders(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, Mapping[str, Any]]]:
-    """Yields the client and each written endpoint, each with its place."""
-    yield ("client",), rest_api["client"]
-    resources = rest_api["resources"]
-    for place in (("resource_defaults",), *(("resources", index) for index in range(len(resources)))):
-        endpoint = value_at(rest_api, (*place, "endpoint"))
-        if isinstance(endpoint, dict):
-            yield (*place, "endpoint"), endpoint
 
 
 def _of_paginator(written: Any) -> Iterator[_Problem]:

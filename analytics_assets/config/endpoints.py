@@ -44,6 +44,19 @@ class WrittenResource:
         return error_at(self.place, f"{self.name}: {sentence}")
 
 
+def clients(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Yields the client and each written endpoint, each with its place in the config.
+
+    The client and each endpoint may have `auth`, `headers` and a `paginator`.
+    """
+    yield ("client",), rest_api.get("client") or {}
+    resources = range(len(rest_api.get("resources") or ()))
+    for place in (("resource_defaults",), *(("resources", index) for index in resources)):
+        endpoint = value_at(rest_api, (*place, "endpoint"))
+        if isinstance(endpoint, dict):
+            yield (*place, "endpoint"), endpoint
+
+
 def written_resources(rest_api: Mapping[str, Any]) -> Iterator[WrittenResource]:
     """Yields the resources that are no Python objects.
 

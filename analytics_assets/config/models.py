@@ -21,6 +21,7 @@ from analytics_assets.config.rest_api import (
     check_rest_api,
     disposition_of,
     expand,
+    name_of,
     unbuildable,
 )
 from analytics_assets.config.strict_model import StrictModel
@@ -291,11 +292,7 @@ class SyncConfig(StrictModel):
     @property
     def resource_names(self) -> Iterator[str]:
         """The names of the dlt resources, in the order of the `defs.yaml`."""
-        for resource in self.rest_api["resources"]:
-            if isinstance(resource, dict):
-                yield resource["name"]
-            else:
-                yield resource if isinstance(resource, str) else resource.name
+        yield from map(name_of, self.rest_api["resources"])
 
     def asset(self, resource: str) -> AssetConfig:
         """The keys under `assets.<resource>` of the `defs.yaml`, with defaults for absent keys."""

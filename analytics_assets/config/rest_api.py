@@ -24,7 +24,7 @@ from requests import Session
 
 from analytics_assets.config.column_rules import refuse_unusable_columns
 from analytics_assets.config.endpoint_rules import refuse_unusable_settings
-from analytics_assets.config.endpoints import written_resources
+from analytics_assets.config.endpoints import clients, written_resources
 from analytics_assets.config.json_paths import refuse_bad_paths
 from analytics_assets.config.normal_form import with_doubled_braces, with_one_cursor
 from analytics_assets.config.placeholders import refuse_bad_placeholders
@@ -66,7 +66,7 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
     resources = list(written_resources(rest_api))
     refuse_bad_paths(rest_api["client"], resources)
     refuse_unusable_settings(rest_api, resources)
-    refuse_bad_placeholders(resources, [_name_of(one) for one in rest_api["resources"]])
+    refuse_bad_placeholders(resources, [name_of(one) for one in rest_api["resources"]])
     for index, resource in _dicts(rest_api["resources"]):
         refuse_unusable_columns(rest_api, resource, ("resources", index))
     refuse_unusable_columns(rest_api, rest_api.get("resource_defaults") or {}, ("resource_defaults",))
@@ -159,23 +159,9 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
             yield index, resource
 
 
-def _clients(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Yields the client and every endpoint, each with its path in the config.
-
-    The client and each endpoint may have `auth` and `headers`.
-    """
-    yield ("client",), rest_api.get("client") or {}
-    holders: list[tuple[Location, Any]] = [(("resource_defaults",), rest_api.get("resource_defaults") or {})]
-    holders += [(("resources", index), one) for index, one in _dicts(rest_api.get("resources"))]
-    for place, holder in holders:
-        endpoint = holder.get("endpoint")
-        if isinstance(endpoint, dict):
-            yield (*place, "endpoint"), endpoint
-
-
 def _auths(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
     """Yields each `auth` that is a text or a mapping, with its path in the config."""
-    for place, client in _clients(rest_api):
+    for place, client in clients(rest_api):
         auth = client.get("auth")
         if isinstance(auth, str):
             yield (*place, "auth"), {"type": auth}  # in dlt, the text `bearer` is short for `{type: bearer}`
@@ -200,7 +186,7 @@ def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
 
 
 def _check_secrets_stay_out(rest_api: dict[str, Any]) -> None:
-    for place, client in _clients(rest_api):
+    for place, client in clients(rest_api):
         _check_headers((*place, "headers"), client.get("headers"))
     for place, auth in _auths(rest_api):
         for field in _secret_fields(auth):
@@ -249,7 +235,8 @@ def _check_resource_names(rest_api: Mapping[str, Any]) -> None:
         seen.add(name)
 
 
-def _name_of(resource: Any) -> str:
+def name_of(resource: Any) -> str:
+    """Returns the dlt resource name of a resource as written: a mapping, a text or a Python object."""
     if isinstance(resource, dict):
         return str(resource["name"])
     return resource if isinstance(resource, str) else str(resource.name)

@@ -12,7 +12,7 @@ What belongs here: what dlt's incremental step does wrongly with pages of differ
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 from dlt.common.typing import TDataItems
@@ -48,7 +48,25 @@ class NullCursors:
         return page if aside is None else aside
 
 
-class BeforeIncrementalStep(ItemTransform[Any, Any]):
+class StepOfPipe(ItemTransform[Any, Any]):
+    """A step that needs dlt's incremental step of its own pipe. It has no function, so subclasses define `__call__`."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda item: item)
+        self._pipe: Pipe | None = None
+
+    def bind(self, pipe: Any) -> Self:  # noqa: D102  described by dlt
+        self._pipe = pipe
+        return self
+
+    @property
+    def wrapper(self) -> IncrementalResourceWrapper:
+        """The incremental step of dlt in the pipe, whose resource has a cursor."""
+        assert self._pipe is not None
+        return next(one for one in self._pipe.steps if isinstance(one, IncrementalResourceWrapper))
+
+
+class BeforeIncrementalStep(StepOfPipe):
     """The step before dlt's incremental step.
 
     Args:
@@ -58,19 +76,14 @@ class BeforeIncrementalStep(ItemTransform[Any, Any]):
     placement_affinity = 0.97
 
     def __init__(self, nulls: NullCursors) -> None:
-        super().__init__(lambda item: item)
+        super().__init__()
         self._nulls = nulls
-        self._pipe: Pipe | None = None
         self._latest: type[IncrementalTransform] | None = None
-
-    def bind(self, pipe: Any) -> BeforeIncrementalStep:  # noqa: D102  described by dlt
-        self._pipe = pipe
-        return self
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns a page for dlt's incremental step."""
+        wrapper = self.wrapper
         assert self._pipe is not None
-        wrapper = wrapper_in(self._pipe)
         if self._latest is None and self._pipe.has_parent:
             _keep_bound(wrapper)
         if wrapper.incremental is not None and wrapper.incremental.last_value_func in (max, min):
@@ -94,11 +107,6 @@ class BeforeIncrementalStep(ItemTransform[Any, Any]):
             setattr(new, name, getattr(old, name))
         new.unique_hashes = set((incremental._cached_state or {}).get("unique_hashes") or ())
         new.last_rows = []
-
-
-def wrapper_in(pipe: Pipe) -> IncrementalResourceWrapper:
-    """Returns dlt's incremental step of a resource that has a cursor."""
-    return next(one for one in pipe.steps if isinstance(one, IncrementalResourceWrapper))
 
 
 def _keep_bound(wrapper: IncrementalResourceWrapper) -> None:

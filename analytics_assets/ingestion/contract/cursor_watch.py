@@ -6,7 +6,7 @@ so end an incremental sync for good, because no later row is newer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,9 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.typing import TDataItems
 from dlt.extract.incremental import Incremental
-from dlt.extract.items_transform import ItemTransform
 
-from analytics_assets.ingestion.contract.cursor_steps import wrapper_in
+from analytics_assets.ingestion.contract.cursor_steps import StepOfPipe
 from analytics_assets.ingestion.time_window import Cursor, Window
 
 _MOST_KEYS = 1_000_000
@@ -140,30 +139,30 @@ class CursorWatch:
             )
 
 
-class WatchCursorStep(ItemTransform[Any, Any]):
+class WatchCursorStep(StepOfPipe):
     """The step that shows each page to a `CursorWatch`, before dlt's incremental step drops rows.
 
     Args:
         watch: the watch of the sync.
-        start: a function that returns the stored cursor value from which the sync continues. dlt reads the value only
-            when the extract step begins.
     """
 
     placement_affinity = 0.95
 
-    def __init__(self, watch: CursorWatch, start: Callable[[], Any]) -> None:
-        super().__init__(lambda item: item)
+    def __init__(self, watch: CursorWatch) -> None:
+        super().__init__()
         self._watch = watch
-        self._start = start
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the page unchanged."""
         if item is not None and len(item):
-            self._watch.look(item, self._start())
+            incremental = self.wrapper.incremental
+            # With another function, the start is not the value below which dlt drops rows.
+            drops_older = incremental is not None and incremental.last_value_func is max
+            self._watch.look(item, incremental.start_value if incremental and drops_older else None)
         return item
 
 
-class LimitCursorStep(ItemTransform[Any, Any]):
+class LimitCursorStep(StepOfPipe):
     """The step that keeps the stored cursor out of the future, after dlt's incremental step has stored it.
 
     Args:
@@ -173,17 +172,12 @@ class LimitCursorStep(ItemTransform[Any, Any]):
     placement_affinity = 1.02
 
     def __init__(self, watch: CursorWatch) -> None:
-        super().__init__(lambda item: item)
+        super().__init__()
         self._watch = watch
-        self._pipe: Any = None
-
-    def bind(self, pipe: Any) -> LimitCursorStep:  # noqa: D102  described by dlt
-        self._pipe = pipe
-        return self
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the page unchanged."""
-        incremental = wrapper_in(self._pipe).incremental if self._watch.future else None
+        incremental = self.wrapper.incremental if self._watch.future else None
         if incremental is not None:
             self._watch.limit(incremental)
         return item

@@ -132,16 +132,18 @@ class RenewingAuth(AuthBase):
         return signed
 
 
-class _ClientCredentials:
-    """Obtains tokens as dlt's `OAuth2ClientCredentials` does, and checks the response."""
+class _Source:
+    """What both sources of tokens have."""
 
-    def __init__(
-        self, resource: str, auth: OAuth2ClientCredentials, secrets: Secrets, config: RequestsConfig
-    ) -> None:
+    def __init__(self, resource: str, auth: Any, secrets: Secrets, config: RequestsConfig) -> None:
         self._resource = resource
         self._auth = auth
         self._secrets = secrets
         self._config = config
+
+
+class _ClientCredentials(_Source):
+    """Obtains tokens as dlt's `OAuth2ClientCredentials` does, and checks the response."""
 
     @property
     def name(self) -> str:
@@ -213,14 +215,8 @@ class _ClientCredentials:
         return NoTokenError(self._resource, self.name, problem)
 
 
-class _OwnRenewal:
+class _OwnRenewal(_Source):
     """Obtains tokens through the user's own methods, or through those of dlt's `OAuthJWTAuth`."""
-
-    def __init__(self, resource: str, auth: Any, secrets: Secrets, config: RequestsConfig) -> None:
-        self._resource = resource
-        self._auth = auth
-        self._secrets = secrets
-        self._config = config
 
     @property
     def name(self) -> str:

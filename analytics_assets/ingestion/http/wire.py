@@ -136,7 +136,7 @@ class Wire:
 
         Raises:
             HTTPError, HTTPException, OSError: the network gave no response, or only a part.
-            AnswerTooLargeError: the body is larger than `max_response_bytes`.
+            AnswerTooLargeError: the body is larger than `max_answer_bytes`.
         """
         with self._limiter.slots:
             self._check()

@@ -12,8 +12,7 @@ from typing import Any
 
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
-from dlt.extract.incremental import Incremental, IncrementalResourceWrapper
-from dlt.extract.resource import DltResource
+from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, RangePaginator
 from dlt.sources.rest_api.config_setup import create_paginator
@@ -86,7 +85,8 @@ class BuiltSource:
         ends at the end of the window. In a sync without a window, the range ends at dlt's `last_value`, which is by
         default the highest cursor value so far.
         """
-        incremental = _incremental_of(self.source.resources[resource.name])
+        wrapper = self.source.resources[resource.name].incremental
+        incremental = wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
         if incremental is None:
             return None, None
         return incremental.start_value, incremental.end_value or incremental.last_value
@@ -158,21 +158,8 @@ def build_source(
                 asked=asked,
                 key=resource.contract.primary_key,
             )
-            built.add_step(WatchCursorStep(watch, lambda: _start_value(built))).add_step(
-                LimitCursorStep(watch)
-            )
+            built.add_step(WatchCursorStep(watch)).add_step(LimitCursorStep(watch))
     return BuiltSource(source, validator, watch)
-
-
-def _incremental_of(resource: DltResource) -> Incremental[Any] | None:
-    wrapper = resource.incremental
-    return wrapper.incremental if isinstance(wrapper, IncrementalResourceWrapper) else wrapper
-
-
-def _start_value(resource: DltResource) -> Any:
-    """The value below which dlt drops rows; None if dlt drops none, or if a function of the user compares values."""
-    incremental = _incremental_of(resource)
-    return incremental.start_value if incremental and incremental.last_value_func is max else None
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
