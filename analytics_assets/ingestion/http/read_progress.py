@@ -96,7 +96,7 @@ class ReadProgress:
         if body:
             self._reader.judge_end(response, body, headers, endpoint, read)
         says_last = body and self._reader.says_last(response, body, headers, self.rows)
-        if self._first and not says_last:
+        if self._first and self.pages > 1 and not says_last:
             self._reader.judge_end(*self._first, endpoint, Read(self.rows, self.pages, last_rows=0))
         if not self._last_rows and self._with_rows:  # a page without rows may say nothing
             self._reader.judge_end(*self._with_rows, endpoint, read)

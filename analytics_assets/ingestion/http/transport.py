@@ -255,9 +255,8 @@ class Transport(HTTPAdapter):
                 if request.token:
                     request.token.current()  # a token request takes a turn of its own
                 with self._turn() as turn:
-                    token = (
-                        request.token.current() if request.token else None
-                    )  # it may have ended in a long wait
+                    # The token may have ended while the request waited for its turn.
+                    token = request.token.current() if request.token else None
                     is_probe = self._is_probe(request, single_flight, failures)
                     can_renew = not is_renewed and _can_renew(request, token, is_probe=is_probe)
                     sent += 1
