@@ -237,6 +237,11 @@ class AssetConfig(StrictModel):
         False,
         description="Whether a full load without any row may empty a table that has rows. Absent: the sync fails.",
     )
+    quarantine_secrets: bool = Field(
+        False,
+        description="Whether a row goes to quarantine if the whole value of a field is a secret of this API. "
+        "Secrets of less than 8 characters are not searched. Absent: the row is loaded, and the check `no_secrets` reports it.",
+    )
     future_hours: float = Field(
         24,
         ge=0,

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
-from dlt.common.configuration.specs.base_configuration import is_secret_hint
 from dlt.common.exceptions import DictValidationException
 from dlt.common.validation import validate_dict
 from dlt.extract.resource import DltResource
@@ -24,15 +23,15 @@ from requests import Session
 
 from analytics_assets.config.column_rules import refuse_unusable_columns
 from analytics_assets.config.endpoint_rules import refuse_unusable_settings
-from analytics_assets.config.endpoints import clients, written_resources
+from analytics_assets.config.endpoints import written_resources
 from analytics_assets.config.json_paths import refuse_bad_paths
 from analytics_assets.config.normal_form import with_doubled_braces, with_one_cursor
 from analytics_assets.config.placeholders import refuse_bad_placeholders
 from analytics_assets.config.pydantic_columns import with_plain_columns
 from analytics_assets.config.template_engine import is_template
-from analytics_assets.config.templates import AtRun
-from analytics_assets.config.validation_errors import Location, error_at, named
+from analytics_assets.config.validation_errors import Location, error_at, named, value_at
 from analytics_assets.config.value_types import refuse_wrong_types
+from analytics_assets.config.written_secrets import auths, refuse_written_secrets, secret_names_of
 
 PLACEHOLDER = "resolved-when-a-run-starts"
 """The value that replaces each secret while a config is only checked."""
@@ -40,11 +39,7 @@ PLACEHOLDER = "resolved-when-a-run-starts"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 """The pattern for names of sources and resources, which also name datasets, tables and assets."""
 
-_SECRET_HEADERS = frozenset(
-    {"authorization", "x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token"}
-)
 _OAUTH2 = "oauth2_client_credentials"
-_BASIC = "http_basic"
 
 
 def disposition_of(hint: Any) -> str:
@@ -59,7 +54,7 @@ def check_rest_api(rest_api: dict[str, Any]) -> None:
         ValidationError: `rest_api` has a mistake. The error names the key of the first mistake.
     """
     refuse_wrong_types(rest_api)
-    _check_secrets_stay_out(rest_api)
+    refuse_written_secrets(rest_api)
     _check_against_dlt(rest_api)
     _check_base_url(rest_api["client"])
     _check_resource_names(rest_api)
@@ -102,28 +97,31 @@ def for_dlt(resources: Iterable[dict[str, Any] | DltResource]) -> list[Any]:
 
 @dataclass(frozen=True)
 class SecretField:
-    """A secret field of an `auth`.
+    """A secret field of an `auth` that the file leaves out, so that it is dlt's setting `sources.<name>.<field>`.
 
     Attributes:
         name: the name of the field, such as `api_key`.
         auth_type: the auth type.
-        template: the template that says where the secret is; None for dlt's setting `sources.<name>.<field>`.
+        place: the keys that lead to the `auth` in `rest_api`.
     """
 
     name: str
     auth_type: str
-    template: AtRun | None = None
+    place: Location
 
-    @property
-    def key(self) -> str:
-        """A name that is different for two secrets with different values."""
-        return ".".join(map(str, self.template.place)) if self.template is not None else self.name
+
+def secret_fields(rest_api: Mapping[str, Any]) -> Iterator[SecretField]:
+    """Yields the secret fields that the file leaves out."""
+    for place, auth in auths(rest_api):
+        for name in secret_names_of(auth):
+            if not auth.get(name):
+                yield SecretField(name, str(auth.get("type", "bearer")), place)
 
 
 def with_secrets(
     rest_api: dict[str, Any], secret: Callable[[SecretField], str], token_session: Session | None = None
 ) -> dict[str, Any]:
-    """Returns a copy of a REST API config in which the function `secret` supplies each secret field.
+    """Returns a copy of a REST API config in which the function `secret` supplies each absent secret field.
 
     Args:
         rest_api: the config as the user wrote it.
@@ -131,18 +129,14 @@ def with_secrets(
         token_session: the session that requests an OAuth2 token; None for dlt's own session.
     """
     copied: dict[str, Any] = _copy(rest_api)
-    for place, auth in _auths(rest_api):
+    for place, auth in auths(rest_api):
         holder: Any = copied
         for part in place[:-1]:
             holder = holder[part]
-        auth_type = str(auth.get("type", "bearer"))
-        given = {}
-        for name in _secret_fields(auth):
-            written = auth.get(name)
-            if not written or isinstance(written, AtRun):
-                given[name] = secret(SecretField(name, auth_type, written or None))
         session = {"session": token_session} if token_session and auth.get("type") == _OAUTH2 else {}
-        holder["auth"] = {**auth, **given, **session}
+        holder["auth"] = {**_copy(auth), **session}
+    for field in secret_fields(rest_api):
+        value_at(copied, field.place)[field.name] = secret(field)
     return copied
 
 
@@ -157,45 +151,6 @@ def _dicts(resources: Any) -> Iterator[tuple[int, dict[str, Any]]]:
     for index, resource in enumerate(resources or ()):
         if isinstance(resource, dict):
             yield index, resource
-
-
-def _auths(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Yields each `auth` that is a text or a mapping, with its path in the config."""
-    for place, client in clients(rest_api):
-        auth = client.get("auth")
-        if isinstance(auth, str):
-            yield (*place, "auth"), {"type": auth}  # in dlt, the text `bearer` is short for `{type: bearer}`
-        elif isinstance(auth, dict):
-            yield (*place, "auth"), auth
-
-
-def _secret_fields(auth: Mapping[str, Any]) -> list[str]:
-    """The names of the secret fields of an auth mapping, such as `api_key` or `token`."""
-    spec = AUTH_MAP.get(auth.get("type", "bearer"))
-    fields = spec.get_resolvable_fields() if spec else {}
-    # dlt itself fills a field marked `NotResolved` at run time, for example the OAuth2 access token.
-    secret = [
-        field for field, hint in fields.items() if is_secret_hint(hint) and "NotResolved" not in str(hint)
-    ]
-    if auth.get("type") != _BASIC:
-        return secret
-    # Many APIs take the key as the user name, and no password.
-    if auth.get("password") == "":
-        return ["username"]
-    return ["username", *secret] if auth.get("username") is None else secret
-
-
-def _check_secrets_stay_out(rest_api: dict[str, Any]) -> None:
-    for place, client in clients(rest_api):
-        _check_headers((*place, "headers"), client.get("headers"))
-    for place, auth in _auths(rest_api):
-        for field in _secret_fields(auth):
-            if auth.get(field) is not None and not isinstance(auth[field], AtRun):
-                raise error_at(
-                    (*place, field),
-                    f"`{field}` is a secret, and secrets do not belong in this file. Remove it here, and set "
-                    f"SOURCES__<NAME>__{field.upper()} or add it to .dlt/secrets.toml.",
-                )
 
 
 def _check_base_url(client: Mapping[str, Any]) -> None:
@@ -242,16 +197,6 @@ def name_of(resource: Any) -> str:
     return resource if isinstance(resource, str) else str(resource.name)
 
 
-def _check_headers(place: Location, headers: Any) -> None:
-    for name in headers if isinstance(headers, dict) else ():
-        if str(name).lower() in _SECRET_HEADERS:
-            raise error_at(
-                (*place, name),
-                f"the header `{name}` is a secret, and secrets do not belong in this file. Remove it, and write "
-                f"`auth: {{type: api_key, name: {name}, location: header}}` or `auth: bearer`.",
-            )
-
-
 def unbuildable(error: Exception, rest_api: Mapping[str, Any]) -> ValidationError:
     """Makes an error from dlt's error about a config that dlt cannot build. The places are from the whole file.
 
@@ -259,7 +204,7 @@ def unbuildable(error: Exception, rest_api: Mapping[str, Any]) -> ValidationErro
     """
     if isinstance(error, ConfigFieldMissingException):
         missing = ", ".join(f"`{field}`" for field in error.traces)
-        for place, auth in _auths(rest_api):
+        for place, auth in auths(rest_api):
             if getattr(AUTH_MAP.get(str(auth.get("type"))), "__name__", "") == error.spec_name:
                 sentence = f"the auth `{auth['type']}` needs {missing}. Add it."
                 return error_at(("rest_api", *place), named(rest_api, place, sentence))

@@ -56,25 +56,30 @@ class Parsed:
         scope: what the template may use, by name.
         is_whole: whether the string is one whole template, without text around it, and may get the type of its key.
         has_expressions: whether the template is more than `{% raw %}` blocks.
+        variables: the names of the environment variables that the template reads.
+        settings: the names of the secrets that the template reads with `secrets.NAME`.
     """
 
     compiled: Template
     scope: Mapping[str, Any]
     is_whole: bool
     has_expressions: bool
+    variables: frozenset[str] = frozenset()
+    settings: frozenset[str] = frozenset()
 
-    def value(self, env: Variables | None = None) -> Any:
+    def value(self, env: Variables | None = None, secrets: Any = None) -> Any:
         """Renders the template. A whole template that is a text becomes a `WholeText`.
 
         Args:
             env: the environment variables; None for those of the process.
+            secrets: the secrets of the source, by name; None when Dagster loads the file.
 
         Raises:
             UnsetError: the template needs a variable that is not set.
             ValueError: the template fails.
         """
         try:
-            value = self.compiled.render(**{**self.scope, "env": env or VARIABLES})
+            value = self.compiled.render(**{**self.scope, "env": env or VARIABLES, "secrets": secrets})
             if isinstance(value, Undefined):
                 str(value)  # raises the error of the undefined value
         except UnsetError:
@@ -167,7 +172,51 @@ def parse(text: str, scope: Mapping[str, Any], *, formatted: bool) -> Parsed:
             f"`{min(unknown)}` in this template is unknown. Known are {', '.join(sorted(scope))}: "
             f"`{{{{ env.NAME }}}}` is an environment variable. {RAW}"
         )
-    return Parsed(compiled, scope, not (has_text or is_text), not literal)
+    return Parsed(compiled, scope, not (has_text or is_text), not literal, *_read_by(tree))
+
+
+def parts_of(text: str, scope: Mapping[str, Any]) -> list[str | Parsed]:
+    """Returns the texts and the expressions of a template, in order. A template with statements is one expression.
+
+    Raises:
+        ValueError: the template cannot be parsed, or uses an unknown name.
+    """
+    whole = parse(text, scope, formatted=False)
+    environment = _ENVIRONMENTS[False]
+    tree = environment.parse(text)
+    if not all(isinstance(one, nodes.Output) for one in tree.body):
+        return [whole]
+    parts: list[str | Parsed] = []
+    for one in (node for output in tree.find_all(nodes.Output) for node in output.nodes):
+        if isinstance(one, nodes.TemplateData):
+            parts.append(one.data)
+        elif isinstance(one, nodes.Const):
+            parts.append(str(one.value))
+        else:
+            alone = nodes.Template([nodes.Output([one], lineno=1)], lineno=1)
+            alone.set_environment(environment)
+            parts.append(Parsed(environment.compiled(alone), scope, False, True, *_read_by(alone)))
+    return parts
+
+
+def _read_by(tree: nodes.Template) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that a template reads of `env` and of `secrets`."""
+    found: dict[str, set[str]] = {"env": set(), "secrets": set()}
+    for holder in tree.find_all((nodes.Getattr, nodes.Getitem, nodes.Call)):
+        name = getattr(getattr(holder, "node", None), "name", None)
+        if name not in found:
+            continue
+        if isinstance(holder, nodes.Getattr):
+            found[name].add(holder.attr)
+            continue
+        key = (
+            holder.arg if isinstance(holder, nodes.Getitem) else next(iter(getattr(holder, "args", ())), None)
+        )
+        if isinstance(key, nodes.Const):
+            found[name].add(str(key.value))
+    if not found["secrets"] and any(one.name == "secrets" for one in tree.find_all(nodes.Name)):
+        found["secrets"].add("")  # used in another way
+    return frozenset(found["env"]), frozenset(found["secrets"])
 
 
 def _sentence(error: BaseException) -> str:

@@ -3,10 +3,10 @@
 What belongs here: what is a template, what its value is, and when it is read. `template_types.py` gives a value the
 type that its key expects.
 
-A string without a template stays as it is, to the letter. A template in `auth` or `headers` is read when a run starts,
-and every other template when Dagster loads the file. `{% raw %}…{% endraw %}` protects braces from Jinja: what is
-inside is read as in dlt's own docs, so that `{{` in `params`, `json`, `data`, `path` or the `headers` of an endpoint
-means a literal `{`.
+A string without a template stays as it is, to the letter. A template in `auth` or `headers`, and any template of a
+secret, is read when a run starts. Every other template is read when Dagster loads the file. `{% raw %}…{% endraw %}`
+protects braces from Jinja: what is inside is read as in dlt's own docs, so that `{{` in `params`, `json`, `data`,
+`path` or the `headers` of an endpoint means a literal `{`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from analytics_assets.config.secret_names import is_plain_header, looks_secret, names_a_secret
+from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import (
     RAW,
     STAND_INS,
@@ -24,6 +26,7 @@ from analytics_assets.config.template_engine import (
     UnsetError,
     is_template,
     parse,
+    parts_of,
 )
 from analytics_assets.config.validation_errors import Location, error_at
 
@@ -34,26 +37,38 @@ _READ_AT_LOAD = frozenset({"type", "location"})
 """The keys of `auth` that say which secrets there are."""
 
 
+_SECRET_FIELDS = frozenset({"client_id", "username"})
+"""The fields of `auth` that are a secret if a template says where their value is."""
+
+_SETTINGS = object()
+"""What `secrets` is when Dagster loads the file. No template that uses it is read then."""
+
+
 class AtRun(str):
-    """A template of `auth` or `headers`, which is read when a run starts. As text it is a placeholder.
+    """A template that is read when a run starts. As text it has a reference in place of each expression.
 
     Attributes:
-        template: the template.
+        parts: the expressions of the template, by reference.
         place: where the template is in the file.
+        is_secret: whether the values are secrets, so that only the transport may have them.
     """
 
-    template: Parsed
+    parts: Mapping[str, Parsed]
     place: Location
+    is_secret: bool
 
-    def read(self) -> str:
-        """Returns the text of the template.
+    def values(self, secrets: Any) -> dict[str, str]:
+        """Returns the value of each expression, by reference.
+
+        Args:
+            secrets: the secrets of the source, by name.
 
         Raises:
             UnsetError: an environment variable of the template is not set.
             ValueError: the template fails.
         """
-        value = self.template.value()
-        return "" if value is None else str(value)
+        found = {reference: part.value(secrets=secrets) for reference, part in self.parts.items()}
+        return {reference: "" if value is None else str(value) for reference, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -100,7 +115,8 @@ def render(written: Any, scope: Mapping[str, Any]) -> Rendered:
         ValidationError: a template cannot be parsed, uses an unknown name, or fails. The error names its key.
     """
     rendered = Rendered(None)
-    rendered.values = _render(written, {**scope, "env": VARIABLES}, (), rendered.unset)
+    known = {**scope, "env": VARIABLES, "secrets": _SETTINGS}
+    rendered.values = _render(written, known, (), rendered.unset)
     rendered.unset = [_of_resource(one, rendered.values) for one in rendered.unset]
     return rendered
 
@@ -117,17 +133,17 @@ def _render(value: Any, scope: Mapping[str, Any], place: Location, unset: list[U
     if not is_template(value):
         return value
     parsed = _parsed(value, scope, place)
-    if _is_read_at_run(place):
-        at_run = AtRun("read-when-a-run-starts")
-        at_run.template, at_run.place = parsed, place
-        return at_run
+    if _is_read_at_run(place, parsed):
+        return _at_run(value, scope, place)
     try:
-        return parsed.value()
+        read = parsed.value()
     except UnsetError as error:
         unset.append(Unset(str(error), place))
         return _stand_in(parsed, place, str(error))
     except ValueError as error:
         raise error_at(place, str(error)) from None
+    is_secret = isinstance(read, str) and _may_be_secret(place) and looks_secret(_name_at(place), read)
+    return _at_run(value, scope, place, is_secret=True) if is_secret else read
 
 
 def _key(key: Any, place: Location) -> Any:
@@ -175,13 +191,71 @@ def _in_endpoint(place: Location) -> Location:
     return ()
 
 
-def _is_read_at_run(place: Location) -> bool:
+def _is_read_at_run(place: Location, parsed: Parsed) -> bool:
+    if parsed.settings and not _may_be_secret(place):
+        raise error_at(
+            place,
+            "`secrets` is for what is sent to the API: the base_url, path, params, headers, json, data and auth of "
+            "rest_api. Write `{{ env.NAME }}` here.",
+        )
     match _in_endpoint(place):
         case ("headers", _, *_):
             return True
         case ("auth", key, *_):
             return key not in _READ_AT_LOAD
+    return _may_be_secret(place) and _is_secret(place, parsed)
+
+
+def _may_be_secret(place: Location) -> bool:
+    """Whether the value at `place` is sent to the API, so that the transport can insert a secret there."""
+    match _in_endpoint(place):
+        case ("base_url" | "path",):
+            return True
+        case ("params" | "json" | "data" | "headers" | "auth" as part, *rest):
+            return bool(rest) or part == "data"
     return False
+
+
+def _is_secret(place: Location, parsed: Parsed) -> bool:
+    """Whether a template is that of a secret: by its key, or by the names that it reads."""
+    if parsed.settings or any(map(names_a_secret, parsed.variables)):
+        return True
+    name = _name_at(place)
+    match _in_endpoint(place):
+        case ("headers", *_):
+            return not is_plain_header(name)
+        case ("auth", *_):
+            return name in _SECRET_FIELDS or names_a_secret(name)
+        case ("base_url" | "path", *_):
+            return False
+    return names_a_secret(name)
+
+
+def _name_at(place: Location) -> str:
+    """The innermost key of a place that is a name."""
+    return next((one for one in reversed(place) if isinstance(one, str)), "")
+
+
+def _at_run(text: str, scope: Mapping[str, Any], place: Location, *, is_secret: bool = False) -> AtRun:
+    """Returns a template with a reference in place of each expression, which is read when a run starts."""
+    try:
+        parts = parts_of(text, scope)
+    except ValueError as error:
+        raise error_at(place, str(error)) from None
+    name = ".".join(map(str, place[2:] if place[:2] == ("rest_api", "client") else place[1:]))
+    found: dict[str, Parsed] = {}
+    shown = []
+    for part in parts:
+        if isinstance(part, str):
+            shown.append(part)
+            continue
+        reference = secret_reference(f"{name}.{len(found) + 1}" if found else name)
+        found[reference] = part
+        shown.append(reference)
+    at_run = AtRun("".join(shown))
+    at_run.parts, at_run.place = found, place
+    at_run.is_secret = is_secret or any(_is_secret(place, part) for part in found.values())
+    return at_run
 
 
 def _of_resource(unset: Unset, values: Any) -> Unset:

@@ -61,9 +61,9 @@ def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunRe
     api = open_api(plan, circuit, run_id)
 
     def attempt() -> DryRunResult:
-        quarantine = plan.new_quarantine()
+        quarantine = plan.new_quarantine(api.secrets.redact)
         with open_load_pipeline(plan, quarantine, api.caller) as pipeline, api.session() as session:
-            built = build_source(plan, quarantine, session, pipeline.capabilities)
+            built = build_source(plan, quarantine, session, api.secrets, pipeline.capabilities)
             pipeline.extract(built.source)
             normalized = pipeline.normalize()
             _judge_keys(pipeline, api.telemetry.pages_of_attempt)
@@ -79,7 +79,7 @@ def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunRe
                 requests=RequestCounts.of(api.telemetry),
             )
 
-    return start_over_where_rows_moved(plan, api.telemetry, attempt)
+    return start_over_where_rows_moved(plan, api, attempt)
 
 
 def _judge_keys(pipeline: LoadPipeline, pages: int) -> None:

@@ -6,6 +6,7 @@ Dagster's asset, the benchmark and the tests call `run_sync`. This module import
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from dlt.common.pipeline import LoadInfo, NormalizeInfo
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from analytics_assets.ingestion.errors import RestartError, SyncError
+from analytics_assets.ingestion.errors import RestartError, SyncError, UnexpectedError
 from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.dlt_errors import find_sync_error
 from analytics_assets.ingestion.http.origins import Origins
 from analytics_assets.ingestion.http.page_limit import PageLimit
 from analytics_assets.ingestion.http.rate_limit import rate_limiter_of
+from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
@@ -61,9 +63,9 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
     telemetry = api.telemetry
 
     def attempt() -> SyncResult:
-        quarantine = plan.new_quarantine()
+        quarantine = plan.new_quarantine(api.secrets.redact)
         with open_load_pipeline(plan, quarantine, api.caller) as pipeline, api.session() as session:
-            built = build_source(plan, quarantine, session, pipeline.capabilities)
+            built = build_source(plan, quarantine, session, api.secrets, pipeline.capabilities)
             with pipeline.locked():
                 restored = pipeline.restore()
                 pipeline.extract(built.source)
@@ -75,9 +77,9 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
                     rows = normalized.row_counts.get(plan.resource.table, 0)
                     info = pipeline.load(client, restored, Fetched(rows, telemetry.pages_of_attempt))
                     loaded = _Loaded(normalized, info, client)
-                    return _result(plan, pipeline, built, telemetry, loaded)
+                    return _result(plan, pipeline, built, api, loaded)
 
-    return start_over_where_rows_moved(plan, telemetry, attempt)
+    return start_over_where_rows_moved(plan, api, attempt)
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,13 @@ class Api:
     Attributes:
         caller: the text that names resource and run; the log of a run that waits for this sync shows the text.
         telemetry: the counts over all attempts of the sync.
+        secrets: the secrets of the API.
         session: a function that opens the HTTP session for one attempt.
     """
 
     caller: str
     telemetry: Telemetry
+    secrets: Secrets
     session: Callable[[], ApiSession]
 
 
@@ -113,7 +117,7 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
     breaker, telemetry = Breaker(circuit, name, run_id), Telemetry(name)
     breaker.refresh()  # an open circuit ends the sync here, before the sync waits for a lock
     check_variables(config, plan.resource)
-    limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config)
+    limiter, secrets = rate_limiter_of(config.name, config.requests), read_secrets(config, plan.resource)
     base_url, requests = str(config.rest_api["client"].get("base_url") or ""), config.requests
     origins = Origins(base_url, requests.trusted_origins, requests.download_origins)
 
@@ -121,25 +125,27 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
         page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
         return ApiSession(name, origins, limiter, breaker, secrets, telemetry, page_limit=page_limit)
 
-    return Api(f"{name}, run {run_id.split('-', maxsplit=1)[0]}" if run_id else name, telemetry, session)
+    caller = f"{name}, run {run_id.split('-', maxsplit=1)[0]}" if run_id else name
+    return Api(caller, telemetry, secrets, session)
 
 
-def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: Callable[[], _T]) -> _T:
+def start_over_where_rows_moved(plan: LoadPlan, api: Api, attempt: Callable[[], _T]) -> _T:
     """Runs `attempt` and returns its result. Each `RestartError` starts `attempt` over, up to `MAX_RESTARTS` times.
 
     Args:
         plan: the plan of the sync.
-        telemetry: counts the restarts.
+        api: the access to the API, which counts the restarts.
         attempt: one attempt of the sync.
 
     Raises:
         SyncError: the sync failed in a way that a user can act on.
         RestartError: in each attempt rows moved, or another run loaded newer rows.
     """
+    telemetry = api.telemetry
     before: RestartError | None = None
     while True:
         try:
-            with run_logging(), user_errors(plan):
+            with run_logging(), _errors_without_secrets(plan, api.secrets), user_errors(plan):
                 return attempt()
         except RestartError as moved:
             if telemetry.restarts == MAX_RESTARTS or moved.recurs(before):
@@ -149,6 +155,25 @@ def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: C
             log.warning(
                 "%s: %s. Nothing was loaded, and the sync starts over.", plan.resource.name, moved.cause
             )
+
+
+@contextmanager
+def _errors_without_secrets(plan: LoadPlan, secrets: Secrets) -> Iterator[None]:
+    """Raises each error without secrets. An unexpected error with a secret becomes an `UnexpectedError`."""
+    try:
+        yield
+    except SyncError as error:
+        raise error.redacted(secrets.redact) from None
+    except Exception as error:
+        if not secrets.is_in("".join(traceback.format_exception(error))):
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise UnexpectedError(
+            plan.resource.name,
+            type(error).__name__,
+            secrets.redact(str(error)),
+            f"{where.filename}, line {where.lineno}",
+        ) from None
 
 
 @contextmanager
@@ -180,7 +205,7 @@ class _Loaded:
 
 
 def _result(
-    plan: LoadPlan, pipeline: LoadPipeline, built: BuiltSource, telemetry: Telemetry, loaded: _Loaded
+    plan: LoadPlan, pipeline: LoadPipeline, built: BuiltSource, api: Api, loaded: _Loaded
 ) -> SyncResult:
     resource, info = plan.resource, loaded.loaded
     table = Table(loaded.client, resource)
@@ -193,7 +218,7 @@ def _result(
     )
     by_partition = dict(zip(plan.windows, in_windows or (), strict=bool(in_windows)))
     # For a resource with a parent, the API's total counts the parent's rows, or the child rows of only one parent row.
-    counts = RequestCounts.of(telemetry, promised=resource.parent is None)
+    counts = RequestCounts.of(api.telemetry, promised=resource.parent is None)
     return SyncResult(
         destination_name=str(info.destination_name),
         dataset_name=str(info.dataset_name),
@@ -226,6 +251,7 @@ def _result(
         # A sync with a cursor fetches only some rows, so it cannot know whether the API never sends a field.
         variants=variant_columns(loaded.client.schema, resource.table),
         cut=built.validator.cut,
+        rows_with_secret=dict(built.secret_watch.rows),
         unsent=tuple(sorted(built.validator.unsent)) if resource.cursor is None else (),
         children={
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables

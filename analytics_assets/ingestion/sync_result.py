@@ -113,6 +113,7 @@ class SyncResult:
         variants: dlt's variant columns of the table and of its child tables, as `table.column`, with the type that the
             column without `__v_` has.
         cut: the number of timestamps that lost digits below the precision of their column, by column.
+        rows_with_secret: the number of rows that hold a secret of the API, by name of the field.
         children: the child tables that are assets, by field name.
         missing_guarantees: the guarantees that the destination lacks.
     """
@@ -144,6 +145,7 @@ class SyncResult:
     unsent: Sequence[str] = ()
     variants: Mapping[str, str] = field(default_factory=dict)
     cut: Mapping[str, int] = field(default_factory=dict)
+    rows_with_secret: Mapping[str, int] = field(default_factory=dict)
     children: Mapping[str, ChildTable] = field(default_factory=dict)
     missing_guarantees: Sequence[str] = ()
 
@@ -170,6 +172,7 @@ class SyncResult:
             "declared_but_not_sent": list(self.unsent),
             "variant_columns": dict(self.variants),
             "timestamps_cut": dict(self.cut),
+            "rows_with_secret": dict(self.rows_with_secret),
             "missing_guarantees": list(self.missing_guarantees) or None,
             "destination_name": self.destination_name,
             "dataset_name": self.dataset_name,

@@ -7,10 +7,12 @@ The value of `dagster/partition_row_count` describes one partition. The values o
 `runs.py` has the keys that identify a source or a resource.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import dagster as dg
+
+from analytics_assets.ingestion.errors import redacted
 
 # Dagster's own keys, which the UI shows in special places.
 ROW_COUNT: Final = "dagster/row_count"
@@ -48,6 +50,7 @@ UNDECLARED_FIELDS: Final = "undeclared_fields"
 DECLARED_BUT_NOT_SENT: Final = "declared_but_not_sent"
 VARIANT_COLUMNS: Final = "variant_columns"
 TIMESTAMPS_CUT: Final = "timestamps_cut"
+ROWS_WITH_SECRET: Final = "rows_with_secret"  # noqa: S105
 
 # The keys for the requests of a run.
 REQUESTS: Final = "requests"
@@ -113,6 +116,7 @@ _PAGE_ORDER = (
     DECLARED_BUT_NOT_SENT,
     VARIANT_COLUMNS,
     TIMESTAMPS_CUT,
+    ROWS_WITH_SECRET,
     REQUESTS,
     PAGES,
     RETRIES,
@@ -155,3 +159,27 @@ def for_page(metadata: Metadata) -> dict[str, Any]:
 def plain(metadata: Metadata) -> dict[str, Any]:
     """Converts each metadata value to a plain Python value."""
     return {name: read(metadata, name) for name in metadata}
+
+
+def without_secrets(metadata: Metadata, redact: Callable[[str], str]) -> dict[str, Any]:
+    """Redacts the texts of metadata, also in lists, mappings and tables. The column schema stays as it is.
+
+    Args:
+        metadata: the metadata.
+        redact: a function that replaces the secrets in a text.
+    """
+    return {name: _redacted(value, redact) for name, value in metadata.items()}
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    match value:
+        case dg.TextMetadataValue():
+            return dg.MetadataValue.text(redact(value.value or ""))
+        case dg.MarkdownMetadataValue():
+            return dg.MetadataValue.md(redact(value.value or ""))
+        case dg.JsonMetadataValue():
+            return dg.MetadataValue.json(redacted(value.value, redact))
+        case dg.TableMetadataValue():
+            records = [dg.TableRecord(redacted(one.data, redact)) for one in value.records]
+            return dg.MetadataValue.table(records, value.schema)
+    return redacted(value, redact)

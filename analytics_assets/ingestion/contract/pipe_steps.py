@@ -21,6 +21,7 @@ from dlt.pipeline import current
 from msgspec import Raw
 
 from analytics_assets.ingestion.contract.quarantine import Quarantine
+from analytics_assets.ingestion.contract.secret_watch import SecretWatch
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.raw_json import read_row
 
@@ -36,12 +37,14 @@ class ValidateStep(ValidateItem):
     Args:
         validator: the validator, which separates good rows from bad rows.
         quarantine: the quarantine, which takes the bad rows.
+        secret_watch: counts the rows that hold a secret.
     """
 
-    def __init__(self, validator: Validator, quarantine: Quarantine) -> None:
+    def __init__(self, validator: Validator, quarantine: Quarantine, secret_watch: SecretWatch) -> None:
         super().__init__(lambda item: item)
         self._validator = validator
         self._quarantine = quarantine
+        self._secret_watch = secret_watch
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the good rows of a page.
@@ -51,11 +54,12 @@ class ValidateStep(ValidateItem):
         rows = item if isinstance(item, list) else [item]
         if not rows:
             return item
-        if set(map(type, rows)) == {Raw}:
+        violations = self._secret_watch.violations(rows)
+        if set(map(type, rows)) == {Raw} and not violations:
             result = self._validator.read(rows)
         else:  # the rows are already parsed if the response was not strict JSON
             result = self._validator.validate(
-                [read_row(one) if isinstance(one, Raw) else one for one in rows]
+                [read_row(one) if isinstance(one, Raw) else one for one in rows], violations
             )
         self._quarantine.add(result.rejected, len(rows))
         return result.items

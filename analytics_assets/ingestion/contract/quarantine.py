@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -73,12 +73,13 @@ class Quarantine:
         windows: the windows of the run's partitions, by partition key in order of time.
         limit: the limit on rejected rows.
         halts: whether the sync fails if there are more rejected rows than the limit; false in a dry run.
+        redact: a function that replaces the secrets in a text, for reasons. A row itself is stored as it came.
 
     Attributes:
         rows_seen: the number of rows that were checked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each parameter is a part of the plan
         self,
         resource: str,
         table: str,
@@ -88,6 +89,7 @@ class Quarantine:
         limit: Limit,
         *,
         halts: bool = True,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self.table = table + SUFFIX
         self.keys = contract.typed_key
@@ -99,6 +101,7 @@ class Quarantine:
         self._windows = dict(windows)
         self._starts: list[Any] = [cursor.bound(one.start) for one in windows.values()] if cursor else []
         self._halts = halts
+        self._redact = redact
         self._rejected: list[tuple[Rejected, str | None, Window | None]] = []
 
     @property
@@ -183,7 +186,7 @@ class Quarantine:
         if self._rejected:
             yield [
                 {
-                    "reason": one.reason,
+                    "reason": self._redact(one.reason),
                     "column_name": one.violations[0][0],
                     "value": _as_text(one.violations[0][2]),
                     "row": one.row,
@@ -216,15 +219,16 @@ class Quarantine:
             if (c, w) == (column, why)
         ]
         keys = [
-            ", ".join(str(one.values[key.name]) for key in self.keys)
+            ", ".join(self._redact(str(one.values[key.name])) for key in self.keys)
             for one, _ in alike[:_EXAMPLES]
             if self.keys and all(one.values.get(key.name) is not None for key in self.keys)
         ]
         value = alike[0][1]
         is_key = column in self._contract.primary_key
-        shown = "" if value is None else f", such as `{_shortened(value) if is_key else _masked(value)}`"
+        text = "" if value is None else self._redact(_text_of(value))
+        shown = f", such as `{_shortened(text) if is_key else _masked(text)}`" if text else ""
         where = f", primary key {'; '.join(keys)}" if keys else ""
-        return f"{column or ''} {why} ({count:,} {'row' if count == 1 else 'rows'}{shown}{where})".strip()
+        return f"{column or ''} {self._redact(why)} ({count:,} {'row' if count == 1 else 'rows'}{shown}{where})".strip()
 
 
 def _as_text(value: Any) -> str | None:
@@ -239,11 +243,10 @@ def _text_of(value: Any) -> str:
         return "(too many nested lists and objects)"
 
 
-def _shortened(value: Any) -> str:
-    text = _text_of(value)
+def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_EXAMPLE else text[:_LONGEST_EXAMPLE] + "…"
 
 
-def _masked(value: Any) -> str:
-    """Masks a value: letters become `x` and digits become `9`, because the value may be personal data."""
-    return re.sub(r"[^\W\d_]", "x", re.sub(r"\d", "9", _shortened(value)))
+def _masked(text: str) -> str:
+    """Masks a text: letters become `x` and digits become `9`, because the value may be personal data."""
+    return re.sub(r"[^\W\d_]", "x", re.sub(r"\d", "9", _shortened(text)))

@@ -132,13 +132,19 @@ class Validator:
             self._learn(read)
         return self.validate(read)
 
-    def validate(self, rows: list[Any]) -> ValidationResult:
+    def validate(
+        self, rows: list[Any], known: Mapping[int, list[Violation]] | None = None
+    ) -> ValidationResult:
         """Separates good rows from bad rows.
+
+        Args:
+            rows: the parsed rows of a page.
+            known: violations that were already found, by position of the row.
 
         Raises:
             UndeclaredFieldError: a field is not declared, and `schema_contract` is `freeze`.
         """
-        violations: _Violations = defaultdict(list)
+        violations: _Violations = defaultdict(list, known or {})
         objects = rows
         if set(map(type, rows)) != {dict}:
             objects = [self._as_object(row, violations[position]) for position, row in enumerate(rows)]

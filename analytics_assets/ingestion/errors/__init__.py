@@ -47,6 +47,7 @@
     │   ├── KeyNotUniqueError           key_not_unique
     │   ├── EmptyLoadError              empty_load
     │   └── TooManyRemovedError         max_removed_exceeded
+    ├── UnexpectedError                 unexpected: no rule knows the error, and its text holds a secret
     └── WarehouseError                  the destination cannot do what the sync needs
         ├── NoSqlError                  no_sql
         ├── NoWarehouseFileError        no_warehouse_file
@@ -69,7 +70,9 @@ from analytics_assets.ingestion.errors.api import (
 from analytics_assets.ingestion.errors.base import (
     Fault,
     SyncError,
+    UnexpectedError,
     counted,
+    redacted,
     utc,
 )
 from analytics_assets.ingestion.errors.config import (
@@ -176,6 +179,7 @@ __all__ = [
     "TotalOfPageError",
     "UncoercibleValueError",
     "UndeclaredFieldError",
+    "UnexpectedError",
     "UnfitCursorError",
     "UnfitFilterError",
     "UnfitPathValueError",
@@ -188,5 +192,6 @@ __all__ = [
     "WarehouseBusyError",
     "WarehouseError",
     "counted",
+    "redacted",
     "utc",
 ]

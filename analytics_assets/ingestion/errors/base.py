@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypeVar
+
+_LONGEST_WORDS = 500
+
+_Error = TypeVar("_Error", bound="SyncError")
 
 
 class Fault(StrEnum):
@@ -45,6 +50,18 @@ class SyncError(Exception):
         """The fields of this failure by name, for metadata and alerts."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
+    def redacted(self, redact: Callable[[str], str]) -> Self:
+        """Returns this failure without secrets.
+
+        Args:
+            redact: a function that replaces the secrets in a text.
+        """
+        facts = {
+            name: value if name == "resource" else redacted(value, redact)
+            for name, value in self.facts().items()
+        }
+        return self if facts == self.facts() else _restored(type(self), facts)
+
     def __str__(self) -> str:
         where = f"{self.resource}: " if self.resource else ""
         sentences = [f"{where}{self.cause}", *([self.cure] if self.cure else [])]
@@ -54,8 +71,43 @@ class SyncError(Exception):
         return _restored, (type(self), self.facts())
 
 
-def _restored(kind: type[SyncError], facts: dict[str, Any]) -> SyncError:
+@dataclass(eq=False)
+class UnexpectedError(SyncError):
+    """An error that no rule of this project knows, and whose own text holds a secret.
+
+    Attributes:
+        kind: the class of the error.
+        words: the text of the error, redacted.
+        where: the line of code that raised the error.
+    """
+
+    kind: str
+    words: str
+    where: str
+    code = "unexpected"
+
+    @property
+    def cause(self) -> str:
+        return f"the sync failed with {self.kind} ({self.where}): {self.words[:_LONGEST_WORDS]}"
+
+    @property
+    def cure(self) -> str:
+        return "The traceback is left out, because it holds a secret"
+
+
+def _restored(kind: type[_Error], facts: dict[str, Any]) -> _Error:
     return kind(**facts)
+
+
+def redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    """Returns a value in which each text, also in lists and mappings, is redacted."""
+    if isinstance(value, str):
+        return redact(value) if type(value) is str else value
+    if isinstance(value, Mapping):
+        return {redacted(key, redact): redacted(item, redact) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(redacted(item, redact) for item in value)
+    return value
 
 
 def utc(moment: float) -> str:

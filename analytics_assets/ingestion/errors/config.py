@@ -41,21 +41,27 @@ class MissingSecretError(ConfigError):
 
 @dataclass(eq=False)
 class UnsendableSecretError(MissingSecretError):
-    """A secret has characters that no HTTP header can carry.
+    """A secret is no text, or has characters that no HTTP header can carry.
 
     Attributes:
         place: the key of the `defs.yaml` whose template is the secret; empty for a secret of dlt's settings.
+        kind: what the secret is in place of a text, such as `a list`; empty for a text.
     """
 
     place: str = ""
+    kind: str = ""
     code = "unsendable_secret"
 
     @property
     def cause(self) -> str:
+        if self.kind:
+            return f"the secret `{self.field}` of {self.source} is {self.kind}, and a secret is one text"
         return f"the secret `{self.field}` of {self.source} holds characters that no HTTP header can carry"
 
     @property
     def cure(self) -> str:
+        if self.kind:
+            return f'Write `{self.field} = "…"` under [sources.{self.source}] in .dlt/secrets.toml'
         if self.place:
             return f"Set the environment variable in {self.place} again"
         return f"Copy it to SOURCES__{self.source.upper()}__{self.field.upper()} again"

@@ -12,7 +12,8 @@ from secrets import token_hex
 from threading import RLock
 from typing import Protocol
 
-from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
+from analytics_assets.config.secret_reference import secret_reference
+from analytics_assets.ingestion.http.redaction import Secrets
 
 log = logging.getLogger("analytics_assets")
 

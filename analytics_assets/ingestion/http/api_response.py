@@ -9,7 +9,6 @@ from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.wire import WireResponse
 
 Row = Any
@@ -17,28 +16,23 @@ Row = Any
 
 
 class ApiResponse(Response):
-    """A `requests` response with the whole redacted body.
+    """A `requests` response with the whole body.
 
     Args:
         request: the request of the response, with references in place of secrets.
-        response: the response from the network, with a redacted body.
-        secrets: the secrets that are redacted in the headers.
+        response: the response from the network.
         connection: the HTTP adapter, through which an auth such as digest sends the request again.
 
     Attributes:
         attempts: the number of requests sent until this response, the first included.
     """
 
-    def __init__(
-        self, request: PreparedRequest, response: WireResponse, secrets: Secrets, connection: Any
-    ) -> None:
+    def __init__(self, request: PreparedRequest, response: WireResponse, connection: Any) -> None:
         super().__init__()
         raw = response.raw
         self.attempts = response.attempts
         self.status_code = response.status
-        self.headers = CaseInsensitiveDict(
-            {name: secrets.redact(value) for name, value in raw.headers.items()}
-        )
+        self.headers = CaseInsensitiveDict(raw.headers.items())
         self.encoding = get_encoding_from_headers(self.headers)
         self.raw = raw
         self.reason = str(raw.reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -27,23 +27,35 @@ _LONGEST = 200
 _DEPTH = 4
 
 
-def words_of(response: Any) -> str:
+def words_of(response: Any, redact: Callable[[str], str], encoding: str | None = None) -> str:
     """Returns the explanation in a response in at most 200 characters; empty if there is none.
 
-    The caller must redact secrets in the response. Links are left out, because they may contain a secret in another
-    encoding.
+    The explanation is redacted before it is cut, because a part of a secret is not found any more. Links are left out,
+    because they may contain a secret in another encoding.
 
     Args:
         response: the body as bytes, or the parsed JSON.
+        redact: a function that replaces the secrets in a text.
+        encoding: the encoding of a body that is not UTF-8; None if unknown.
     """
     if isinstance(response, bytes):
         try:
-            response = msgspec.json.decode(response)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            response = msgspec.json.decode(_in_utf8(response, encoding))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return ""
-    text = next(_texts(response, _DEPTH), "")
+    text = redact(next(_texts(response, _DEPTH), ""))
     words = " ".join(re.sub(r"\w+://\S+", "…", text).split())
     return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+
+
+def _in_utf8(body: bytes, encoding: str | None) -> bytes:
+    try:
+        return body.decode().encode()
+    except UnicodeDecodeError:
+        try:
+            return body.decode(encoding or "latin-1").encode()
+        except LookupError:
+            return b""
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -13,9 +13,10 @@ class Exchange:
     Attributes:
         status: the HTTP status; None if there was no response.
         headers: the headers of the response.
-        body: the decoded and redacted body of the response; empty for a streamed response.
+        body: the decompressed body of the response; empty for a streamed response.
         error: the network error; None if there was a response.
         host: the host and port of the request, for the error text.
+        redact: a function that replaces the secrets in a text, for the API's own words.
     """
 
     status: int | None = None
@@ -23,3 +24,4 @@ class Exchange:
     body: bytes = b""
     error: BaseException | None = None
     host: str = ""
+    redact: Callable[[str], str] = str

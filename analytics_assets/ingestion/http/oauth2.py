@@ -184,11 +184,11 @@ class _ClientCredentials(_Source):
         except (AttributeError, LookupError, TypeError, ValueError):
             found = None
         if not isinstance(found, str) or not found.strip():
-            words = words_of(content)
+            words = words_of(content, self._secrets.redact)
             fields = f" (it has {', '.join(content)})" if content else ""
             said = f". The API says: {words}" if words else ""
             raise self._no_token(f"its response has no access_token{fields}{said}")
-        token = self._secrets.reveal(found.strip())  # the session has redacted a value that it knows
+        token = found.strip()
         if not (token.isascii() and token.isprintable()):
             raise self._no_token("its token has characters that no HTTP header can carry")
         return token
@@ -224,7 +224,7 @@ class _OwnRenewal(_Source):
 
     def held(self) -> Grant | None:
         found = getattr(self._auth, "access_token", None) or getattr(self._auth, "token", None)
-        return Grant(self._secrets.reveal(found)) if isinstance(found, str) and found else None
+        return Grant(found) if isinstance(found, str) and found else None
 
     def is_expired(self) -> bool:
         is_expired = getattr(self._auth, "is_token_expired", None)

@@ -1,9 +1,9 @@
-"""Secrets: inserts secret values into requests, and replaces secret values in responses and log records.
+"""Secrets: inserts secret values into requests, and replaces secret values in the texts that this project writes.
 
-For the auth types in `_ONLY_SENT` (`source/build.py`), dlt gets a reference in place of each secret value. So no log,
-error text, pickle or table of dlt can contain the value. A custom auth type gets the value itself, because it may
-compute with the value. The transport uses this module to insert the values into each request, and to redact each
-response.
+For the auth types in `ONLY_SENT` (`source/settings.py`), dlt gets a reference in place of each secret value. A custom
+auth type gets the value itself, because it may compute with the value. The transport inserts the values into each
+request. Responses stay as they came, because a row may hold a text that equals a secret by chance. So each text about
+a response is redacted when it is written: errors, log records, metadata.
 """
 
 from __future__ import annotations
@@ -12,23 +12,28 @@ import base64
 import html
 import json
 import logging
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
-from secrets import token_hex
 from threading import Lock
+from typing import Any, Self
 from urllib.parse import quote, quote_plus
 
-_PROCESS = token_hex(4)  # a random part, so that no text of an API looks like a reference
+import msgspec
+
+from analytics_assets.config.secret_reference import secret_reference
+
 _LEAST_IN_TEXT = 4
-_LEAST_IN_BODY = 8
-"""The minimum length of a secret value for redaction. A shorter value may be an ordinary word in logs and rows."""
+"""The minimum length of a secret value for redaction. A shorter value may be a part of any word."""
+
+_LEAST_IN_ROWS = 8
+"""The minimum length of a secret value that is reported in rows. A shorter value may be an ordinary word."""
 
 _MAX_LEARNT = 20
 """The most values that `learn` keeps. A token that lives seconds is one of thousands in a long sync."""
 
 _LOGGERS = (
+    "analytics_assets",
     "dlt",
     "urllib3.connection",
     "urllib3.connectionpool",
@@ -38,16 +43,14 @@ _LOGGERS = (
 """The loggers whose records may contain requests and URLs."""
 
 
-def secret_reference(field: str) -> str:
-    """Returns the reference to a secret field, such as `api_key`. URL encoding does not change the reference."""
-    return f"hidden.{field}.{_PROCESS}"
-
-
 class Secrets:
     """The secrets of one API. The class is thread-safe.
 
     Args:
         values: the secret values, by reference.
+
+    Attributes:
+        in_responses: whether a response had a secret value, so that a row may hold it.
     """
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
@@ -56,12 +59,17 @@ class Secrets:
         self._numbers = count(1)
         self._lock = Lock()
         self._encodings: list[tuple[str, str]] = []
-        self._in_body: list[tuple[bytes, bytes]] = []
+        self._in_rows = _noticeable(self._values)
+        self.in_responses = False
         self._redact_too(
             (encoding, reference)
             for reference, value in self._values.items()
             for encoding in _encodings(value)
         )
+
+    def __deepcopy__(self, _: Any) -> Self:
+        """Returns the object itself, because a copy of the config in dlt must learn the same tokens."""
+        return self
 
     def learn(self, field: str, value: str) -> None:
         """Learns a secret value that is known only during the sync, such as an access token.
@@ -81,14 +89,9 @@ class Secrets:
             # Other threads may still iterate over the old objects, so the code makes new ones.
             kept = {name: old for name, old in self._values.items() if name not in forgotten}
             self._values = {**kept, reference: value}
+            self._in_rows = _noticeable(self._values)
             self._encodings = [one for one in self._encodings if one[1] not in forgotten]
         self._redact_too((encoding, reference) for encoding in _encodings(value))
-
-    def reveal(self, text: str) -> str:
-        """Replaces each reference in a text with its secret value."""
-        for reference, value in self._values.items():
-            text = text.replace(reference, value)
-        return text
 
     def in_url(self, url: str) -> str:
         """Inserts the secret values into a URL in place of references."""
@@ -123,34 +126,23 @@ class Secrets:
             text = text.replace(encoding, reference)
         return text
 
-    def redact_body(self, body: bytes) -> bytes:
-        """Replaces each secret value in a response body with its reference, because an API may echo a key."""
-        for encoding, reference in self._in_body:
-            if encoding in body:
-                body = body.replace(encoding, reference)
-        return body
+    def notice(self, body: bytes) -> None:
+        """Notes whether a response has a secret value. Only then are its rows searched."""
+        if not self.in_responses:
+            self.in_responses = any(value.encode() in body for value in self._in_rows)
 
-    def redact_chunks(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Redacts the chunks of a body with the same result as `redact_body` for the whole body.
+    def fields_with(self, row: Any) -> list[str]:
+        """Returns the names of the fields of a row whose whole value is a secret, with dots between nested names.
 
-        A secret value may start in one chunk and end in the next. So the method holds back the last bytes of each
-        chunk, and yields these bytes with the next chunk.
+        Args:
+            row: the parsed row, or its JSON.
         """
-        references = dict(self._in_body)
-        if not references:
-            yield from chunks
-            return
-        longest = max(map(len, references))
-        pattern = re.compile(b"|".join(re.escape(encoding) for encoding, _ in self._in_body))
-        kept = b""
-        for chunk in chunks:
-            text = kept + chunk
-            redacted, end = _replace_until(max(0, len(text) - longest + 1), text, pattern, references)
-            kept = text[end:]
-            if redacted:
-                yield redacted
-        if kept:
-            yield _replace_until(len(kept), kept, pattern, references)[0]
+        if isinstance(row, msgspec.Raw):
+            text = bytes(row)
+            if not any(value.encode() in text for value in self._in_rows):
+                return []
+            row = msgspec.json.decode(text)
+        return list(dict.fromkeys(_paths_with(self._in_rows, row, "")))
 
     @contextmanager
     def out_of_logs(self) -> Iterator[None]:
@@ -172,8 +164,8 @@ class Secrets:
         return True
 
     def _in_header(self, value: str) -> str:
-        if value.startswith("Basic "):
-            plain = base64.b64decode(value.removeprefix("Basic ")).decode()
+        if value.startswith("Basic ") and not any(reference in value for reference in self._values):
+            plain = base64.b64decode(value.removeprefix("Basic ")).decode(errors="replace")
             found = [reference for reference in self._values if reference in plain]
             for reference in found:  # the user name and the password may both be secrets
                 plain = plain.replace(reference, self._values[reference])
@@ -192,21 +184,21 @@ class Secrets:
             # The list starts with the longest encoding, because one encoding may contain another.
             # The code makes a new list, because other threads may still iterate over the old list.
             self._encodings = sorted(fresh.union(self._encodings), key=lambda one: (-len(one[0]), one))
-            self._in_body = [(a.encode(), b.encode()) for a, b in self._encodings if len(a) >= _LEAST_IN_BODY]
 
 
-def _replace_until(
-    end: int, text: bytes, pattern: re.Pattern[bytes], replacements: Mapping[bytes, bytes]
-) -> tuple[bytes, int]:
-    """Replaces all matches that start before `end`. Returns the new text, and the position of the first unused byte."""
-    parts, position = [], 0
-    for match in pattern.finditer(text):
-        if match.start() >= end:
-            break
-        parts += [text[position : match.start()], replacements[match[0]]]
-        position = match.end()
-    end = max(position, end)
-    return b"".join([*parts, text[position:end]]), end
+def _noticeable(values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple({value for value in values.values() if len(value) >= _LEAST_IN_ROWS})
+
+
+def _paths_with(secrets: Collection[str], value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _paths_with(secrets, item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _paths_with(secrets, item, path)
+    elif str(value) in secrets and not isinstance(value, bool):
+        yield path
 
 
 def _encodings(value: str) -> set[str]:

@@ -19,6 +19,8 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
 from urllib3.exceptions import (
     InvalidHeader,
     LocationValueError,
@@ -165,7 +167,7 @@ def _of_rule(
     """Returns the decision of a rule in the config, which comes before every other decision."""
     if rule.action in ("success", "empty"):
         return Decision(Action(rule.action), closes_probe=True)
-    reason = f"{_with_words(status, exchange.body)}, which requests.responses calls `{rule.action}`"
+    reason = f"{_with_words(exchange, status)}, which requests.responses calls `{rule.action}`"
     if rule.action == "fail":
         return Decision(Action.FAIL, reason=reason, fault=Fault.SYSTEM, closes_probe=True)
     if rule.action == "refresh_token":
@@ -206,9 +208,7 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
     decision = Decision(
         action,
         # The reason of an outage must be the same in each run, so that alerts report the outage once.
-        reason=status_in_words(status, hints)
-        if retried or refused
-        else _with_words(status, exchange.body, hints),
+        reason=status_in_words(status, hints) if retried or refused else _with_words(exchange, status, hints),
         fault=_fault_of(status, retried=retried),
         outage=refused or retried,
         # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
@@ -298,9 +298,11 @@ def status_in_words(status: int, hints: Mapping[int, str] = _HINTS) -> str:
     return f"{status} {phrase}" + (f"; {hint}" if hint else "")
 
 
-def _with_words(status: int, body: bytes, hints: Mapping[int, str] = _HINTS) -> str:
+def _with_words(exchange: Exchange, status: int, hints: Mapping[int, str] = _HINTS) -> str:
     """Describes a status in words, with the API's own explanation."""
-    words, described = words_of(body), status_in_words(status, hints)
+    encoding = get_encoding_from_headers(CaseInsensitiveDict(exchange.headers or {}))
+    words = words_of(exchange.body, exchange.redact, encoding)
+    described = status_in_words(status, hints)
     return f"{described}; the API says: {words}" if words else described
 
 

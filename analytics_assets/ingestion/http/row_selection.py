@@ -7,7 +7,7 @@ If the field with the rows is missing or null, dlt itself would load no rows, an
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -53,6 +53,7 @@ class RowRules:
         empty_answer: the answer that means no rows: `null` at the selector, or also an `absent` field; None if neither.
         one_object: whether one object may stand in place of a list of rows.
         memory: whether the rows came as a list before; None to know only the responses of one read.
+        redact: a function that replaces the secrets in a text, for the API's own words.
     """
 
     data_selector: TJsonPath | None = None
@@ -61,6 +62,7 @@ class RowRules:
     empty_answer: EmptyAnswer | None = None
     one_object: bool = False
     memory: ListMemory | None = None
+    redact: Callable[[str], str] = str
 
 
 class RowSelector:
@@ -219,7 +221,7 @@ class RowSelector:
         """Fails if a response without rows says that the request failed."""
         member = self._error_member(response) if isinstance(response, dict) else None
         if member is not None:
-            raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
+            raise ErrorAnswerError(self._resource, endpoint, member, words_of(response, self._rules.redact))
 
     def _error_member(self, response: dict[str, Any]) -> str | None:
         """Returns the field that says that the request failed; None if no field says so."""

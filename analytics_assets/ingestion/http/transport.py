@@ -75,7 +75,7 @@ class Transport(HTTPAdapter):
         origins: the servers that may get requests.
         limiter: the rate limiter, which all requests of the source in this process share.
         breaker: the circuit breaker of this sync.
-        secrets: the secrets, which the adapter puts into requests and redacts in responses.
+        secrets: the secrets, which the adapter puts into requests, and redacts in the texts about responses.
         telemetry: the counts of the sync.
         sleep: a function that waits the given number of seconds; by default, `stop` ends the wait early.
         jitter: a function that returns a random number from 0 to 1, for `backoff`.
@@ -131,8 +131,8 @@ class Transport(HTTPAdapter):
         return self.as_response(request, self.ask(wire_request, caller))
 
     def as_response(self, request: PreparedRequest, response: WireResponse) -> ApiResponse:
-        """Converts the response of a request to the response of a `requests` session, without secrets."""
-        return ApiResponse(request, response, self._secrets, self)
+        """Converts the response of a request to the response of a `requests` session."""
+        return ApiResponse(request, response, self)
 
     def wire_request(
         self,
@@ -220,9 +220,8 @@ class Transport(HTTPAdapter):
         """
         with ExitStack() as block:
             response = self._send_until_decided(request, caller, partial(self._wire.open, block=block))
-            headers = {name: self._secrets.redact(value) for name, value in response.raw.headers.items()}
-            chunks = self._secrets.redact_chunks(self._chunks(request, response))
-            yield StreamedResponse(response.status, headers, chunks, response.attempts)
+            chunks = self._chunks(request, response)
+            yield StreamedResponse(response.status, dict(response.raw.headers), chunks, response.attempts)
 
     def stop(self) -> None:
         """Ends all waits. Requests that are not yet sent are cancelled."""
@@ -314,7 +313,7 @@ class Transport(HTTPAdapter):
         except NETWORK_ERRORS as error:
             return None, classify(Exchange(error=error, host=request.host), caller, self._config)
         turn.headers = response.raw.headers
-        received = Exchange(response.status, response.raw.headers, response.body)
+        received = Exchange(response.status, response.raw.headers, response.body, redact=self._secrets.redact)
         return response, classify(received, caller, self._config)
 
     def _chunks(self, request: WireRequest, response: WireResponse) -> Iterator[bytes]:
@@ -365,7 +364,8 @@ class Transport(HTTPAdapter):
 
     def _halted(self, endpoint: str, decision: Decision, status: int | None, attempts: int) -> SyncHalted:
         """Returns the failure of a request without further retries. An outage of the API also opens the circuit."""
-        reason, outage, fault = decision.reason, decision.outage, decision.fault
+        reason, outage, fault = self._secrets.redact(decision.reason), decision.outage, decision.fault
+        endpoint = self._secrets.redact(endpoint)
         halted = SyncHalted(self._resource, endpoint, status, attempts, reason, outage=outage, fault=fault)
         if not decision.outage:
             return halted

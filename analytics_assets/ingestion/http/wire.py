@@ -65,13 +65,13 @@ class WireResponse:
     """A response from the network.
 
     Attributes:
-        raw: the urllib3 response, with unredacted headers.
+        raw: the urllib3 response.
         status: the HTTP status.
-        body: the redacted body; empty for a streamed response.
+        body: the body; empty for a streamed response.
         sent: the time when the request was sent, in seconds of a monotonic clock.
         received: the time when the response was complete, by the same clock.
         attempts: the number of requests sent until this response, the first included.
-        chunks: the chunks of a streamed body, decompressed and not yet redacted.
+        chunks: the chunks of a streamed body, decompressed.
     """
 
     raw: BaseHTTPResponse
@@ -89,8 +89,8 @@ class StreamedResponse:
 
     Attributes:
         status: the HTTP status.
-        headers: the redacted headers.
-        chunks: the decompressed and redacted body, which can be read once, within the `with` block.
+        headers: the headers.
+        chunks: the decompressed body, which can be read once, within the `with` block.
         attempts: the number of requests sent until this response, the first included.
     """
 
@@ -106,7 +106,7 @@ class Wire:
     Args:
         resource: the dlt resource of the sync.
         limiter: the rate limiter, whose slots limit the requests in flight.
-        secrets: the secrets that are redacted in bodies.
+        secrets: note whether a response has one of them.
         telemetry: the counts of the sync.
         check: a function that raises if the sync has stopped.
     """
@@ -143,7 +143,8 @@ class Wire:
             sent, raw = self._send(request)
             body = self._body(request, raw)
         self._telemetry.response(raw.status, len(body))
-        return WireResponse(raw, raw.status, self._secrets.redact_body(body), sent, time.monotonic())
+        self._secrets.notice(body)
+        return WireResponse(raw, raw.status, body, sent, time.monotonic())
 
     def open(self, request: WireRequest, block: ExitStack) -> WireResponse:
         """Sends one request, and reads its response up to the first chunk of the body.
@@ -164,7 +165,7 @@ class Wire:
             first = next(chunks, b"")
             self._telemetry.response(raw.status, len(first))
             if raw.status >= 400:
-                return WireResponse(raw, raw.status, self._secrets.redact_body(first), sent, time.monotonic())
+                return WireResponse(raw, raw.status, first, sent, time.monotonic())
             block.push(opened.pop_all())
         return WireResponse(
             raw, raw.status, b"", sent, time.monotonic(), chunks=chain((first,), self._counted(chunks))

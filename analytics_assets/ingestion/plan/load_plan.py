@@ -6,7 +6,7 @@ that carries out a choice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -88,8 +88,12 @@ class LoadPlan:
         """
         return self.resource.keeps_each_key and self.write_mode is not WriteMode.SKIP
 
-    def new_quarantine(self) -> Quarantine:
-        """An empty quarantine for one attempt of this sync."""
+    def new_quarantine(self, redact: Callable[[str], str] = str) -> Quarantine:
+        """An empty quarantine for one attempt of this sync.
+
+        Args:
+            redact: a function that replaces the secrets in a text.
+        """
         return Quarantine(
             self.resource.name,
             self.resource.table,
@@ -98,6 +102,7 @@ class LoadPlan:
             self.windows,
             self.max_quarantined,
             halts=not self.dry_run,
+            redact=redact,
         )
 
 

@@ -6,7 +6,7 @@ of the config.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from requests import Session
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import SecretField, disposition_of, expand, for_dlt, with_secrets
+from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.ingestion.contract.arrow_json import reads_json
 from analytics_assets.ingestion.contract.columns import column_name
 from analytics_assets.ingestion.contract.cursor_steps import (
@@ -37,12 +38,13 @@ from analytics_assets.ingestion.contract.normalizer import new_schema
 from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.renames import Renames
+from analytics_assets.ingestion.contract.secret_watch import SecretWatch
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.errors import MissingBaseUrlError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession, is_range
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.http.page_reader import Paging
-from analytics_assets.ingestion.http.redaction import secret_reference
+from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
 from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
@@ -50,13 +52,7 @@ from analytics_assets.ingestion.plan.resource_info import ResourceInfo, dlt_sour
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.source.incremental import filter_parents, follow_cursor
 from analytics_assets.ingestion.source.path_parameters import encode_path_parameters
-from analytics_assets.ingestion.source.settings import read_secret, with_variables
-
-_ONLY_SENT = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
-"""Auth types that only copy the secret into the request, so that dlt needs only a reference to the secret.
-
-`_PLAIN_AUTHS` in `http/page_group.py` has the classes of the same auth types. A new auth type usually
-belongs in both constants."""
+from analytics_assets.ingestion.source.settings import ONLY_SENT, read_secret, with_variables
 
 
 @dataclass(frozen=True)
@@ -66,11 +62,13 @@ class BuiltSource:
     Attributes:
         source: the dlt source, which has one selected resource and the windows of the plan.
         validator: the validator, which checks each row against the contract.
+        secret_watch: the counts of rows that hold a secret.
         cursor_watch: the counts of cursor values; None for a resource whose cursor is not a time.
     """
 
     source: DltSource
     validator: Validator
+    secret_watch: SecretWatch
     cursor_watch: CursorWatch | None
 
     @property
@@ -93,7 +91,11 @@ class BuiltSource:
 
 
 def build_source(
-    plan: LoadPlan, quarantine: Quarantine, session: Session, capabilities: DestinationCapabilitiesContext
+    plan: LoadPlan,
+    quarantine: Quarantine,
+    session: Session,
+    secrets: Secrets,
+    capabilities: DestinationCapabilitiesContext,
 ) -> BuiltSource:
     """Builds the dlt source of one attempt.
 
@@ -104,6 +106,7 @@ def build_source(
         plan: the plan of the sync.
         quarantine: the quarantine, which takes the rows that break the contract.
         session: the HTTP session, which sends the requests and adds the secrets.
+        secrets: the secrets, which are redacted in error texts, and reported in rows.
         capabilities: dlt's capabilities of the destination.
 
     Raises:
@@ -117,7 +120,7 @@ def build_source(
 
     def secret(field: SecretField) -> str:
         # An auth type that computes with the secret, such as a signature, needs the value instead of a reference.
-        return secret_reference(field.key) if field.auth_type in _ONLY_SENT else read_secret(config, field)
+        return secret_reference(field.name) if field.auth_type in ONLY_SENT else read_secret(config, field)
 
     rest_api = with_secrets(config.rest_api, secret, token_session=session)
     rest_api = with_variables(config, resource, rest_api)
@@ -125,7 +128,7 @@ def build_source(
     for one in resources.values():
         if isinstance(one, dict):
             raw = one["name"] == resource.name and _may_stay_raw(one, resource)
-            _page_through_session(config, one, rest_api["client"], raw=raw)
+            _page_through_session(config, one, rest_api["client"], secrets.redact, raw=raw)
             encode_path_parameters(one)
     own = resources[resource.name]
     if isinstance(own, dict):
@@ -141,10 +144,11 @@ def build_source(
     source.schema = new_schema(name)
     renames = Renames(plan.asset.rename)
     validator = _validator(resource, capabilities, renames, windowed=plan.window is not None)
+    secret_watch = SecretWatch(secrets, quarantines=plan.asset.quarantine_secrets)
     watch = None
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         built = source.resources[resource.name]
-        built.add_step(ValidateStep(validator, quarantine)).add_step(AddDltIdsStep())
+        built.add_step(ValidateStep(validator, quarantine, secret_watch)).add_step(AddDltIdsStep())
         if resource.cursor:
             missing = own["endpoint"]["incremental"].get("on_cursor_value_missing")
             nulls = NullCursors(resource.cursor.column, includes=missing == "include")
@@ -159,7 +163,7 @@ def build_source(
                 key=resource.contract.primary_key,
             )
             built.add_step(WatchCursorStep(watch)).add_step(LimitCursorStep(watch))
-    return BuiltSource(source, validator, watch)
+    return BuiltSource(source, validator, secret_watch, watch)
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
@@ -170,7 +174,12 @@ def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
 
 
 def _page_through_session(
-    config: SyncConfig, resource: dict[str, Any], client: Mapping[str, Any], *, raw: bool
+    config: SyncConfig,
+    resource: dict[str, Any],
+    client: Mapping[str, Any],
+    redact: Callable[[str], str],
+    *,
+    raw: bool,
 ) -> None:
     """Replaces the paginator of an endpoint, so that the session checks each response.
 
@@ -191,6 +200,7 @@ def _page_through_session(
         asset.empty_answer,
         asset.one_object,
         ListMemory(resource["name"]),
+        redact,
     )
     judges_end = not config.requests.ignore_total
     if not ranged:

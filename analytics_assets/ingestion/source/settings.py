@@ -5,23 +5,36 @@ This module calls the providers directly, because `dlt.secrets.get` stores each 
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import dlt
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.config.rest_api import SecretField, with_secrets
+from analytics_assets.config.rest_api import SecretField, secret_fields
+from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import UnsetError
 from analytics_assets.config.templates import AtRun
 from analytics_assets.config.validation_errors import Location
 from analytics_assets.ingestion.errors import (
     FailingTemplateError,
     MissingSecretError,
+    SyncError,
     UnsendableSecretError,
     UnsetVariableError,
 )
-from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
+from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
+
+ONLY_SENT = frozenset({"api_key", "bearer", "http_basic", "oauth2_client_credentials"})
+"""Auth types that only copy the secret into the request, so that dlt needs only a reference to the secret.
+
+`_PLAIN_AUTHS` in `http/page_group.py` has the classes of the same auth types. A new auth type usually
+belongs in both constants."""
+
+log = logging.getLogger("analytics_assets")
 
 
 def provided(field: str, *sections: str) -> str | None:
@@ -31,13 +44,17 @@ def provided(field: str, *sections: str) -> str | None:
         field: the last part of the setting's name.
         sections: the parts of the name before the field, in order.
     """
-    looked_up = (
+    value = _looked_up(field, *sections)
+    return None if value is None else str(value).strip()
+
+
+def _looked_up(field: str, *sections: str) -> Any:
+    found = (
         provider.get_value(field, str, None, *sections)[0]
         for provider in dlt.secrets.config_providers
         if not provider.is_empty
     )
-    value = next((one for one in looked_up if one is not None), None)
-    return None if value is None else str(value).strip()
+    return next((one for one in found if one is not None), None)
 
 
 def check_variables(config: SyncConfig, resource: ResourceInfo) -> None:
@@ -53,11 +70,14 @@ def check_variables(config: SyncConfig, resource: ResourceInfo) -> None:
 
 
 def with_variables(config: SyncConfig, resource: ResourceInfo, rest_api: dict[str, Any]) -> dict[str, Any]:
-    """Returns a copy of a REST API config in which each template of `auth` and `headers` has its text.
+    """Returns a copy of a REST API config in which each template that is no secret has its text.
+
+    A template of a secret keeps its references, which the transport replaces. An auth type that computes with its
+    secrets gets the values.
 
     Args:
         config: the config of the API.
-        resource: the resource to sync. A template of a resource that it does not need keeps a placeholder.
+        resource: the resource to sync. A template of a resource that it does not need keeps its references.
         rest_api: the REST API config, perhaps with secrets.
 
     Raises:
@@ -65,58 +85,130 @@ def with_variables(config: SyncConfig, resource: ResourceInfo, rest_api: dict[st
         FailingTemplateError: a template fails.
     """
 
-    def read(value: Any) -> Any:
+    def read(value: Any, *, computes: bool = False) -> Any:
         if isinstance(value, dict):
-            return {key: read(item) for key, item in value.items()}
+            auth = value.get("auth")
+            own = isinstance(auth, dict) and auth.get("type", "bearer") not in ONLY_SENT
+            return {
+                key: read(item, computes=computes or (own and key == "auth")) for key, item in value.items()
+            }
         if isinstance(value, list):
-            return [read(item) for item in value]
-        return _text(config, resource, value) if isinstance(value, AtRun) else value
+            return [read(item, computes=computes) for item in value]
+        if (
+            not isinstance(value, AtRun)
+            or (value.is_secret and not computes)
+            or not _needed(value, config, resource)
+        ):
+            return value
+        return _revealed(value, _values(config, resource.name, value))
 
     return dict(read(rest_api))
 
 
-def _text(config: SyncConfig, resource: ResourceInfo, template: AtRun) -> str:
-    match template.place:
-        case ("rest_api", "resources", int(index), *_) if (
-            list(config.resource_names)[index] not in resource.lineage
-        ):
-            return str(template)
-    return _read(config, resource.name, template)
+def _needed(template: AtRun, config: SyncConfig, resource: ResourceInfo) -> bool:
+    return _needs(template.place[1:], config, resource)
 
 
-def _read(config: SyncConfig, resource: str, template: AtRun) -> str:
+def _needs(place: Location, config: SyncConfig, resource: ResourceInfo) -> bool:
+    """Whether a sync of a resource needs what is at a place in `rest_api`."""
+    match place:
+        case ("resources", int(index), *_):
+            return list(config.resource_names)[index] in resource.lineage
+    return True
+
+
+def _revealed(template: AtRun, values: Mapping[str, str]) -> str:
+    text = str(template)
+    for reference, value in values.items():
+        text = text.replace(reference, value)
+    return text
+
+
+def _values(config: SyncConfig, resource: str, template: AtRun) -> dict[str, str]:
     try:
-        return template.read()
+        return template.values(_Settings(config))
     except UnsetError as error:
         raise UnsetVariableError(resource, str(error), config.file, _field(template.place)) from None
     except ValueError as error:
         raise FailingTemplateError(resource, config.file, _field(template.place), str(error)) from None
 
 
+class _Settings:
+    """The secrets in a template: `secrets.NAME` is dlt's setting `sources.<name>.NAME`."""
+
+    def __init__(self, config: SyncConfig) -> None:
+        self._config = config
+
+    def __getattr__(self, key: str) -> str:
+        if key.startswith(("jinja", "_")):
+            raise AttributeError(key)  # Jinja asks each object for marks of its own
+        return setting(self._config, key)
+
+    def __getitem__(self, key: str) -> str:
+        return setting(self._config, key)
+
+
 def _field(place: Location) -> str:
     return ".".join(map(str, place))
 
 
-def read_secrets(config: SyncConfig) -> Secrets:
-    """Reads all secrets of a source.
+def read_secrets(config: SyncConfig, resource: ResourceInfo) -> Secrets:
+    """Reads the secrets that a sync of a resource needs.
 
     Raises:
-        UnsetVariableError: an environment variable of a template is not set, or is empty.
+        UnsetVariableError: an environment variable of a template is not set.
+        FailingTemplateError: a template fails, or a secret field of an auth is empty.
         MissingSecretError: a secret is not set.
-        UnsendableSecretError: a secret has characters that no HTTP header can carry.
+        UnsendableSecretError: a secret is no text, or has characters that cannot be sent.
     """
     values: dict[str, str] = {}
-
-    def read(field: SecretField) -> str:
-        values[secret_reference(field.key)] = read_secret(config, field)
-        return ""
-
-    with_secrets(config.rest_api, read)
+    for template in _secret_templates(config.rest_api):
+        if _needed(template, config, resource):
+            values |= _sendable(config, template)
+    for field in secret_fields(config.rest_api):
+        if _needs(field.place, config, resource):
+            values[secret_reference(field.name)] = read_secret(config, field)
     return Secrets(values)
 
 
+def known_secrets(config: SyncConfig) -> Secrets:
+    """Reads the secrets of a source that are set, to redact them. A secret that cannot be read is left out."""
+    values: dict[str, str] = {}
+    for template in _secret_templates(config.rest_api):
+        with suppress(SyncError):
+            values |= _sendable(config, template)
+    for field in secret_fields(config.rest_api):
+        with suppress(SyncError):
+            values[secret_reference(field.name)] = read_secret(config, field)
+    return Secrets(values)
+
+
+def _secret_templates(value: Any) -> Iterator[AtRun]:
+    if isinstance(value, AtRun):
+        if value.is_secret:
+            yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _secret_templates(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secret_templates(item)
+
+
+def _sendable(config: SyncConfig, template: AtRun) -> dict[str, str]:
+    place = _field(template.place)
+    values = {reference: value.strip() for reference, value in _values(config, "", template).items()}
+    if "auth" in template.place and not any(values.values()):
+        raise FailingTemplateError("", config.file, place, "the secret is empty.")
+    in_header = "auth" in template.place or "headers" in template.place
+    for value in values.values():
+        if not value.isprintable() or (in_header and not value.isascii()):
+            raise UnsendableSecretError("", config.name, str(template.place[-1]), place=place)
+    return values
+
+
 def read_secret(config: SyncConfig, field: SecretField) -> str:
-    """Reads one secret of a source.
+    """Reads one secret field of an `auth`, which is dlt's setting `sources.<name>.<field>`.
 
     Args:
         config: the config of the API.
@@ -124,19 +216,34 @@ def read_secret(config: SyncConfig, field: SecretField) -> str:
 
     Raises:
         MissingSecretError: the secret is not set.
-        UnsetVariableError: an environment variable of the field's template is not set, or is empty.
-        UnsendableSecretError: the secret has characters that no HTTP header can carry.
+        UnsendableSecretError: the secret is no text, or has characters that no HTTP header can carry.
     """
-    if field.template is not None:
-        value = _read(config, "", field.template).strip()
-        if not value:
-            raise FailingTemplateError("", config.file, _field(field.template.place), "the secret is empty.")
-    else:
-        value = provided(field.name, "sources", config.name) or ""
-        if not value:
-            raise MissingSecretError("", config.name, field.name)
+    value = setting(config, field.name)
     if not (value.isascii() and value.isprintable()):
-        raise UnsendableSecretError(
-            "", config.name, field.name, field.key if field.template is not None else ""
-        )
+        raise UnsendableSecretError("", config.name, field.name)
     return value
+
+
+def setting(config: SyncConfig, name: str) -> str:
+    """Reads the setting `sources.<name of the source>.<name>` of dlt.
+
+    Raises:
+        MissingSecretError: the setting is not there, or is empty.
+        UnsendableSecretError: the setting is a list, a table or another value that is no text.
+    """
+    value = _looked_up(name, "sources", config.name)
+    if value is None:
+        raise MissingSecretError("", config.name, name)
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise UnsendableSecretError("", config.name, name, kind=_KINDS.get(type(value), "no text"))
+    text = str(value).strip()
+    if not text:
+        raise MissingSecretError("", config.name, name)
+    if text[0] in "'\"" and text[-1] == text[0]:
+        log.warning(
+            "the secret `%s` of %s is in quotes, which are sent, too. Remove them.", name, config.name
+        )
+    return text
+
+
+_KINDS = {bool: "true or false", list: "a list", dict: "a table", float: "a number with a point"}

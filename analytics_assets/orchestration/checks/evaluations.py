@@ -4,7 +4,7 @@ When an asset is materialized, its checks run in the step of the sync. When a pe
 check runs without a sync.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import dagster as dg
 
@@ -17,6 +17,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from analytics_assets.config.assets import AssetConfig, CheckConfig
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.orchestration.checks.registry import CHECKS, Check, Outcomes
+from analytics_assets.orchestration.metadata import without_secrets
 from analytics_assets.orchestration.partitions import latest_materializations
 
 CheckEvent = dg.AssetCheckEvaluation | dg.AssetCheckResult | dg.Output[None]
@@ -42,6 +43,7 @@ def evaluations(
     key: dg.AssetKey,
     asset: AssetConfig,
     outcomes: Mapping[str, Outcomes],
+    redact: Callable[[str], str],
 ) -> Iterator[CheckEvent]:
     """Yields the events that record the outcomes of the checks.
 
@@ -54,6 +56,7 @@ def evaluations(
         key: the asset key.
         asset: the config of the asset.
         outcomes: the result of `run_checks`.
+        redact: a function that replaces the secrets in a text.
     """
     partitions = {partition for found in outcomes.values() for partition in found if partition}
     materializations = _materializations(context, key, partitions)
@@ -66,8 +69,8 @@ def evaluations(
                 asset_key=key,
                 check_name=name,
                 severity=severity,
-                metadata=outcome.metadata,
-                description=outcome.sentence,
+                metadata=without_secrets(outcome.metadata, redact),
+                description=redact(outcome.sentence),
             )
             if partition is None:
                 yield result

@@ -16,6 +16,7 @@ from analytics_assets.ingestion.time_window import Window, whole_window
 from analytics_assets.orchestration.checks.context import CheckContext, CheckOutcome
 from analytics_assets.orchestration.checks.results import (
     complete,
+    no_secrets,
     primary_key_unique,
     schema_nullability,
 )
@@ -101,6 +102,14 @@ _ALL = (
         blocking=False,
         scope=Scope.PER_SYNC,
         function=schema_drift,
+    ),
+    Check(
+        name="no_secrets",
+        description="No row of the latest sync has a field whose whole value is a secret of the API.",
+        severity=dg.AssetCheckSeverity.WARN,
+        blocking=False,
+        scope=Scope.PER_SYNC,
+        function=no_secrets,
     ),
 )
 CHECKS: Mapping[str, Check] = {check.name: check for check in _ALL}

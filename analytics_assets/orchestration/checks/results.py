@@ -129,6 +129,20 @@ def complete(context: CheckContext) -> CheckOutcome:
     return CheckOutcome(True, f"{sentence}{_unproven(context.resource)}", metadata)
 
 
+def no_secrets(context: CheckContext) -> CheckOutcome:
+    """Checks that no row of the latest sync has a field whose whole value is a secret of the API."""
+    found = read(context.current or context.previous or {}, keys.ROWS_WITH_SECRET) or {}
+    if not found:
+        return CheckOutcome(True, "No row of the latest sync holds a secret of the API.")
+    listed = ", ".join(f"`{name}` ({counted(rows, 'row')})" for name, rows in found.items())
+    return CheckOutcome(
+        False,
+        f"These fields hold the API's secret: {listed}. Whoever may read the rows may read it. Ask the API to leave it "
+        f"out, or set `assets.{context.resource.name}.quarantine_secrets: true`.",
+        {keys.ROWS_WITH_SECRET: found},
+    )
+
+
 def _what_is_missing(
     sync: Metadata, resource: ResourceInfo, is_new: bool, rows: int | None, split: str
 ) -> str:

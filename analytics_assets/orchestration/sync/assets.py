@@ -8,6 +8,7 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.dry_run import run_dry
 from analytics_assets.ingestion.plan.load_plan import LoadPlan, plan_load
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
+from analytics_assets.ingestion.source.settings import known_secrets
 from analytics_assets.ingestion.sync import run_sync
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
@@ -15,7 +16,7 @@ from analytics_assets.orchestration.checks.context import CheckContext
 from analytics_assets.orchestration.checks.evaluations import CheckEvent, check_specs, evaluations
 from analytics_assets.orchestration.checks.registry import Outcomes, run_checks
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
-from analytics_assets.orchestration.metadata import Metadata
+from analytics_assets.orchestration.metadata import Metadata, without_secrets
 from analytics_assets.orchestration.partitions import backfill_policy, run_windows
 from analytics_assets.orchestration.sync.dry_run import observation
 from analytics_assets.orchestration.sync.failures import forget_halt_of_parent, recorded_as_failure
@@ -70,6 +71,7 @@ def sync_asset(
         if plan.dry_run:
             yield from _dry_run(context, translator, plan)
             return
+        redact = known_secrets(config).redact
         previous = _latest_metadata(context, spec.key)
         result, metadata = None, None
         # The step yields its first event after it has released all locks.
@@ -77,11 +79,11 @@ def sync_asset(
             if spec.key in context.selected_asset_keys:
                 forget_halt_of_parent(context)
                 result = run_sync(plan, EventLogCircuit(context.instance, config), context.run.run_id)
-                metadata = sync_metadata(plan, result)
+                metadata = without_secrets(sync_metadata(plan, result), redact)
             outcomes = _check(context, plan, previous, metadata)
         if result is not None and metadata is not None:
             yield from record(context, translator, plan, result, metadata)
-        yield from evaluations(context, spec.key, asset, outcomes)
+        yield from evaluations(context, spec.key, asset, outcomes, redact)
 
     return sync
 
@@ -95,7 +97,7 @@ def _dry_run(
     with recorded_as_failure(context, plan):
         forget_halt_of_parent(context)
         found = run_dry(plan, EventLogCircuit(context.instance, plan.config), context.run.run_id)
-    seen = observation(key, found, plan.windows)
+    seen = observation(key, found, plan.windows, known_secrets(plan.config).redact)
     context.log.info(f"{plan.resource.name}: {seen.description}")
     yield seen
 

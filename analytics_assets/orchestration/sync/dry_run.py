@@ -3,7 +3,7 @@
 The log of the Dagster run also gets the description of the observation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -21,16 +21,20 @@ from analytics_assets.orchestration.metadata import (
     ROWS_TO_LOAD,
     ROWS_TO_QUARANTINE,
     UNDECLARED_FIELDS,
+    without_secrets,
 )
 
 
-def observation(key: dg.AssetKey, found: DryRunResult, windows: Mapping[str, Window]) -> dg.AssetObservation:
+def observation(
+    key: dg.AssetKey, found: DryRunResult, windows: Mapping[str, Window], redact: Callable[[str], str]
+) -> dg.AssetObservation:
     """Builds the observation of a dry run.
 
     Args:
         key: the asset key.
         found: the result of the dry run.
         windows: the windows of the run's partitions, by partition key.
+        redact: a function that replaces the secrets in a text.
     """
     metadata: dict[str, Any] = {
         DRY_RUN: True,
@@ -50,8 +54,8 @@ def observation(key: dg.AssetKey, found: DryRunResult, windows: Mapping[str, Win
     return dg.AssetObservation(
         asset_key=key,
         partition=keys[0] if len(keys) == 1 else None,
-        description=sentence(found),
-        metadata=metadata,
+        description=redact(sentence(found)),
+        metadata=without_secrets(metadata, redact),
     )
 
 

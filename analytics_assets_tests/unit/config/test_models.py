@@ -550,7 +550,7 @@ MISTAKES = [
         ("rest_api", "resource_defaults", "endpoint", "headers"),
         {"Authorization": "Bearer x"},
         ("rest_api", "resource_defaults", "endpoint", "headers", "Authorization"),
-        "the header `Authorization` is a secret, and secrets do not belong in this file. Remove it",
+        "`Authorization` looks like a secret, and secrets do not belong in this file. Write `{{ env.AUTHORIZATION }}`",
     ),
     # Requests.
     (("requests", "max_retries"), -1, ("requests", "max_retries"), "greater than or equal to 0"),

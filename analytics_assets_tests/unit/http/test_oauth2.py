@@ -24,6 +24,7 @@ from requests import PreparedRequest
 
 from analytics_assets.config.models import RequestsConfig
 from analytics_assets.config.responses import ResponseRule
+from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.ingestion.errors import Fault, ForeignOriginError, NoTokenError, SyncHalted
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.circuit_breaker import Phase, Policy
@@ -31,7 +32,7 @@ from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
 from analytics_assets.ingestion.http.origins import Origins
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
-from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
+from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
 from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.http.session import ApiSession
@@ -622,7 +623,9 @@ def test_a_redirect_to_another_host_does_not_get_the_token(api: Api) -> None:
     assert got == []
 
 
-def test_a_token_is_redacted_wherever_the_api_repeats_it(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_token_is_in_no_log_and_no_request_and_the_response_stays_as_it_came(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
     secrets = Secrets({secret_reference("client_secret"): "s3cr3t-value"})
     echo = {"rows": [{"id": 1, "seen": "Bearer token-number-1"}], "total": 1}
     api._page = lambda _: Reply(echo, 200, {"X-Seen": "token-number-1"})  # type: ignore[method-assign,assignment]
@@ -631,16 +634,15 @@ def test_a_token_is_redacted_wherever_the_api_repeats_it(api: Api, caplog: pytes
         client = RESTClient(api.url, auth=api.auth(), session=session, paginator=SinglePagePaginator())
         [page] = client.paginate("/rows")
         response = page.response
-    assert (
-        "token-number-1" not in f"{response.text} {response.headers} {response.request.headers} {caplog.text}"
-    )
+    assert "token-number-1" not in f"{response.request.headers} {caplog.text}"
+    assert (response.json(), response.headers["X-Seen"]) == (echo, "token-number-1")
     assert api.authorizations == ["Bearer token-number-1"]
     assert secrets.redact("token-number-1") != "token-number-1"
 
 
 @pytest.mark.parametrize("token", ["s3cr3t-value", "token-number-1"])
 def test_a_token_that_is_known_already_is_sent_as_it_is(api: Api, token: str) -> None:
-    """The token is the client's secret, or comes twice. The session has redacted it in the token response."""
+    """The token is the client's secret, or comes twice."""
     secrets = Secrets({secret_reference("client_secret"): "s3cr3t-value"})
     api.grant = lambda _: {"access_token": token}
     with api_session(secrets=secrets) as session:
@@ -661,7 +663,6 @@ def test_many_tokens_do_not_make_redaction_slow() -> None:
         secrets.learn("access_token", f"token-number-{number}")
     assert "token-number-999" not in secrets.redact("token-number-999")
     assert secrets.redact("the-key-of-the-api") == secret_reference("api_key")
-    assert secrets.reveal(secrets.redact("token-number-990")) == "token-number-990"
     assert len(secrets._encodings) < 500
 
 

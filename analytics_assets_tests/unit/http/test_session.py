@@ -12,9 +12,10 @@ from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
 
+from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.demo_api.server import DEFAULT_KEY
 from analytics_assets.ingestion.errors import SyncHalted
-from analytics_assets.ingestion.http.redaction import Secrets, secret_reference
+from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets_tests.answering import api_session
 from analytics_assets_tests.conftest import DemoApi

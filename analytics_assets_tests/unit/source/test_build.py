@@ -15,6 +15,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from requests import Session
 
 from analytics_assets.config.models import SyncConfig
+from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.errors import (
     MissingBaseUrlError,
@@ -22,7 +23,7 @@ from analytics_assets.ingestion.errors import (
     UnfitResourceError,
     UnsendableSecretError,
 )
-from analytics_assets.ingestion.http.redaction import secret_reference
+from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.plan.load_plan import plan_load
 from analytics_assets.ingestion.plan.resource_info import describe
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
@@ -120,13 +121,16 @@ def test_a_missing_secret_is_reported_in_one_sentence_and_a_present_one_is_used(
         {"rest_api": {"client": {"base_url": "http://127.0.0.1:1", "auth": auth}, "resources": ["posts"]}}
     )
     with pytest.raises(MissingSecretError) as caught:
-        read_secrets(config)
+        read_secrets(config, describe(config)["posts"])
     assert (caught.value.code, caught.value.source, caught.value.field) == ("missing_secret", "api", field)
     monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "value\n")  # a file ends with a newline
-    assert read_secrets(config).in_url(f"/?key={secret_reference(field)}") == "/?key=value"
+    assert (
+        read_secrets(config, describe(config)["posts"]).in_url(f"/?key={secret_reference(field)}")
+        == "/?key=value"
+    )
     monkeypatch.setenv(f"SOURCES__API__{field.upper()}", "two\nlines")
     with pytest.raises(UnsendableSecretError) as caught:
-        read_secrets(config)
+        read_secrets(config, describe(config)["posts"])
     assert "lines" not in str(caught.value)
 
 
@@ -143,7 +147,7 @@ def built(
     windows: dict[str, Window] | None = None,
 ) -> BuiltSource:
     plan = plan_load(config, describe(config)[resource], windows)
-    return build_source(plan, plan.new_quarantine(), session or Session(), CAPABILITIES)
+    return build_source(plan, plan.new_quarantine(), session or Session(), Secrets(), CAPABILITIES)
 
 
 def loaded(

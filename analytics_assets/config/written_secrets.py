@@ -1,0 +1,134 @@
+"""The secrets of `rest_api`: which fields of an `auth` hold one, and the refusal of a secret that is written out.
+
+What belongs here: rules about secrets in the file. `secret_names.py` judges names and texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from dlt.common.configuration.specs.base_configuration import is_secret_hint
+from dlt.sources.rest_api.config_setup import AUTH_MAP
+
+from analytics_assets.config.endpoints import clients
+from analytics_assets.config.secret_names import is_plain_header, looks_secret, names_a_secret
+from analytics_assets.config.templates import AtRun
+from analytics_assets.config.validation_errors import Location, error_at, named
+
+_BASIC = "http_basic"
+_PARTS = ("headers", "params", "json", "data")
+_PLACEHOLDERS = ("{resources.", "{incremental.")
+
+
+def auths(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Yields each `auth` that is a text or a mapping, with its path in the config."""
+    for place, client in clients(rest_api):
+        auth = client.get("auth")
+        if isinstance(auth, str):
+            yield (*place, "auth"), {"type": auth}  # in dlt, the text `bearer` is short for `{type: bearer}`
+        elif isinstance(auth, dict):
+            yield (*place, "auth"), auth
+
+
+def secret_names_of(auth: Mapping[str, Any]) -> list[str]:
+    """The names of the secret fields of an auth mapping, such as `api_key` or `token`."""
+    spec = AUTH_MAP.get(auth.get("type", "bearer"))
+    fields = spec.get_resolvable_fields() if spec else {}
+    # dlt itself fills a field marked `NotResolved` at run time, for example the OAuth2 access token.
+    secret = [
+        field for field, hint in fields.items() if is_secret_hint(hint) and "NotResolved" not in str(hint)
+    ]
+    if auth.get("type") != _BASIC:
+        return secret
+    # Many APIs take the key as the user name, and no password.
+    if auth.get("password") == "":
+        return ["username"]
+    return ["username", *secret] if auth.get("username") is None else secret
+
+
+def refuse_written_secrets(rest_api: Mapping[str, Any]) -> None:
+    """Fails at the first secret that is written out.
+
+    Raises:
+        ValidationError: a secret field of an `auth` has a value, or another value is named or looks like a secret.
+    """
+    for place, auth in auths(rest_api):
+        for field in secret_names_of(auth):
+            if auth.get(field) is not None and not isinstance(auth[field], AtRun):
+                raise error_at(
+                    (*place, field),
+                    f"`{field}` is a secret, and secrets do not belong in this file. Remove it here, and set "
+                    f"SOURCES__<NAME>__{field.upper()} or add it to .dlt/secrets.toml.",
+                )
+    _refuse_in_base_url(rest_api.get("client") or {})
+    for place, client in clients(rest_api):
+        for part in _PARTS:
+            _refuse_in(rest_api, client.get(part), (*place, part))
+        for name, value in _query_of(client.get("path")):
+            _refuse_in(rest_api, value, (*place, "path"), name)
+
+
+def _refuse_in(rest_api: Mapping[str, Any], value: Any, place: Location, name: str = "") -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_in(rest_api, item, (*place, key), str(key))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _refuse_in(rest_api, item, (*place, index), name)
+    elif _is_written_secret(value, name, place):
+        raise error_at(place, named(rest_api, place, _sentence(name, in_header="headers" in place)))
+
+
+def _sentence(name: str, *, in_header: bool) -> str:
+    what = f"`{name}`" if name else "this text"
+    variable = re.sub(r"\W+", "_", name).upper() or "NAME"
+    auth = f", or write `auth: {{type: api_key, name: {name}, location: header}}`" if in_header else ""
+    return (
+        f"{what} looks like a secret, and secrets do not belong in this file. Write `{{{{ env.{variable} }}}}` here, "
+        f"and set the variable{auth}. `{{{{ secrets.<name> }}}}` reads .dlt/secrets.toml. If it is no secret, write "
+        "`{{ 'the text' }}`."
+    )
+
+
+def _is_written_secret(value: Any, name: str, place: Location) -> bool:
+    if isinstance(value, (bool, AtRun)) or not isinstance(value, (str, int)) or value == "":
+        return False
+    text = str(value)
+    if any(one in text for one in _PLACEHOLDERS):
+        return False
+    if looks_secret(name, text):
+        return True
+    return names_a_secret(name) and not ("headers" in place and is_plain_header(name))
+
+
+def _query_of(path: Any) -> list[tuple[str, str]]:
+    """The parameters of a URL or a path, with their names, after the part before them, without a name."""
+    if not isinstance(path, str) or isinstance(path, AtRun):
+        return []
+    address, _, query = path.partition("?")
+    return [("", address), *parse_qsl(query)]
+
+
+def _refuse_in_base_url(client: Mapping[str, Any]) -> None:
+    base_url = client.get("base_url")
+    if not isinstance(base_url, str):
+        return
+    try:
+        parts = urlsplit(base_url)
+    except ValueError:
+        return  # the base URL has a rule of its own
+    if "@" in parts.netloc:
+        problem, cure = "a user name or a password", "Write `auth: {type: http_basic}` for them"
+    elif isinstance(base_url, AtRun) and any(one in parts.netloc for one in base_url.parts):
+        problem, cure = (
+            "a secret in the name of the server",
+            "Write `{{ env.NAME }}`, with a variable whose name has no word such as key or token",
+        )
+    else:
+        for name, value in _query_of(base_url):
+            _refuse_in({}, value, ("client", "base_url"), name)
+        return
+    raise error_at(("client", "base_url"), f"the base_url has {problem}. {cure}, and remove it here.")
