@@ -240,7 +240,8 @@ class AssetConfig(StrictModel):
     quarantine_secrets: bool = Field(
         False,
         description="Whether a row goes to quarantine if the whole value of a field is a secret of this API. "
-        "Secrets of less than 8 characters are not searched. Absent: the row is loaded, and the check `no_secrets` reports it.",
+        "Secrets of less than 8 characters are not searched. Absent: the row is loaded, and the check "
+        "`no_secrets` reports it.",
     )
     future_hours: float = Field(
         24,

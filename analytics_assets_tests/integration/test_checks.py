@@ -233,6 +233,7 @@ def test_severity_and_blocking_are_the_users(project: Project, api: DemoApi, shi
     ]
     assert {one.name: one.blocking for one in asset.check_specs} == {
         "schema_nullability": True, "primary_key_unique": True, "complete": True, "schema_drift": False,
+        "no_secrets": False,
     }  # fmt: skip
 
 

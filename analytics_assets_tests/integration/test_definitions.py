@@ -44,7 +44,13 @@ PUBLIC_SURFACE = {
         *(
             f"analytics_api/{resource}:{check}"
             for resource in ("customers", "events", "products", "transactions")
-            for check in ("complete", "primary_key_unique", "schema_drift", "schema_nullability")
+            for check in (
+                "complete",
+                "no_secrets",
+                "primary_key_unique",
+                "schema_drift",
+                "schema_nullability",
+            )
         ),
     ],
     "jobs": [

@@ -309,6 +309,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "orders: the destination postgres lacks guarantees: runs do not wait for each other. Use DuckDB, or accept "
         "this with `destination: {accept_missing_guarantees: true}` in defs.yaml.",
     ),
+    (
+        errors.UnexpectedError("orders", "KeyError", "'hidden.token.1a2b'", "steps.py, line 7"),
+        "unexpected",
+        "orders: the sync failed with KeyError (steps.py, line 7): 'hidden.token.1a2b'. The traceback is left out, "
+        "because it holds a secret.",
+    ),
 ]
 
 

@@ -1,0 +1,570 @@
+"""Secrets: where the file may name one, that rows stay as they came, and that no text of ours has one."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import pickle
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from analytics_assets import RestApiSync
+from analytics_assets.ingestion.errors import (
+    ErrorAnswerError,
+    FailingTemplateError,
+    KeyNotUniqueError,
+    MissingSecretError,
+    SyncError,
+    SyncHalted,
+    UnexpectedError,
+    UnsendableSecretError,
+    UnsetVariableError,
+)
+from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.conftest import Project, check_of, failure_of
+from analytics_assets_tests.examples import examples
+from analytics_assets_tests.real_api import defs
+
+SECRET = "s3cr3t/of the+API&co=1"
+
+PLACES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("header", {}, {"headers": {"X-Custom-Token": "{{ X }}"}}, "x-custom-token"),
+    ("header with text", {}, {"headers": {"X-Custom": "Key {{ X }}!"}}, "x-custom"),
+    ("cookie", {}, {"headers": {"Cookie": "session={{ X }}"}}, "cookie"),
+    ("authorization", {}, {"headers": {"Authorization": "Token {{ X }}"}}, "authorization"),
+    ("header of the client", {"headers": {"DD-APPLICATION-KEY": "{{ X }}"}}, {}, "dd-application-key"),
+    ("proxy", {"headers": {"Proxy-Authorization": "{{ X }}"}}, {}, "proxy-authorization"),
+    ("parameter", {}, {"params": {"api_key": "{{ X }}"}}, "?api_key"),
+    ("parameter with text", {}, {"params": {"access_token": "a{{ X }}b"}}, "?access_token"),
+    ("json", {}, {"method": "POST", "json": {"a": [{"password": "{{ X }}"}]}}, "body"),
+    ("form", {}, {"method": "POST", "data": {"password": "{{ X }}"}}, "body"),
+    ("path", {}, {"path": "a/{{ X }}/things"}, "path"),
+    ("query of the path", {}, {"path": "things?token={{ X }}"}, "?token"),
+    ("bearer", {"auth": {"type": "bearer", "token": "{{ X }}"}}, {}, "authorization"),
+    ("user name", {"auth": {"type": "http_basic", "username": "{{ X }}", "password": ""}}, {}, "basic"),
+    (
+        "two keys",
+        {"auth": {"type": "api_key", "name": "DD-API-KEY", "api_key": "{{ X }}", "location": "header"}},
+        {"headers": {"DD-APPLICATION-KEY": "{{ X }}"}},
+        "dd-api-key",
+    ),
+]  # fmt: skip
+
+
+def _with(value: Any, source: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _with(item, source) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with(item, source) for item in value]
+    return value.replace("X }}", f"{source} }}}}") if isinstance(value, str) else value
+
+
+def _sent(asked: Asked, where: str) -> str:
+    if where.startswith("?"):
+        return asked.params[where[1:]]
+    if where == "basic":
+        return base64.b64decode(asked.headers["authorization"].removeprefix("Basic ")).decode()
+    return {"body": asked.body.decode(), "path": asked.path}.get(where) or asked.headers[where]
+
+
+@pytest.mark.matrix(keep=6)
+@pytest.mark.parametrize("source", ["env.MY_KEY", "secrets.my_key", "env('MY_KEY')", "secrets['my_key']"])
+@pytest.mark.parametrize(
+    ("client", "endpoint", "where"), [one[1:] for one in PLACES], ids=[one[0] for one in PLACES]
+)
+def test_a_secret_may_be_anywhere_in_a_request(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    client: dict[str, Any],
+    endpoint: dict[str, Any],
+    where: str,
+    source: str,
+) -> None:
+    caplog.set_level("DEBUG")
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return {"data": [{"id": 1}]}
+
+    with answering(reply) as url:
+        text = defs(
+            url, client=_with(client, source), **{"paginator": "single_page", **_with(endpoint, source)}
+        )
+        component = RestApiSync.rendered(yaml.safe_load(text)["attributes"])  # no secret is set yet
+        assert component.resources
+        monkeypatch.setenv("MY_KEY", SECRET)
+        monkeypatch.setenv("SOURCES__API__MY_KEY", SECRET)
+        component = RestApiSync.rendered(yaml.safe_load(text)["attributes"])
+        assert SECRET.encode() not in pickle.dumps(str(component.rest_api))
+        project.load(text, "things")
+    sent = _sent(seen[0], where)
+    spelled = {SECRET, quote(SECRET, safe=""), SECRET.replace(" ", "+"), "s3cr3t%2Fof+the%2BAPI%26co%3D1"}
+    assert any(one in sent for one in spelled), sent
+    assert "hidden." not in sent
+    assert not any(one in caplog.text for one in (SECRET, quote(SECRET, safe="")))
+
+
+def test_a_secret_may_be_in_the_path_of_the_base_url(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__API__BOT", "123:ABC")
+    seen: list[str] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked.path)
+        return {"data": [{"id": 1}], "next": f"{url}/bot123:ABC/more"} if len(seen) == 1 else {"data": []}
+
+    paginator = {"type": "json_link", "next_url_path": "next"}
+    with answering(reply) as url:
+        text = defs(
+            f"{url}/bot{{{{ secrets.bot }}}}", paginator=paginator, path="{{ env('PART', 'x') }}/things"
+        )
+        project.load(text, "things")
+    assert seen == ["/bot123%3AABC/x/things", "/bot123:ABC/more"]
+
+
+def test_a_parent_may_give_a_value_beside_a_secret(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "the-key")
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return {"data": [{"id": 7}]}
+
+    parent = {
+        "name": "shops",
+        "endpoint": {"path": "shops", "data_selector": "data", "paginator": "single_page"},
+    }
+    endpoint = {"path": "{{ env.MY_KEY }}/{resources.shops.id}", "headers": {"X-Token": "{{ env.MY_KEY }}"}}
+    with answering(reply) as url:
+        project.load(defs(url, parents=(parent,), paginator="single_page", **endpoint), "things")
+    assert [one.path for one in seen] == ["/shops", "/the-key/7"]
+    assert seen[1].headers["x-token"] == "the-key"
+
+
+def test_a_sync_reads_only_its_own_secrets(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OTHER_KEY", raising=False)
+    other = {"name": "others", "endpoint": {"path": "others", "headers": {"X-Token": "{{ env.OTHER_KEY }}"}}}
+    with answering(lambda _: {"data": [{"id": 1}]}) as url:
+        text = defs(url, parents=(other,), paginator="single_page")
+        assert project.load(text, "things").rows_loaded == 1
+        with pytest.raises(UnsetVariableError):
+            project.load(text, "others")
+
+
+LITERALS: list[tuple[tuple[Any, ...], Any]] = [
+    *(
+        (("client", "headers", name), "abc")
+        for name in (
+            "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-ApiKey", "apikey", "X-Custom-Token",
+            "DD-APPLICATION-KEY", "X-Shopify-Access-Token", "Ocp-Apim-Subscription-Key", "X-Auth-Token",
+            "Private-Token", "X-Secret", "X-Figma-Token", "password",
+        )
+    ),
+    (("client", "base_url"), "https://me:pass@host/v1"),
+    (("client", "base_url"), "https://me@host/v1"),
+    (("client", "base_url"), "https://host/v1?api_key=abc"),
+    (("client", "base_url"), "https://host/botghp_0123456789abcdefghij0123/"),
+    (("endpoint", "params", "api_key"), "abc"),
+    (("endpoint", "params", "access_token"), 12345),
+    (("endpoint", "params", "key"), "AIzaSyA1234567890abcdefghijklmnopqrstuv"),
+    (("endpoint", "params", "key"), "0123456789abcdefghij0123"),
+    (("endpoint", "params", "q"), "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc"),
+    (("endpoint", "json", "client_secret"), "abc"),
+    (("endpoint", "json", "a", "password"), "abc"),
+    (("endpoint", "path"), "things?token=abc"),
+    (("endpoint", "path"), "xoxb-123456789012-abcdef/things"),
+    (("endpoint", "headers", "X-Any"), "Bearer 0123456789abcdef0123"),
+]  # fmt: skip
+
+PLAIN: list[tuple[tuple[Any, ...], Any]] = [
+    *(
+        (("client", "headers", name), "2024-01")
+        for name in (
+            "Accept",
+            "User-Agent",
+            "X-Api-Version",
+            "Notion-Version",
+            "X-Tenant",
+            "X-Sort-Key",
+            "Range",
+        )
+    ),
+    (("endpoint", "params", "key"), "campaign"),
+    (("endpoint", "params", "sort_key"), "created"),
+    (("endpoint", "params", "page_token"), "first"),
+    (("endpoint", "params", "next_token"), ""),
+    (("endpoint", "params", "token_type"), "bearer"),
+    (("endpoint", "params", "site"), "3f2504e0-4f89-11d3-9a0c-0305e82c3301"),
+    (("endpoint", "params", "password"), ""),
+    (("endpoint", "params", "token"), "{{ 'public' }}"),
+    (("endpoint", "json", "keys"), "a"),
+    (("endpoint", "path"), "author/things?key=name"),
+    (("endpoint", "path"), "tokens/things"),
+    (("client", "base_url"), "https://host/v1?x=1"),
+]
+
+
+def _attributes(place: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    attributes = yaml.safe_load(defs("https://host"))["attributes"]
+    rest_api = attributes["rest_api"]
+    holder = rest_api["client"] if place[0] == "client" else rest_api["resources"][0]["endpoint"]
+    for part in place[1:-1]:
+        holder = holder.setdefault(part, {})
+    holder[place[-1]] = value
+    if "json" in place:
+        rest_api["resources"][0]["endpoint"]["method"] = "POST"
+    return dict(attributes)
+
+
+@pytest.mark.parametrize(("place", "value"), LITERALS, ids=str)
+def test_a_written_secret_is_refused_with_the_cure(place: tuple[Any, ...], value: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync.rendered(_attributes(place, value))
+    [error] = caught.value.errors()
+    assert error["loc"][-len(place[1:]) :] == place[1:]
+    assert "env." in error["msg"] or "http_basic" in error["msg"]
+    assert str(value) not in error["msg"] or str(value) == "abc"
+
+
+@pytest.mark.parametrize(("place", "value"), PLAIN, ids=str)
+def test_what_is_no_secret_is_not_refused(place: tuple[Any, ...], value: Any) -> None:
+    assert RestApiSync.rendered(_attributes(place, value)).resources
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("client", "base_url"), "https://{{ secrets.host }}/v1"),
+        (("client", "base_url"), "https://{{ env.USER }}:{{ env.PASSWORD }}@host/v1"),
+    ],
+)
+def test_a_secret_is_no_part_of_the_name_of_the_server(place: tuple[Any, ...], value: str) -> None:
+    with pytest.raises(ValidationError):
+        RestApiSync.rendered(_attributes(place, value))
+
+
+def test_secrets_are_only_for_what_is_sent() -> None:
+    attributes = _attributes(("client", "base_url"), "https://host")
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync.rendered({**attributes, "requests": {"max_retries": "{{ secrets.retries }}"}})
+    assert caught.value.errors()[0]["loc"] == ("requests", "max_retries")
+
+
+TOML = [
+    ('token = ["a", "b"]', UnsendableSecretError, "a list"),
+    ('[sources.api.token]\nvalue = "abc-secret"', UnsendableSecretError, "a table"),
+    ("token = true", UnsendableSecretError, "true or false"),
+    ("token = 1.5", UnsendableSecretError, "a number with a point"),
+    ("token = 2026-01-01", UnsendableSecretError, "no text"),
+    ('token = "abc-secret\\r\\nX-Evil: 1"', UnsendableSecretError, "characters"),
+    ('token = "abc-secret\\u0000"', UnsendableSecretError, "characters"),
+    ('token = "ä-secret"', UnsendableSecretError, "characters"),
+    ('token = "  "', MissingSecretError, "token"),
+    ("", MissingSecretError, "token"),
+]
+
+
+@pytest.mark.parametrize(("toml", "kind", "words"), TOML, ids=[one[0][:30] for one in TOML])
+@pytest.mark.parametrize(
+    "auth", ["bearer", {"type": "bearer", "token": "{{ secrets.token }}"}], ids=["field", "template"]
+)
+def test_a_secret_that_cannot_be_sent_is_refused_and_not_repeated(
+    project: Project, auth: Any, toml: str, kind: type[SyncError], words: str
+) -> None:
+    (project.folder / ".dlt").mkdir()
+    (project.folder / ".dlt/secrets.toml").write_text(f"[sources.api]\n{toml}\n")
+    Container()[PluggableRunContext].reload(str(project.folder))
+    with answering(lambda _: {"data": []}) as url, pytest.raises(kind) as caught:
+        project.load(defs(url, client={"auth": auth}), "things")
+    assert words in str(caught.value)
+    assert "abc-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["abc\r\nX-Evil: 1", "abc\n\nd", "ä"])
+def test_a_header_with_a_line_break_is_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", value)
+    with answering(lambda _: {"data": []}) as url, pytest.raises(UnsendableSecretError) as caught:
+        project.load(defs(url, client={"headers": {"X-Token": "{{ env.MY_KEY }}"}}), "things")
+    assert caught.value.place == "rest_api.client.headers.X-Token"
+    assert "Evil" not in str(caught.value)
+
+
+def test_an_empty_auth_template_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "")
+    auth = {"type": "bearer", "token": "{{ env.MY_KEY }}"}
+    with answering(lambda _: {"data": []}) as url, pytest.raises(FailingTemplateError):
+        project.load(defs(url, client={"auth": auth}), "things")
+
+
+# What an API says in an error, and rows
+
+WORDS: list[tuple[Any, str]] = [
+    ({"message": "bad key KEY"}, "application/json"),
+    ({"error": {"message": f"{'x ' * 95}KEY"}}, "application/json"),
+    ({"detail": "no URL"}, "application/json"),
+    ('{"message": "clé KEY"}'.encode("latin-1"), "application/json; charset=latin-1"),
+    (b'{"message": "KEY"}', "text/plain"),
+    (b'{"message": "s3cr3t\\u002fof the+API\\u0026co=1"}', "application/json"),
+    (b'{"message": "s3cr3t\\/of the+API&co=1"}', "application/json"),
+]
+
+
+def _with_key(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.replace(b"KEY", SECRET.encode())
+    if isinstance(value, str):
+        return value.replace("KEY", SECRET).replace("URL", quote(SECRET, safe=""))
+    return {key: _with_key(one) for key, one in value.items()}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [(400, *one) for one in WORDS] + [(200, {"error": one}, kind) for one, kind in WORDS[:3]],
+    ids=str,
+)
+def test_the_words_of_an_error_are_redacted(
+    project: Project, monkeypatch: pytest.MonkeyPatch, status: int, body: Any, kind: str
+) -> None:
+    monkeypatch.setenv("SOURCES__API__TOKEN", SECRET)
+    answer = Reply(_with_key(body), status, {"Content-Type": kind})
+    with answering(lambda _: answer) as url, pytest.raises((SyncHalted, ErrorAnswerError)) as caught:
+        project.load(defs(url, client={"auth": "bearer"}, paginator="single_page"), "things")
+    text = f"{caught.value} {caught.value.facts()}"
+    assert "s3cr3t" not in text
+    assert "hidden" in text
+
+
+WORD = "customer"
+ROWS = [
+    {"id": 1, "text": "customer service", "mail": "me@customer.com", "json": {"customer": ["customer"]}},
+    {"id": 2, "text": "customer", "mail": "x", "json": {"a": 12345678}},
+    {"id": 3, "text": "none", "mail": "Y3VzdG9tZXI=", "json": None},
+]
+COLUMNS = {
+    "id": {"data_type": "bigint"}, "text": {"data_type": "text"}, "mail": {"data_type": "text"},
+    "json": {"data_type": "json"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["Arrow path", "row path"])
+@pytest.mark.parametrize(
+    "paginator", ["single_page", {"type": "offset", "limit": 2, "total_path": None}], ids=["dlt", "session"]
+)
+def test_rows_are_stored_as_they_came_and_a_secret_in_them_is_reported(
+    project: Project, monkeypatch: pytest.MonkeyPatch, declared: bool, paginator: Any
+) -> None:
+    monkeypatch.setenv("SOURCES__API__TOKEN", WORD)
+
+    def reply(asked: Asked) -> Any:
+        start = int(asked.params.get("offset", 0))
+        return {"data": ROWS[start : start + int(asked.params.get("limit", 99))]}
+
+    columns = COLUMNS if declared else {"id": COLUMNS["id"], "json": COLUMNS["json"]}
+    with answering(reply) as url:
+        text = defs(url, client={"auth": "bearer"}, paginator=paginator, resource={"columns": columns})
+        result = project.run(project.definitions(text), "things", source="api")
+    rows = project.query("SELECT id, text, mail, json FROM api.things ORDER BY id")
+    assert [(one["text"], one["mail"]) for one in rows] == [(one["text"], one["mail"]) for one in ROWS]
+    assert '"customer"' in rows[0]["json"]
+    check = check_of(result, "no_secrets")
+    assert not check.passed
+    assert (
+        check.metadata["rows_with_secret"].value == {"json.hidden": 1}
+        or check.metadata["rows_with_secret"].value["text"] == 1
+    )
+    assert WORD not in str(check.description)
+
+
+def test_rows_with_a_secret_may_go_to_quarantine(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__API__TOKEN", "the-long-key")
+    rows = [{"id": 1, "key": "the-long-key"}, {"id": 2, "key": "x the-long-key"}, {"id": 3, "key": "y"}]
+    with answering(lambda _: {"data": rows}) as url:
+        text = defs(
+            url, client={"auth": "bearer"}, paginator="single_page", asset={"quarantine_secrets": True}
+        )
+        result = project.load(text, "things")
+    assert (result.rows_loaded, result.rows_quarantined, dict(result.rows_with_secret)) == (2, 1, {"key": 1})
+    [bad] = project.query("SELECT reason, row, key__id FROM api.things__quarantine")
+    assert (bad["reason"], bad["key__id"]) == ("key holds the secret of the API", 1)
+
+
+def test_a_key_of_digits_leaves_numbers_alone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__API__TOKEN", "12345678")
+    with answering(lambda _: {"data": [{"id": 12345678}, {"id": 123456789}]}) as url:
+        result = project.load(defs(url, client={"auth": "bearer"}, paginator="single_page"), "things")
+    assert [one["id"] for one in project.query("SELECT id FROM api.things ORDER BY 1")] == [
+        12345678,
+        123456789,
+    ]
+    assert dict(result.rows_with_secret) == {"id": 1}
+
+
+def test_a_text_key_that_equals_the_secret_is_merged(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__API__TOKEN", "demo-key-1")
+    resource = {
+        "write_disposition": "merge",
+        "primary_key": "name",
+        "columns": {"name": {"data_type": "text"}},
+    }
+    with answering(lambda _: {"data": [{"name": "demo-key-1"}]}) as url:
+        for _ in range(2):
+            project.load(
+                defs(url, client={"auth": "bearer"}, paginator="single_page", resource=resource), "things"
+            )
+    assert project.query("SELECT name FROM api.things") == [{"name": "demo-key-1"}]
+
+
+def test_a_failure_that_names_a_key_is_redacted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__API__TOKEN", "acme-corporation")
+    rows = [{"name": "acme-corporation", "v": number} for number in range(3)]
+    resource = {
+        "write_disposition": "merge",
+        "primary_key": "name",
+        "columns": {"name": {"data_type": "text"}},
+    }
+    with answering(lambda _: {"data": rows}) as url:
+        text = defs(url, client={"auth": "bearer"}, paginator="single_page", resource=resource)
+        with pytest.raises(KeyNotUniqueError) as caught:
+            project.load(text, "things")
+        assert "acme" not in f"{caught.value} {caught.value.facts()}"
+        failure = failure_of(project.run(project.definitions(text), "things", source="api"))
+    assert "acme" not in f"{failure.description} {failure.metadata}"
+
+
+def test_an_unexpected_error_with_a_secret_keeps_its_place_and_loses_the_secret(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__API__TOKEN", "the-long-key")
+
+    def spoil(row: Any) -> Any:
+        raise KeyError(row["key"])
+
+    attributes = yaml.safe_load(
+        defs("http://127.0.0.1:1", client={"auth": "bearer"}, paginator="single_page")
+    )
+    with answering(lambda _: {"data": [{"id": 1, "key": "the-long-key"}]}) as url:
+        values = attributes["attributes"]
+        values["rest_api"]["client"]["base_url"] = url
+        values["rest_api"]["resources"][0]["processing_steps"] = [{"map": spoil}]
+        monkeypatch.setattr(yaml, "safe_load", lambda _: attributes)
+        with pytest.raises(UnexpectedError) as caught:
+            project.load("", "things")
+    assert "the-long-key" not in str(caught.value)
+    assert (caught.value.kind, Path(caught.value.where.split(",")[0]).name) != ("", "")
+
+
+@contextlib.contextmanager
+def _fresh() -> Iterator[tuple[Project, pytest.MonkeyPatch]]:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+        patch.syspath_prepend(folder)
+        yield Project(Path(folder)), patch
+
+
+WORDS_OF_ROWS = st.sampled_from(
+    ["customer", "acmecorp", "12345678", "2026-01-05", "a b&c", "x/y+z%", "näher", '"quo"ted']
+)
+
+
+@st.composite
+def _apis(draw: st.DrawFn) -> tuple[list[dict[str, Any]], str, str]:
+    """Rows, a secret that is drawn from them, and where the request has it."""
+    text = st.one_of(
+        WORDS_OF_ROWS, st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
+    )
+    rows = draw(
+        st.lists(
+            st.fixed_dictionaries(
+                {"name": text, "note": st.one_of(text, st.none())}, optional={"more": text}
+            ),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    words = [str(one) for row in rows for one in row.values() if one] or ["customer"]
+    whole = draw(st.sampled_from(words))
+    secret = draw(
+        st.sampled_from([whole, whole[: max(4, len(whole) // 2)], f"{whole}!", whole.upper()])
+    ).strip()
+    usable = secret.isascii() and secret.isprintable() and len(secret) >= 4
+    place = draw(st.sampled_from(["header", "query", "basic"]))
+    return [{"id": number, **row} for number, row in enumerate(rows)], secret if usable else "customer", place
+
+
+AUTHS: dict[str, Any] = {
+    "header": {"type": "api_key", "name": "X-Api-Key", "location": "header", "api_key": "{{ env.MY_KEY }}"},
+    "query": {"type": "api_key", "name": "key", "location": "query", "api_key": "{{ env.MY_KEY }}"},
+    "basic": {"type": "http_basic", "username": "me", "password": "{{ env.MY_KEY }}"},
+}
+
+
+@pytest.mark.matrix(keep=1)
+@pytest.mark.parametrize("fault", ["none", "400", "duplicate"])
+@settings(
+    max_examples=examples(100, 5),
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(api=_apis(), declared=st.booleans())
+def test_the_warehouse_has_the_rows_of_the_api_and_no_text_of_ours_has_the_secret(
+    fault: str, api: tuple[list[dict[str, Any]], str, str], declared: bool
+) -> None:
+    rows, secret, place = api
+    kept: list[str] = []
+    handler = logging.Handler(logging.DEBUG)
+    handler.emit = lambda record: kept.append(record.getMessage())  # type: ignore[method-assign]
+
+    def reply(asked: Asked) -> Any:
+        if fault == "400":
+            return Reply({"message": f"no {asked.params} {dict(asked.headers)}"}, 400)
+        return {"data": rows * (2 if fault == "duplicate" else 1)}
+
+    columns = {"id": {"data_type": "bigint"}}
+    if declared:
+        columns |= {name: {"data_type": "text"} for name in ("name", "note", "more")}
+    with answering(reply) as url, _fresh() as (project, patch):
+        patch.setenv("MY_KEY", secret)
+        for name in ("analytics_assets", "dlt", "urllib3"):
+            logging.getLogger(name).addHandler(handler)
+        try:
+            resource = {"columns": columns, "primary_key": "name" if fault == "duplicate" else "id"}
+            text = defs(url, client={"auth": AUTHS[place]}, paginator="single_page", resource=resource)
+            result = project.run(project.definitions(text), "things", source="api")
+        finally:
+            for name in ("analytics_assets", "dlt", "urllib3"):
+                logging.getLogger(name).removeHandler(handler)
+        if result.success:
+            names = ("id", "name", "note") + (("more",) if declared else ())
+            loaded = project.query(f"SELECT {', '.join(names)} FROM api.things ORDER BY id")
+            assert [tuple(one.values()) for one in loaded] == [
+                tuple(row.get(name) for name in names) for row in rows
+            ]
+        else:
+            assert fault != "none"
+        kept += [str(one) for one in project.instance.all_logs(result.run_id)]
+        instance = project.instance
+        del project.__dict__["instance"]
+        instance.dispose()
+    assert [one for one in kept if secret in one] == []
