@@ -88,7 +88,7 @@ def test_the_demo_prints_what_arrived(home: Home) -> None:
         )
         assert "data/analytics.duckdb" in process.stdout
         assert process.stderr == ""
-        rows = re.findall(r"✓ analytics_api/(\w+)\s+([\d,]+)\s+(\S+)\s+4 of 4", process.stdout)
+        rows = re.findall(r"✓ analytics_api/(\w+)\s+([\d,]+)\s+(\S+)\s+5 of 5", process.stdout)
         assert [row[0] for row in rows] == ["customers", "products", "transactions", "events"]
         assert [row[2] for row in rows] == ["-", "-", "7", "-"]
         tables.append(rows)

@@ -101,9 +101,8 @@ def test_a_secret_may_be_anywhere_in_a_request(
         return {"data": [{"id": 1}]}
 
     with answering(reply) as url:
-        text = defs(
-            url, client=_with(client, source), **{"paginator": "single_page", **_with(endpoint, source)}
-        )
+        keys: Any = {"paginator": "single_page", **_with(endpoint, source)}
+        text = defs(url, client=_with(client, source), **keys)
         component = RestApiSync.rendered(yaml.safe_load(text)["attributes"])  # no secret is set yet
         assert component.resources
         monkeypatch.setenv("MY_KEY", SECRET)
@@ -385,10 +384,9 @@ def test_rows_are_stored_as_they_came_and_a_secret_in_them_is_reported(
     assert '"customer"' in rows[0]["json"]
     check = check_of(result, "no_secrets")
     assert not check.passed
-    assert (
-        check.metadata["rows_with_secret"].value == {"json.hidden": 1}
-        or check.metadata["rows_with_secret"].value["text"] == 1
-    )
+    found = check.metadata["rows_with_secret"].value
+    assert isinstance(found, dict)
+    assert (found["text"], len(found)) == (1, 2)
     assert WORD not in str(check.description)
 
 
