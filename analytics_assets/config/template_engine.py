@@ -247,7 +247,7 @@ class _Environment(NativeEnvironment):
         return found[0] if len(found) == 1 else "".join(map(str, found)) if found else ""
 
 
-def _doubled(value: Any) -> Any:
+def doubled(value: Any) -> Any:
     """Doubles the braces of a value for dlt's `str.format`, except in dlt's own placeholders."""
     if not isinstance(value, str):
         return value
@@ -276,7 +276,7 @@ def read_literal(text: str) -> Any:
 
 def _environment(*, formatted: bool) -> _Environment:
     environment = _Environment(
-        keep_trailing_newline=True, undefined=_Unknown, finalize=_doubled if formatted else None
+        keep_trailing_newline=True, undefined=_Unknown, finalize=doubled if formatted else None
     )
     environment.filters["from_json"] = _from_json
     environment.tests["none"] = lambda value: value is None or isinstance(value, Undefined)

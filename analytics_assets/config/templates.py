@@ -24,6 +24,7 @@ from analytics_assets.config.template_engine import (
     VARIABLES,
     Parsed,
     UnsetError,
+    doubled,
     is_template,
     parse,
     parts_of,
@@ -69,6 +70,13 @@ class AtRun(str):
         """
         found = {reference: part.value(secrets=secrets) for reference, part in self.parts.items()}
         return {reference: "" if value is None else str(value) for reference, value in found.items()}
+
+    def with_values(self, values: Mapping[str, str]) -> str:
+        """Returns the text with the value in place of each reference."""
+        text = str(self)
+        for reference, value in values.items():
+            text = text.replace(reference, doubled(value) if _is_formatted(self.place) else value)
+        return text
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ This module calls the providers directly, because `dlt.secrets.get` stores each 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -100,7 +100,7 @@ def with_variables(config: SyncConfig, resource: ResourceInfo, rest_api: dict[st
             or not _needed(value, config, resource)
         ):
             return value
-        return _revealed(value, _values(config, resource.name, value))
+        return value.with_values(_values(config, resource.name, value))
 
     return dict(read(rest_api))
 
@@ -115,13 +115,6 @@ def _needs(place: Location, config: SyncConfig, resource: ResourceInfo) -> bool:
         case ("resources", int(index), *_):
             return list(config.resource_names)[index] in resource.lineage
     return True
-
-
-def _revealed(template: AtRun, values: Mapping[str, str]) -> str:
-    text = str(template)
-    for reference, value in values.items():
-        text = text.replace(reference, value)
-    return text
 
 
 def _values(config: SyncConfig, resource: str, template: AtRun) -> dict[str, str]:

@@ -32,6 +32,7 @@ from analytics_assets.ingestion.errors import (
     UnsendableSecretError,
     UnsetVariableError,
 )
+from analytics_assets.ingestion.source.settings import known_secrets
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Project, check_of, failure_of
 from analytics_assets_tests.examples import examples
@@ -148,11 +149,34 @@ def test_a_parent_may_give_a_value_beside_a_secret(project: Project, monkeypatch
         "name": "shops",
         "endpoint": {"path": "shops", "data_selector": "data", "paginator": "single_page"},
     }
-    endpoint = {"path": "{{ env.MY_KEY }}/{resources.shops.id}", "headers": {"X-Token": "{{ env.MY_KEY }}"}}
+    endpoint: Any = {
+        "path": "{{ env.MY_KEY }}/{resources.shops.id}",
+        "headers": {"X-Token": "{{ env.MY_KEY }}"},
+    }
     with answering(reply) as url:
         project.load(defs(url, parents=(parent,), paginator="single_page", **endpoint), "things")
     assert [one.path for one in seen] == ["/shops", "/the-key/7"]
     assert seen[1].headers["x-token"] == "the-key"
+
+
+def test_a_header_that_is_no_secret_is_read_when_the_run_starts(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return {"data": [{"id": 1}]}
+
+    headers = {"X-Api-Version": "{{ env.VERSION }}", "User-Agent": "me/{{ env.VERSION }}"}
+    with answering(reply) as url:
+        text = defs(url, client={"headers": headers}, headers=headers, paginator="single_page")
+        plan = project.plan(text, "things")
+        monkeypatch.setenv("VERSION", "2026-01 {a}")
+        assert known_secrets(plan.config).redact("2026-01 {a}") == "2026-01 {a}"
+        project.load(text, "things")
+    assert seen[0].headers["x-api-version"] == "2026-01 {a}"
+    assert seen[0].headers["user-agent"] == "me/2026-01 {a}"
 
 
 def test_a_sync_reads_only_its_own_secrets(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
