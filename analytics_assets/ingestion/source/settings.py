@@ -123,7 +123,8 @@ def _values(config: SyncConfig, resource: str, template: AtRun) -> dict[str, str
     except UnsetError as error:
         raise UnsetVariableError(resource, str(error), config.file, _field(template.place)) from None
     except ValueError as error:
-        raise FailingTemplateError(resource, config.file, _field(template.place), str(error)) from None
+        problem = "this template of a secret fails. Check its filters." if template.is_secret else str(error)
+        raise FailingTemplateError(resource, config.file, _field(template.place), problem) from None
 
 
 class _Settings:

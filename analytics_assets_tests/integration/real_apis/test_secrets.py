@@ -329,6 +329,16 @@ def test_a_header_with_a_line_break_is_refused(
     assert "Evil" not in str(caught.value)
 
 
+def test_a_failing_template_does_not_repeat_the_secret(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "the-long-key")
+    headers = {"X-Token": "{{ {'a': 1}[env.MY_KEY] }}"}
+    with answering(lambda _: {"data": []}) as url, pytest.raises(FailingTemplateError) as caught:
+        project.load(defs(url, client={"headers": headers}), "things")
+    assert "the-long-key" not in str(caught.value)
+
+
 def test_an_empty_auth_template_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "")
     auth = {"type": "bearer", "token": "{{ env.MY_KEY }}"}

@@ -388,8 +388,7 @@ def test_http_basic(
         project.load(defs(url, paginator="single_page", **held), "things")
     assert base64.b64decode(seen[0].headers["authorization"].removeprefix("Basic ")).decode() == sent
     [row] = project.query("SELECT * FROM api.things")
-    assert "sk_live" not in str(row)
-    assert "pass-word" not in str(row)
+    assert row["echo"] == sent
 
 
 @pytest.mark.parametrize(

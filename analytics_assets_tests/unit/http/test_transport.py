@@ -1,4 +1,4 @@
-"""A streamed body needs bounded memory, is redacted, and has retries until the caller gets the first byte."""
+"""A streamed body needs bounded memory, stays as it came, and has retries until the caller gets the first byte."""
 
 from __future__ import annotations
 
