@@ -76,6 +76,11 @@ def names_a_secret(name: str) -> bool:
     )
 
 
+def variable_of_a_secret(name: str) -> bool:
+    """Whether an environment variable with this name may hold a secret, such as `STRIPE_KEY`."""
+    return names_a_secret(name) or _words(name)[-1:] in (["key"], ["pat"], ["jwt"], ["pass"])
+
+
 def is_plain_header(name: str) -> bool:
     """Whether a header with this name holds no secret, such as `User-Agent` or `X-Api-Version`."""
     lower = name.lower()

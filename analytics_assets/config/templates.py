@@ -16,7 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from analytics_assets.config.secret_names import is_plain_header, looks_secret, names_a_secret
+from analytics_assets.config.secret_names import (
+    is_plain_header,
+    looks_secret,
+    names_a_secret,
+    variable_of_a_secret,
+)
 from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import (
     RAW,
@@ -40,6 +45,9 @@ _READ_AT_LOAD = frozenset({"type", "location"})
 
 _SECRET_FIELDS = frozenset({"client_id", "username"})
 """The fields of `auth` that are a secret if a template says where their value is."""
+
+_PARAMETER = re.compile(r"[?&]([\w.-]+)=\s*\{\{")
+"""The name of a parameter in a URL whose value is a template."""
 
 _SETTINGS = object()
 """What `secrets` is when Dagster loads the file. No template that uses it is read then."""
@@ -141,8 +149,9 @@ def _render(value: Any, scope: Mapping[str, Any], place: Location, unset: list[U
     if not is_template(value):
         return value
     parsed = _parsed(value, scope, place)
-    if _is_read_at_run(place, parsed):
-        return _at_run(value, scope, place)
+    in_query = _is_address(place) and any(map(names_a_secret, _PARAMETER.findall(value)))
+    if in_query or _is_read_at_run(place, parsed):
+        return _at_run(value, scope, place, is_secret=in_query)
     try:
         read = parsed.value()
     except UnsetError as error:
@@ -226,7 +235,7 @@ def _may_be_secret(place: Location) -> bool:
 
 def _is_secret(place: Location, parsed: Parsed) -> bool:
     """Whether a template is that of a secret: by its key, or by the names that it reads."""
-    if parsed.settings or any(map(names_a_secret, parsed.variables)):
+    if parsed.settings or any(map(variable_of_a_secret, parsed.variables)):
         return True
     name = _name_at(place)
     match _in_endpoint(place):
@@ -234,9 +243,12 @@ def _is_secret(place: Location, parsed: Parsed) -> bool:
             return not is_plain_header(name)
         case ("auth", *_):
             return name in _SECRET_FIELDS or names_a_secret(name)
-        case ("base_url" | "path", *_):
-            return False
-    return names_a_secret(name)
+    return not _is_address(place) and names_a_secret(name)
+
+
+def _is_address(place: Location) -> bool:
+    """Whether the value at `place` is a URL or a path, so that its key says nothing about its parts."""
+    return _in_endpoint(place) in (("base_url",), ("path",))
 
 
 def _name_at(place: Location) -> str:
