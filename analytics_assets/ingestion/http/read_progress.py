@@ -117,7 +117,8 @@ class ReadProgress:
             PagingFieldError: a parameter asks for exactly as many rows as the response has.
         """
         if self._reader.judges_end and self.rows > 1 and str(self.rows) in map(str, sizes):
-            raise PagingFieldError(self._reader.resource, endpoint, path, setting, "", keys_of(response))
+            present = keys_of(response, path)
+            raise PagingFieldError(self._reader.resource, endpoint, path, setting, "", present)
 
     def _has_new_row(self, rows: list[Any], body: bytes) -> bool:
         if not rows:

@@ -16,6 +16,7 @@ from dlt.common.jsonpath import TJsonPath
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
 from analytics_assets.config.assets import EmptyAnswer
+from analytics_assets.config.json_paths import in_yaml
 from analytics_assets.ingestion.errors import (
     AmbiguousRowsError,
     ErrorAnswerError,
@@ -120,7 +121,10 @@ class RowSelector:
     def no_rows(self, response: Any, endpoint: str) -> MissingRowsError:
         """Returns the error for a response without rows that does not say that the page is empty."""
         found = "null" if self._find and self._find(response) else "nothing"
-        return MissingRowsError(self._resource, endpoint, str(self._selector), found, keys_of(response))
+        return MissingRowsError(self._resource, endpoint, str(self._selector), found, self._keys_of(response))
+
+    def _keys_of(self, response: Any) -> str:
+        return keys_of(response, str(self._selector or ""))
 
     def _select(self, response: Any, endpoint: str) -> list[Any] | None:
         if self._find is None:
@@ -167,7 +171,7 @@ class RowSelector:
             return []
         self._refuse_error(response, endpoint)
         what = "null" if around else "nothing"
-        raise MissingRowsError(self._resource, endpoint, before, what, keys_of(response))
+        raise MissingRowsError(self._resource, endpoint, before, what, self._keys_of(response))
 
     def _guess(self, response: Any, endpoint: str) -> None:
         """Finds the rows as dlt does, and refuses a response in which something else could also be the rows."""
@@ -249,14 +253,36 @@ def _has_failed(status: Any) -> bool:
     return str(status).lower() in _FAILED or (type(status) is int and 400 <= status < 600)
 
 
-def keys_of(response: Any) -> str:
-    """Lists the field names of a response for an error text, and never a value."""
+def keys_of(response: Any, path: str = "") -> str:
+    """Lists the field names of a response for an error text, and never a value.
+
+    Args:
+        response: the parsed response.
+        path: the JSONPath that finds nothing, which may lack the quotes around a name with dots.
+    """
     if not isinstance(response, dict):
         return f" (it is {kind_of(response)})"
     names = [
         key for key in response if re.fullmatch(r"[@A-Za-z_$][\w.-]{0,40}", str(key))
     ]  # the pattern excludes keys that are data, such as e-mail addresses
-    return f" (it has {', '.join(sorted(names))[:200]})" if names else " (it is empty)"
+    if not names:
+        return " (it is empty)"
+    quoted = _with_quotes(response, path.removeprefix("$.").split("."))
+    hint = f"; for the name with dots write `{in_yaml(quoted)}`" if quoted else ""
+    return f" (it has {', '.join(sorted(names))[:200]}{hint})"
+
+
+def _with_quotes(response: Any, fields: list[str]) -> str:
+    """Returns the JSONPath of `fields` if some of them together are one name in the response; empty if not."""
+    for start, field in enumerate(fields):
+        if not isinstance(response, dict):
+            break
+        for end in range(start + 2, len(fields) + 1):
+            name = ".".join(fields[start:end])
+            if name in response:
+                return ".".join([*fields[:start], f"'{name}'", *fields[end:]])
+        response = response.get(field)
+    return ""
 
 
 def _before_wildcard(selector: str) -> str:

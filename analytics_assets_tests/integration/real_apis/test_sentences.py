@@ -72,3 +72,29 @@ def test_a_setting_that_is_no_json_path_is_refused_at_load(project: Project, con
     with pytest.raises(ValidationError) as failure:
         project.load(defs("http://127.0.0.1:1", **config), "things")
     assert words in str(failure.value)
+
+
+ROWS = [{"id": 1}, {"id": 2}]
+LIMIT = {"limit": 2}
+
+
+@pytest.mark.parametrize(
+    ("answer", "config", "written"),
+    [
+        ({"@rows.all": ROWS}, {"data_selector": "@rows.all"}, "\"'@rows.all'\""),
+        ({"d": {"a.b": ROWS}}, {"data_selector": "d.a.b"}, "d.'a.b'"),
+        ({"d": {"a.b": {"c": ROWS}}}, {"data_selector": "$.d.a.b.c"}, "d.'a.b'.c"),
+        ({"data": ROWS, "page.total": 2}, {"paginator": {**OFFSET, "total_path": "page.total"}}, "\"'page.total'\""),
+        (
+            {"data": ROWS, "meta": {"next.link": None}},
+            {"paginator": {"type": "json_link", "next_url_path": "meta.next.link"}, "params": LIMIT},
+            "meta.'next.link'",
+        ),
+    ],
+)  # fmt: skip
+def test_a_name_with_dots_is_shown_in_quotes(
+    project: Project, answer: Any, config: Any, written: str
+) -> None:
+    with answering(lambda _: answer) as url, pytest.raises(SyncError) as failure:
+        project.load(defs(url, **{"paginator": "single_page", **config}), "things")
+    assert f"; for the name with dots write `{written}`)" in str(failure.value)
