@@ -1,4 +1,4 @@
-"""Reports a JSONPath that nobody can parse, or that can find nothing, before a run would fail with the parser's error."""
+"""Reports a JSONPath that nobody can parse, or that finds nothing, before a run would fail with it."""
 
 from __future__ import annotations
 

@@ -141,7 +141,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         errors.ErrorAnswerError("orders", "GET /orders", "error", "rate limited"),
         "error_answer",
         "orders: the response of GET /orders has no rows, and reports an error in `error`: rate limited. Nothing was "
-        "loaded. Correct the request, or set requests.responses to what this response means: retry, empty or success.",
+        "loaded. Correct the request, or add a rule for this response to requests.responses: `retry` if it is "
+        "temporary, or `empty` if it means no rows.",
     ),
     (
         errors.MorePagesError("orders", "GET /orders", "has `total` 250", 50),

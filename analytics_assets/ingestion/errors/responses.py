@@ -166,8 +166,8 @@ class ErrorAnswerError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         return (
-            "Nothing was loaded. Correct the request, or set requests.responses to what this response means: retry, "
-            "empty or success"
+            "Nothing was loaded. Correct the request, or add a rule for this response to requests.responses: `retry` "
+            "if it is temporary, or `empty` if it means no rows"
         )
 
 

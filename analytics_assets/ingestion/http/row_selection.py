@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from dlt.common.jsonpath import TJsonPath
@@ -27,20 +26,15 @@ from analytics_assets.ingestion.errors import (
 )
 from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.end_hints import plain
+from analytics_assets.ingestion.http.error_fields import ERROR_NAMES, error_member
 from analytics_assets.ingestion.http.json_path import finder
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.json_kind import kind_of
 
 _NAME_IN_PATH = re.compile(r"""\['([^']+)'\]|\["([^"]+)"\]|([^.\[\]$'"]+)""")
 
-_ERROR_MEMBERS = ("error", "errors")
 _WILDCARD = re.compile(r"\[\s*[*?]|\.?\*")
 """A wildcard or a filter in a JSONPath, which may correctly find nothing."""
-
-_NO_ERROR = ("", "0", "200", "no", "none", "null", "false", "ok", "success")
-_FAILED = ("error", "fail", "failed", "failure")
-_SUCCEEDED = ("success", "ok", "successful", "issuccess", "issuccessful")
-_STATUS = ("status", "result", "statuscode")
 
 
 @dataclass(frozen=True)
@@ -145,7 +139,7 @@ class RowSelector:
         may_be_row = self._rules.one_object or not (self._rules.paged or self._came_as_list)
         if isinstance(rows, dict) and may_be_row:
             if rows is response:
-                self._refuse_error(rows, endpoint)
+                self._refuse_error(rows, endpoint, may_be_row=True)
             self._refuse_after_lists(rows, endpoint)
             self._came_as_object = True
             return [rows]
@@ -179,7 +173,7 @@ class RowSelector:
         lists = [".".join(one) for one in _lists_along(response, path)]
         if isinstance(found, list) and len(lists) > 1:
             raise AmbiguousRowsError(self._resource, endpoint, tuple(lists), "more than one list")
-        if path[-1] in _ERROR_MEMBERS:
+        if path[-1] in ERROR_NAMES:
             self._refuse_error(response, endpoint)
             raise NoListError(self._resource, endpoint, keys_of(response))
         holder = self._row_around(response, path) if isinstance(found, list) else None
@@ -219,38 +213,14 @@ class RowSelector:
             return True
         return self._rules.empty_answer == "null" and self.is_null(response)
 
-    def _refuse_error(self, response: Any, endpoint: str) -> None:
+    def _refuse_error(self, response: Any, endpoint: str, *, may_be_row: bool = False) -> None:
         """Fails if a response without rows says that the request failed."""
-        member = self._error_member(response) if isinstance(response, dict) else None
+        if not isinstance(response, dict):
+            return
+        has_row_field = self._has_row_field(response)
+        member = error_member(response, self.path, has_row_field=has_row_field, may_be_row=may_be_row)
         if member is not None:
             raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
-
-    def _error_member(self, response: dict[str, Any]) -> str | None:
-        """Returns the field that says that the request failed; None if no field says so."""
-        members = [(plain(str(one)), one) for one in response if one not in self.path]
-        for name, member in members:
-            if name in _ERROR_MEMBERS and _is_error(response[member]):
-                return member
-        if self._has_row_field(response):
-            return None  # the object may be a row, whose status is data
-        failed = (one for name, one in members if name in _STATUS and _has_failed(response[one]))
-        unsuccessful = (
-            one for name, one in members if name in _SUCCEEDED and str(response[one]).lower() == "false"
-        )
-        return next(chain(failed, unsuccessful), None)
-
-
-def _is_error(value: Any) -> bool:
-    """Whether the value of a field such as `error` says that there is one. Some APIs always send `{code: ok}`."""
-    if isinstance(value, dict):
-        code = value.get("code")
-        return any(value.values()) and (code is None or str(code).lower() not in _NO_ERROR)
-    return bool(value) and str(value).lower() not in _NO_ERROR
-
-
-def _has_failed(status: Any) -> bool:
-    """Whether the value of a field such as `status` says that the request failed, also as a status of HTTP."""
-    return str(status).lower() in _FAILED or (type(status) is int and 400 <= status < 600)
 
 
 def keys_of(response: Any, path: str = "") -> str:

@@ -94,6 +94,8 @@ def test_an_error_with_status_200(
         ({"isSuccess": False, "data": []}, "isSuccess"),
         ({"status": 429, "data": []}, "status"),
         ({"statusCode": 500, "data": []}, "statusCode"),
+        ({"code": 40100, "message": "Too many requests.", "data": []}, "code"),  # TikTok
+        ({"code": 0, "message": "OK", "data": []}, None),
         ({"error": {"code": 0, "message": ""}, "data": []}, None),
         ({"error": {"code": "ok", "message": "", "log_id": "7"}, "data": []}, None),  # TikTok
         ({"error": "Success", "data": []}, None),
@@ -108,6 +110,17 @@ def test_an_empty_list_beside_an_error(project: Project, content: Any, member: s
     else:
         with answering(lambda _: content) as url:
             assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 0
+
+
+def test_a_code_that_means_no_rows_has_a_rule_in_the_file(project: Project) -> None:
+    requests = {"responses": [{"body": {"code": 1001}, "action": "empty"}]}
+    answer = {"code": 1001, "message": "Account without campaigns", "data": {"list": []}}
+    endpoint: dict[str, Any] = {"data_selector": "data.list", "paginator": "single_page"}
+    with answering(lambda _: answer) as url:
+        with pytest.raises(ErrorAnswerError) as caught:
+            project.load(defs(url, **endpoint), "things")
+        assert (caught.value.member, caught.value.words) == ("code", "Account without campaigns")
+        assert project.load(defs(url, requests=requests, **endpoint), "things").rows_loaded == 0
 
 
 @pytest.mark.matrix(keep=2)

@@ -74,19 +74,19 @@ def test_a_setting_that_is_no_json_path_is_refused_at_load(project: Project, con
     assert words in str(failure.value)
 
 
-ROWS = [{"id": 1}, {"id": 2}]
+TWO_ROWS = [{"id": 1}, {"id": 2}]
 LIMIT = {"limit": 2}
 
 
 @pytest.mark.parametrize(
     ("answer", "config", "written"),
     [
-        ({"@rows.all": ROWS}, {"data_selector": "@rows.all"}, "\"'@rows.all'\""),
-        ({"d": {"a.b": ROWS}}, {"data_selector": "d.a.b"}, "d.'a.b'"),
-        ({"d": {"a.b": {"c": ROWS}}}, {"data_selector": "$.d.a.b.c"}, "d.'a.b'.c"),
-        ({"data": ROWS, "page.total": 2}, {"paginator": {**OFFSET, "total_path": "page.total"}}, "\"'page.total'\""),
+        ({"@rows.all": TWO_ROWS}, {"data_selector": "@rows.all"}, "\"'@rows.all'\""),
+        ({"d": {"a.b": TWO_ROWS}}, {"data_selector": "d.a.b"}, "d.'a.b'"),
+        ({"d": {"a.b": {"c": TWO_ROWS}}}, {"data_selector": "$.d.a.b.c"}, "d.'a.b'.c"),
+        ({"data": TWO_ROWS, "a.n": 2}, {"paginator": {**OFFSET, "total_path": "a.n"}}, "\"'a.n'\""),
         (
-            {"data": ROWS, "meta": {"next.link": None}},
+            {"data": TWO_ROWS, "meta": {"next.link": None}},
             {"paginator": {"type": "json_link", "next_url_path": "meta.next.link"}, "params": LIMIT},
             "meta.'next.link'",
         ),
