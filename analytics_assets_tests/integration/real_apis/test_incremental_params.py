@@ -164,7 +164,7 @@ JANUARY, FEBRUARY = "2026-01-01", "2026-02-01"
     ],
 )
 @pytest.mark.parametrize("place", ["incremental", "params"])
-def test_bounds_of_two_types_are_refused_at_load(  # noqa: PLR0913  the columns of the table
+def test_bounds_of_two_types_are_refused_at_load(
     columns: Any, start: Any, end: Any, more: Any, is_refused: bool, place: str
 ) -> None:
     cursor = {"cursor_path": "at", "initial_value": start, "end_value": end, **more}
