@@ -205,15 +205,17 @@ class ObjectAfterListsError(UnreadableResponseError):
     Attributes:
         endpoint: the method and path of the request, without the query.
         present: the clause that names the fields of the object, never a value.
+        before: what came before.
     """
 
     endpoint: str
     present: str
+    before: str = "lists"
     code = "object_after_lists"
 
     @property
     def cause(self) -> str:
-        return f"{self.endpoint} returned an object where lists came before{self.present}. None of its fields is known"
+        return f"{self.endpoint} returned an object where {self.before} came before{self.present}. None of its fields is known"
 
     @property
     def cure(self) -> str:

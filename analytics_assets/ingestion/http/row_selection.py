@@ -71,7 +71,7 @@ class RowSelector:
         self._rules = rules
         self._selector = rules.data_selector
         self._find = finder(rules.data_selector) if rules.data_selector is not None else None
-        self._row_fields = {plain(re.split(r"(?<=.)(?:__|\.)", one)[0]) for one in ("id", *rules.row_fields)}
+        self._row_fields = set(map(_first_field, ("id", *rules.row_fields)))
         self._came_as_list = self._came_as_object = False
 
     @property
@@ -146,12 +146,15 @@ class RowSelector:
         raise RowsNotAListError(self._resource, endpoint, str(self._selector), kind_of(rows))
 
     def _refuse_after_lists(self, found: dict[str, Any], endpoint: str) -> None:
-        """Fails if an object is probably no row: no field of it is known, and lists came before."""
+        """Fails if an object is probably no row: no field of it is known, and lists or rows of other fields came before."""
         memory = self._rules.memory
         if self._rules.one_object or memory is None or self._has_row_field(found):
             return
         if memory.came_before:
             raise ObjectAfterListsError(self._resource, endpoint, keys_of(found))
+        known = set(map(_first_field, memory.columns_before()))
+        if known and known.isdisjoint(map(plain, map(str, found))):
+            raise ObjectAfterListsError(self._resource, endpoint, keys_of(found), "rows with other fields")
 
     def _of_wildcard(self, found: list[Any], response: Any, endpoint: str) -> list[Any] | None:
         """Returns the values that a wildcard found. The value before the wildcard must exist."""
@@ -221,6 +224,11 @@ class RowSelector:
         member = error_member(response, self.path, has_row_field=has_row_field, may_be_row=may_be_row)
         if member is not None:
             raise ErrorAnswerError(self._resource, endpoint, member, words_of(response))
+
+
+def _first_field(column: str) -> str:
+    """Returns the outermost field of a column, such as `user` of `user__name`."""
+    return plain(re.split(r"(?<=.)(?:__|\.)", column)[0])
 
 
 def keys_of(response: Any, path: str = "") -> str:

@@ -15,6 +15,7 @@ from analytics_assets.ingestion.errors import (
     SyncError,
     SyncHalted,
 )
+from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Project
 from analytics_assets_tests.real_api import defs
@@ -273,6 +274,50 @@ def test_an_object_where_an_earlier_sync_had_lists(
                 count = int("primary_key" in one)
                 lenient = defs(url, resource=one, asset={**accepts, "allow_empty": True}, **endpoint)
                 assert project.load(lenient, "things").row_count == count
+
+
+@pytest.mark.matrix(keep=3)
+@pytest.mark.parametrize(
+    ("first", "second", "is_refused"),
+    [
+        ([{"n": 1}], {"status": "pending"}, True),
+        ([{"user": {"name": "a"}}], {"status": "pending"}, True),
+        ([{"lines": [{"n": 1}]}], {"status": "pending"}, True),
+        (
+            [{"n": 1, "status": "sold"}],
+            {"status": "pending"},
+            False,
+        ),  # may be a row: nobody knows that lists came
+        ([{"user": {"name": "a"}}], {"user": None, "x": 1}, False),
+        ([{"lines": [{"n": 1}]}], {"lines": []}, False),
+        ([{"orderId": 1}], {"order_id": 2}, False),
+        ([], {"status": "pending"}, False),
+    ],
+)
+@pytest.mark.parametrize("endpoint", [GUESSED, {"data_selector": "$", "paginator": "single_page"}])
+def test_an_object_where_a_version_without_the_note_loaded_rows(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    first: Any,
+    second: Any,
+    is_refused: bool,
+    endpoint: Any,
+) -> None:
+    replies = [first]
+    with answering(lambda _: replies[-1]) as url:
+        config = defs(url, resource=BARE, asset={"allow_empty": True}, **endpoint)
+        with monkeypatch.context() as patch:
+            patch.setattr(ListMemory, "remember", lambda _: None)
+            project.load(config, "things")
+        replies.append(second)
+        if not is_refused:
+            project.load(config, "things")
+            return
+        with pytest.raises(ObjectAfterListsError) as caught:
+            project.load(config, "things")
+        assert "an object where rows with other fields came before (it has status)" in str(caught.value)
+        lenient = defs(url, resource=BARE, asset={"one_object": True}, **endpoint)
+        assert project.load(lenient, "things").rows_loaded == 1
 
 
 @pytest.mark.matrix(keep=1)
