@@ -215,7 +215,8 @@ class ObjectAfterListsError(UnreadableResponseError):
 
     @property
     def cause(self) -> str:
-        return f"{self.endpoint} returned an object where {self.before} came before{self.present}. None of its fields is known"
+        found = f"{self.endpoint} returned an object where {self.before} came before{self.present}"
+        return f"{found}. None of its fields is known"
 
     @property
     def cure(self) -> str:

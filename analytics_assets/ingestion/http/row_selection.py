@@ -146,7 +146,7 @@ class RowSelector:
         raise RowsNotAListError(self._resource, endpoint, str(self._selector), kind_of(rows))
 
     def _refuse_after_lists(self, found: dict[str, Any], endpoint: str) -> None:
-        """Fails if an object is probably no row: no field of it is known, and lists or rows of other fields came before."""
+        """Fails if an object is probably no row: no field of it is known, and lists or other fields came before."""
         memory = self._rules.memory
         if self._rules.one_object or memory is None or self._has_row_field(found):
             return
