@@ -71,6 +71,24 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "leave it out to fetch all pages.",
     ),
     (
+        errors.NoPartitionError("orders"),
+        "no_partition",
+        "orders: this run has no partition, and the asset is partitioned. Nothing was requested. Launch it with a "
+        "partition, or with a range from an earlier partition to a later one.",
+    ),
+    (
+        errors.UnknownOpError("orders", "api__oders", "api__orders"),
+        "unknown_op",
+        "orders: the config of this run names the op `api__oders`, which does not exist. Nothing was requested. "
+        "Correct the name: the op of this asset is `api__orders`.",
+    ),
+    (
+        errors.UnfitRunConfigError("orders", "max_pages: Input should be greater than 0"),
+        "unfit_run_config",
+        "orders: the config of this run: max_pages: Input should be greater than 0. Nothing was requested. Correct "
+        "the value, and launch the run again.",
+    ),
+    (
         errors.SyncHalted("orders", "GET /orders", 503, 4, "503 Service Unavailable", outage=True),
         "halted",
         "orders: halted after 4 attempts of GET /orders: 503 Service Unavailable",

@@ -11,7 +11,10 @@
     │   ├── UnfitResourceError          unfit_resource
     │   ├── UnfitCursorError            unfit_cursor
     │   ├── UnfitFilterError            unfit_filter
-    │   └── TooManyPagesError           max_pages_exceeded
+    │   ├── TooManyPagesError           max_pages_exceeded
+    │   ├── NoPartitionError            no_partition
+    │   ├── UnknownOpError              unknown_op
+    │   └── UnfitRunConfigError         unfit_run_config
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
     │   ├── ForeignOriginError          foreign_origin
@@ -77,11 +80,14 @@ from analytics_assets.ingestion.errors.config import (
     FailingTemplateError,
     MissingBaseUrlError,
     MissingSecretError,
+    NoPartitionError,
     TooManyPagesError,
     UnfitCursorError,
     UnfitFilterError,
     UnfitPathValueError,
     UnfitResourceError,
+    UnfitRunConfigError,
+    UnknownOpError,
     UnsendableSecretError,
     UnsetVariableError,
 )
@@ -157,6 +163,7 @@ __all__ = [
     "MorePagesError",
     "NoListError",
     "NoNewRowsError",
+    "NoPartitionError",
     "NoSqlError",
     "NoTokenError",
     "NoWarehouseFileError",
@@ -180,7 +187,9 @@ __all__ = [
     "UnfitFilterError",
     "UnfitPathValueError",
     "UnfitResourceError",
+    "UnfitRunConfigError",
     "UnfollowableLinkError",
+    "UnknownOpError",
     "UnreachableWarehouseError",
     "UnreadableResponseError",
     "UnsendableSecretError",
