@@ -150,6 +150,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "requests.responses.",
     ),
     (
+        errors.UnfitJsonPathError("orders", "sub(/a/, b)"),
+        "unfit_json_path",
+        "orders: `sub(/a/, b)` in a JSONPath finds null, a number, a list or an object, and reads only text. Nothing "
+        "was loaded. Set data_selector, or the path of the paginator, to a field that is always text.",
+    ),
+    (
         errors.AmbiguousRowsError("orders", "GET /orders", ("errors", "orders"), "more than one list"),
         "ambiguous_rows",
         "orders: the response of GET /orders has more than one list, so its rows are unclear. Set data_selector to one "

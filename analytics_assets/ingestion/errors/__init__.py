@@ -26,6 +26,7 @@
     │   │   ├── NotJsonError            not_json
     │   │   ├── TooNestedError          too_nested
     │   │   ├── MissingRowsError        missing_rows
+    │   │   ├── UnfitJsonPathError      unfit_json_path
     │   │   ├── AmbiguousRowsError      ambiguous_rows
     │   │   ├── ErrorAnswerError        error_answer
     │   │   ├── MorePagesError          more_pages
@@ -121,6 +122,7 @@ from analytics_assets.ingestion.errors.responses import (
     ObjectAfterListsError,
     RowsNotAListError,
     TooNestedError,
+    UnfitJsonPathError,
     UnfollowableLinkError,
     UnreadableResponseError,
 )
@@ -185,6 +187,7 @@ __all__ = [
     "UndeclaredFieldError",
     "UnfitCursorError",
     "UnfitFilterError",
+    "UnfitJsonPathError",
     "UnfitPathValueError",
     "UnfitResourceError",
     "UnfitRunConfigError",

@@ -120,6 +120,28 @@ class MissingRowsError(UnreadableResponseError):
 
 
 @dataclass(eq=False)
+class UnfitJsonPathError(UnreadableResponseError):
+    """A function in a JSONPath gets a value of a kind that it cannot read.
+
+    Attributes:
+        function: the function as the file has it, such as `sub(/a/, b)`.
+    """
+
+    function: str
+    code = "unfit_json_path"
+
+    @property
+    def cause(self) -> str:
+        return (
+            f"`{self.function}` in a JSONPath finds null, a number, a list or an object, and reads only text"
+        )
+
+    @property
+    def cure(self) -> str:
+        return "Nothing was loaded. Set data_selector, or the path of the paginator, to a field that is always text"
+
+
+@dataclass(eq=False)
 class AmbiguousRowsError(UnreadableResponseError):
     """No `data_selector` is set, and more than one value of the response could be the rows.
 

@@ -25,6 +25,14 @@ SINCE = {"cursor_path": "at", "start_param": "since"}
     [
         (DEEP, {"paginator": OFFSET}, "too_nested", "GET /things"),
         (DEEP, {"paginator": "single_page"}, "too_nested", "GET /things"),
+        (ROWS, {"data_selector": "data.`sub(/a/, b)`"}, "unfit_json_path", "`sub(/a/, b)` in a JSONPath"),
+        (ROWS, {"paginator": {**OFFSET, "total_path": "total.`sub(/a/, b)`"}}, "unfit_json_path", "`sub(/a/, b)`"),
+        (
+            b'{"data": [{"id": 1}], "next": null}',
+            {"paginator": {"type": "json_link", "next_url_path": "next.`sub(/a/, b)`"}},
+            "unfit_json_path",
+            "`sub(/a/, b)`",
+        ),
         (ROWS, {"incremental": SINCE}, "cursor_value", "`at` is missing"),
         (ROWS, {"incremental": {**SINCE, "cursor_path": "o.at"}}, "cursor_value", "`o.at` is missing"),
         (b'{"data": [{"id": 1, "at": null}]}', {"incremental": SINCE}, "cursor_value", "`at` is null"),
