@@ -19,7 +19,7 @@ from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import unbuildable
 from analytics_assets.config.template_types import typed_rest_api
-from analytics_assets.config.templates import render
+from analytics_assets.config.templates import DEFS_YAML, SourceFile, render
 from analytics_assets.config.validation_errors import error_at, suggestion
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitFilterError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
@@ -64,13 +64,13 @@ class RestApiSync(SyncConfig, dg.Component):
         scope = {**context.resolution_context.scope, "context": LoadContextScope(context)}  # type: ignore[no-untyped-call]
         tree = positions.children.get("attributes") if positions else None
         with enrich_validation_errors_with_source_position(tree, ["attributes"]) if tree else nullcontext():
-            component = cls.rendered((attributes.model_extra if attributes else None) or {}, scope)
-        if positions:
-            component._file = positions.position.filename
-        return component
+            written = (attributes.model_extra if attributes else None) or {}
+            return cls.rendered(written, scope, positions.position.filename if positions else DEFS_YAML)
 
     @classmethod
-    def rendered(cls, written: Mapping[str, Any], scope: Mapping[str, Any] | None = None) -> Self:
+    def rendered(
+        cls, written: Mapping[str, Any], scope: Mapping[str, Any] | None = None, path: str = DEFS_YAML
+    ) -> Self:
         """Builds the component from the `attributes` of a `defs.yaml`.
 
         If a variable of a template is not set, the component still loads, and a run that needs the variable fails.
@@ -78,6 +78,7 @@ class RestApiSync(SyncConfig, dg.Component):
         Args:
             written: the attributes as written.
             scope: what the templates may use beside `env`, by name.
+            path: the path of the file, for error texts.
 
         Raises:
             ValidationError: the file has a mistake. The error names the key.
@@ -86,14 +87,13 @@ class RestApiSync(SyncConfig, dg.Component):
         values = dict(file.values)
         if "rest_api" in values:
             values["rest_api"] = typed_rest_api(values["rest_api"])
+        written_in = SourceFile(path, tuple(file.unset))
         try:
-            component = cls(**values)
+            return cls.model_validate(values, context=written_in)
         except ValidationError:
             if not file.has_gaps:
                 raise
-            component = cls(**_without_settings(values))
-        component._unset = tuple(file.unset)
-        return component
+            return cls.model_validate(_without_settings(values), context=written_in)
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:

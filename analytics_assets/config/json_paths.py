@@ -1,51 +1,91 @@
-"""Reports a JSONPath of `rest_api` that nobody can parse, before a run would fail with the error of the parser."""
+"""Reports a JSONPath that nobody can parse, or that finds nothing, before a run would fail with it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dlt.common.jsonpath import compile_path
 from jsonpath_ng.exceptions import JSONPathError
+from jsonpath_ng.ext.string import DefintionInvalid
 
 from analytics_assets.config.endpoints import WrittenResource
 from analytics_assets.config.validation_errors import Location, error_at
 
-HOW_TO_WRITE = (
+_HOW_TO_WRITE = (
     "Write the names of the fields with dots between them, and a name with other characters in quotes: "
     "`data.'odd name'`."
 )
-"""The sentence that says what a JSONPath looks like."""
+_ANNOTATION = re.compile(r"[\w-]*@(?:odata|microsoft)(?:\.\w+)+")
+"""The name of an annotation in OData, such as `@odata.nextLink` or `value@odata.count`. Its dots belong to the name."""
+
+_PART = re.compile(rf"{_ANNOTATION.pattern}|[^.]+")
+_PLAIN = re.compile(r"[\w@-]+|\$", re.ASCII)
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 
 
-def parses(path: Any) -> bool:
-    """Whether a value is a JSONPath. Only text can be wrong."""
+def problem_of(path: Any) -> str:
+    """Returns the clause and the cure of a JSONPath that cannot work; empty if it can. Only text can be wrong."""
     if not isinstance(path, str):
-        return True
+        return ""
+    if not _compiles(path):
+        return f"is no JSONPath. {_written_in_quotes(path) or _HOW_TO_WRITE}"
+    unquoted = _QUOTED.sub("", path)
+    if _ANNOTATION.search(unquoted):
+        cure = _written_in_quotes(path) or _HOW_TO_WRITE
+        return f"looks for a field inside another, but the dots are part of its name. {cure}"
+    if "`sorted`" in unquoted:
+        return (
+            "has `sorted` in backticks, which fails on rows. Leave it out, or sort by a field: `data[/id]`."
+        )
+    if "&" in unquoted and "?" not in unquoted:
+        return "has `&`, which no JSONPath here can compute. Name one of both paths."
+    return ""
+
+
+def _compiles(path: str) -> bool:
     try:
         compile_path(path)
-    except JSONPathError:
+    except (JSONPathError, DefintionInvalid, re.error):
         return False
     return True
 
 
+def _written_in_quotes(path: str) -> str:
+    """Returns the sentence with the JSONPath in which each odd name has quotes; empty if no quotes help."""
+    if re.search(r"[\[\]'\"`*|,]", path):
+        return ""
+    quoted = ".".join(one if _PLAIN.fullmatch(one) else f"'{one}'" for one in _PART.findall(path))
+    if "'" not in quoted or not quoted.strip("' ") or not _compiles(quoted):
+        return ""
+    return f"Write the name in quotes: `{in_yaml(quoted)}`."
+
+
+def in_yaml(path: str) -> str:
+    """Writes a JSONPath as a `defs.yaml` has it: YAML takes away the quotes of a text that begins with one."""
+    return f'"{path}"' if path.startswith("'") else path
+
+
 def refuse_bad_paths(client: Mapping[str, Any], resources: Iterable[WrittenResource]) -> None:
-    """Fails at the first setting that is no JSONPath.
+    """Fails at the first setting whose JSONPath cannot work.
 
     Raises:
-        ValidationError: a setting is no JSONPath.
+        ValidationError: a JSONPath cannot work.
     """
     for keys, path in _of_paginator(client.get("paginator"), ()):
-        if not parses(path):
-            raise error_at(("client", *keys), _sentence(keys, path))
+        problem = problem_of(path)
+        if problem:
+            raise error_at(("client", *keys), _sentence(keys, path, problem))
     for resource in resources:
         for keys, path in _of_endpoint(resource.endpoint):
-            if not parses(path):
-                raise resource.error(_sentence(keys, path), "endpoint", *keys)
+            problem = problem_of(path)
+            if problem:
+                raise resource.error(_sentence(keys, path, problem), "endpoint", *keys)
 
 
-def _sentence(keys: Location, path: str) -> str:
-    return f"{'.'.join(map(str, keys))} `{path}` is no JSONPath. {HOW_TO_WRITE}"
+def _sentence(keys: Location, path: str, problem: str) -> str:
+    return f"{'.'.join(map(str, keys))} `{path}` {problem}"
 
 
 def _of_endpoint(endpoint: Mapping[str, Any]) -> Iterator[tuple[Location, Any]]:

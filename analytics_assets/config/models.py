@@ -25,7 +25,7 @@ from analytics_assets.config.rest_api import (
     unbuildable,
 )
 from analytics_assets.config.strict_model import StrictModel
-from analytics_assets.config.templates import Unset
+from analytics_assets.config.templates import SourceFile, Unset
 from analytics_assets.config.validation_errors import Location, error_at, suggestion
 
 CIRCUIT = "circuit"
@@ -230,8 +230,7 @@ class SyncConfig(StrictModel):
         description="What Dagster adds to each resource, by the name of the resource. "
         "Absent: an asset without partitions or a schedule.",
     )
-    _unset: tuple[Unset, ...] = PrivateAttr(())
-    _file: str = PrivateAttr("defs.yaml")
+    _file: SourceFile = PrivateAttr(SourceFile())
 
     @model_validator(mode="before")
     @classmethod
@@ -279,15 +278,20 @@ class SyncConfig(StrictModel):
                 self._check_partitioned(name)
         return self
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Keeps the file that the caller of the validation passes."""
+        if isinstance(context, SourceFile):
+            self._file = context
+
     @property
     def unset(self) -> tuple[Unset, ...]:
         """The variables of templates that were not set when the file was loaded."""
-        return self._unset
+        return self._file.unset
 
     @property
     def file(self) -> str:
         """The path of the `defs.yaml`, for error texts."""
-        return self._file
+        return self._file.path
 
     @property
     def resource_names(self) -> Iterator[str]:

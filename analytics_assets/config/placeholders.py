@@ -13,7 +13,7 @@ from typing import Any
 from dlt.extract.incremental import Incremental
 
 from analytics_assets.config.endpoints import WrittenResource
-from analytics_assets.config.json_paths import HOW_TO_WRITE, parses
+from analytics_assets.config.json_paths import problem_of
 from analytics_assets.config.templates import AtRun
 from analytics_assets.config.validation_errors import Location, suggestion
 
@@ -205,8 +205,8 @@ def _check_source(
     elif parent not in names:
         near = suggestion(parent, names) or f" The resources are {', '.join(names)}."
         problem = f"{_dotted(keys)} takes `{path}` from the rows of `{parent}`, and there is no such resource.{near}"
-    elif not parses(path):
-        problem = f"{_dotted(keys)} takes `{path}` from the rows of `{parent}`, and this is no JSONPath. {HOW_TO_WRITE}"
+    elif problem_of(path):
+        problem = f"{_dotted(keys)} takes `{path}` from the rows of `{parent}`, and this {problem_of(path)}"
     else:
         return
     raise resource.error(problem, "endpoint", *keys)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from analytics_assets.config.json_paths import HOW_TO_WRITE, parses
+from analytics_assets.config.json_paths import problem_of
 from analytics_assets.config.strict_model import StrictModel
 from analytics_assets.config.validation_errors import error_at
 
@@ -41,6 +41,7 @@ class ResponseRule(StrictModel):
         if self.status is None and not (self.header or self.body or self.text):
             raise ValueError("the rule fits every response. Set `status`, `header`, `body` or `text`.")
         for path in self.body:
-            if not parses(path):
-                raise error_at(("body", path), f"`{path}` is no JSONPath. {HOW_TO_WRITE}")
+            problem = problem_of(path)
+            if problem:
+                raise error_at(("body", path), f"`{path}` {problem}")
         return self

@@ -102,6 +102,23 @@ class Unset:
     resource: str | None = None
 
 
+DEFS_YAML = "defs.yaml"
+"""The path of the file of a config that Python code builds."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """The file of a config. The context of pydantic's validation passes it to the config.
+
+    Attributes:
+        path: the path of the `defs.yaml`, for error texts.
+        unset: the variables of templates that were not set when the file was loaded.
+    """
+
+    path: str = DEFS_YAML
+    unset: tuple[Unset, ...] = ()
+
+
 @dataclass
 class Rendered:
     """A file whose templates are rendered.

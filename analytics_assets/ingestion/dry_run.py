@@ -14,6 +14,7 @@ from analytics_assets.ingestion.source.build import build_source
 from analytics_assets.ingestion.sync import open_api, start_over_where_rows_moved
 from analytics_assets.ingestion.sync_result import RequestCounts
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys
+from analytics_assets.ingestion.warehouse.package_keys import refuse_moved_rows
 from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline, open_load_pipeline
 
 
@@ -65,8 +66,10 @@ def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunRe
         with open_load_pipeline(plan, quarantine, api.caller) as pipeline, api.session() as session:
             built = build_source(plan, quarantine, session, api.secrets, pipeline.capabilities)
             pipeline.extract(built.source)
+            pages = api.telemetry.pages_of_attempt
+            refuse_moved_rows(built.dropped_twice, api.telemetry.rows_fetched, plan, pages)
             normalized = pipeline.normalize()
-            _judge_keys(pipeline, api.telemetry.pages_of_attempt)
+            _judge_keys(pipeline, pages)
             return DryRunResult(
                 read=quarantine.rows_seen,
                 loading=normalized.row_counts.get(plan.resource.table, 0),

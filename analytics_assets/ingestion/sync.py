@@ -16,6 +16,7 @@ from dlt.common.pipeline import LoadInfo, NormalizeInfo
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.errors import RestartError, SyncError, UnexpectedError
 from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.dlt_errors import find_sync_error
@@ -145,7 +146,11 @@ def start_over_where_rows_moved(plan: LoadPlan, api: Api, attempt: Callable[[], 
     before: RestartError | None = None
     while True:
         try:
-            with run_logging(), _errors_without_secrets(plan, api.secrets), user_errors(plan):
+            with (
+                run_logging(),
+                _errors_without_secrets(plan, api.secrets),
+                user_errors(plan.resource.name, plan.config.requests),
+            ):
                 return attempt()
         except RestartError as moved:
             if telemetry.restarts == MAX_RESTARTS or moved.recurs(before):
@@ -177,11 +182,12 @@ def _errors_without_secrets(plan: LoadPlan, secrets: Secrets) -> Iterator[None]:
 
 
 @contextmanager
-def user_errors(plan: LoadPlan) -> Iterator[None]:
+def user_errors(resource: str, requests: RequestsConfig) -> Iterator[None]:
     """Raises a `SyncError` in place of the dlt error that wraps the `SyncError`.
 
     Args:
-        plan: the plan of the sync.
+        resource: the dlt resource name.
+        requests: the request settings.
 
     Raises:
         SyncError: the cause of dlt's error, if a user can act on the cause.
@@ -191,7 +197,7 @@ def user_errors(plan: LoadPlan) -> Iterator[None]:
     except SyncError:
         raise
     except PipelineStepFailed as error:
-        cause = find_sync_error(error, plan.resource.name, plan.config.requests)
+        cause = find_sync_error(error, resource, requests)
         if cause is None:
             raise
         raise cause from None  # dlt's error only repeats the text of the cause

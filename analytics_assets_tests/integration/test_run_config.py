@@ -16,6 +16,7 @@ from filelock import FileLock
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
 from analytics_assets.orchestration.automation.catch_up import was_missed
 from analytics_assets.orchestration.metadata import plain
+from analytics_assets.orchestration.runs import RESOURCE_KEY
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import DemoApi, Project, failure_of, metadata_of
 
@@ -143,9 +144,9 @@ def test_a_value_out_of_range_is_reported_in_a_sentence(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
     result = project.run(project.definitions(shipped_yaml), "customers", asked={"max_pages": 0})
-    assert "customers: the config of this run: max_pages: Input should be greater than" in str(
-        failure_of(result).description
-    )
+    failure = failure_of(result)
+    assert "customers: the config of this run: max_pages: Input should be greater" in str(failure.description)
+    assert ("code", "unfit_run_config") in metadata_of(failure)
     assert not api.request_counts()
 
 
@@ -164,7 +165,8 @@ def test_a_run_without_a_partition_of_a_partitioned_asset_fails_before_a_request
     before = api.request_counts()
     result = project.run(project.definitions(shipped_yaml), "transactions", *partitions, asked=asked)
     failure = failure_of(result)
-    assert ("code", "no_partition") in metadata_of(failure)
+    named = {("code", "no_partition"), ("fault", "config"), (RESOURCE_KEY, "transactions")}
+    assert named <= metadata_of(failure)
     assert "with a range from an earlier partition to a later one" in str(failure.description)
     assert api.request_counts() == before
 
@@ -184,7 +186,8 @@ def test_a_misspelled_op_drops_no_option(project: Project, api: DemoApi, shipped
 
     failure = failure_of(run("analytics_api__custmers"))
     assert ("code", "unknown_op") in metadata_of(failure)
-    assert "Did you mean `analytics_api__customers`?" in str(failure.description)
+    assert ("op", "analytics_api__custmers") in metadata_of(failure)
+    assert "the op of this asset is `analytics_api__customers`." in str(failure.description)
     assert api.request_counts() == before
     observed(run("analytics_api__customers"))
 

@@ -71,6 +71,24 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "leave it out to fetch all pages.",
     ),
     (
+        errors.NoPartitionError("orders"),
+        "no_partition",
+        "orders: this run has no partition, and the asset is partitioned. Nothing was requested. Launch it with a "
+        "partition, or with a range from an earlier partition to a later one.",
+    ),
+    (
+        errors.UnknownOpError("orders", "api__oders", "api__orders"),
+        "unknown_op",
+        "orders: the config of this run names the op `api__oders`, which does not exist. Nothing was requested. "
+        "Correct the name: the op of this asset is `api__orders`.",
+    ),
+    (
+        errors.UnfitRunConfigError("orders", "max_pages: Input should be greater than 0"),
+        "unfit_run_config",
+        "orders: the config of this run: max_pages: Input should be greater than 0. Nothing was requested. Correct "
+        "the value, and launch the run again.",
+    ),
+    (
         errors.SyncHalted("orders", "GET /orders", 503, 4, "503 Service Unavailable", outage=True),
         "halted",
         "orders: halted after 4 attempts of GET /orders: 503 Service Unavailable",
@@ -132,6 +150,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "requests.responses.",
     ),
     (
+        errors.UnfitJsonPathError("orders", "sub(/a/, b)"),
+        "unfit_json_path",
+        "orders: `sub(/a/, b)` in a JSONPath finds null, a number, a list or an object, and reads only text. Nothing "
+        "was loaded. Set data_selector, or the path of the paginator, to a field that is always text.",
+    ),
+    (
         errors.AmbiguousRowsError("orders", "GET /orders", ("errors", "orders"), "more than one list"),
         "ambiguous_rows",
         "orders: the response of GET /orders has more than one list, so its rows are unclear. Set data_selector to one "
@@ -141,7 +165,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         errors.ErrorAnswerError("orders", "GET /orders", "error", "rate limited"),
         "error_answer",
         "orders: the response of GET /orders has no rows, and reports an error in `error`: rate limited. Nothing was "
-        "loaded. Correct the request, or set requests.responses to what this response means: retry, empty or success.",
+        "loaded. Correct the request, or add a rule for this response to requests.responses: `retry` if it is "
+        "temporary, or `empty` if it means no rows.",
     ),
     (
         errors.MorePagesError("orders", "GET /orders", "has `total` 250", 50),

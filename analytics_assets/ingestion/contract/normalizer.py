@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 from dlt.common.data_types.typing import TDataType
+from dlt.common.json import json
 from dlt.common.normalizers.json import TNormalizedRowIterator
 from dlt.common.normalizers.json.relational import DataItemNormalizer as RelationalNormalizer
 from dlt.common.schema import Schema
@@ -29,6 +30,12 @@ from analytics_assets.ingestion.contract.coercion_rules import (
     digits_below_microseconds,
 )
 from analytics_assets.ingestion.raw_json import read_json
+
+_ESCAPE = "\n"
+"""The first character of the JSON of a number, text or flag in a declared JSON column. No JSON of an API begins so."""
+
+_EMPTY_BYTES = json.loads(json.typed_dumps(b""))
+"""How dlt's files of extracted rows hold bytes of length 0, which dlt then reads as this text."""
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _BIGINTS = range(-(2**63), 2**63)
@@ -54,6 +61,8 @@ class DataItemNormalizer(RelationalNormalizer):
         """
         if to_type == from_type:
             return super().coerce_type(to_type, from_type, value)
+        if (to_type, from_type, value) == ("binary", "text", _EMPTY_BYTES):
+            return b""
         if (to_type, from_type) == ("timestamp", "text"):
             moment = moment_of(value)
             if moment is None:
@@ -144,14 +153,20 @@ def _time_text(value: str) -> bool:
         return False
 
 
+def escaped(scalar: str) -> str:
+    """Returns the JSON of a number, text or flag so that the normalizer keeps it in a declared JSON column."""
+    return _ESCAPE + as_json(scalar)
+
+
 def _json_text(value: str) -> bool:
-    if value[:1] not in ("{", "[", '"'):
+    if value[:1] == _ESCAPE:
+        return value[1:2] == '"'
+    if value[:1] not in ("{", "["):
         return False
     try:
-        as_json(read_json(value.encode()))
+        return as_json(read_json(value.encode())) == value
     except (msgspec.DecodeError, ValueError, RecursionError, CoercionError):
         return False
-    return True
 
 
 def _always(_: Any) -> bool:
@@ -169,12 +184,13 @@ _KEEPS: dict[tuple[TDataType, TDataType], Callable[[Any], bool]] = {
     ("double", "text"): _double_text,
     ("double", "bigint"): _double_number,
     ("double", "decimal"): _double_number,
-    ("bool", "text"): lambda value: value in ("true", "false"),
-    ("bool", "bigint"): lambda value: value in (0, 1),
     ("date", "text"): _day_text,
     ("time", "text"): _time_text,
     ("json", "text"): _json_text,
     ("decimal", "wei"): _always,
     ("wei", "decimal"): _always,
 }
-"""For each pair of a column's type and a value's type: whether the column holds the value without a change."""
+"""For each pair of a column's type and a value's type: whether the column holds the value without a change.
+
+No pair has bool: `true` is neither 1 nor a text.
+"""

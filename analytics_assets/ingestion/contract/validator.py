@@ -18,9 +18,9 @@ from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 
 from analytics_assets.ingestion.contract.arrow_json import JsonReader
 from analytics_assets.ingestion.contract.coercion import Coercer
-from analytics_assets.ingestion.contract.coercion_rules import as_json
 from analytics_assets.ingestion.contract.columns import Column, Contract
 from analytics_assets.ingestion.contract.field_mapping import FieldMapping, FieldPath, Fields, Row
+from analytics_assets.ingestion.contract.normalizer import escaped
 from analytics_assets.ingestion.contract.rejected import Rejected, Violation
 from analytics_assets.ingestion.contract.renames import Renames
 from analytics_assets.ingestion.contract.unstorable import UndeclaredFields
@@ -226,10 +226,9 @@ class Validator:
         rows = _to_python(table)
         for name in (name for name, coercer in self._coercers.items() if coercer.data_type == "json"):
             for row in rows:
-                # dlt's normalizer parses text that looks like a JSON object or list. The code encodes any other text of
-                # a JSON column as JSON again, so that dlt loads the text unchanged.
+                # The normalizer parses a text that is a JSON object or list, and stores no other text in a JSON column.
                 if row[name] is not None and row[name][0] not in "[{":
-                    row[name] = as_json(row[name])
+                    row[name] = escaped(row[name])
         return rows
 
     def _nullable_schema(self) -> pa.Schema:

@@ -11,7 +11,10 @@
     │   ├── UnfitResourceError          unfit_resource
     │   ├── UnfitCursorError            unfit_cursor
     │   ├── UnfitFilterError            unfit_filter
-    │   └── TooManyPagesError           max_pages_exceeded
+    │   ├── TooManyPagesError           max_pages_exceeded
+    │   ├── NoPartitionError            no_partition
+    │   ├── UnknownOpError              unknown_op
+    │   └── UnfitRunConfigError         unfit_run_config
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
     │   ├── ForeignOriginError          foreign_origin
@@ -23,6 +26,7 @@
     │   │   ├── NotJsonError            not_json
     │   │   ├── TooNestedError          too_nested
     │   │   ├── MissingRowsError        missing_rows
+    │   │   ├── UnfitJsonPathError      unfit_json_path
     │   │   ├── AmbiguousRowsError      ambiguous_rows
     │   │   ├── ErrorAnswerError        error_answer
     │   │   ├── MorePagesError          more_pages
@@ -80,11 +84,14 @@ from analytics_assets.ingestion.errors.config import (
     FailingTemplateError,
     MissingBaseUrlError,
     MissingSecretError,
+    NoPartitionError,
     TooManyPagesError,
     UnfitCursorError,
     UnfitFilterError,
     UnfitPathValueError,
     UnfitResourceError,
+    UnfitRunConfigError,
+    UnknownOpError,
     UnsendableSecretError,
     UnsetVariableError,
 )
@@ -118,6 +125,7 @@ from analytics_assets.ingestion.errors.responses import (
     ObjectAfterListsError,
     RowsNotAListError,
     TooNestedError,
+    UnfitJsonPathError,
     UnfollowableLinkError,
     UnreadableResponseError,
 )
@@ -160,6 +168,7 @@ __all__ = [
     "MorePagesError",
     "NoListError",
     "NoNewRowsError",
+    "NoPartitionError",
     "NoSqlError",
     "NoTokenError",
     "NoWarehouseFileError",
@@ -182,9 +191,12 @@ __all__ = [
     "UnexpectedError",
     "UnfitCursorError",
     "UnfitFilterError",
+    "UnfitJsonPathError",
     "UnfitPathValueError",
     "UnfitResourceError",
+    "UnfitRunConfigError",
     "UnfollowableLinkError",
+    "UnknownOpError",
     "UnreachableWarehouseError",
     "UnreadableResponseError",
     "UnsendableSecretError",

@@ -1,4 +1,4 @@
-"""Failures whose cause is the `defs.yaml` or a setting."""
+"""Failures whose cause is the `defs.yaml`, a setting or the config of a run."""
 
 from __future__ import annotations
 
@@ -228,3 +228,63 @@ class TooManyPagesError(ConfigError):
     @property
     def cure(self) -> str:
         return "Nothing was loaded. Raise max_pages, or leave it out to fetch all pages"
+
+
+@dataclass(eq=False)
+class NoPartitionError(ConfigError):
+    """A run of a partitioned asset has no partition."""
+
+    code = "no_partition"
+
+    @property
+    def cause(self) -> str:
+        return "this run has no partition, and the asset is partitioned"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was requested. Launch it with a partition, or with a range from an earlier partition to a later "
+            "one"
+        )
+
+
+@dataclass(eq=False)
+class UnknownOpError(ConfigError):
+    """The config of a run is for an op that does not exist, so that Dagster drops it.
+
+    Attributes:
+        op: the name in the config of the run.
+        known: the name of the op of this asset.
+    """
+
+    op: str
+    known: str
+    code = "unknown_op"
+
+    @property
+    def cause(self) -> str:
+        return f"the config of this run names the op `{self.op}`, which does not exist"
+
+    @property
+    def cure(self) -> str:
+        return f"Nothing was requested. Correct the name: the op of this asset is `{self.known}`"
+
+
+@dataclass(eq=False)
+class UnfitRunConfigError(ConfigError):
+    """A value in the config of a run is out of range.
+
+    Attributes:
+        problem: the key, and what is wrong with its value.
+    """
+
+    problem: str
+    code = "unfit_run_config"
+
+    @property
+    def cause(self) -> str:
+        return f"the config of this run: {self.problem}"
+
+    @property
+    def cure(self) -> str:
+        return "Nothing was requested. Correct the value, and launch the run again"

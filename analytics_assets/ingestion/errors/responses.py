@@ -120,6 +120,28 @@ class MissingRowsError(UnreadableResponseError):
 
 
 @dataclass(eq=False)
+class UnfitJsonPathError(UnreadableResponseError):
+    """A function in a JSONPath gets a value of a kind that it cannot read.
+
+    Attributes:
+        function: the function as the file has it, such as `sub(/a/, b)`.
+    """
+
+    function: str
+    code = "unfit_json_path"
+
+    @property
+    def cause(self) -> str:
+        return (
+            f"`{self.function}` in a JSONPath finds null, a number, a list or an object, and reads only text"
+        )
+
+    @property
+    def cure(self) -> str:
+        return "Nothing was loaded. Set data_selector, or the path of the paginator, to a field that is always text"
+
+
+@dataclass(eq=False)
 class AmbiguousRowsError(UnreadableResponseError):
     """No `data_selector` is set, and more than one value of the response could be the rows.
 
@@ -166,8 +188,8 @@ class ErrorAnswerError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         return (
-            "Nothing was loaded. Correct the request, or set requests.responses to what this response means: retry, "
-            "empty or success"
+            "Nothing was loaded. Correct the request, or add a rule for this response to requests.responses: `retry` "
+            "if it is temporary, or `empty` if it means no rows"
         )
 
 
@@ -205,15 +227,18 @@ class ObjectAfterListsError(UnreadableResponseError):
     Attributes:
         endpoint: the method and path of the request, without the query.
         present: the clause that names the fields of the object, never a value.
+        before: what came before.
     """
 
     endpoint: str
     present: str
+    before: str = "lists"
     code = "object_after_lists"
 
     @property
     def cause(self) -> str:
-        return f"{self.endpoint} returned an object where lists came before{self.present}. None of its fields is known"
+        found = f"{self.endpoint} returned an object where {self.before} came before{self.present}"
+        return f"{found}. None of its fields is known"
 
     @property
     def cure(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 
 from dlt.common.schema.exceptions import CannotCoerceColumnException, CannotCoerceNullException
 from dlt.extract.incremental.exceptions import (
@@ -10,6 +11,7 @@ from dlt.extract.incremental.exceptions import (
     IncrementalCursorPathHasValueNone,
     IncrementalCursorPathMissing,
 )
+from jsonpath_ng.ext.string import Sub
 from requests.exceptions import HTTPError, JSONDecodeError, RequestException
 
 from analytics_assets.config.models import RequestsConfig
@@ -21,6 +23,7 @@ from analytics_assets.ingestion.errors import (
     SyncError,
     SyncHalted,
     UncoercibleValueError,
+    UnfitJsonPathError,
     UnfollowableLinkError,
 )
 from analytics_assets.ingestion.http.exchange import Exchange
@@ -77,7 +80,14 @@ def _of_a_request(error: BaseException, resource: str, config: RequestsConfig) -
         return UnfollowableLinkError(resource, type(error).__name__)
     if isinstance(error, ValueError) and " in the response in " in str(error):
         return RefusedResponseError(resource, str(error).partition(" in the response in ")[0])
-    return None
+    function = _function_of_path(error) if isinstance(error, TypeError) else None
+    return UnfitJsonPathError(resource, function) if function else None
+
+
+def _function_of_path(error: TypeError) -> str | None:
+    """Returns the function of a JSONPath that raised an error, such as `sub(/a/, b)`; None if no function did."""
+    functions = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(functions[-1].method) if functions and isinstance(functions[-1], Sub) else None
 
 
 def _of_a_value(error: BaseException, resource: str) -> SyncError | None:

@@ -79,11 +79,11 @@ class CheckedPaginator(BasePaginator):
             data or [], parsed, response.content, response.headers, endpoint, has_next=self.has_next_page
         )
         if not self.has_next_page:
-            missing = _missing_path(self._paginator, response) if self._progress.pages == 1 else None
+            missing = _missing_path(self._paginator, response) if self._progress.read.pages == 1 else None
             if missing:
                 self._progress.refuse_missing_path(parsed, endpoint, *missing, self._sizes)
             if not _is_cut(self._paginator):
-                self._progress.judge_end(parsed, response.content, response.headers, endpoint)
+                self._progress.read.judge_end(endpoint)
 
     def update_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         if self._paginator is not None and self.has_next_page:

@@ -1,7 +1,8 @@
-"""Remembers, from one sync to the next, that the rows of a resource came as lists.
+"""Remembers, from one sync to the next, that the rows of a resource came as lists, and which fields they had.
 
-What belongs here: the note in dlt's state of the source. dlt clears the state of a resource that each run replaces.
-`row_selection.py` decides what an object means.
+What belongs here: the note in dlt's state of the source, and the columns in dlt's stored schema, which also has the
+rows of versions without the note. dlt clears the state of a resource that each run replaces. `row_selection.py`
+decides what an object means.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from contextlib import suppress
 from typing import Any, Self
 
 from dlt.common.exceptions import PipelineStateNotAvailable, SourceSectionNotAvailable
-from dlt.pipeline.current import source_state
+from dlt.common.schema.utils import has_table_seen_data
+from dlt.extract.exceptions import CurrentSourceSchemaNotAvailable
+from dlt.pipeline.current import source_schema, source_state
 
 CAME_AS_LIST = "rows_came_as_list"
 """The key in dlt's state of a source, whose value has the names of resources. Stored, so it never changes."""
@@ -22,10 +25,12 @@ class ListMemory:
 
     Args:
         resource: the dlt resource name.
+        table: the table of the resource.
     """
 
-    def __init__(self, resource: str) -> None:
+    def __init__(self, resource: str, table: str) -> None:
         self._resource = resource
+        self._table = table
         self._came = False
 
     def __deepcopy__(self, _: dict[int, Any]) -> Self:
@@ -36,6 +41,19 @@ class ListMemory:
     def came_before(self) -> bool:
         """Whether a list came before."""
         return self._came or self._resource in self._state.get(CAME_AS_LIST, {})
+
+    def columns_before(self) -> set[str]:
+        """Returns the names of the columns and child tables of the rows that were loaded; empty if no row was."""
+        with suppress(CurrentSourceSchemaNotAvailable):
+            schema = source_schema()
+            name = schema.naming.normalize_table_identifier(self._table)
+            table = schema.tables.get(name)
+            if table and has_table_seen_data(table):
+                children = (
+                    one.removeprefix(f"{name}__") for one in schema.tables if one.startswith(f"{name}__")
+                )
+                return {*table["columns"], *children}
+        return set()
 
     def remember(self) -> None:
         """Notes that a list came. The load stores the note."""

@@ -22,7 +22,7 @@ from requests import Request
 
 from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted
 from analytics_assets.ingestion.http.api_response import Row
-from analytics_assets.ingestion.http.end_hints import Read
+from analytics_assets.ingestion.http.pages_read import PagesRead
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import Content, ResponseReader
 from analytics_assets.ingestion.http.row_key import key_of
@@ -189,8 +189,10 @@ class PageReader(RequestTag, ABC):
         self._window = 1
         self._largest = 0
         self._before: list[Row] = []
-        self._with_rows: Page | None = None
-        self._rows_read = self._pages_read = 0
+        starts_late = self._start > int(
+            paginator.base_index
+        )  # then a total also counts rows that are not read
+        self._read = PagesRead(paging.reader, checks_total=bool(paging.reader.total_path) or starts_late)
         self._is_finished = False
 
     @property
@@ -241,20 +243,14 @@ class PageReader(RequestTag, ABC):
             planned = self._ahead.popleft()
             page = self._await(planned)
             if page is None:
-                self._finish()
-                self._judge_end(self._with_rows, len(self._before), endpoint)
+                self._finish(endpoint)
                 return
             self._judge_total(page, endpoint)
             accepted = self._accept(planned, page, fetch, endpoint)
-            self._rows_read += len(accepted.rows)
-            self._pages_read += 1
+            self._read.add(page.response, page.body, page.headers, len(accepted.rows))
             self._widen(max_in_flight, is_full=accepted.is_full)
             if accepted.is_last:
-                self._finish()
-                self._judge_end(page, len(accepted.rows), endpoint)
-                if not accepted.rows:  # such a page may say nothing, and its flags and cursors prove nothing
-                    self._judge_end(self._with_rows, 0, endpoint)
-            self._with_rows = page if accepted.rows else self._with_rows
+                self._finish(endpoint)
             yield page, accepted.rows
 
     def _await(self, planned: Planned) -> Page | None:
@@ -265,18 +261,18 @@ class PageReader(RequestTag, ABC):
             except AheadError as ahead:
                 return ahead.again().result()
         except SyncHalted as halted:
-            is_first = not self._pages_read
+            is_first = not self._read.pages
             if halted.outage or is_first:
                 raise
             may_be_after_end = planned.is_extra or self.total is None
             if may_be_after_end and halted.status in _NO_SUCH_PAGE:
                 return None
-            is_after_end = planned.is_extra or self._last_page_was_read
+            is_after_end = planned.is_extra or self._read.says_last
             if is_after_end and halted.status == HTTPStatus.BAD_REQUEST:
                 return None  # otherwise a 400 may also be a limit of the offset
             reason = f"{halted.reason}{self._hint(planned, halted.status)}"
             if halted.status == HTTPStatus.NOT_FOUND:
-                reason = f"404 Not Found for a page that the total promises, after {self._rows_read:,} rows"
+                reason = f"404 Not Found for a page that the total promises, after {self._read.rows:,} rows"
             raise replace(halted, reason=reason) from None
 
     def _hint(self, planned: Planned, status: int | None) -> str:
@@ -284,29 +280,10 @@ class PageReader(RequestTag, ABC):
         if status not in REFUSALS:
             return ""
         return (
-            f"; the API refuses `{self._number.name}` {planned.start:,} after {self._rows_read:,} rows: if it pages "
+            f"; the API refuses `{self._number.name}` {planned.start:,} after {self._read.rows:,} rows: if it pages "
             "only that far, read smaller parts with partitions. If it means that there are no more rows, set "
             f"requests.responses to `{{status: {status}, action: empty}}`"
         )
-
-    @property
-    def _last_page_was_read(self) -> bool:
-        """Whether the last page with rows says that it is the last one."""
-        page = self._with_rows
-        return page is not None and self.reader.says_last(
-            page.response, page.body, page.headers, self._rows_read
-        )
-
-    @property
-    def _is_cut(self) -> bool:
-        """Whether the file limits the number of pages."""
-        return self._maximum is not None
-
-    def _judge_end(self, page: Page | None, last_rows: int, endpoint: str) -> None:
-        if not self._is_cut and page and page.body:
-            checks_total = bool(self.reader.total_path)
-            read = Read(self._rows_read, self._pages_read, last_rows, checks_total)
-            self.reader.judge_end(page.response, page.body, page.headers, endpoint, read)
 
     @abstractmethod
     def _has_next(self) -> bool:
@@ -335,10 +312,12 @@ class PageReader(RequestTag, ABC):
             UnreadableResponseError: the response does not match the config.
         """
 
-    def _finish(self) -> None:
+    def _finish(self, endpoint: str) -> None:
         self._is_finished = True
         for later in self._ahead:
             later.page.cancel()
+        if self._maximum is None:  # otherwise the file limits the pages
+            self._read.judge_end(endpoint)
 
     def _widen(self, most: int, *, is_full: bool) -> None:
         """After each full page, doubles the number of pages to request ahead, up to `most`.

@@ -86,13 +86,13 @@ class OffsetReader(PageReader):
         """Also fails if `total_path` leads to the number of rows of each page, which would end paging too early."""
         is_of_page = page.content.total == len(page.content.rows or ())
         self._totals_are_of_pages = self._totals_are_of_pages and is_of_page
-        if self._totals_are_of_pages and self._pages_read and page.content.rows:
+        if self._totals_are_of_pages and self._read.pages and page.content.rows:
             raise TotalOfPageError(self.reader.resource, endpoint, self.reader.total_path)
         super()._judge_total(page, endpoint)
 
     def _hint(self, planned: Planned, status: int | None) -> str:
         """Also names `page_overlap` if the second page is refused, because some APIs accept only whole pages."""
-        if planned.overlap and self._pages_read == 1 and status in REFUSALS:
+        if planned.overlap and self._read.pages == 1 and status in REFUSALS:
             return (
                 f"; the API refuses `{self._number.name}` {planned.start - planned.overlap:,}: if it accepts only "
                 "multiples of the limit, set requests.page_overlap: false"

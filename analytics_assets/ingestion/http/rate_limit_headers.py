@@ -1,7 +1,7 @@
 """Reads the response headers in which an API says how many requests are left, and when it accepts requests again.
 
 The names and formats are those of RFC 9110 (`Retry-After`), of the IETF drafts on `RateLimit` headers, and of APIs that
-write `X-RateLimit-…` or `X-Rate-Limit-…`.
+write `X-RateLimit-…` or `X-Rate-Limit-…`. Each header may be repeated.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,8 @@ _REMAINING_NAMES = [prefix + "Remaining" for prefix in _PREFIXES]
 _RESET_NAMES = [prefix + "Reset" for prefix in _PREFIXES]
 _REMAINING = re.compile(r"\b(?:remaining|r)\s*=\s*(\d+)")
 _RESET = re.compile(r"\b(?:reset|t)\s*=\s*(\d+)")
+_ONE_VALUE = re.compile(r"(?:\s*[A-Za-z]{3,9},)?[^,]+")
+"""A value of a header without commas, or a date with the comma after its weekday."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,15 @@ def read_rate_limits(headers: Mapping[str, str]) -> RateLimits:
     combined = headers.get("RateLimit")
     if combined is not None:
         return _of_combined(combined)
-    remaining = _number(next((headers[name] for name in _REMAINING_NAMES if name in headers), ""))
+    name = next((name for name in _REMAINING_NAMES if name in headers), None)
+    remaining = [one for one in map(_number, _values(headers[name])) if one is not None] if name else []
     header = next((name for name in _RESET_NAMES if name in headers), None)
-    if header is None:
-        return RateLimits(remaining, None)
-    return RateLimits(remaining, _seconds_until(headers[header], headers), header)
+    resets = _all_seconds_until(headers[header], headers) if header else []
+    return _tightest(remaining, resets, header or "")
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Reads the header `Retry-After` as seconds from now.
+    """Reads the header `Retry-After` as seconds from now; the longest wait if the header is repeated.
 
     None if the header is missing, or cannot be parsed as seconds or a date.
 
@@ -66,7 +68,7 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
         headers: the headers; names are compared without case if the mapping does so.
     """
     header = headers.get("Retry-After")
-    return None if header is None else _seconds_until(header, headers)
+    return None if header is None else max(_all_seconds_until(header, headers), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +109,41 @@ def _of_combined(header: str) -> RateLimits:
 
     A header such as `"hour";r=0;t=5` may list several limits.
     """
-    limits = []
+    remaining, resets = [], []
     for one in header.split(",") if ";" in header else [header]:
-        remaining, reset = _REMAINING.search(one), _RESET.search(one)
-        if remaining:
-            limits.append(RateLimits(float(remaining[1]), float(reset[1]) if reset else None, "RateLimit"))
-    # If several limits are used up, such as one of the minute and one of the day, the last reset counts.
-    return min(
-        limits, key=lambda one: (one.remaining or 0.0, -(one.reset or 0.0)), default=RateLimits(None, None)
-    )
+        remaining += _REMAINING.findall(one)
+        resets += _RESET.findall(one)
+    return _tightest([*map(float, remaining)], [*map(float, resets)], "RateLimit")
+
+
+def _tightest(remaining: Sequence[float], resets: Sequence[float], header: str) -> RateLimits:
+    """Returns one limit of those in headers that list several, such as one of the minute and one of the day.
+
+    If several limits are used up, the last reset counts.
+
+    Args:
+        remaining: the number of remaining requests of each limit.
+        resets: the seconds until the reset of each limit.
+        header: the name of the header with the resets; empty if there is none.
+    """
+    last = max(resets, default=None)
+    if not remaining:
+        return RateLimits(None, last, header)
+    left = min(remaining)
+    if len(resets) == len(remaining):
+        last = max(reset for one, reset in zip(remaining, resets, strict=True) if one == left)
+    return RateLimits(left, last, header)
+
+
+def _values(text: str) -> list[str]:
+    """Returns the values of a header. The client joins the values of a repeated header with commas."""
+    return _ONE_VALUE.findall(text)
+
+
+def _all_seconds_until(text: str, headers: Mapping[str, str]) -> list[float]:
+    """Returns the seconds until each time in a header that is a time."""
+    seconds = (_seconds_until(one, headers) for one in _values(text))
+    return [one for one in seconds if one is not None]
 
 
 def _number(text: str) -> float | None:

@@ -1,4 +1,7 @@
-"""Follows one read of all pages by one of dlt's own paginators, and judges whether its end is the end of the rows."""
+"""Follows one read of all pages by one of dlt's own paginators, and finds a read that goes round in circles.
+
+`pages_read.py` judges whether the end of a read is the end of the rows.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from requests import PreparedRequest
 
 from analytics_assets.ingestion.errors import Fault, NoNewRowsError, PagingFieldError, SyncHalted
-from analytics_assets.ingestion.http.end_hints import Read
+from analytics_assets.ingestion.http.pages_read import PagesRead
 from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.retry_policy import endpoint_of
 from analytics_assets.ingestion.http.row_key import hash_of, key_of
@@ -24,23 +27,18 @@ class ReadProgress:
         max_empty_pages: the most pages in succession without a new row.
 
     Attributes:
-        rows: the number of rows read.
-        pages: the number of pages read.
+        read: the pages read so far.
     """
 
     def __init__(self, reader: ResponseReader, primary_key: tuple[str, ...], max_empty_pages: int) -> None:
-        self.rows = 0
-        self.pages = 0
+        self.read = PagesRead(reader)
         self._reader = reader
         self._primary_key = primary_key
         self._max_empty_pages = max_empty_pages
         self._empty_pages = 0
         self._asked: set[tuple[Any, ...]] = set()
         self._keys: set[int] = set()
-        self._last_rows = 0
         self._last_body = b""
-        self._with_rows: tuple[Any, bytes, Mapping[str, str]] | None = None
-        self._first: tuple[Any, bytes, Mapping[str, str]] | None = None
 
     def refuse_repetition(self, request: PreparedRequest) -> None:
         """Fails if this read has sent the same request before.
@@ -74,32 +72,11 @@ class ReadProgress:
             NoNewRowsError: too many pages in succession had no new row, and there is another page.
         """
         is_new = self._has_new_row(rows, body)
-        self.rows += len(rows)
-        self.pages += 1
-        self._last_rows = len(rows)
+        self.read.add(response, body, headers, len(rows))
         self._last_body = body
-        self._with_rows = (response, body, headers) if rows else self._with_rows
-        self._first = self._first or (response, body, headers)
         self._empty_pages = 0 if is_new else self._empty_pages + 1
         if has_next and self._empty_pages >= self._max_empty_pages:
             raise NoNewRowsError(self._reader.resource, endpoint, self._empty_pages)
-
-    def judge_end(self, response: Any, body: bytes, headers: Mapping[str, str], endpoint: str) -> None:
-        """Fails if the last response of a read, or the last one with rows, says that there are more rows.
-
-        Some APIs send the total only with the first page. It counts unless the last page says that it is the last.
-
-        Raises:
-            MorePagesError: the response says that there are more rows.
-        """
-        read = Read(self.rows, self.pages, self._last_rows)
-        if body:
-            self._reader.judge_end(response, body, headers, endpoint, read)
-        says_last = body and self._reader.says_last(response, body, headers, self.rows)
-        if self._first and self.pages > 1 and not says_last:
-            self._reader.judge_end(*self._first, endpoint, Read(self.rows, self.pages, last_rows=0))
-        if not self._last_rows and self._with_rows:  # a page without rows may say nothing
-            self._reader.judge_end(*self._with_rows, endpoint, read)
 
     def refuse_missing_path(
         self, response: Any, endpoint: str, path: str, setting: str, sizes: Sequence[Any]
@@ -116,8 +93,9 @@ class ReadProgress:
         Raises:
             PagingFieldError: a parameter asks for exactly as many rows as the response has.
         """
-        if self._reader.judges_end and self.rows > 1 and str(self.rows) in map(str, sizes):
-            raise PagingFieldError(self._reader.resource, endpoint, path, setting, "", keys_of(response))
+        if self._reader.judges_end and self.read.rows > 1 and str(self.read.rows) in map(str, sizes):
+            present = keys_of(response, path)
+            raise PagingFieldError(self._reader.resource, endpoint, path, setting, "", present)
 
     def _has_new_row(self, rows: list[Any], body: bytes) -> bool:
         if not rows:

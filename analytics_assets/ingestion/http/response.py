@@ -224,7 +224,8 @@ class ResponseReader:
         if not found or found[0] is None:
             if not rows and not (self._rows.has_wildcard and field.setting == "total_path"):
                 return None  # the page reader decides whether an empty page may lack a paging field
-            raise PagingFieldError(self.resource, endpoint, field.path, field.setting, "", keys_of(response))
+            present = keys_of(response, field.path)
+            raise PagingFieldError(self.resource, endpoint, field.path, field.setting, "", present)
         value = field.read(found[0])
         if value is None:
             kind = kind_of(found[0])

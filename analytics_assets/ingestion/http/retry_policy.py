@@ -57,6 +57,8 @@ _HINTS = {
     404: "there is no such endpoint: check base_url and path",
 }
 
+_LIMIT_HINTS = {403: "its headers say that the rate limit is reached"}
+
 _TOKEN_HINTS = {
     **dict.fromkeys((400, 401, 403), "it issues no token: check client_id and client_secret"),
     **dict.fromkeys((404, 405), "there is no token endpoint: check access_token_url"),
@@ -167,7 +169,9 @@ def _of_rule(
     """Returns the decision of a rule in the config, which comes before every other decision."""
     if rule.action in ("success", "empty"):
         return Decision(Action(rule.action), closes_probe=True)
-    reason = f"{_with_words(exchange, status)}, which requests.responses calls `{rule.action}`"
+    is_temporary = rule.action in ("retry", "rate_limited")  # then a hint at a wrong setting would be wrong
+    described = _with_words(exchange, status, {} if is_temporary else _HINTS)
+    reason = f"{described}, which requests.responses calls `{rule.action}`"
     if rule.action == "fail":
         return Decision(Action.FAIL, reason=reason, fault=Fault.SYSTEM, closes_probe=True)
     if rule.action == "refresh_token":
@@ -204,7 +208,7 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
         action = Action.RATE_LIMITED if is_limit else Action.RETRY
     else:
         action = Action.FAIL
-    hints = _TOKEN_HINTS if is_token_request else _HINTS
+    hints = _LIMIT_HINTS if is_forbidden_limit else _TOKEN_HINTS if is_token_request else _HINTS
     decision = Decision(
         action,
         # The reason of an outage must be the same in each run, so that alerts report the outage once.

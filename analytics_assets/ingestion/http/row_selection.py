@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from dlt.common.jsonpath import TJsonPath
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
 from analytics_assets.config.assets import EmptyAnswer
+from analytics_assets.config.json_paths import in_yaml
 from analytics_assets.ingestion.errors import (
     AmbiguousRowsError,
     ErrorAnswerError,
@@ -26,20 +26,15 @@ from analytics_assets.ingestion.errors import (
 )
 from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.end_hints import plain
+from analytics_assets.ingestion.http.error_fields import ERROR_NAMES, error_member
 from analytics_assets.ingestion.http.json_path import finder
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.json_kind import kind_of
 
 _NAME_IN_PATH = re.compile(r"""\['([^']+)'\]|\["([^"]+)"\]|([^.\[\]$'"]+)""")
 
-_ERROR_MEMBERS = ("error", "errors")
 _WILDCARD = re.compile(r"\[\s*[*?]|\.?\*")
 """A wildcard or a filter in a JSONPath, which may correctly find nothing."""
-
-_NO_ERROR = ("", "0", "200", "no", "none", "null", "false", "ok", "success")
-_FAILED = ("error", "fail", "failed", "failure")
-_SUCCEEDED = ("success", "ok", "successful", "issuccess", "issuccessful")
-_STATUS = ("status", "result", "statuscode")
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class RowSelector:
         self._rules = rules
         self._selector = rules.data_selector
         self._find = finder(rules.data_selector) if rules.data_selector is not None else None
-        self._row_fields = {plain(re.split(r"(?<=.)(?:__|\.)", one)[0]) for one in ("id", *rules.row_fields)}
+        self._row_fields = set(map(_first_field, ("id", *rules.row_fields)))
         self._came_as_list = self._came_as_object = False
 
     @property
@@ -122,7 +117,10 @@ class RowSelector:
     def no_rows(self, response: Any, endpoint: str) -> MissingRowsError:
         """Returns the error for a response without rows that does not say that the page is empty."""
         found = "null" if self._find and self._find(response) else "nothing"
-        return MissingRowsError(self._resource, endpoint, str(self._selector), found, keys_of(response))
+        return MissingRowsError(self._resource, endpoint, str(self._selector), found, self._keys_of(response))
+
+    def _keys_of(self, response: Any) -> str:
+        return keys_of(response, str(self._selector or ""))
 
     def _select(self, response: Any, endpoint: str) -> list[Any] | None:
         if self._find is None:
@@ -143,19 +141,22 @@ class RowSelector:
         may_be_row = self._rules.one_object or not (self._rules.paged or self._came_as_list)
         if isinstance(rows, dict) and may_be_row:
             if rows is response:
-                self._refuse_error(rows, endpoint)
+                self._refuse_error(rows, endpoint, may_be_row=True)
             self._refuse_after_lists(rows, endpoint)
             self._came_as_object = True
             return [rows]
         raise RowsNotAListError(self._resource, endpoint, str(self._selector), kind_of(rows))
 
     def _refuse_after_lists(self, found: dict[str, Any], endpoint: str) -> None:
-        """Fails if an object is probably no row: no field of it is known, and lists came before."""
+        """Fails if an object is probably no row: no field of it is known, and lists or other fields came before."""
         memory = self._rules.memory
         if self._rules.one_object or memory is None or self._has_row_field(found):
             return
         if memory.came_before:
             raise ObjectAfterListsError(self._resource, endpoint, keys_of(found))
+        known = set(map(_first_field, memory.columns_before()))
+        if known and known.isdisjoint(map(plain, map(str, found))):
+            raise ObjectAfterListsError(self._resource, endpoint, keys_of(found), "rows with other fields")
 
     def _of_wildcard(self, found: list[Any], response: Any, endpoint: str) -> list[Any] | None:
         """Returns the values that a wildcard found. The value before the wildcard must exist."""
@@ -169,7 +170,7 @@ class RowSelector:
             return []
         self._refuse_error(response, endpoint)
         what = "null" if around else "nothing"
-        raise MissingRowsError(self._resource, endpoint, before, what, keys_of(response))
+        raise MissingRowsError(self._resource, endpoint, before, what, self._keys_of(response))
 
     def _guess(self, response: Any, endpoint: str) -> None:
         """Finds the rows as dlt does, and refuses a response in which something else could also be the rows."""
@@ -177,7 +178,7 @@ class RowSelector:
         lists = [".".join(one) for one in _lists_along(response, path)]
         if isinstance(found, list) and len(lists) > 1:
             raise AmbiguousRowsError(self._resource, endpoint, tuple(lists), "more than one list")
-        if path[-1] in _ERROR_MEMBERS:
+        if path[-1] in ERROR_NAMES:
             self._refuse_error(response, endpoint)
             raise NoListError(self._resource, endpoint, keys_of(response))
         holder = self._row_around(response, path) if isinstance(found, list) else None
@@ -217,48 +218,51 @@ class RowSelector:
             return True
         return self._rules.empty_answer == "null" and self.is_null(response)
 
-    def _refuse_error(self, response: Any, endpoint: str) -> None:
+    def _refuse_error(self, response: Any, endpoint: str, *, may_be_row: bool = False) -> None:
         """Fails if a response without rows says that the request failed."""
-        member = self._error_member(response) if isinstance(response, dict) else None
+        if not isinstance(response, dict):
+            return
+        has_row_field = self._has_row_field(response)
+        member = error_member(response, self.path, has_row_field=has_row_field, may_be_row=may_be_row)
         if member is not None:
             raise ErrorAnswerError(self._resource, endpoint, member, words_of(response, self._rules.redact))
 
-    def _error_member(self, response: dict[str, Any]) -> str | None:
-        """Returns the field that says that the request failed; None if no field says so."""
-        members = [(plain(str(one)), one) for one in response if one not in self.path]
-        for name, member in members:
-            if name in _ERROR_MEMBERS and _is_error(response[member]):
-                return member
-        if self._has_row_field(response):
-            return None  # the object may be a row, whose status is data
-        failed = (one for name, one in members if name in _STATUS and _has_failed(response[one]))
-        unsuccessful = (
-            one for name, one in members if name in _SUCCEEDED and str(response[one]).lower() == "false"
-        )
-        return next(chain(failed, unsuccessful), None)
+
+def _first_field(column: str) -> str:
+    """Returns the outermost field of a column, such as `user` of `user__name`."""
+    return plain(re.split(r"(?<=.)(?:__|\.)", column)[0])
 
 
-def _is_error(value: Any) -> bool:
-    """Whether the value of a field such as `error` says that there is one. Some APIs always send `{code: ok}`."""
-    if isinstance(value, dict):
-        code = value.get("code")
-        return any(value.values()) and (code is None or str(code).lower() not in _NO_ERROR)
-    return bool(value) and str(value).lower() not in _NO_ERROR
+def keys_of(response: Any, path: str = "") -> str:
+    """Lists the field names of a response for an error text, and never a value.
 
-
-def _has_failed(status: Any) -> bool:
-    """Whether the value of a field such as `status` says that the request failed, also as a status of HTTP."""
-    return str(status).lower() in _FAILED or (type(status) is int and 400 <= status < 600)
-
-
-def keys_of(response: Any) -> str:
-    """Lists the field names of a response for an error text, and never a value."""
+    Args:
+        response: the parsed response.
+        path: the JSONPath that finds nothing, which may lack the quotes around a name with dots.
+    """
     if not isinstance(response, dict):
         return f" (it is {kind_of(response)})"
     names = [
         key for key in response if re.fullmatch(r"[@A-Za-z_$][\w.-]{0,40}", str(key))
     ]  # the pattern excludes keys that are data, such as e-mail addresses
-    return f" (it has {', '.join(sorted(names))[:200]})" if names else " (it is empty)"
+    if not names:
+        return " (it is empty)"
+    quoted = _with_quotes(response, path.removeprefix("$.").split("."))
+    hint = f"; for the name with dots write `{in_yaml(quoted)}`" if quoted else ""
+    return f" (it has {', '.join(sorted(names))[:200]}{hint})"
+
+
+def _with_quotes(response: Any, fields: list[str]) -> str:
+    """Returns the JSONPath of `fields` if some of them together are one name in the response; empty if not."""
+    for start, field in enumerate(fields):
+        if not isinstance(response, dict):
+            break
+        for end in range(start + 2, len(fields) + 1):
+            name = ".".join(fields[start:end])
+            if name in response:
+                return ".".join([*fields[:start], f"'{name}'", *fields[end:]])
+        response = response.get(field)
+    return ""
 
 
 def _before_wildcard(selector: str) -> str:

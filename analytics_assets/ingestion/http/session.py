@@ -167,7 +167,7 @@ class ApiSession(Session):
         self._refuse_no_data(endpoint, status)
         parsed = tag.reader.parse(response.content, endpoint, lambda: response.encoding, status=status)
         content = tag.reader.read(parsed, endpoint)
-        read = tag.progress.rows if tag.progress else 0
+        read = tag.progress.read.rows if tag.progress else 0
         if content.rows is None and not tag.reader.says_end(parsed, read):
             raise tag.reader.no_rows(parsed, endpoint)
         self._telemetry.page(len(content.rows or ()))

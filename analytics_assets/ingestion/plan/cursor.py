@@ -24,8 +24,8 @@ def cursor_of(
         asset: the keys under `assets.<resource>`.
 
     Raises:
-        UnfitResourceError: the cursor field is inside an object that is declared as one column, or the cursor is a
-            time, and `initial_value` or `end_value` is no time.
+        UnfitResourceError: the cursor field is inside an object that is declared as one column, or nobody can compare
+            `initial_value` with `end_value`.
         UnfitCursorError: the asset is partitioned, and its cursor does not fit the partitions.
         UnfitFilterError: the unit of the cursor is set twice.
     """
@@ -53,6 +53,8 @@ def cursor_of(
     )
     if partitions:
         _refuse_unfit(name, cursor, written, partitions)
+    if cursor.data_type is None:  # otherwise the bounds are converted to the type of the cursor
+        _refuse_two_types(name, cursor, incremental)
     return cursor
 
 
@@ -98,6 +100,24 @@ def _refuse_inside_a_column(name: str, path: str, contract: Contract) -> None:
                 f"the cursor `{path}` is inside `{around}`, which is declared and so becomes one column",
                 f"Declare `{column_name(path)}` instead, and the other fields of `{around}` that you need",
             )
+
+
+def _refuse_two_types(name: str, cursor: Cursor, incremental: Mapping[str, Any]) -> None:
+    start, end = incremental.get("initial_value"), incremental.get("end_value")
+    if (
+        start is None
+        or end is None
+        or incremental.get("last_value_func") not in (None, "max", "min", max, min)
+    ):
+        return
+    try:
+        _ = start < end
+    except TypeError:
+        raise UnfitResourceError(
+            name,
+            f"initial_value `{start}` and end_value `{end}` are of two types, and cannot be compared",
+            f"Write both as the API writes `{cursor.path}`. If it is a time, declare its column as timestamp",
+        ) from None
 
 
 def _refuse_unfit(name: str, cursor: Cursor, written: str, partitions: PartitionsConfig) -> None:

@@ -199,7 +199,7 @@ def _page_through_session(
         row_fields,
         asset.empty_answer,
         asset.one_object,
-        ListMemory(resource["name"]),
+        ListMemory(resource["name"], str(resource.get("table_name") or resource["name"])),
         redact,
     )
     judges_end = not config.requests.ignore_total

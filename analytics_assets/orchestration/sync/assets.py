@@ -6,6 +6,7 @@ import dagster as dg
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.dry_run import run_dry
+from analytics_assets.ingestion.errors import NoPartitionError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan, plan_load
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.source.settings import known_secrets
@@ -58,15 +59,11 @@ def sync_asset(
         config_schema=run_config_class(info, partitioned=partitions is not None).to_fields_dict(),
     )
     def sync(context: dg.AssetExecutionContext) -> Iterator[SyncEvent]:
-        asked = read_run_config(context, info)
-        windows = run_windows(context, asked.lookback_partitions)
-        if partitions and not windows and spec.key in context.selected_asset_keys:
-            raise dg.Failure(
-                f"{info.name}: this run has no partition, and the asset is partitioned. Nothing was requested. Launch "
-                "it with a partition, or with a range from an earlier partition to a later one.",
-                metadata={"code": "no_partition"},
-                allow_retries=False,
-            )
+        with recorded_as_failure(context, config, info.name):
+            asked = read_run_config(context, info)
+            windows = run_windows(context, asked.lookback_partitions)
+            if partitions and not windows and spec.key in context.selected_asset_keys:
+                raise NoPartitionError(info.name)
         plan = plan_load(config, info, windows, asked.options())
         if plan.dry_run:
             yield from _dry_run(context, translator, plan)
@@ -75,7 +72,7 @@ def sync_asset(
         previous = _latest_metadata(context, spec.key)
         result, metadata = None, None
         # The step yields its first event after it has released all locks.
-        with recorded_as_failure(context, plan):
+        with recorded_as_failure(context, config, info.name):
             if spec.key in context.selected_asset_keys:
                 forget_halt_of_parent(context)
                 result = run_sync(plan, EventLogCircuit(context.instance, config), context.run.run_id)
@@ -94,7 +91,7 @@ def _dry_run(
     key = translator.key(plan.resource)
     if key not in context.selected_asset_keys:
         return
-    with recorded_as_failure(context, plan):
+    with recorded_as_failure(context, plan.config, plan.resource.name):
         forget_halt_of_parent(context)
         found = run_dry(plan, EventLogCircuit(context.instance, plan.config), context.run.run_id)
     seen = observation(key, found, plan.windows, known_secrets(plan.config).redact)

@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
+from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncError, SyncHalted, TooManyPagesError
-from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.sync import user_errors
 from analytics_assets.orchestration.runs import CIRCUIT_KEY, RESOURCE_KEY, SOURCE_KEY
 
@@ -18,14 +18,21 @@ _RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
 
 
 @contextmanager
-def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> Iterator[None]:
+def recorded_as_failure(
+    context: dg.AssetExecutionContext, config: SyncConfig, resource: str
+) -> Iterator[None]:
     """Converts a `SyncError` within the `with` block into a failure that Dagster does not retry.
+
+    Args:
+        context: the context of the step.
+        config: the config of the API.
+        resource: the dlt resource name.
 
     Raises:
         dg.Failure: the block raised a `SyncError`, or a dlt error that wraps a `SyncError`.
     """
     try:
-        with user_errors(plan):
+        with user_errors(resource, config.requests):
             yield
     except SyncError as error:
         if isinstance(error, (SyncHalted, CircuitOpenError, TooManyPagesError)):
@@ -33,7 +40,7 @@ def recorded_as_failure(context: dg.AssetExecutionContext, plan: LoadPlan) -> It
             run_id = context.run.run_id
             tags = {_RUN_RETRY: "false"} | ({CIRCUIT_KEY: run_id} if _is_outage(error) else {})
             context.instance.add_run_tags(run_id, tags)
-        raise _failure(plan, error) from None
+        raise _failure(config.name, resource, error) from None
 
 
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
@@ -51,15 +58,15 @@ def _is_outage(error: SyncError) -> bool:
     return isinstance(error, CircuitOpenError) or (isinstance(error, SyncHalted) and error.outage)
 
 
-def _failure(plan: LoadPlan, error: SyncError) -> dg.Failure:
+def _failure(source: str, resource: str, error: SyncError) -> dg.Failure:
     metadata: dict[str, Any] = {
         **{
             name: _shown(value)
             for name, value in error.facts().items()
             if name != "resource" and value is not None
         },
-        SOURCE_KEY: plan.config.name,
-        RESOURCE_KEY: plan.resource.name,
+        SOURCE_KEY: source,
+        RESOURCE_KEY: resource,
         "code": error.code,
         "fault": error.fault.value,
         "reason": error.reason if isinstance(error, SyncHalted) else str(error),

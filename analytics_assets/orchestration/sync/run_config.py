@@ -7,7 +7,7 @@ has no config.
 import dagster as dg
 from pydantic import Field, ValidationError
 
-from analytics_assets.config.validation_errors import suggestion
+from analytics_assets.ingestion.errors import UnfitRunConfigError, UnknownOpError
 from analytics_assets.ingestion.plan.load_plan import RunOptions
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 
@@ -83,25 +83,20 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
     """Reads the run config of this run.
 
     Raises:
-        dg.Failure: a value is out of range, or the config names an op that does not exist. Dagster's launchpad does not
-            check the range of a number. Dagster drops the config of an unknown op, and so a misspelled dry run writes.
+        UnknownOpError: the config names an op that does not exist. Dagster drops the config of such an op, and so a
+            misspelled dry run writes.
+        UnfitRunConfigError: a value is out of range. Dagster's launchpad does not check the range of a number.
     """
     configured: dict[str, object] = dict(context.run.run_config.get("ops") or {})  # type: ignore[call-overload]
     unknown = configured.keys() - _op_names(context)
     if unknown:
-        name = min(unknown)
-        raise dg.Failure(
-            f"{info.name}: the config of this run names the op `{name}`, which does not exist. Nothing was requested."
-            f"{suggestion(name, [context.op_execution_context.op.name]) or ' Correct the name.'}",
-            metadata={"code": "unknown_op"},
-            allow_retries=False,
-        )
+        raise UnknownOpError(info.name, min(unknown), context.op_execution_context.op.name)
     try:
         partitioned = context.assets_def.partitions_def is not None
         return run_config_class(info, partitioned=partitioned)(**context.op_execution_context.op_config)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise dg.Failure(f"{info.name}: the config of this run: {wrong}", allow_retries=False) from None
+        raise UnfitRunConfigError(info.name, wrong) from None
 
 
 def _op_names(context: dg.AssetExecutionContext) -> set[str]:

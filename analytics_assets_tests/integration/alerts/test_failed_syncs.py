@@ -42,6 +42,17 @@ def test_a_failed_dry_run_sends_no_alert(
     assert not webhook.got
 
 
+def test_a_run_that_is_launched_wrongly_is_reported_with_its_reason(
+    project: Project, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    assert failure_of(project.run(project.definitions(text), "transactions"))
+    sensor.look()
+    [received] = webhook.got
+    assert (
+        "reason: transactions: this run has no partition, and the asset is partitioned" in received["message"]
+    )
+
+
 def assert_over_when_all_are_loaded(
     project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
 ) -> None:

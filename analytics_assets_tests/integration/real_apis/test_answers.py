@@ -15,6 +15,7 @@ from analytics_assets.ingestion.errors import (
     SyncError,
     SyncHalted,
 )
+from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Project
 from analytics_assets_tests.real_api import defs
@@ -94,6 +95,8 @@ def test_an_error_with_status_200(
         ({"isSuccess": False, "data": []}, "isSuccess"),
         ({"status": 429, "data": []}, "status"),
         ({"statusCode": 500, "data": []}, "statusCode"),
+        ({"code": 40100, "message": "Too many requests.", "data": []}, "code"),  # TikTok
+        ({"code": 0, "message": "OK", "data": []}, None),
         ({"error": {"code": 0, "message": ""}, "data": []}, None),
         ({"error": {"code": "ok", "message": "", "log_id": "7"}, "data": []}, None),  # TikTok
         ({"error": "Success", "data": []}, None),
@@ -108,6 +111,17 @@ def test_an_empty_list_beside_an_error(project: Project, content: Any, member: s
     else:
         with answering(lambda _: content) as url:
             assert project.load(defs(url, paginator="single_page"), "things").rows_loaded == 0
+
+
+def test_a_code_that_means_no_rows_has_a_rule_in_the_file(project: Project) -> None:
+    requests = {"responses": [{"body": {"code": 1001}, "action": "empty"}]}
+    answer = {"code": 1001, "message": "Account without campaigns", "data": {"list": []}}
+    endpoint: dict[str, Any] = {"data_selector": "data.list", "paginator": "single_page"}
+    with answering(lambda _: answer) as url:
+        with pytest.raises(ErrorAnswerError) as caught:
+            project.load(defs(url, **endpoint), "things")
+        assert (caught.value.member, caught.value.words) == ("code", "Account without campaigns")
+        assert project.load(defs(url, requests=requests, **endpoint), "things").rows_loaded == 0
 
 
 @pytest.mark.matrix(keep=2)
@@ -260,6 +274,50 @@ def test_an_object_where_an_earlier_sync_had_lists(
                 count = int("primary_key" in one)
                 lenient = defs(url, resource=one, asset={**accepts, "allow_empty": True}, **endpoint)
                 assert project.load(lenient, "things").row_count == count
+
+
+@pytest.mark.matrix(keep=3)
+@pytest.mark.parametrize(
+    ("first", "second", "is_refused"),
+    [
+        ([{"n": 1}], {"status": "pending"}, True),
+        ([{"user": {"name": "a"}}], {"status": "pending"}, True),
+        ([{"lines": [{"n": 1}]}], {"status": "pending"}, True),
+        (
+            [{"n": 1, "status": "sold"}],
+            {"status": "pending"},
+            False,
+        ),  # may be a row: nobody knows that lists came
+        ([{"user": {"name": "a"}}], {"user": None, "x": 1}, False),
+        ([{"lines": [{"n": 1}]}], {"lines": []}, False),
+        ([{"orderId": 1}], {"order_id": 2}, False),
+        ([], {"status": "pending"}, False),
+    ],
+)
+@pytest.mark.parametrize("endpoint", [GUESSED, {"data_selector": "$", "paginator": "single_page"}])
+def test_an_object_where_a_version_without_the_note_loaded_rows(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    first: Any,
+    second: Any,
+    is_refused: bool,
+    endpoint: Any,
+) -> None:
+    replies = [first]
+    with answering(lambda _: replies[-1]) as url:
+        config = defs(url, resource=BARE, asset={"allow_empty": True}, **endpoint)
+        with monkeypatch.context() as patch:
+            patch.setattr(ListMemory, "remember", lambda _: None)
+            project.load(config, "things")
+        replies.append(second)
+        if not is_refused:
+            project.load(config, "things")
+            return
+        with pytest.raises(ObjectAfterListsError) as caught:
+            project.load(config, "things")
+        assert "an object where rows with other fields came before (it has status)" in str(caught.value)
+        lenient = defs(url, resource=BARE, asset={"one_object": True}, **endpoint)
+        assert project.load(lenient, "things").rows_loaded == 1
 
 
 @pytest.mark.matrix(keep=1)

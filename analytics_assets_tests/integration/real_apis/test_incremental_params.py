@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dlt
@@ -138,6 +138,48 @@ def test_a_cursor_with_a_mistake_is_refused_at_load(endpoint: dict[str, Any], se
         "rest_api",
         "resources",
         0,
+    )
+
+
+UNDECLARED = {"id": {"data_type": "bigint"}}
+NUMBER = UNDECLARED | {"at": {"data_type": "bigint"}}
+JANUARY, FEBRUARY = "2026-01-01", "2026-02-01"
+
+
+@pytest.mark.parametrize(
+    ("columns", "start", "end", "more", "is_refused"),
+    [
+        (UNDECLARED, JANUARY, 5, {}, True),
+        (UNDECLARED, 5, JANUARY, {}, True),
+        (UNDECLARED, date(2026, 1, 1), 5, {}, True),
+        (UNDECLARED, date(2026, 1, 1), FEBRUARY, {}, True),
+        (UNDECLARED, date(2026, 1, 1), datetime(2026, 2, 1, tzinfo=UTC), {}, True),
+        (UNDECLARED, JANUARY, 1.5, {"last_value_func": "max"}, True),
+        (NUMBER, JANUARY, 5, {}, True),
+        (UNDECLARED, JANUARY, FEBRUARY, {}, False),
+        (UNDECLARED, 1, 2.5, {}, False),
+        (UNDECLARED, JANUARY, None, {}, False),
+        (UNDECLARED, JANUARY, 5, {"last_value_func": repr}, False),
+        (TIMESTAMP, JANUARY, 1769904000, {}, False),
+    ],
+)
+@pytest.mark.parametrize("place", ["incremental", "params"])
+def test_bounds_of_two_types_are_refused_at_load(
+    columns: Any, start: Any, end: Any, more: Any, is_refused: bool, place: str
+) -> None:
+    cursor = {"cursor_path": "at", "initial_value": start, "end_value": end, **more}
+    cursor = {key: value for key, value in cursor.items() if value is not None}
+    endpoint = {place: cursor if place == "incremental" else {"a": {"type": "incremental", **cursor}}}
+    written = yaml.safe_load(defs("http://x", resource={"columns": columns}))
+    written["attributes"]["rest_api"]["resources"][0]["endpoint"] |= endpoint
+    if not is_refused:
+        assert RestApiSync(**written["attributes"]).resources
+        return
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync(**written["attributes"])
+    assert f"things: initial_value `{start}` and end_value `{end}` are of two types" in str(caught.value)
+    assert "Write both as the API writes `at`. If it is a time, declare its column as timestamp." in str(
+        caught.value
     )
 
 

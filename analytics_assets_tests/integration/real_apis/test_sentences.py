@@ -25,6 +25,14 @@ SINCE = {"cursor_path": "at", "start_param": "since"}
     [
         (DEEP, {"paginator": OFFSET}, "too_nested", "GET /things"),
         (DEEP, {"paginator": "single_page"}, "too_nested", "GET /things"),
+        (ROWS, {"data_selector": "data.`sub(/a/, b)`"}, "unfit_json_path", "`sub(/a/, b)` in a JSONPath"),
+        (ROWS, {"paginator": {**OFFSET, "total_path": "total.`sub(/a/, b)`"}}, "unfit_json_path", "`sub(/a/, b)`"),
+        (
+            b'{"data": [{"id": 1}], "next": null}',
+            {"paginator": {"type": "json_link", "next_url_path": "next.`sub(/a/, b)`"}},
+            "unfit_json_path",
+            "`sub(/a/, b)`",
+        ),
         (ROWS, {"incremental": SINCE}, "cursor_value", "`at` is missing"),
         (ROWS, {"incremental": {**SINCE, "cursor_path": "o.at"}}, "cursor_value", "`o.at` is missing"),
         (b'{"data": [{"id": 1, "at": null}]}', {"incremental": SINCE}, "cursor_value", "`at` is null"),
@@ -72,3 +80,29 @@ def test_a_setting_that_is_no_json_path_is_refused_at_load(project: Project, con
     with pytest.raises(ValidationError) as failure:
         project.load(defs("http://127.0.0.1:1", **config), "things")
     assert words in str(failure.value)
+
+
+TWO_ROWS = [{"id": 1}, {"id": 2}]
+LIMIT = {"limit": 2}
+
+
+@pytest.mark.parametrize(
+    ("answer", "config", "written"),
+    [
+        ({"@rows.all": TWO_ROWS}, {"data_selector": "@rows.all"}, "\"'@rows.all'\""),
+        ({"d": {"a.b": TWO_ROWS}}, {"data_selector": "d.a.b"}, "d.'a.b'"),
+        ({"d": {"a.b": {"c": TWO_ROWS}}}, {"data_selector": "$.d.a.b.c"}, "d.'a.b'.c"),
+        ({"data": TWO_ROWS, "a.n": 2}, {"paginator": {**OFFSET, "total_path": "a.n"}}, "\"'a.n'\""),
+        (
+            {"data": TWO_ROWS, "meta": {"next.link": None}},
+            {"paginator": {"type": "json_link", "next_url_path": "meta.next.link"}, "params": LIMIT},
+            "meta.'next.link'",
+        ),
+    ],
+)  # fmt: skip
+def test_a_name_with_dots_is_shown_in_quotes(
+    project: Project, answer: Any, config: Any, written: str
+) -> None:
+    with answering(lambda _: answer) as url, pytest.raises(SyncError) as failure:
+        project.load(defs(url, **{"paginator": "single_page", **config}), "things")
+    assert f"; for the name with dots write `{written}`)" in str(failure.value)

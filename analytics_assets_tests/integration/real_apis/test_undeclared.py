@@ -31,7 +31,19 @@ CHANGES: list[tuple[Any, Any, str, Any]] = [
     (True, "yes", "x__v_text", "yes"),
     (True, 2, "x__v_bigint", 2),
     (True, 0.5, "x__v_double", 0.5),
-    (False, "true", "x", True),
+    (True, 1, "x__v_bigint", 1),
+    (False, 0, "x__v_bigint", 0),
+    (True, 1.0, "x__v_double", 1.0),
+    (True, "1", "x__v_text", "1"),
+    (False, "true", "x__v_text", "true"),
+    (True, "false", "x__v_text", "false"),
+    (True, "True", "x__v_text", "True"),
+    (True, MOMENT, "x__v_text", MOMENT),
+    (0, False, "x__v_bool", False),
+    (1.5, True, "x__v_bool", True),
+    ("2", 1, "x", "1"),
+    ("2", True, "x__v_bool", True),
+    ("true", True, "x__v_bool", True),
     (1, "00501", "x__v_text", "00501"),
     (1, " 5", "x__v_text", " 5"),
     (1, "0x1F", "x__v_text", "0x1F"),
@@ -95,6 +107,33 @@ def test_a_value_that_its_column_cannot_hold_goes_to_a_variant(
             key for key, value in holder.items() if key.startswith(f"{prefix}f{i}__v") and value is not None
         }
         assert filled <= {name}, (before, after)
+
+
+IN_JSON: list[tuple[Any, str]] = [
+    # a value after an object, and the column that holds it
+    ('{"a":1}', "x"),
+    ("[1]", "x"),
+    ('{"a": 1}', "x__v_text"),
+    ('"abc"', "x__v_text"),
+    ('"5"', "x__v_text"),
+    ("null", "x__v_text"),
+    ("", "x__v_text"),
+    (5, "x__v_bigint"),
+    (True, "x__v_bool"),
+]
+
+
+def test_a_text_in_a_column_of_json_is_stored_as_sent(project: Project) -> None:
+    values = [{"a": 1}, *(value for value, _ in IN_JSON)]
+    rows = [{"id": number, "x": value} for number, value in enumerate(values)]
+    with answering(lambda _: {"data": rows}) as url:
+        project.load(
+            defs(url, paginator="single_page", resource={"max_table_nesting": 0, "columns": None}), "things"
+        )
+    stored = project.query("SELECT * FROM api.things ORDER BY id")[1:]
+    for (value, column), row in zip(IN_JSON, stored, strict=True):
+        filled = {key: one for key, one in row.items() if key.startswith("x") and one is not None}
+        assert filled == {column: value}
 
 
 def test_variants_are_told_by_schema_drift(project: Project) -> None:

@@ -135,6 +135,14 @@ def test_requests_per_second_is_a_pace_for_all_threads() -> None:
         ({"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "30"}, 30),
         ({"RateLimit": "limit=9, remaining=0, reset=30"}, 30),
         ({"RateLimit": '"hour";r=0;t=30'}, 30),
+        # several limits, or a repeated header, whose values the client joins
+        ({"X-RateLimit-Remaining": "5, 0", "X-RateLimit-Reset": "200, 30"}, 30),
+        ({"X-RateLimit-Remaining": "0, 0", "X-RateLimit-Reset": "200, 30"}, 200),
+        ({"X-RateLimit-Remaining": "7, 5", "X-RateLimit-Reset": "200, 30"}, 0),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30, 200"}, 200),
+        ({"X-RateLimit-Remaining": "0,0", "X-RateLimit-Reset": "30"}, 30),
+        ({"RateLimit": "limit=9, remaining=5, reset=30, limit=99, remaining=0, reset=200"}, 200),
+        ({"RateLimit": '"hour";r=9;t=30, "day";r=0;t=200'}, 200),
         ({"X-RateLimit-Remaining": "none", "X-RateLimit-Reset": "soon"}, 0),
         (
             {

@@ -102,6 +102,11 @@ def test_a_network_error_is_retried_unless_no_retry_helps(
         (404, "7", None),
         (429, "Wed, 21 Oct 2015 07:28:00 GMT", 0),
         (429, "2015-10-21T07:28:00Z", 0),
+        (429, "3600, 120", 3600),  # a repeated header, whose values the client joins
+        (429, "120,soon", 120),
+        (429, "Wed, 21 Oct 2015 07:28:00 GMT, 120", 120),
+        (429, "120, Wednesday, 21-Oct-15 07:28:00 GMT", 120),
+        (429, "soon, later", None),
     ],
 )
 def test_the_wait_is_what_the_api_asks_for(status: int, header: str | None, wait: float | None) -> None:
@@ -198,6 +203,32 @@ def test_a_wait_that_no_retry_lasts_is_left_to_the_circuit(
     assert decision.wait_header == ("" if wait is None else list(headers)[-1])
     assert reason in decision.reason
     assert decision.fault is (Fault.CONFIG if status == 404 else Fault.TRANSIENT)
+
+
+LIMITED = "403 Forbidden; its headers say that the rate limit is reached"
+RULE = {"status": 403, "action": "rate_limited"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "rules", "reason"),
+    [
+        ({"X-RateLimit-Remaining": "0"}, [], LIMITED),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60"}, [], LIMITED),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "7200"}, [], LIMITED),
+        ({"RateLimit": "limit=9, remaining=0, reset=60"}, [], LIMITED),
+        ({"Retry-After": "60"}, [], LIMITED),
+        ({}, [ResponseRule(**RULE)], "403 Forbidden, which requests.responses calls `rate_limited`"),
+    ],
+)
+@pytest.mark.parametrize("caller", [SESSION, WITH_TOKEN, TOKEN_REQUEST])
+def test_a_403_for_a_limit_says_nothing_about_the_key(
+    headers: dict[str, str], rules: list[ResponseRule], reason: str, caller: Caller
+) -> None:
+    if caller is TOKEN_REQUEST and rules:
+        return  # no rule counts for a token endpoint
+    decision = classify(Exchange(403, headers), caller, RequestsConfig(responses=rules))
+    assert decision.reason == reason
+    assert decision.fault is Fault.TRANSIENT
 
 
 def test_a_longer_max_retry_delay_waits_in_the_run() -> None:
