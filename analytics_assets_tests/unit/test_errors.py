@@ -219,12 +219,6 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "Fix the rows at the API, correct the declared columns, or raise assets.orders.max_quarantined.",
     ),
     (
-        errors.TooNestedError("orders", "GET /orders"),
-        "too_nested",
-        "orders: the lists or objects in the response of GET /orders have too many levels to be read. Have the API "
-        "leave the field out, with a parameter such as `fields` in endpoint.params.",
-    ),
-    (
         errors.CursorValueError("orders", "at", "is missing in a row"),
         "cursor_value",
         "orders: the cursor `at` is missing in a row. Nothing was loaded. Set incremental.cursor_path to a field that "

@@ -21,7 +21,6 @@
     │   │   ├── UnfollowableLinkError   unfollowable_link
     │   │   ├── AnswerTooLargeError     answer_too_large
     │   │   ├── NotJsonError            not_json
-    │   │   ├── TooNestedError          too_nested
     │   │   ├── MissingRowsError        missing_rows
     │   │   ├── AmbiguousRowsError      ambiguous_rows
     │   │   ├── ErrorAnswerError        error_answer
@@ -114,7 +113,6 @@ from analytics_assets.ingestion.errors.responses import (
     NotJsonError,
     ObjectAfterListsError,
     RowsNotAListError,
-    TooNestedError,
     UnfollowableLinkError,
     UnreadableResponseError,
 )
@@ -172,7 +170,6 @@ __all__ = [
     "SyncHalted",
     "TooManyPagesError",
     "TooManyRemovedError",
-    "TooNestedError",
     "TotalOfPageError",
     "UncoercibleValueError",
     "UndeclaredFieldError",

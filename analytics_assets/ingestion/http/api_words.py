@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
+from analytics_assets.ingestion.raw_json import read_body
 
 _FIELDS = (
     "message",
@@ -38,10 +38,11 @@ def words_of(response: Any) -> str:
     """
     if isinstance(response, bytes):
         try:
-            response = msgspec.json.decode(response)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            response = read_body(response)
+        except ValueError:
             return ""
     text = next(_texts(response, _DEPTH), "")
+    text = text.encode(errors="backslashreplace").decode()  # logs cannot store half a surrogate pair
     words = " ".join(re.sub(r"\w+://\S+", "…", text).split())
     return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
 
