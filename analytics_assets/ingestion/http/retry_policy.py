@@ -260,7 +260,7 @@ def _refuses_client(exchange: Exchange, status: int) -> bool:
 
 
 def _of_error(error: BaseException | None, host: str) -> Decision:
-    if isinstance(error, (LocationValueError, InvalidHeader)) or _is_untrusted(error):
+    if isinstance(error, LocationValueError) or _is_untrusted(error):
         return unsendable(error)
     return Decision(Action.RETRY, reason=_network_reason(error, host), outage=True)
 
@@ -331,4 +331,5 @@ def _network_reason(error: BaseException | None, host: str) -> str:
         return "no response in time"
     if isinstance(error, ProtocolError) and isinstance(error.args[-1], OSError):
         return f"the connection to {host} broke"
-    return "the response broke off"
+    is_ambiguous = isinstance(error, InvalidHeader)
+    return "the response has two lengths in Content-Length" if is_ambiguous else "the response broke off"
