@@ -110,8 +110,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.UnfollowableLinkError("orders", "InvalidURL"),
         "unfollowable_link",
-        "orders: a request could not be sent (InvalidURL). Check base_url, its certificate, and where the API's links "
-        "lead.",
+        "orders: a request could not be sent (InvalidURL). Check base_url, its certificate, where the API's links "
+        "lead, and the values of parent rows in endpoint.params.",
     ),
     (
         errors.AnswerTooLargeError("orders", "GET /orders", 1_073_741_824),
@@ -193,6 +193,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "paging_field",
         "orders: `total` is text in the response of GET /orders. Set the paginator's total_path to the field that "
         "holds it, or to null.",
+    ),
+    (
+        errors.PagingFieldError("orders", "GET /orders", "next", "next_url_path", "a list and no link", ""),
+        "paging_field",
+        "orders: `next` is a list and no link in the response of GET /orders. Set the paginator's next_url_path to the "
+        "field that leads to the next page, or choose the `paginator` that fits the API.",
     ),
     (
         errors.RefusedResponseError("orders", "no total"),
