@@ -7,6 +7,7 @@ Python code builds the same definitions with `RestApiSync(name=â€¦, rest_api={â€
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
@@ -21,6 +22,7 @@ from analytics_assets.config.rest_api import unbuildable
 from analytics_assets.config.template_types import typed_rest_api
 from analytics_assets.config.templates import DEFS_YAML, SourceFile, render
 from analytics_assets.config.validation_errors import error_at, suggestion
+from analytics_assets.config.yaml_keys import refuse_repeated_keys
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitFilterError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
 from analytics_assets.ingestion.plan.write_mode import WriteMode
@@ -61,6 +63,10 @@ class RestApiSync(SyncConfig, dg.Component):
             ValidationError: the file has a mistake. The error names the key, the file and the line.
         """
         positions = context.resolution_context.source_position_tree
+        file = Path(positions.position.filename) if positions else None
+        if positions and file and file.is_file():
+            with enrich_validation_errors_with_source_position(positions, []):
+                refuse_repeated_keys(file.read_text(), positions.position.start.line)
         scope = {**context.resolution_context.scope, "context": LoadContextScope(context)}  # type: ignore[no-untyped-call]
         tree = positions.children.get("attributes") if positions else None
         with enrich_validation_errors_with_source_position(tree, ["attributes"]) if tree else nullcontext():

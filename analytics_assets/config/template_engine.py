@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from jinja2 import (
@@ -25,7 +26,8 @@ from jinja2 import (
     meta,
     nodes,
 )
-from jinja2.nativetypes import NativeEnvironment
+
+from analytics_assets.config.template_sandbox import Sandbox, bound, bounded_text
 
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#.*?#\}", re.DOTALL)
 _DLT_PLACEHOLDER = re.compile(r"(\{(?:resources|incremental)\.[^{}]*\})")
@@ -223,11 +225,20 @@ def _sentence(error: BaseException) -> str:
     return " ".join(str(error).split()).removesuffix(".") + "."
 
 
-class _Environment(NativeEnvironment):
+class _Environment(Sandbox):
     """Jinja without Python's literals: a whole template keeps the value of its expression.
 
     Dagster's own environment reads `1.10` as the number 1.1.
     """
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Whether a template may read an attribute. A variable may begin with an underscore."""
+        is_variable = isinstance(obj, Variables) and not attr.startswith("__")
+        return is_variable or super().is_safe_attribute(obj, attr, value)
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        """Whether a template may call an object. Jinja would look for a mark among the variables."""
+        return isinstance(obj, Variables) or super().is_safe_callable(obj)
 
     def compiled(self, tree: nodes.Template) -> Template:
         """Compiles a parsed template. The literal texts in its expressions count as written in the file."""
@@ -238,13 +249,15 @@ class _Environment(NativeEnvironment):
                 else one
                 for one in output.nodes
             ]
+        bound(tree)
         return Template.from_code(self, self.compile(tree), self.make_globals(None))
 
     @staticmethod
     def concat(values: Any) -> Any:
         """Returns a single value as it is, and joins several to a text."""
-        found = list(values)
-        return found[0] if len(found) == 1 else "".join(map(str, found)) if found else ""
+        rest = iter(values)
+        found = list(islice(rest, 2))
+        return found[0] if len(found) == 1 else bounded_text(chain(found, rest))
 
 
 def doubled(value: Any) -> Any:

@@ -2,12 +2,19 @@
 
 A JSON number becomes a `float` if the float stands for the same number. Any other JSON number becomes a `JsonNumber`,
 which keeps the digits. So a later step can decide whether to round the number, or to reject the row.
+
+One bad row must not make a whole response unreadable. So a value with too many levels becomes a `TooDeep`, and a byte
+that is not UTF-8 becomes half a surrogate pair. A later step rejects the row with such a value.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
+import re
+from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -19,8 +26,11 @@ _LONGEST_EXACT = 16
 _MOST_DIGITS = 800
 """The most significant digits of a float that is written in full."""
 
-_MARK = "\ue000 number \ue000"
-"""Encloses a number within JSON text while Python writes the text."""
+_MOST_LEVELS = 300
+"""The most levels of JSON that Python parses here. No column can store more than 254 levels."""
+
+_PART = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]|-?Infinity|NaN', re.DOTALL)
+"""The parts of JSON text that matter for its levels: a whole text, a bracket, or a number that JSON does not know."""
 
 
 class JsonNumber(float):
@@ -35,11 +45,25 @@ class JsonNumber(float):
 
     literal: str
 
+    @property
+    def is_number(self) -> bool:
+        """Whether the API wrote a number, and not `NaN` or `Infinity`."""
+        return self.literal[-1].isdigit()
+
     def __new__(cls, literal: str) -> JsonNumber:
         """Rounds the number to a float, and keeps its text."""
         number = super().__new__(cls, literal)
         number.literal = literal
         return number
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same number. `NaN` equals `NaN`, so that a row equals itself when it comes again."""
+        if isinstance(other, JsonNumber) and self.literal == other.literal:
+            return True
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return hash(self.literal) if math.isnan(self) else super().__hash__()
 
     @property
     def is_of_a_float(self) -> bool:
@@ -65,6 +89,47 @@ class JsonNumber(float):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.literal,)
+
+
+class TooDeep(float):
+    """A value with more lists and objects inside each other than Python can parse. As a float it is NaN.
+
+    Args:
+        text: the value as JSON text.
+
+    Attributes:
+        text: the value as JSON text.
+    """
+
+    text: str
+
+    def __new__(cls, text: str) -> TooDeep:
+        """Keeps the text of the value."""
+        value = super().__new__(cls, math.nan)
+        value.text = text
+        return value
+
+    def __repr__(self) -> str:
+        return self.text
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TooDeep) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def asdict(self) -> float:
+        """Fails, so that dlt's JSON writer does not write NaN.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("a value with too many levels")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.text,)
 
 
 def read_number(literal: str) -> float:
@@ -98,46 +163,143 @@ def read_json(text: bytes) -> Any:
     return _decode(text)
 
 
-def read_lenient_json(text: bytes | str) -> Any:
-    """Parses JSON text that may also contain `NaN`, `Infinity` and halves of surrogate pairs.
+def read_lenient_json(text: str) -> Any:
+    """Parses JSON text that may also contain what strict JSON and Python's parser refuse.
+
+    That is `NaN` and `Infinity`, halves of surrogate pairs, control characters in a text, numbers of any length, and
+    any number of levels.
 
     Raises:
         ValueError: the text is not JSON.
-        RecursionError: lists and objects are nested too deep.
     """
-    return json.loads(text, parse_float=read_number, parse_constant=JsonNumber)
+    try:
+        return _parse(text, JsonNumber)
+    except RecursionError:
+        pieces, found = _without_deep_values(text)
+        values = iter(found)
+        return _parse("".join(pieces), lambda _: next(values))
+
+
+def _parse(text: str, parse_constant: Any) -> Any:
+    return json.loads(
+        text, parse_int=_whole_number, parse_float=read_number, parse_constant=parse_constant, strict=False
+    )
+
+
+def _whole_number(literal: str) -> float:
+    try:
+        return int(literal)
+    except ValueError:  # Python refuses a number of thousands of digits
+        return JsonNumber(literal)
+
+
+def _without_deep_values(text: str) -> tuple[list[str], list[float]]:
+    """Replaces each value with too many levels by `NaN`.
+
+    Raises:
+        ValueError: the text is not JSON.
+
+    Returns:
+        The pieces of the new text, and the value of each `NaN` and `Infinity` in it, in order.
+    """
+    pieces: list[str] = []
+    values: list[float] = []
+    levels = begin = end = 0
+    for part in _PART.finditer(text):
+        kind = part[0][0]
+        if kind in "[{":
+            levels += 1
+            if levels == _MOST_LEVELS + 1:
+                begin = part.start()
+        elif kind in "]}":
+            if levels == _MOST_LEVELS + 1:
+                pieces += [text[end:begin], "NaN"]
+                end = part.end()
+                values.append(TooDeep(text[begin:end]))
+            levels -= 1
+        elif kind != '"' and levels <= _MOST_LEVELS:
+            values.append(JsonNumber(part[0]))
+    if levels > _MOST_LEVELS:
+        raise ValueError("the text is not JSON, because a list or an object has no end")
+    return [*pieces, text[end:]], values
+
+
+def read_body(body: bytes, charset: str | None = None) -> Any:
+    """Parses the body of a response, in whatever encoding it is.
+
+    JSON is UTF-8, UTF-16 or UTF-32. Another encoding counts if the body is none of these. Otherwise each byte that is
+    not UTF-8 becomes half a surrogate pair.
+
+    Args:
+        body: the body.
+        charset: the encoding that the headers name; None if they name none.
+
+    Raises:
+        ValueError: the body is not JSON.
+    """
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return read_json(body)
+    for text in _texts(body, charset):
+        with suppress(ValueError):
+            return read_lenient_json(text)
+    raise ValueError("the body is not JSON")
+
+
+def _texts(body: bytes, charset: str | None) -> Iterator[str]:
+    """Yields the texts that a body may be, the most probable first."""
+    with suppress(UnicodeDecodeError):
+        yield body.decode(json.detect_encoding(body), "surrogatepass")
+    with suppress(UnicodeDecodeError, LookupError):
+        # Latin-1 can decode any bytes, and it is a guess for `text/*`. So it does not count for what is mostly UTF-8.
+        is_guess = charset and codecs.lookup(charset).name == "iso8859-1"
+        if charset and not (is_guess and not body.decode(errors="ignore").isascii()):
+            yield body.decode(charset)
+    yield body.decode("utf-8-sig", "surrogateescape")
 
 
 def read_row(row: msgspec.Raw) -> Any:
     """Parses a row. If msgspec rejects the text, Python's JSON parser parses the text."""
-    try:
-        return _decode(row)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return read_lenient_json(bytes(row))
+    return read_body(bytes(row))
 
 
 def write_json(value: Any) -> str:
-    """Writes a value as JSON, with each `JsonNumber` as the API wrote it.
+    """Writes a value as JSON, with each `JsonNumber` and `TooDeep` as the API wrote it.
 
-    Values that are not JSON become text. If the levels are too many for Python, the result is a sentence in place of
-    JSON.
+    Values that are not JSON become text. Halves of surrogate pairs become escapes, because no warehouse can store them.
     """
-    try:
-        written = json.dumps(_marked(value), ensure_ascii=False, default=str)
-        if any(
-            "\ud800" <= one <= "\udfff" for one in written
-        ):  # no warehouse can store half a surrogate pair
-            written = json.dumps(_marked(value), default=str)
-    except RecursionError:
-        return "(too many nested lists and objects)"
-    for mark in (_MARK, json.dumps(_MARK)[1:-1]):
-        written = written.replace(f'"{mark}', "").replace(f'{mark}"', "")
-    return written
+    pieces: list[str] = []
+    rest: list[Any] = [value]
+    while rest:  # no recursion, because a row may have more levels than Python allows
+        one = rest.pop()
+        if isinstance(one, _Written):
+            pieces.append(one)
+        elif isinstance(one, (dict, list)):
+            rest.extend(reversed(_parts_of(one)))
+        elif isinstance(one, (JsonNumber, TooDeep)):
+            pieces.append(one.literal if isinstance(one, JsonNumber) else one.text)
+        else:
+            pieces.append(_encode(one))
+    return "".join(pieces).encode(errors="backslashreplace").decode()
 
 
-def _marked(value: Any) -> Any:
-    if isinstance(value, JsonNumber):
-        return f"{_MARK}{value.literal}{_MARK}"
-    if isinstance(value, dict):
-        return {key: _marked(one) for key, one in value.items()}
-    return [_marked(one) for one in value] if isinstance(value, list) else value
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
+
+class _Written(str):
+    """A piece of JSON text that is already written."""
+
+    __slots__ = ()
+
+
+def _parts_of(value: dict[Any, Any] | list[Any]) -> list[Any]:
+    """Returns the values in a list or an object, with the JSON text between them."""
+    parts: list[Any] = []
+    comma = ""
+    for one in value:
+        if isinstance(value, dict):
+            parts += [_Written(f"{comma}{_encode(str(one))}: "), value[one]]
+        else:
+            parts += [_Written(comma), one]
+        comma = ", "
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return [_Written(opening), *parts, _Written(closing)]

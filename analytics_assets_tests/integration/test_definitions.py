@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from analytics_assets.definitions import defs
 from analytics_assets_tests.conftest import PROJECT, Project
+from analytics_assets_tests.real_api import defs as defs_of
 
 PUBLIC_SURFACE = {
     "assets": {
@@ -223,3 +224,35 @@ def test_a_mistake_in_the_file_is_reported_with_file_and_line(
     line = max(number for number, text in enumerate(spoiled.splitlines(), 1) if new in text)
     assert f"{key} at {project.defs_yaml}:{line}`" in str(error)
     assert sentence in str(error)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("attributes:\n", "attributes: {}\nattributes:\n", "attributes"),
+        ("  name: analytics_api\n", "  name: analytics_api\n  name: another\n", "attributes.name"),
+        ("cursor_path: updated_at,", "cursor_path: x, cursor_path: updated_at,",
+         "attributes.rest_api.resources.2.endpoint.incremental.cursor_path"),
+    ],
+)  # fmt: skip
+def test_a_key_that_comes_twice_is_reported_with_file_and_lines(
+    project: Project, shipped_yaml: str, old: str, new: str, key: str
+) -> None:
+    assert old in shipped_yaml
+    for before in (
+        "",
+        f"{defs_of('http://127.0.0.1:1')}---\n",
+    ):  # the second document of a file is judged, too
+        with pytest.raises(ComponentTreeException) as caught:
+            project.definitions(before + shipped_yaml.replace(old, new, 1))
+        error = caught.value.__cause__
+        assert isinstance(error, ValidationError)
+        assert f"{key} at {project.defs_yaml}:" in str(error)
+        assert f"`{key.rpartition('.')[2]}` is here twice, in line" in str(error)
+
+
+def test_anchors_and_merge_keys_are_valid(project: Project, shipped_yaml: str) -> None:
+    text = shipped_yaml.replace(
+        "  name: analytics_api\n", "  <<: &shared {name: other}\n  name: analytics_api\n", 1
+    )
+    assert project.definitions(text).assets

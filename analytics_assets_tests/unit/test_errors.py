@@ -128,8 +128,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.UnfollowableLinkError("orders", "InvalidURL"),
         "unfollowable_link",
-        "orders: a request could not be sent (InvalidURL). Check base_url, its certificate, and where the API's links "
-        "lead.",
+        "orders: a request could not be sent (InvalidURL). Check base_url, its certificate, where the API's links "
+        "lead, and the values of parent rows in endpoint.params.",
     ),
     (
         errors.AnswerTooLargeError("orders", "GET /orders", 1_073_741_824),
@@ -220,6 +220,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "holds it, or to null.",
     ),
     (
+        errors.PagingFieldError("orders", "GET /orders", "next", "next_url_path", "a list and no link", ""),
+        "paging_field",
+        "orders: `next` is a list and no link in the response of GET /orders. Set the paginator's next_url_path to the "
+        "field that leads to the next page, or choose the `paginator` that fits the API.",
+    ),
+    (
         errors.RefusedResponseError("orders", "no total"),
         "refused_response",
         "orders: dlt's paginator cannot read a response: no total. Make the paginator's total_path or has_more_path "
@@ -242,12 +248,6 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "contract_exceeded",
         "orders: 3 of 120 rows break the contract (max_quarantined is 2%). Nothing was loaded. id is null (3 rows). "
         "Fix the rows at the API, correct the declared columns, or raise assets.orders.max_quarantined.",
-    ),
-    (
-        errors.TooNestedError("orders", "GET /orders"),
-        "too_nested",
-        "orders: the lists or objects in the response of GET /orders have too many levels to be read. Have the API "
-        "leave the field out, with a parameter such as `fields` in endpoint.params.",
     ),
     (
         errors.CursorValueError("orders", "at", "is missing in a row"),

@@ -95,9 +95,7 @@ class CoercionRules:
         self.coerce = rules[self.data_type]
 
     def _wrong_type(self, value: Any) -> CoercionError:
-        is_no_number = isinstance(value, float) and not math.isfinite(value)
-        kind = "NaN or infinite" if is_no_number else kind_of(value)
-        return CoercionError(f"is {kind}, not a valid {self._name}")
+        return CoercionError(f"is {kind_of(value)}, not a valid {self._name}")
 
     def _too_large(self) -> CoercionError:
         return CoercionError(f"is too large for {self._name}")

@@ -232,13 +232,13 @@ class Quarantine:
 
 
 def _as_text(value: Any) -> str | None:
-    """Converts a value to text, with escapes in place of characters that no warehouse can store."""
-    return None if value is None else _text_of(value).encode(errors="backslashreplace").decode()
+    return None if value is None else _text_of(value)
 
 
 def _text_of(value: Any) -> str:
+    """Converts a value to text, with escapes in place of characters that no warehouse and no log can store."""
     try:
-        return str(value)
+        return str(value).encode(errors="backslashreplace").decode()
     except RecursionError:
         return "(too many nested lists and objects)"
 

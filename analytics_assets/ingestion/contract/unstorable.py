@@ -13,7 +13,8 @@ from typing import Any
 
 from analytics_assets.ingestion.contract.coercion_rules import is_unicode
 from analytics_assets.ingestion.contract.columns import field_name
-from analytics_assets.ingestion.raw_json import JsonNumber
+from analytics_assets.ingestion.json_kind import kind_of
+from analytics_assets.ingestion.raw_json import JsonNumber, TooDeep
 
 _VARIANT = re.compile(r"__v_[a-z]+$")
 _MAX_DEPTH = 100
@@ -63,7 +64,9 @@ class _Field:
         inner = self.fields.get(key)
         if inner is None:
             alone, problem = field_name("", key), ""
-            if not alone:
+            if not is_unicode(key):
+                problem = "a field whose name is not valid Unicode"
+            elif not alone:
                 problem = "a field without a name: give it one (rename)" if key else "a field without a name"
             elif alone.startswith("_dlt_"):
                 problem = f"a field `{key}`, a name that dlt reserves: give it another name (rename)"
@@ -119,6 +122,8 @@ def _in_object(value: Mapping[str, Any], place: _Field, record: Mapping[str, Any
 def _in_value(value: Any, place: _Field, record: Mapping[str, Any], depth: int) -> str:
     if value is None:
         return ""
+    if isinstance(value, TooDeep):
+        return _TOO_DEEP
     if isinstance(value, dict):
         return _in_object(value, place, record, depth)
     if not isinstance(value, list):
@@ -164,8 +169,10 @@ def _at(record: Any, path: _Path) -> Any:
 def _in_scalar(value: Any) -> str:
     if isinstance(value, str):
         return "" if is_unicode(value) else "text that is not valid Unicode"
+    if isinstance(value, TooDeep):
+        return _TOO_DEEP
     if isinstance(value, float) and not math.isfinite(value):
-        return "a number that is NaN or infinite"
+        return f"an undeclared field that is {kind_of(value)}"
     if isinstance(value, JsonNumber) and not value.is_of_a_float:
         return "an undeclared number that a double would round: declare its field, as decimal or double"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:

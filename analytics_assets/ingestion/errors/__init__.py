@@ -24,7 +24,6 @@
     │   │   ├── UnfollowableLinkError   unfollowable_link
     │   │   ├── AnswerTooLargeError     answer_too_large
     │   │   ├── NotJsonError            not_json
-    │   │   ├── TooNestedError          too_nested
     │   │   ├── MissingRowsError        missing_rows
     │   │   ├── UnfitJsonPathError      unfit_json_path
     │   │   ├── AmbiguousRowsError      ambiguous_rows
@@ -124,7 +123,6 @@ from analytics_assets.ingestion.errors.responses import (
     NotJsonError,
     ObjectAfterListsError,
     RowsNotAListError,
-    TooNestedError,
     UnfitJsonPathError,
     UnfollowableLinkError,
     UnreadableResponseError,
@@ -184,7 +182,6 @@ __all__ = [
     "SyncHalted",
     "TooManyPagesError",
     "TooManyRemovedError",
-    "TooNestedError",
     "TotalOfPageError",
     "UncoercibleValueError",
     "UndeclaredFieldError",

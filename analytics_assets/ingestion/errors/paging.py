@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from analytics_assets.ingestion.errors.base import counted
 from analytics_assets.ingestion.errors.responses import UnreadableResponseError
 
+_NULLABLE = ("total_path", "has_more_path")
+"""The settings of a paginator that may be null."""
+
 
 @dataclass(eq=False)
 class MorePagesError(UnreadableResponseError):
@@ -109,7 +112,12 @@ class PagingFieldError(UnreadableResponseError):
 
     @property
     def cure(self) -> str:
-        return f"Set the paginator's {self.setting} to the field that holds it, or to null"
+        if self.setting in _NULLABLE:
+            return f"Set the paginator's {self.setting} to the field that holds it, or to null"
+        return (
+            f"Set the paginator's {self.setting} to the field that leads to the next page, or choose the `paginator` "
+            "that fits the API"
+        )
 
 
 @dataclass(eq=False)

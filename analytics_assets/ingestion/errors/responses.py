@@ -17,7 +17,7 @@ class UnfollowableLinkError(UnreadableResponseError):
     """A request cannot be sent: its URL is malformed, or the server's certificate is not valid.
 
     Attributes:
-        error: the class name of the network error, because the text of the network error may contain a secret.
+        error: what cannot be sent, or the class name of the network error, whose text may contain a secret.
     """
 
     error: str
@@ -29,7 +29,10 @@ class UnfollowableLinkError(UnreadableResponseError):
 
     @property
     def cure(self) -> str:
-        return "Check base_url, its certificate, and where the API's links lead"
+        return (
+            "Check base_url, its certificate, where the API's links lead, and the values of parent rows in "
+            "endpoint.params"
+        )
 
 
 @dataclass(eq=False)
@@ -72,21 +75,6 @@ class NotJsonError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         return "Check base_url and path, or ask the API's owner"
-
-
-@dataclass(eq=False)
-class TooNestedError(NotJsonError):
-    """The lists and objects of a response are nested too deep for any parser here."""
-
-    code = "too_nested"
-
-    @property
-    def cause(self) -> str:
-        return f"the lists or objects in the response of {self.endpoint or 'the API'} have too many levels to be read"
-
-    @property
-    def cure(self) -> str:
-        return "Have the API leave the field out, with a parameter such as `fields` in endpoint.params"
 
 
 @dataclass(eq=False)

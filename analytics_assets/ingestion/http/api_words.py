@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
+from analytics_assets.ingestion.raw_json import read_body
 
 _FIELDS = (
     "message",
@@ -40,22 +40,13 @@ def words_of(response: Any, redact: Callable[[str], str], encoding: str | None =
     """
     if isinstance(response, bytes):
         try:
-            response = msgspec.json.decode(_in_utf8(response, encoding))
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            response = read_body(response, encoding)
+        except ValueError:
             return ""
     text = redact(next(_texts(response, _DEPTH), ""))
+    text = text.encode(errors="backslashreplace").decode()  # logs cannot store half a surrogate pair
     words = " ".join(re.sub(r"\w+://\S+", "…", text).split())
     return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
-
-
-def _in_utf8(body: bytes, encoding: str | None) -> bytes:
-    try:
-        return body.decode().encode()
-    except UnicodeDecodeError:
-        try:
-            return body.decode(encoding or "latin-1").encode()
-        except LookupError:
-            return b""
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:

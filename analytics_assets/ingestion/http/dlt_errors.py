@@ -76,6 +76,8 @@ def _of_a_request(error: BaseException, resource: str, config: RequestsConfig) -
         endpoint, status = endpoint_of(error.response.request), error.response.status_code
         fault = classify(Exchange(status), Caller(), config).fault
         return SyncHalted(resource, endpoint, status, 1, status_in_words(status), fault=fault)
+    if isinstance(error, UnicodeEncodeError):
+        return UnfollowableLinkError(resource, "a text that is not valid Unicode")
     if isinstance(error, RequestException):
         return UnfollowableLinkError(resource, type(error).__name__)
     if isinstance(error, ValueError) and " in the response in " in str(error):

@@ -7,6 +7,7 @@ from typing import Any
 from dlt.sources.helpers.rest_client.detector import PaginatorFactory
 from dlt.sources.helpers.rest_client.exceptions import PaginatorNotFound
 from dlt.sources.helpers.rest_client.paginators import (
+    BaseNextUrlPaginator,
     BasePaginator,
     BaseReferencePaginator,
     HeaderCursorPaginator,
@@ -19,7 +20,9 @@ from dlt.sources.helpers.rest_client.paginators import (
 )
 from requests import Request, Response
 
+from analytics_assets.ingestion.errors import PagingFieldError
 from analytics_assets.ingestion.http.api_response import PageGroup
+from analytics_assets.ingestion.http.next_reference import path_of, wrong_reference
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.pagination import page_reader_of
 from analytics_assets.ingestion.http.read_progress import ReadProgress
@@ -70,9 +73,16 @@ class CheckedPaginator(BasePaginator):
         if not self._ends:
             self._paginator.update_state(response, data)
         if isinstance(self._paginator, BaseReferencePaginator):
-            reference = self._paginator._next_reference
+            reference: Any = self._paginator._next_reference
+            if isinstance(reference, str):
+                text = reference.strip()
+                is_link = isinstance(self._paginator, BaseNextUrlPaginator)
+                self._paginator._next_reference = reference = text if is_link or not text else reference
             if not reference:
                 self._paginator._next_reference = None  # which also ends paging
+            elif wrong := wrong_reference(self._paginator, reference):
+                path, setting = path_of(self._paginator)
+                raise PagingFieldError(self._reader.resource, endpoint, path, setting, wrong, "")
             # After the end, some APIs repeat the cursor of the end, from which a later read may continue.
             self._ends = self._ends or (not data and bool(reference) and reference == before)
         self._progress.add(
@@ -97,15 +107,15 @@ class CheckedPaginator(BasePaginator):
 def _missing_path(paginator: BasePaginator, response: Response) -> tuple[str, str] | None:
     """Returns path and setting of the field or header that leads to the next page, if the response lacks it."""
     match paginator:
-        case JSONLinkPaginator() if not paginator.next_url_path.find(response.json()):
-            return str(paginator.next_url_path), "next_url_path"
-        case JSONResponseCursorPaginator() if not paginator.cursor_path.find(response.json()):
-            return str(paginator.cursor_path), "cursor_path"
-        case HeaderLinkPaginator() if "link" not in response.headers:
-            return "Link", "links_next_key"
-        case HeaderCursorPaginator() if paginator.cursor_key not in response.headers:
-            return paginator.cursor_key, "cursor_key"
-    return None
+        case JSONLinkPaginator(next_url_path=path) | JSONResponseCursorPaginator(cursor_path=path):
+            is_missing = not path.find(response.json())
+        case HeaderLinkPaginator():
+            is_missing = "link" not in response.headers
+        case HeaderCursorPaginator():
+            is_missing = paginator.cursor_key not in response.headers
+        case _:
+            return None
+    return path_of(paginator) if is_missing else None
 
 
 def _is_cut(paginator: BasePaginator) -> bool:

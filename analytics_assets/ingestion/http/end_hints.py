@@ -74,6 +74,9 @@ _BESIDE = _names(
 )
 """Names of objects beside the rows that describe the page."""
 
+LARGEST_COUNT = 10**18
+"""No API has so many rows. A larger number is not believed."""
+
 _DEPTH = 2  # `meta.pagination.total`
 
 _TOTAL_HEADERS = ("x-total-count", "x-total", "total-count", "x-total-results", "x-total-items", "x-wp-total")
@@ -224,14 +227,15 @@ def _count(value: Any) -> int | None:
         value = value.get("value")
     if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value, re.ASCII):
         return int(value)
-    return int(value) if type(value) in (int, float) and value == value // 1 else None
+    is_count = type(value) in (int, float) and value == value // 1 and value < LARGEST_COUNT
+    return int(value) if is_count else None
 
 
 def _leads_on(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_leads_on(value.get(field)) for field in _NEXT_INSIDE)
     if isinstance(value, str):
-        return value.lower() not in ("", "null", "none", "false", "0", "-1")
+        return value.strip().lower() not in ("", "null", "none", "false", "0", "-1")
     return bool(value) and value != -1 and not isinstance(value, list)
 
 
@@ -246,8 +250,9 @@ def _in_headers(headers: Mapping[str, str], read: Read) -> str:
             if number is not None and number > known and not read.checks_total:
                 return f"has the header `{name}` {number:,}"
     span = re.fullmatch(r"\s*\w+\s+\d+-\d+/(\d+)\s*", headers.get("content-range", ""))
-    if span and int(span[1]) > read.rows and not read.checks_total:
-        return f"has the header `content-range` with a total of {int(span[1]):,}"
+    total = _count(span[1]) if span else None
+    if total is not None and total > read.rows and not read.checks_total:
+        return f"has the header `content-range` with a total of {total:,}"
     if not read.last_rows:
         return ""
     links = parse_header_links(headers["link"]) if headers.get("link") else []

@@ -25,6 +25,9 @@ from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.retry_policy import Caller, Judge, classify, endpoint_of
+from analytics_assets.ingestion.http.row_selection import keys_of
+from analytics_assets.ingestion.json_kind import kind_of
+from analytics_assets.ingestion.raw_json import read_body
 
 _LONGEST_LIFETIME = 10 * 366 * 86_400.0
 """Seconds. A longer lifetime is no lifetime, but a mistake or a way to say `never`."""
@@ -166,7 +169,7 @@ class _ClientCredentials(_Source):
         if response.is_redirect:
             raise self._no_token("it redirects to another address, which gets no client_secret")
         try:
-            content = response.json()
+            content = read_body(response.content, response.encoding)
         except ValueError:
             raise self._no_token("its response is not JSON") from None
         if not isinstance(content, dict):
@@ -185,9 +188,14 @@ class _ClientCredentials(_Source):
             found = None
         if not isinstance(found, str) or not found.strip():
             words = words_of(content, self._secrets.redact)
-            fields = f" (it has {', '.join(content)})" if content else ""
             said = f". The API says: {words}" if words else ""
-            raise self._no_token(f"its response has no access_token{fields}{said}")
+            wrong = "" if found is None else "an empty text" if isinstance(found, str) else kind_of(found)
+            problem = (
+                f"the access_token of its response is {wrong}"
+                if wrong
+                else "its response has no access_token"
+            )
+            raise self._no_token(f"{problem}{keys_of(content)}{said}")
         token = found.strip()
         if not (token.isascii() and token.isprintable()):
             raise self._no_token("its token has characters that no HTTP header can carry")

@@ -147,6 +147,8 @@ def _all_seconds_until(text: str, headers: Mapping[str, str]) -> list[float]:
 
 
 def _number(text: str) -> float | None:
+    if "_" in text:  # which Python allows in a number
+        return None
     with suppress(ValueError):
         number = float(text)
         return number if math.isfinite(number) else None
@@ -168,7 +170,7 @@ def _seconds_until(text: str, headers: Mapping[str, str]) -> float | None:
 
 def _moment(text: str) -> float | None:
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, OverflowError):
             moment = parse(text.strip())
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return None

@@ -20,14 +20,13 @@ from analytics_assets.ingestion.errors import (
     MorePagesError,
     NotJsonError,
     PagingFieldError,
-    TooNestedError,
     UnreadableResponseError,
 )
-from analytics_assets.ingestion.http.end_hints import Read, contradiction, says_end
+from analytics_assets.ingestion.http.end_hints import LARGEST_COUNT, Read, contradiction, says_end
 from analytics_assets.ingestion.http.json_path import Find, finder
 from analytics_assets.ingestion.http.row_selection import RowRules, RowSelector, keys_of
 from analytics_assets.ingestion.json_kind import kind_of
-from analytics_assets.ingestion.raw_json import read_json, read_lenient_json
+from analytics_assets.ingestion.raw_json import read_body
 
 
 @dataclass(frozen=True)
@@ -138,18 +137,11 @@ class ResponseReader:
 
         Raises:
             NotJsonError: the body is not JSON.
-            TooNestedError: the lists and objects are nested too deep.
         """
         if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT):
             return NoContent()
-        try:
-            return self._parse(body, endpoint, encoding)
-        except RecursionError:
-            raise TooNestedError(self.resource, endpoint) from None
-
-    def _parse(self, body: bytes, endpoint: str, encoding: Callable[[], str | None]) -> Any:
         if self._decode_raw is not None and _is_utf_8(body):
-            with suppress(msgspec.DecodeError):
+            with suppress(msgspec.DecodeError, RecursionError):
                 response = self._decode_raw(body)
                 # If a field is null, missing or empty, the code below reads the whole body.
                 if all(response.values()):
@@ -158,12 +150,8 @@ class ResponseReader:
 
     def _parse_whole(self, body: bytes, endpoint: str, encoding: Callable[[], str | None]) -> Any:
         try:
-            return read_json(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # Some APIs send JSON that msgspec rejects: NaN, a lone surrogate, UTF-16 or Latin-1.
-            for text in (lambda: body, lambda: body.decode(encoding() or "utf-8")):
-                with suppress(ValueError, LookupError):
-                    return read_lenient_json(text())
+            return read_body(body, encoding())
+        except ValueError:
             raise NotJsonError(self.resource, endpoint) from None
 
     def read(self, response: Any, endpoint: str) -> Content:
@@ -228,7 +216,7 @@ class ResponseReader:
             raise PagingFieldError(self.resource, endpoint, field.path, field.setting, "", present)
         value = field.read(found[0])
         if value is None:
-            kind = kind_of(found[0])
+            kind = kind_of(found[0]) if _is_short(found[0]) else "a number too large for a total"
             raise PagingFieldError(
                 self.resource, endpoint, field.path, field.setting, kind, keys_of(response)
             )
@@ -261,12 +249,26 @@ def _is_utf_8(body: bytes) -> bool:
 
 
 def _as_whole_number(value: Any) -> int | None:
-    """Converts a value to a whole number as dlt does, but returns None for a fraction and for `true`."""
+    """Converts a value to a whole number as dlt does, but returns None for a fraction and for `true`.
+
+    A number of rows that no API can have is None, too.
+    """
+    if not _is_short(value):
+        return None
     if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*", value):
-        return int(value)
+        value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT
+    return value if is_count else None
+
+
+def _is_short(value: Any) -> bool:
+    """Whether a number, or a text that may be one, is short enough to be a number of rows or pages."""
+    if isinstance(value, str):
+        digits = value.strip()
+        return not digits.isdigit() or len(digits) < len(str(LARGEST_COUNT))
+    return not isinstance(value, (int, float)) or not value >= LARGEST_COUNT
 
 
 def _as_flag(value: Any) -> bool | None:

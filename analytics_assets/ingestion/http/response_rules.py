@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from analytics_assets.config.responses import ANY, ResponseRule
 from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.json_path import Find, finder
+from analytics_assets.ingestion.raw_json import read_body
 
 _finder: Any = lru_cache(finder)
 
@@ -31,8 +31,8 @@ def _matches(rule: ResponseRule, exchange: Exchange) -> bool:
 
 def _has_fields(rule: ResponseRule, body: bytes) -> bool:
     try:
-        response = json.loads(body)
-    except (ValueError, RecursionError):
+        response = read_body(body)
+    except ValueError:
         return False
     for path, value in rule.body.items():
         find: Find = _finder(path)

@@ -9,7 +9,6 @@ API's own explanation from the redacted body.
 
 from __future__ import annotations
 
-import json
 import random
 import ssl
 from collections.abc import Callable, Mapping
@@ -39,12 +38,16 @@ from analytics_assets.ingestion.http.deadline import DeadlineError
 from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.rate_limit_headers import Limit, read_limit
 from analytics_assets.ingestion.http.response_rules import matching_rule
+from analytics_assets.ingestion.raw_json import read_body
 
 JITTER = 0.1
 """The maximum jitter, as a share of the wait. Jitter spreads the retries of clients that failed at the same time."""
 
 LONGEST_WAIT = 7 * 86_400.0
 """Seconds. A longer wait comes from a wrong clock or a wrong unit, and is not believed."""
+
+_LONGEST_PATH = 200
+"""The most characters of a path in a text. A path may be a link of the API."""
 
 NO_DATA = (HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT)
 """Success statuses of responses that do not have the requested data."""
@@ -254,14 +257,14 @@ def _refuses_client(exchange: Exchange, status: int) -> bool:
     if status != HTTPStatus.BAD_REQUEST:
         return False
     try:
-        response = json.loads(exchange.body)
-    except (ValueError, RecursionError):
+        response = read_body(exchange.body)
+    except ValueError:
         return False
     return isinstance(response, dict) and response.get("error") in _CLIENT_REFUSALS
 
 
 def _of_error(error: BaseException | None, host: str) -> Decision:
-    if isinstance(error, (LocationValueError, InvalidHeader)) or _is_untrusted(error):
+    if isinstance(error, LocationValueError) or _is_untrusted(error):
         return unsendable(error)
     return Decision(Action.RETRY, reason=_network_reason(error, host), outage=True)
 
@@ -292,7 +295,8 @@ def backoff(
 
 def endpoint_of(request: PreparedRequest) -> str:
     """Returns the method and path of a request, without the query, because the query may contain a secret."""
-    return f"{request.method} {urlsplit(request.url or '').path}"
+    path = urlsplit(request.url or "").path
+    return f"{request.method} {path if len(path) <= _LONGEST_PATH else f'{path[:_LONGEST_PATH]}…'}"
 
 
 def status_in_words(status: int, hints: Mapping[int, str] = _HINTS) -> str:
@@ -333,4 +337,5 @@ def _network_reason(error: BaseException | None, host: str) -> str:
         return "no response in time"
     if isinstance(error, ProtocolError) and isinstance(error.args[-1], OSError):
         return f"the connection to {host} broke"
-    return "the response broke off"
+    is_ambiguous = isinstance(error, InvalidHeader)
+    return "the response has two lengths in Content-Length" if is_ambiguous else "the response broke off"

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from copy import copy
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from requests import PreparedRequest, Request, Response, Session
-from requests.exceptions import HTTPError, RequestException
+from requests.exceptions import HTTPError, InvalidURL, RequestException
 
 from analytics_assets.ingestion.errors import Fault, SyncHalted
 from analytics_assets.ingestion.http.api_response import ApiResponse, ParsedResponse
@@ -145,6 +146,19 @@ class ApiSession(Session):
         except RequestException as error:
             raise self._failure(request, error) from None
         return response if tag is None else self._checked(request, response, tag)
+
+    def get_redirect_target(self, resp: Response) -> str | None:
+        """Returns the link of a redirect; None if the response is none.
+
+        Raises:
+            InvalidURL: the link is malformed.
+        """
+        try:
+            target = super().get_redirect_target(resp)
+            urlsplit(target or "")
+        except ValueError:
+            raise InvalidURL("a malformed redirect", response=resp) from None
+        return target
 
     def should_strip_auth(self, old_url: str, new_url: str) -> bool:
         """Whether `requests` removes the header `Authorization` when it follows a redirect."""

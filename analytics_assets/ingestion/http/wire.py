@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.client import HTTPException
 from itertools import chain
+from typing import Any
 from urllib.parse import quote
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from analytics_assets.ingestion.errors import AnswerTooLargeError
 from analytics_assets.ingestion.http.access_token import AccessToken, Token
@@ -98,6 +99,18 @@ class StreamedResponse:
     headers: dict[str, str]
     chunks: Iterator[bytes]
     attempts: int
+
+
+def _refuse_negative_chunks(raw: Any) -> None:
+    """Makes a negative size of a chunk an error of the network. urllib3 would read until the end of the connection."""
+    update = raw._update_chunk_length
+
+    def checked() -> None:
+        update()
+        if raw.chunk_left is not None and raw.chunk_left < 0:
+            raise ProtocolError("the size of a chunk is negative")
+
+    raw._update_chunk_length = checked
 
 
 class Wire:
@@ -186,6 +199,7 @@ class Wire:
             timeout=self._timeout,
             preload_content=False,
         )
+        _refuse_negative_chunks(raw)
         return sent, raw
 
     def _body(self, request: WireRequest, raw: BaseHTTPResponse) -> bytes:

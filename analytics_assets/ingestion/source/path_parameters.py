@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from dlt.common.jsonpath import compile_path
 from jsonpath_ng import DatumInContext, JSONPath
 
+from analytics_assets.ingestion.contract.coercion_rules import is_unicode
 from analytics_assets.ingestion.errors import UnfitPathValueError
 
 
@@ -97,6 +98,8 @@ class _Segment(JSONPath):
 
     def _encoded(self, value: Any) -> str:
         text = "" if value is None else str(value)
+        if not is_unicode(text):
+            raise self._unfit("is not valid Unicode")
         if self._may_be_link and text.startswith(("/", "http://", "https://")):
             return self._link(text)
         if value is None:

@@ -221,7 +221,7 @@ LITERALS = [
     ("double", "NaN", "is NaN or infinite, not a valid double"),
     ("timestamp", "1767225600.123456", moment(2026, 1, 1, 0, 0, 0, 123_456)),
     ("timestamp", "1767225600.1234569999999", moment(2026, 1, 1, 0, 0, 0, 123_456)),
-    ("timestamp", "1e999", "is NaN or infinite, not a valid timestamp"),
+    ("timestamp", "1e999", "is a number too large for a double, not a valid timestamp"),
     ("json", "[0.1,0.10000000000000001,1e22]", "[0.1,0.1,1e+22]"),
     ("json", "12345678901234567890.123", NO_JSON),
     ("json", '{"a": {"b": [12345678901234567890.123]}}', NO_JSON),

@@ -1,0 +1,57 @@
+"""Finds keys that a YAML file has twice in one place. YAML forbids them, but PyYAML silently keeps only the last one.
+
+What belongs here: what is lost when a file becomes Python values. All other rules judge the values.
+"""
+
+from __future__ import annotations
+
+import yaml
+
+from analytics_assets.config.validation_errors import Location, error_at
+
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+def refuse_repeated_keys(text: str, line: int) -> None:
+    """Fails if a mapping of a document has a key twice. A key that a merge (`<<`) brings may be written again.
+
+    Args:
+        text: the text of the file, which may have several documents.
+        line: the first line of the document, from 1.
+
+    Raises:
+        ValidationError: a key comes twice. The error names the key and both lines.
+    """
+    for document in yaml.compose_all(text, Loader=yaml.SafeLoader):
+        if document is not None and document.start_mark.line + 1 == line:
+            _judge(document)
+
+
+def _judge(document: yaml.Node) -> None:
+    seen: set[int] = set()  # an alias leads to a node that another place has, too
+    rest: list[tuple[Location, yaml.Node]] = [((), document)]
+    while rest:
+        place, node = rest.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            rest += reversed([((*place, index), one) for index, one in enumerate(node.value)])
+        elif isinstance(node, yaml.MappingNode):
+            _judge_keys(place, node)
+            rest += reversed([((*place, str(key.value)), one) for key, one in node.value])
+
+
+def _judge_keys(place: Location, node: yaml.MappingNode) -> None:
+    lines: dict[tuple[str, str], int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+            continue
+        line, written = key.start_mark.line + 1, (key.tag, key.value)
+        if written in lines:
+            raise error_at(
+                (*place, key.value),
+                f"`{key.value}` is here twice, in line {lines[written]} and in line {line}, and only the last would "
+                "count. Remove one of them.",
+            )
+        lines[written] = line
