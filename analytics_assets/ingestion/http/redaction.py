@@ -22,6 +22,7 @@ from urllib.parse import quote, quote_plus
 import msgspec
 
 from analytics_assets.config.secret_reference import secret_reference
+from analytics_assets.ingestion.raw_json import read_row
 
 _LEAST_IN_TEXT = 4
 """The minimum length of a secret value for redaction. A shorter value may be a part of any word."""
@@ -141,8 +142,8 @@ class Secrets:
             text = bytes(row)
             if not any(value.encode() in text for value in self._in_rows):
                 return []
-            row = msgspec.json.decode(text)
-        return list(dict.fromkeys(_paths_with(self._in_rows, row, "")))
+            row = read_row(row)
+        return _paths_with(self._in_rows, row)
 
     @contextmanager
     def out_of_logs(self) -> Iterator[None]:
@@ -190,15 +191,20 @@ def _noticeable(values: Mapping[str, str]) -> tuple[str, ...]:
     return tuple({value for value in values.values() if len(value) >= _LEAST_IN_ROWS})
 
 
-def _paths_with(secrets: Collection[str], value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _paths_with(secrets, item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _paths_with(secrets, item, path)
-    elif str(value) in secrets and not isinstance(value, bool):
-        yield path
+def _paths_with(secrets: Collection[str], row: Any) -> list[str]:
+    found: dict[str, None] = {}  # each path once, in order
+    left: list[tuple[str, Any]] = [
+        ("", row)
+    ]  # a stack, because a row may be nested deeper than Python may call
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{path}.{key}" if path else str(key), item) for key, item in value.items()]
+        elif isinstance(value, list):
+            left += [(path, item) for item in value]
+        elif str(value) in secrets and not isinstance(value, bool):
+            found[path] = None
+    return list(found)
 
 
 def _encodings(value: str) -> set[str]:
