@@ -6,6 +6,7 @@ Dagster's asset, the benchmark and the tests call `run_sync`. This module import
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from analytics_assets.ingestion.run_logging import run_logging
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
 from analytics_assets.ingestion.source.settings import check_variables, read_secrets
 from analytics_assets.ingestion.sync_result import ChildTable, RequestCounts, SyncResult
+from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.package_keys import refuse_moved_rows
 from analytics_assets.ingestion.warehouse.pipeline import Fetched, LoadPipeline, open_load_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
@@ -66,7 +68,7 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
             built = build_source(plan, quarantine, session, pipeline.capabilities)
             with pipeline.locked():
                 restored = pipeline.restore()
-                pipeline.extract(built.source)
+                pipeline.extract(built.source, restored)
                 refuse_moved_rows(
                     built.dropped_twice, telemetry.rows_fetched, plan, telemetry.pages_of_attempt
                 )
@@ -74,7 +76,7 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
                 with pipeline.exclusive() as client:
                     rows = normalized.row_counts.get(plan.resource.table, 0)
                     info = pipeline.load(client, restored, Fetched(rows, telemetry.pages_of_attempt))
-                    loaded = _Loaded(normalized, info, client)
+                    loaded = _Loaded(normalized, info, client, restored)
                     return _result(plan, pipeline, built, telemetry, loaded)
 
     return start_over_where_rows_moved(plan, telemetry, attempt)
@@ -177,6 +179,7 @@ class _Loaded:
     normalized: NormalizeInfo
     loaded: LoadInfo
     client: SqlJobClientBase
+    restored: Restored
 
 
 def _result(
@@ -231,4 +234,5 @@ def _result(
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables
         },
         missing_guarantees=tuple(pipeline.backend.missing_guarantees),
+        load_id_ahead=loaded.restored.ahead_of(time.time()),
     )

@@ -16,6 +16,7 @@ from dlt.pipeline.pipeline import Pipeline
 from analytics_assets.ingestion.errors import SyncError, UnreachableWarehouseError, WarehouseBusyError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
+from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 
@@ -65,7 +66,7 @@ class DuckDbBackend:
         return None
 
     def refuse_conflicts(
-        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None, pages: int
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: Restored, pages: int
     ) -> PackageKeys | None:
         """Raises for a stale load and for duplicate keys, as `Backend.refuse_conflicts` specifies."""
         refuse_stale_load(pipeline, client, plan, restored)
