@@ -6,6 +6,7 @@ Dagster's asset, the benchmark and the tests call `run_sync`. This module import
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from analytics_assets.ingestion.warehouse.package_keys import refuse_moved_rows
 from analytics_assets.ingestion.warehouse.pipeline import Fetched, LoadPipeline, open_load_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
 from analytics_assets.ingestion.warehouse.schema_drift import variant_columns
+from analytics_assets.ingestion.warehouse.storage_errors import disk_full
 
 log = logging.getLogger("analytics_assets")
 
@@ -155,7 +157,7 @@ def start_over_where_rows_moved(plan: LoadPlan, telemetry: Telemetry, attempt: C
 
 @contextmanager
 def user_errors(plan: LoadPlan) -> Iterator[None]:
-    """Raises a `SyncError` in place of the dlt error that wraps the `SyncError`.
+    """Raises a `SyncError` in place of the dlt error that wraps the `SyncError`, or that a full disk caused.
 
     Args:
         plan: the plan of the sync.
@@ -167,8 +169,12 @@ def user_errors(plan: LoadPlan) -> Iterator[None]:
         yield
     except SyncError:
         raise
-    except PipelineStepFailed as error:
-        cause = find_sync_error(error, plan.resource.name, plan.config.requests)
+    except (PipelineStepFailed, OSError) as error:
+        name = plan.resource.name
+        # The errors of the destination are already explained. dlt writes all other files to the working directory.
+        cause = disk_full(error, name, tempfile.gettempdir()) or find_sync_error(
+            error, name, plan.config.requests
+        )
         if cause is None:
             raise
         raise cause from None  # dlt's error only repeats the text of the cause

@@ -17,7 +17,6 @@ from typing import Any
 import dlt
 from dlt.common.destination import Destination, DestinationCapabilitiesContext, TDestinationReferenceArg
 from dlt.common.destination.client import JobClientBase
-from dlt.common.destination.exceptions import DestinationException
 from dlt.common.pipeline import LoadInfo, NormalizeInfo
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.extract.source import DltSource
@@ -42,6 +41,7 @@ from analytics_assets.ingestion.warehouse.load_order import (
 from analytics_assets.ingestion.warehouse.locks import lock_names
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns
+from analytics_assets.ingestion.warehouse.storage_errors import STORAGE_ERRORS
 from analytics_assets.ingestion.warehouse.workdir import working_directory
 
 log = logging.getLogger("analytics_assets")
@@ -93,11 +93,19 @@ class WarehousePipeline:
             NoSqlError: the destination has no SQL.
             WarehouseBusyError: another program, which does not use the lock, has the DuckDB file open.
             UnreachableWarehouseError: the warehouse cannot be opened.
+            DamagedWarehouseError: the DuckDB file is not complete.
+            DuckDbVersionError: another version of DuckDB made the DuckDB file.
+            DiskFullError: the disk is full.
         """
+        # An incomplete DuckDB file is removed after the error, and so within the lock.
+        with self.backend.exclusive(self.by), self._explained(), self._sql() as client:
+            yield client
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            with self.backend.exclusive(self.by), self._sql() as client:
-                yield client
-        except (DestinationException, PipelineStepFailed) as error:
+            yield
+        except (PipelineStepFailed, *STORAGE_ERRORS) as error:
             explained = self.backend.explain(error, self.resource)
             if explained is None:
                 raise
