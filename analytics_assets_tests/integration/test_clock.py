@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -201,3 +203,24 @@ def test_an_old_warehouse_goes_on_from_the_state_that_was_written_last(
     rows.append(row(3, day + timedelta(hours=3)))
     project.load(text, "things")
     assert [one["id"] for one in project.query("SELECT id FROM api.things ORDER BY id")] == [0, 1, 2, 3]
+
+
+def test_another_destination_goes_on_from_the_state_that_was_written_last(
+    project: Project,
+    growing: tuple[list[dict[str, Any]], str],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, url = growing
+    monkeypatch.setenv("DESTINATION_TYPE", "sqlalchemy")
+    monkeypatch.setenv("DESTINATION__SQLALCHEMY__CREDENTIALS", f"sqlite:///{project.folder / 'warehouse.db'}")
+    document = yaml.safe_load(defs(url, Kind("append", is_incremental=True)))
+    document["attributes"]["destination"] = {"accept_missing_guarantees": True}
+    text = yaml.safe_dump(document)
+    for number, minutes in enumerate([43_200, -43_200, 1, 1]):
+        clock.jump(minutes)
+        rows.append(row(number, datetime(2026, 1, 5, number, tzinfo=UTC)))
+        project.load(text, "things")
+        with closing(sqlite3.connect(project.folder / "warehouse__api.db")) as connection:
+            found = connection.execute("SELECT id FROM things ORDER BY id").fetchall()
+        assert [one for (one,) in found] == [one["id"] for one in rows]
