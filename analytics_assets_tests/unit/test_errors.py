@@ -292,10 +292,10 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "there is no a.duckdb yet. Materialize an asset first.",
     ),
     (
-        errors.WarehouseBusyError("orders", "a.duckdb"),
+        errors.WarehouseBusyError("orders", "a.duckdb", holder="python3, process 7"),
         "warehouse_busy",
         "orders: a.duckdb is open in another program. Close it there, or open it read-only and only for a moment. Then "
-        "materialize again.",
+        "materialize again. The program is python3, process 7.",
     ),
     (
         errors.UnreachableWarehouseError("orders", "a.duckdb", "it is a folder"),
@@ -318,7 +318,7 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.DamagedWarehouseError("orders", "a.duckdb", "WAL does not match database file"),
         "damaged_warehouse",
-        "orders: a.duckdb is no complete DuckDB database: WAL does not match database file. Restore it from a backup, "
+        "orders: the warehouse a.duckdb cannot be opened: WAL does not match database file. Restore it from a backup, "
         "together with its .wal file. Without a backup, move both away and materialize all assets again. If the path "
         "is wrong, set DESTINATION__DUCKDB__CREDENTIALS.",
     ),

@@ -52,7 +52,7 @@
         ├── NoWarehouseFileError        no_warehouse_file
         ├── WarehouseBusyError          warehouse_busy
         ├── UnreachableWarehouseError   unreachable_warehouse
-        ├── DamagedWarehouseError       damaged_warehouse
+        │   └── DamagedWarehouseError   damaged_warehouse
         ├── DuckDbVersionError          duckdb_version
         ├── DiskFullError               disk_full
         ├── NoWorkingDirectoryError     no_working_directory

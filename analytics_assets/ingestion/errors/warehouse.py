@@ -74,11 +74,12 @@ class WarehouseBusyError(WarehouseError):
 
     @property
     def cause(self) -> str:
-        return f"{self.database} is open in another program" + (f" ({self.holder})" if self.holder else "")
+        return f"{self.database} is open in another program"
 
     @property
     def cure(self) -> str:
-        return "Close it there, or open it read-only and only for a moment. Then materialize again"
+        named = f". The program is {self.holder}" if self.holder else ""
+        return f"Close it there, or open it read-only and only for a moment. Then materialize again{named}"
 
 
 @dataclass(eq=False)
@@ -152,21 +153,10 @@ class NoWorkingDirectoryError(WarehouseError):
 
 
 @dataclass(eq=False)
-class DamagedWarehouseError(WarehouseError):
-    """The DuckDB file is incomplete or damaged, or is a file of another program.
+class DamagedWarehouseError(UnreachableWarehouseError):
+    """The DuckDB file is incomplete or damaged, or is a file of another program."""
 
-    Attributes:
-        database: the path of the DuckDB file.
-        problem: the error text of DuckDB.
-    """
-
-    database: str
-    problem: str
     code = "damaged_warehouse"
-
-    @property
-    def cause(self) -> str:
-        return f"{self.database} is no complete DuckDB database: {self.problem}"
 
     @property
     def cure(self) -> str:

@@ -134,4 +134,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _shortened(text: str, database: Path) -> str:
     """Returns the first line of DuckDB's text, without the path."""
     line = text.partition("\n")[0].replace(f' "{database}"', "")
-    return line.partition("Error: ")[2][:_MOST_TEXT] or line[:_MOST_TEXT]
+    return (line.partition("Error: ")[2] or line)[:_MOST_TEXT].rstrip("!.")
