@@ -182,13 +182,14 @@ class Project:
         checks_only: bool = False,
         source: str = "analytics_api",
         asked: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Materializes one asset, or the partitions from the first to the last. The method never raises.
 
-        `asked` is the config of the asset's op, as in the launchpad.
+        `asked` is the config of the asset's op, and `tags` are tags of the run, as in the launchpad.
         """
         key = dg.AssetKey([source, resource])
-        tags = {}
+        tags = dict(tags or {})
         if len(partitions) > 1:
             tags["dagster/asset_partition_range_start"] = partitions[0]
             tags["dagster/asset_partition_range_end"] = partitions[-1]
@@ -275,6 +276,11 @@ class Clock:
     def move_to(self, moment: str) -> None:
         """Sets the clock to a moment in ISO 8601, UTC."""
         self._traveller.move_to(datetime.fromisoformat(moment).replace(tzinfo=UTC))
+
+    def jump(self, minutes: float) -> None:
+        """Sets the clock to that of another machine, where dlt has made no load id yet."""
+        self.pass_minutes(minutes)
+        increasing_precise_time._last = time.time()
 
 
 @pytest.fixture

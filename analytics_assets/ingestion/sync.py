@@ -6,6 +6,8 @@ Dagster's asset, the benchmark and the tests call `run_sync`. This module import
 from __future__ import annotations
 
 import logging
+import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,10 +33,12 @@ from analytics_assets.ingestion.run_logging import run_logging
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
 from analytics_assets.ingestion.source.settings import check_variables, read_secrets
 from analytics_assets.ingestion.sync_result import ChildTable, RequestCounts, SyncResult
+from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.package_keys import refuse_moved_rows
 from analytics_assets.ingestion.warehouse.pipeline import Fetched, LoadPipeline, open_load_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
 from analytics_assets.ingestion.warehouse.schema_drift import variant_columns
+from analytics_assets.ingestion.warehouse.storage_errors import disk_full
 
 log = logging.getLogger("analytics_assets")
 
@@ -69,7 +73,7 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
             built = build_source(plan, quarantine, session, api.secrets, pipeline.capabilities)
             with pipeline.locked():
                 restored = pipeline.restore()
-                pipeline.extract(built.source)
+                pipeline.extract(built.source, restored)
                 refuse_moved_rows(
                     built.dropped_twice, telemetry.rows_fetched, plan, telemetry.pages_of_attempt
                 )
@@ -77,7 +81,7 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
                 with pipeline.exclusive() as client:
                     rows = normalized.row_counts.get(plan.resource.table, 0)
                     info = pipeline.load(client, restored, Fetched(rows, telemetry.pages_of_attempt))
-                    loaded = _Loaded(normalized, info, client)
+                    loaded = _Loaded(normalized, info, client, restored)
                     return _result(plan, pipeline, built, api, loaded)
 
     return start_over_where_rows_moved(plan, api, attempt)
@@ -183,7 +187,7 @@ def _errors_without_secrets(plan: LoadPlan, secrets: Secrets) -> Iterator[None]:
 
 @contextmanager
 def user_errors(resource: str, requests: RequestsConfig) -> Iterator[None]:
-    """Raises a `SyncError` in place of the dlt error that wraps the `SyncError`.
+    """Raises a `SyncError` in place of the dlt error that wraps the `SyncError`, or that a full disk caused.
 
     Args:
         resource: the dlt resource name.
@@ -196,8 +200,10 @@ def user_errors(resource: str, requests: RequestsConfig) -> Iterator[None]:
         yield
     except SyncError:
         raise
-    except PipelineStepFailed as error:
-        cause = find_sync_error(error, resource, requests)
+    except (PipelineStepFailed, OSError) as error:
+        # The errors of the destination are already explained. dlt writes all other files to the working directory.
+        full = disk_full(error, resource, tempfile.gettempdir())
+        cause = full or find_sync_error(error, resource, requests)
         if cause is None:
             raise
         raise cause from None  # dlt's error only repeats the text of the cause
@@ -208,6 +214,7 @@ class _Loaded:
     normalized: NormalizeInfo
     loaded: LoadInfo
     client: SqlJobClientBase
+    restored: Restored
 
 
 def _result(
@@ -263,4 +270,5 @@ def _result(
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables
         },
         missing_guarantees=tuple(pipeline.backend.missing_guarantees),
+        load_id_ahead=loaded.restored.ahead_of(time.time()),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -116,6 +116,8 @@ class SyncResult:
         rows_with_secret: the number of rows that hold a secret of the API, by name of the field.
         children: the child tables that are assets, by field name.
         missing_guarantees: the guarantees that the destination lacks.
+        load_id_ahead: the seconds by which the highest load id in the destination was ahead of the clock; 0 for a small
+            difference.
     """
 
     destination_name: str
@@ -148,6 +150,7 @@ class SyncResult:
     rows_with_secret: Mapping[str, int] = field(default_factory=dict)
     children: Mapping[str, ChildTable] = field(default_factory=dict)
     missing_guarantees: Sequence[str] = ()
+    load_id_ahead: float = 0.0
 
     def to_metadata(self) -> dict[str, Any]:
         """The facts about the whole sync as metadata. Facts about single partitions are in `rows_by_partition`."""
@@ -174,6 +177,7 @@ class SyncResult:
             "timestamps_cut": dict(self.cut),
             "rows_with_secret": dict(self.rows_with_secret),
             "missing_guarantees": list(self.missing_guarantees) or None,
+            "load_id_ahead_of_clock": _duration(self.load_id_ahead) if self.load_id_ahead else None,
             "destination_name": self.destination_name,
             "dataset_name": self.dataset_name,
             "first_run": self.first_run,
@@ -181,3 +185,8 @@ class SyncResult:
             "finished_at": None if self.finished_at is None else str(self.finished_at),
         }
         return {name: value for name, value in known.items() if value is not None}
+
+
+def _duration(seconds: float) -> str:
+    """Formats a duration as text, such as `30 days, 0:05:00`."""
+    return str(timedelta(seconds=round(seconds)))

@@ -23,6 +23,9 @@ The value of the tag is the id of the run that failed. A re-execution copies the
 shows whether the tag is a copy.
 """
 
+OPTION_PREFIX = "analytics_assets/"
+"""The start of the run tags that set an option of a sync, such as `analytics_assets/dry_run`."""
+
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -82,7 +85,9 @@ def is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:
 
 
 def is_dry_run(run: dg.DagsterRun, asset: dg.AssetKey) -> bool:
-    """Whether a run is a dry run of `asset`."""
+    """Whether a run is a dry run of `asset`, by its tags or by its run config."""
+    if run.tags.get(f"{OPTION_PREFIX}dry_run", "").lower() == "true":
+        return True
     ops: Any = run.run_config.get("ops") or {}
     op = ops.get("__".join(asset.path)) or {}
     return bool((op.get("config") or {}).get("dry_run"))

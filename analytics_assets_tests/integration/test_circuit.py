@@ -13,7 +13,7 @@ import yaml
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.demo_api.server import DEFAULT_KEY
 from analytics_assets.ingestion.http.circuit_breaker import Phase
-from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
+from analytics_assets.orchestration.circuit.event_log import CLOCK_NOTE, EventLogCircuit
 from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 
 EVENT = "analytics_assets/event"
@@ -96,6 +96,22 @@ def test_an_outage_from_end_to_end(project: Project, api: DemoApi, clock: Clock,
     assert str(first.description).startswith(
         "Opened: customers: halted after 4 attempts of GET /v1/customers: 503 Service Unavailable; next probe after "
     )
+
+
+def test_a_circuit_that_a_wrong_clock_opened_closes_after_the_cool_down(
+    project: Project, api: DemoApi, clock: Clock, impatient_yaml: str
+) -> None:
+    definitions = project.definitions(impatient_yaml)
+    api.set_faults({"path": "/v1/customers", "status": 503})
+    clock.pass_minutes(30 * 24 * 60)
+    assert not project.run(definitions, "customers").success
+    clock.pass_minutes(-30 * 24 * 60)
+    assert "no request was sent" in str(failure_of(project.run(definitions, "products")).description)
+    assert [one.description for one in records(project)][-1] == f"{CLOCK_NOTE}."
+    api.set_faults()
+    clock.pass_minutes(5.1)
+    assert project.run(definitions, "products").success
+    assert kinds(project) == ["opened", "note", "probe", "closed"]
 
 
 def test_a_check_alone_runs_while_it_is_open(project: Project, shipped_yaml: str) -> None:

@@ -15,7 +15,7 @@ from analytics_assets import read_warehouse
 from analytics_assets.ingestion.errors import NoWarehouseFileError
 from analytics_assets.ingestion.sync_result import SyncResult
 from analytics_assets_tests.answering import Asked, answering
-from analytics_assets_tests.conftest import Project, check_of, failure_of, metadata_of
+from analytics_assets_tests.conftest import Clock, Project, check_of, failure_of, metadata_of
 
 COLUMNS: dict[str, Any] = {
     "id": {"data_type": "bigint", "nullable": False},
@@ -178,16 +178,22 @@ def test_a_large_drop_is_refused_where_the_user_says_so(
     assert len(things.rows()) == 109
 
 
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize("minutes", [0, -43_200, -60, 60])
 def test_a_row_that_moves_while_two_windows_are_read_ends_where_it_is_newest(
-    project: Project, changing: tuple[Api, str]
+    project: Project, changing: tuple[Api, str], clock: Clock, minutes: int
 ) -> None:
-    """The old window of the row is read first and loaded last, and must not replace the newer version."""
+    """The old window of the row is read first and loaded last, and must not replace the newer version.
+
+    Meanwhile the clock jumps by some minutes.
+    """
     api, url = changing
     things = Things(project, defs(url))
     api.rows = [row(1, 5), row(2, 5)]
 
     def moves_and_is_loaded() -> None:
         api.rows = [row(1, 6, "moved"), row(2, 5)]
+        clock.jump(minutes)
         other = threading.Thread(target=lambda: done.append(things.run("2026-01-06").success))
         other.start()
         other.join(60)
@@ -199,8 +205,10 @@ def test_a_row_that_moves_while_two_windows_are_read_ends_where_it_is_newest(
     assert things.rows() == [(1, "moved", 6), (2, "a", 5)]
 
 
+@pytest.mark.matrix(keep=1)
+@pytest.mark.parametrize("minutes", [0, -43_200, 43_200])
 def test_columns_that_two_windows_bring_at_once_are_both_kept(
-    project: Project, changing: tuple[Api, str]
+    project: Project, changing: tuple[Api, str], clock: Clock, minutes: int
 ) -> None:
     """dlt stores one document per schema, so the last writer must know the columns of the other run."""
     api, url = changing
@@ -209,6 +217,7 @@ def test_columns_that_two_windows_bring_at_once_are_both_kept(
     done: list[bool] = []
 
     def is_loaded() -> None:
+        clock.jump(minutes)
         other = threading.Thread(target=lambda: done.append(things.run("2026-01-06").success))
         other.start()
         other.join(60)

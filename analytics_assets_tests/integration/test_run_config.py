@@ -192,6 +192,70 @@ def test_a_misspelled_op_drops_no_option(project: Project, api: DemoApi, shipped
     observed(run("analytics_api__customers"))
 
 
+@pytest.mark.parametrize(
+    ("tags", "asked", "code", "says"),
+    [
+        ({"dry_runn": "true"}, {}, "unknown_tag", "Did you mean `analytics_assets/dry_run`?"),
+        (
+            {"x": "1"},
+            {},
+            "unknown_tag",
+            "The tags are `analytics_assets/dry_run`, `analytics_assets/full_refresh`",
+        ),
+        (
+            {"dry_run": "true"},
+            {"dry_run": False},
+            "contradicting_options",
+            "says True, and its config says False",
+        ),
+        ({"max_pages": "3"}, {"max_pages": 4}, "contradicting_options", "Remove one of them"),
+        ({"lookback": "1"}, {}, "option_does_not_apply", "which has `dry_run`, `max_pages`"),
+        (
+            {"dry_run": "yess"},
+            {},
+            None,
+            "the tag `analytics_assets/dry_run`: Input should be a valid boolean",
+        ),
+        ({"max_pages": "0"}, {}, None, "the tag `analytics_assets/max_pages`: Input should be greater than"),
+    ],
+)
+def test_a_wrong_tag_is_refused_before_a_request(
+    project: Project,
+    api: DemoApi,
+    shipped_yaml: str,
+    tags: dict[str, str],
+    asked: dict[str, Any],
+    code: str | None,
+    says: str,
+) -> None:
+    before = api.request_counts()
+    ours = {f"analytics_assets/{name}": value for name, value in tags.items()}
+    result = project.run(project.definitions(shipped_yaml), "customers", asked=asked, tags=ours)
+    failure = failure_of(result)
+    assert says in str(failure.description)
+    assert code is None or ("code", code) in metadata_of(failure)
+    assert api.request_counts() == before
+
+
+def test_a_tag_that_is_almost_ours_is_refused_and_others_are_not(project: Project, shipped_yaml: str) -> None:
+    definitions = project.definitions(shipped_yaml)
+    failure = failure_of(project.run(definitions, "customers", tags={"analytics_asset/dry_run": "true"}))
+    assert ("code", "unknown_tag") in metadata_of(failure)
+    tags = {"team": "x", "analytics_assets/circuit": "1", "analytics_assets/dry_run": "True"}
+    observed(project.run(definitions, "customers", tags=tags, asked={"dry_run": True}))
+
+
+def test_options_also_work_as_tags(project: Project, api: DemoApi) -> None:
+    definitions = project.definitions(defs(incremental("append")))
+    answer(api, row(1, 1), row(2, 2))
+    observed(project.run(definitions, "a", source="docs", tags={"analytics_assets/dry_run": "true"}))
+    assert not project.database.exists()
+    for _ in range(2):
+        result = project.run(definitions, "a", source="docs", tags={"analytics_assets/full_refresh": "true"})
+        assert loaded(result)["full_refresh"]
+    assert len(project.query("SELECT id FROM docs.a")) == 2
+
+
 def test_a_dry_run_looks_at_one_page_and_writes_nothing(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
@@ -282,14 +346,18 @@ def test_a_dry_run_fails_as_a_sync_does(project: Project, api: DemoApi, impatien
     assert not project.database.parent.exists()
 
 
+@pytest.mark.parametrize("as_tag", [True, False])
 @pytest.mark.parametrize("looks_only", [True, False])
-def test_a_dry_run_under_way_is_no_sync_under_way(project: Project, *, looks_only: bool) -> None:
+def test_a_dry_run_under_way_is_no_sync_under_way(
+    project: Project, *, looks_only: bool, as_tag: bool
+) -> None:
     asset = dg.AssetKey(["docs", "a"])
     config = {"ops": {"docs__a": {"config": {"dry_run": looks_only}}}}
     run = dg.DagsterRun(
         "docs__a__sync",
         status=dg.DagsterRunStatus.STARTED,
-        run_config=config,
+        run_config={} if as_tag else config,
+        tags={"analytics_assets/dry_run": str(looks_only).lower()} if as_tag else {},
         asset_selection=frozenset({asset}),
     )
     project.instance.add_run(run)

@@ -317,16 +317,41 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "there is no a.duckdb yet. Materialize an asset first.",
     ),
     (
-        errors.WarehouseBusyError("orders", "a.duckdb"),
+        errors.WarehouseBusyError("orders", "a.duckdb", holder="python3, process 7"),
         "warehouse_busy",
         "orders: a.duckdb is open in another program. Close it there, or open it read-only and only for a moment. Then "
-        "materialize again.",
+        "materialize again. The program is python3, process 7.",
     ),
     (
         errors.UnreachableWarehouseError("orders", "a.duckdb", "it is a folder"),
         "unreachable_warehouse",
         "orders: the warehouse a.duckdb cannot be opened: it is a folder. Check the path or the credentials, and who "
         "may write there.",
+    ),
+    (
+        errors.DiskFullError("orders", "/data/a.duckdb", "No space left on device"),
+        "disk_full",
+        "orders: no more can be written to /data/a.duckdb: No space left on device. Free space there, and materialize "
+        "again. DESTINATION__DUCKDB__CREDENTIALS moves the warehouse, and TMPDIR moves the files of a run.",
+    ),
+    (
+        errors.NoWorkingDirectoryError("", "Permission denied"),
+        "no_working_directory",
+        "no working directory can be made: Permission denied. Set TMPDIR to a folder with free space, in which this "
+        "user may write.",
+    ),
+    (
+        errors.DamagedWarehouseError("orders", "a.duckdb", "WAL does not match database file"),
+        "damaged_warehouse",
+        "orders: the warehouse a.duckdb cannot be opened: WAL does not match database file. Restore it from a backup, "
+        "together with its .wal file. Without a backup, move both away and materialize all assets again. If the path "
+        "is wrong, set DESTINATION__DUCKDB__CREDENTIALS.",
+    ),
+    (
+        errors.DuckDbVersionError("orders", "a.duckdb", "newer", "1.4.0"),
+        "duckdb_version",
+        "orders: a newer version of DuckDB made a.duckdb, and 1.4.0 cannot read it. Upgrade DuckDB where the syncs "
+        "run, to the version that made the file.",
     ),
     (
         errors.MissingGuaranteesError("orders", "postgres", ("runs do not wait for each other",)),

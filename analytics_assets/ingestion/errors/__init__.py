@@ -56,6 +56,10 @@
         ├── NoWarehouseFileError        no_warehouse_file
         ├── WarehouseBusyError          warehouse_busy
         ├── UnreachableWarehouseError   unreachable_warehouse
+        │   └── DamagedWarehouseError   damaged_warehouse
+        ├── DuckDbVersionError          duckdb_version
+        ├── DiskFullError               disk_full
+        ├── NoWorkingDirectoryError     no_working_directory
         └── MissingGuaranteesError      missing_guarantees
 
 An error text says what happened, where, and what to do. An error text contains no secret. An error text may contain the
@@ -133,9 +137,13 @@ from analytics_assets.ingestion.errors.restarts import (
     StaleLoadError,
 )
 from analytics_assets.ingestion.errors.warehouse import (
+    DamagedWarehouseError,
+    DiskFullError,
+    DuckDbVersionError,
     MissingGuaranteesError,
     NoSqlError,
     NoWarehouseFileError,
+    NoWorkingDirectoryError,
     UnreachableWarehouseError,
     WarehouseBusyError,
     WarehouseError,
@@ -151,6 +159,9 @@ __all__ = [
     "ContractError",
     "ContractExceededError",
     "CursorValueError",
+    "DamagedWarehouseError",
+    "DiskFullError",
+    "DuckDbVersionError",
     "DuplicateKeysError",
     "EmptyLoadError",
     "ErrorAnswerError",
@@ -170,6 +181,7 @@ __all__ = [
     "NoSqlError",
     "NoTokenError",
     "NoWarehouseFileError",
+    "NoWorkingDirectoryError",
     "NotJsonError",
     "ObjectAfterListsError",
     "PagingFieldError",

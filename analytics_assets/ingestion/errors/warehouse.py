@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from analytics_assets.ingestion.errors.base import Fault, SyncError
 
@@ -64,9 +64,11 @@ class WarehouseBusyError(WarehouseError):
 
     Attributes:
         database: the path of the DuckDB file.
+        holder: the name and the process id of the program; empty if DuckDB does not name it.
     """
 
     database: str
+    holder: str = field(default="", kw_only=True)
     code = "warehouse_busy"
     fault = Fault.TRANSIENT
 
@@ -76,7 +78,8 @@ class WarehouseBusyError(WarehouseError):
 
     @property
     def cure(self) -> str:
-        return "Close it there, or open it read-only and only for a moment. Then materialize again"
+        named = f". The program is {self.holder}" if self.holder else ""
+        return f"Close it there, or open it read-only and only for a moment. Then materialize again{named}"
 
 
 @dataclass(eq=False)
@@ -86,10 +89,12 @@ class UnreachableWarehouseError(WarehouseError):
     Attributes:
         database: the path of the DuckDB file.
         problem: the error text of DuckDB or of the operating system.
+        way_out: what to do if the problem says more than that; empty for the usual advice.
     """
 
     database: str
     problem: str
+    way_out: str = field(default="", kw_only=True)
     code = "unreachable_warehouse"
 
     @property
@@ -98,7 +103,94 @@ class UnreachableWarehouseError(WarehouseError):
 
     @property
     def cure(self) -> str:
-        return "Check the path or the credentials, and who may write there"
+        return self.way_out or "Check the path or the credentials, and who may write there"
+
+
+@dataclass(eq=False)
+class DiskFullError(WarehouseError):
+    """A disk or a quota is full, so the warehouse or the working directory cannot grow.
+
+    Attributes:
+        place: the path of the file or folder that cannot grow.
+        problem: the error text of the operating system.
+    """
+
+    place: str
+    problem: str
+    code = "disk_full"
+    fault = Fault.TRANSIENT
+
+    @property
+    def cause(self) -> str:
+        return f"no more can be written to {self.place}: {self.problem}"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Free space there, and materialize again. DESTINATION__DUCKDB__CREDENTIALS moves the warehouse, and TMPDIR "
+            "moves the files of a run"
+        )
+
+
+@dataclass(eq=False)
+class NoWorkingDirectoryError(WarehouseError):
+    """The folder for temporary files cannot be written, so a run has no working directory.
+
+    Attributes:
+        problem: the error text of the operating system.
+    """
+
+    problem: str
+    code = "no_working_directory"
+
+    @property
+    def cause(self) -> str:
+        return f"no working directory can be made: {self.problem}"
+
+    @property
+    def cure(self) -> str:
+        return "Set TMPDIR to a folder with free space, in which this user may write"
+
+
+@dataclass(eq=False)
+class DamagedWarehouseError(UnreachableWarehouseError):
+    """The DuckDB file is incomplete or damaged, or is a file of another program."""
+
+    code = "damaged_warehouse"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Restore it from a backup, together with its .wal file. Without a backup, move both away and materialize "
+            "all assets again. If the path is wrong, set DESTINATION__DUCKDB__CREDENTIALS"
+        )
+
+
+@dataclass(eq=False)
+class DuckDbVersionError(WarehouseError):
+    """The installed version of DuckDB cannot read the DuckDB file, because another version made the file.
+
+    Attributes:
+        database: the path of the DuckDB file.
+        made_by: `newer` or `older`.
+        installed: the installed version of DuckDB.
+    """
+
+    database: str
+    made_by: str
+    installed: str
+    code = "duckdb_version"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return f"a {self.made_by} version of DuckDB made {self.database}, and {self.installed} cannot read it"
+
+    @property
+    def cure(self) -> str:
+        if self.made_by == "newer":
+            return "Upgrade DuckDB where the syncs run, to the version that made the file"
+        return "Export the file with the version that made it, and import it with the installed version"
 
 
 @dataclass(eq=False)

@@ -51,6 +51,27 @@ class CircuitStore(Protocol):
         """Appends an event to the store."""
 
 
+def read_circuit(store: CircuitStore, now: float, by: str, run_id: str = "") -> Circuit:
+    """Reads the circuit. If an event is far in the future, the function appends a note, and the cool-down starts now.
+
+    Without the note, a circuit that was opened by a clock 30 days ahead would stay open for 30 days.
+
+    Args:
+        store: the store of the circuit events.
+        now: the current time in seconds since 1970.
+        by: the name of the reader, which is not empty.
+        run_id: the id of the Dagster run that reads.
+    """
+    circuit = store.circuit()
+    if not circuit.is_ahead_of(now):
+        return circuit
+    log.warning(
+        "%s: the circuit was opened by a clock that was ahead. Its cool-down starts now.", store.source
+    )
+    store.append(CircuitEventKind.NOTE, by=by, run_id=run_id)
+    return store.circuit()
+
+
 def describe(store: CircuitStore, circuit: Circuit, now: float) -> str:
     """Describes the state of a store's circuit in words."""
     return circuit.describe(store.source, store.reset, now)
@@ -106,7 +127,7 @@ class Breaker:
             CircuitOpenError: the circuit permits no request of this sync.
         """
         now = self._clock()
-        circuit = self._store.circuit()
+        circuit = read_circuit(self._store, now, self._by, self._run_id)
         state = circuit.state(now)
         if state.refuses(self._by):
             text = describe(self._store, circuit, now)
@@ -130,7 +151,8 @@ class Breaker:
         """
         with self._lock:
             self.check()
-            if not fresh and self._clock() < self._next_read:
+            # The clock may have been set back since the last read.
+            if not fresh and self._next_read - _POLL_INTERVAL <= self._clock() < self._next_read:
                 return False
             state = self.refresh()
             while state.probe_is_free:  # this run's claim may expire during a very slow read of the store

@@ -22,7 +22,7 @@ class CircuitEventKind(StrEnum):
     CLOSED = "closed"  # a probe succeeded
     RESET = "reset"  # a person closed the circuit
     FORCED_OPEN = "held"  # a person opened the circuit, which stays open until a reset
-    NOTE = "note"  # a person reported a note, which does not change the circuit
+    NOTE = "note"  # a person's note, which changes nothing, or a sync's note that the clock of earlier events was ahead
 
 
 class Phase(StrEnum):
@@ -52,6 +52,9 @@ class Policy:
         """The seconds of cool-down after `failures` failures in a row. `failures` is at least one."""
         return float(min(self.max_cooldown, self.cooldown * 2 ** min(failures - 1, 64)))
 
+
+CLOCK_TOLERANCE = 3600.0
+"""The seconds by which an event may be in the future before the clock of its writer counts as wrong."""
 
 _LEASE_MARGIN = 30.0  # extra seconds in `Policy.lease` to record the outcome of the probe
 
@@ -139,9 +142,31 @@ class Circuit:
                 circuit = Circuit(self.policy)
             elif event.kind is CircuitEventKind.FORCED_OPEN:
                 circuit = Circuit(self.policy, opened=circuit.opened or event, latest=event)
-            elif event.kind is not CircuitEventKind.NOTE and not circuit.is_forced_open:
+            elif circuit.is_forced_open:
+                continue
+            elif event.kind is not CircuitEventKind.NOTE:
                 circuit = circuit._after(event)
+            elif event.by and circuit.is_ahead_of(event.at):
+                circuit = circuit._moved_back_to(event.at)
         return circuit
+
+    def is_ahead_of(self, now: float) -> bool:
+        """Whether an event that opened the circuit, or claimed the probe, is far in the future at the time `now`."""
+        times = [one.at for one in (self.latest, self.claim) if one is not None]
+        return not self.is_forced_open and max(times, default=now) > now + CLOCK_TOLERANCE
+
+    def _moved_back_to(self, moment: float) -> Circuit:
+        """Returns the circuit with the same durations, in which no event is after `moment`."""
+
+        def moved(event: CircuitEvent | None) -> CircuitEvent | None:
+            if event is None or event.at <= moment:
+                return event
+            cause = event.cause
+            if cause is not None and cause.retry_at is not None:
+                cause = replace(cause, retry_at=cause.retry_at - event.at + moment)
+            return replace(event, at=moment, cause=cause)
+
+        return replace(self, opened=moved(self.opened), latest=moved(self.latest), claim=moved(self.claim))
 
     def _after(self, event: CircuitEvent) -> Circuit:
         if event.kind is CircuitEventKind.CLOSED:

@@ -15,6 +15,7 @@ from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import SyncError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 
 
@@ -62,7 +63,7 @@ class Backend(Protocol):
         """Translates an error of the destination into a failure that a user can act on; None for an unknown error."""
 
     def refuse_conflicts(
-        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None, pages: int
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: Restored, pages: int
     ) -> PackageKeys | None:
         """Fails if the load would replace newer rows with older rows, lose rows, or load a key twice.
 
@@ -70,8 +71,7 @@ class Backend(Protocol):
             pipeline: the pipeline, which has normalized load packages and exclusive use of the warehouse.
             client: an open client of the destination.
             plan: the plan of the sync.
-            restored: the hash of the schema that the destination had at the start of the sync; None if it had no
-                schema.
+            restored: what the destination had when the sync began.
             pages: the number of pages that the sync read.
 
         Returns:

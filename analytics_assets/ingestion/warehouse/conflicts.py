@@ -18,6 +18,7 @@ from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.warehouse.duckdb_sql import quoted, rows_of
+from analytics_assets.ingestion.warehouse.load_order import Restored, loads_since
 from analytics_assets.ingestion.warehouse.package_keys import (
     Execute,
     PackageKeys,
@@ -34,7 +35,7 @@ _EXAMPLES = 5
 
 
 def refuse_stale_load(
-    pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None
+    pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: Restored
 ) -> None:
     """Fails if a load of partitions would replace newer rows, or a newer schema, of another run.
 
@@ -42,7 +43,7 @@ def refuse_stale_load(
         pipeline: the pipeline of a DuckDB file, which has normalized load packages.
         client: an open client of the DuckDB file.
         plan: the plan of the sync.
-        restored: the hash of the schema that the destination had at the start of the sync; None if it had no schema.
+        restored: what the destination had when the sync began.
 
     Raises:
         StaleLoadError: since this sync began, another run has loaded newer rows or new columns.
@@ -55,11 +56,12 @@ def refuse_stale_load(
     ours = client.schema.stored_version_hash
     if stored is None:
         return
-    if ours != restored and stored.version_hash not in (ours, restored):
+    if ours != restored.schema_hash and stored.version_hash not in (ours, restored.schema_hash):
         raise StaleLoadError(name, "it has added columns that this run does not know")
-    for load_id in packages:
-        if _has_newer_rows(client, plan.resource, load_id, _files(pipeline, table, load_id)):
-            raise StaleLoadError(name, "it has loaded a newer version of a row")
+    since = loads_since(client, restored.load_ids)
+    files = [one for load_id in packages for one in _files(pipeline, table, load_id)]
+    if since and files and _has_newer_rows(client, plan.resource, since, files):
+        raise StaleLoadError(name, "it has loaded a newer version of a row")
 
 
 def refuse_duplicate_keys(
@@ -128,25 +130,24 @@ def _files(pipeline: Pipeline, table: str, load_id: str) -> list[str]:
     return [one.file_path for one in jobs if one.job_file_info.table_name == table]
 
 
-def _has_newer_rows(client: SqlJobClientBase, resource: ResourceInfo, load_id: str, files: list[str]) -> bool:
-    """Whether another run, since this sync began, has loaded a newer version of a row in `files`."""
+def _has_newer_rows(
+    client: SqlJobClientBase, resource: ResourceInfo, since: Sequence[str], files: Sequence[str]
+) -> bool:
+    """Whether one of the loads `since` brought a newer version of a row in `files`."""
     cursor, keys, sql = resource.cursor, resource.contract.primary_key, client.sql_client
-    loads = sql.make_qualified_table_name(client.schema.loads_table_name)
-    since = f"SELECT load_id FROM {loads} WHERE schema_name = %s AND inserted_at > to_timestamp(%s)"  # noqa: S608
-    began = [client.schema.name, float(load_id)]
-    if not (files and cursor and sql.execute_sql(since, *began)):
+    if not cursor:
         return False
-    # The query `since` runs first, because `get_storage_table` takes ten times as long.
     exists, columns = client.get_storage_table(resource.table)
     if not exists or cursor.column not in columns:
         return False
     quote = sql.escape_column_name
     same = " AND ".join(f"t.{quote(key)} = n.{quote(key)}" for key in keys)
+    marks = ", ".join(["%s"] * len(since))
     return bool(
         sql.execute_sql(
             f"SELECT 1 FROM {sql.make_qualified_table_name(resource.table)} AS t "  # noqa: S608
             f"JOIN {rows_of(files)} AS n ON {same} "
-            f"WHERE t.{quote(cursor.column)} > n.{quote(cursor.column)} AND t._dlt_load_id IN ({since}) LIMIT 1",
-            *began,
+            f"WHERE t.{quote(cursor.column)} > n.{quote(cursor.column)} AND t._dlt_load_id IN ({marks}) LIMIT 1",
+            *since,
         )
     )

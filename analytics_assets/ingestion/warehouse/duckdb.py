@@ -13,13 +13,13 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
-from analytics_assets.ingestion.errors import SyncError, UnreachableWarehouseError, WarehouseBusyError
+from analytics_assets.ingestion.errors import DiskFullError, SyncError, UnreachableWarehouseError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
+from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
-
-_LOCKED_BY_OTHERS = "Could not set lock on file"  # a part of DuckDB's error text
+from analytics_assets.ingestion.warehouse.storage_errors import disk_full, explain_duckdb, remove_stub
 
 
 @dataclass(frozen=True)
@@ -45,27 +45,31 @@ class DuckDbBackend:
                 try:
                     held.enter_context(hold(self.database, names, by))
                 except OSError as error:
+                    full = disk_full(error, "", str(self.database))
                     problem = f"nothing can be written beside it ({error.strerror})"
-                    raise UnreachableWarehouseError("", str(self.database), problem) from error
+                    raise full or UnreachableWarehouseError("", str(self.database), problem) from error
             yield
 
     @contextmanager
     def exclusive(self, by: str) -> Iterator[None]:
         """Holds the file lock of the warehouse, as `Backend.exclusive` specifies."""
         with self.locked([WAREHOUSE], by):
+            if self.database is not None:
+                remove_stub(self.database)
             yield
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:
-        """Explains a lock error and a connection error of DuckDB, as `Backend.explain` specifies."""
-        if _LOCKED_BY_OTHERS in str(error):
-            return WarehouseBusyError(resource, str(self.database))
-        if isinstance(error, DestinationConnectionError):
+        """Explains an error of DuckDB or of the operating system, as `Backend.explain` specifies."""
+        explained = explain_duckdb(error, resource, self.database)
+        if explained is None and isinstance(error, DestinationConnectionError):
             *_, reason = str(error).split("The actual reason given is: ")
             return UnreachableWarehouseError(resource, str(self.database), reason.strip())
-        return None
+        if isinstance(explained, DiskFullError) and self.database is not None:
+            remove_stub(self.database)
+        return explained
 
     def refuse_conflicts(
-        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None, pages: int
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: Restored, pages: int
     ) -> PackageKeys | None:
         """Raises for a stale load and for duplicate keys, as `Backend.refuse_conflicts` specifies."""
         refuse_stale_load(pipeline, client, plan, restored)

@@ -14,6 +14,7 @@ from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import SyncError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.warehouse.load_order import Restored
 
 MISSING = (
     "runs of one asset do not wait for each other",
@@ -45,7 +46,7 @@ class GenericBackend:
         return None
 
     def refuse_conflicts(
-        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: str | None, pages: int
+        self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: Restored, pages: int
     ) -> None:
         """Checks nothing, because other destinations load files in other formats than Parquet."""
 

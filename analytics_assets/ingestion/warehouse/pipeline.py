@@ -6,6 +6,8 @@ What belongs here: the working directory, the choice of the destination, and the
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,6 @@ from typing import Any
 import dlt
 from dlt.common.destination import Destination, DestinationCapabilitiesContext, TDestinationReferenceArg
 from dlt.common.destination.client import JobClientBase
-from dlt.common.destination.exceptions import DestinationException
 from dlt.common.pipeline import LoadInfo, NormalizeInfo
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.extract.source import DltSource
@@ -30,10 +31,20 @@ from analytics_assets.ingestion.warehouse.backend import Backend
 from analytics_assets.ingestion.warehouse.duckdb import DuckDbBackend, database_of
 from analytics_assets.ingestion.warehouse.duckdb_merge import MergeObserver, duckdb
 from analytics_assets.ingestion.warehouse.generic import MISSING, GenericBackend
+from analytics_assets.ingestion.warehouse.load_order import (
+    NOTHING,
+    OrderedPipeline,
+    Restored,
+    completed_loads,
+    load_ids_after,
+)
 from analytics_assets.ingestion.warehouse.locks import lock_names
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns
+from analytics_assets.ingestion.warehouse.storage_errors import STORAGE_ERRORS
 from analytics_assets.ingestion.warehouse.workdir import working_directory
+
+log = logging.getLogger("analytics_assets")
 
 DEFAULT_DATABASE = Path("data/analytics.duckdb")
 """The path of the DuckDB file if dlt has no other setting, relative to the working directory of Dagster."""
@@ -82,11 +93,19 @@ class WarehousePipeline:
             NoSqlError: the destination has no SQL.
             WarehouseBusyError: another program, which does not use the lock, has the DuckDB file open.
             UnreachableWarehouseError: the warehouse cannot be opened.
+            DamagedWarehouseError: the DuckDB file is not complete.
+            DuckDbVersionError: another version of DuckDB made the DuckDB file.
+            DiskFullError: the disk is full.
         """
+        # An incomplete DuckDB file is removed after the error, and so within the lock.
+        with self.backend.exclusive(self.by), self._explained(), self._sql() as client:
+            yield client
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            with self.backend.exclusive(self.by), self._sql() as client:
-                yield client
-        except (DestinationException, PipelineStepFailed) as error:
+            yield
+        except (PipelineStepFailed, *STORAGE_ERRORS) as error:
             explained = self.backend.explain(error, self.resource)
             if explained is None:
                 raise
@@ -99,17 +118,6 @@ class WarehousePipeline:
             raise NoSqlError(self.resource, str(self.dlt.destination.destination_name))
         with client:
             yield client
-
-
-@dataclass(frozen=True)
-class Restored:
-    """The state that a pipeline restored from the destination before the extract step.
-
-    Attributes:
-        schema_hash: the hash of the stored schema; None if there was no schema.
-    """
-
-    schema_hash: str | None
 
 
 @dataclass(frozen=True)
@@ -152,13 +160,23 @@ class LoadPipeline(WarehousePipeline):
 
     def restore(self) -> Restored:
         """Restores dlt's state and schema from the destination."""
-        with self.exclusive():
+        with self.exclusive() as client:
             self.dlt.sync_destination()
-        has_schema = bool(self.dlt.default_schema_name)
-        return Restored(self.dlt.default_schema.stored_version_hash if has_schema else None)
+            if not self.dlt.default_schema_name:
+                return NOTHING
+            schema = self.dlt.default_schema
+            restored = Restored(schema.stored_version_hash, completed_loads(client, schema.name))
+        warning = restored.warning(time.time())
+        if warning:
+            log.warning("%s: %s.", self.resource, warning)
+        return restored
 
-    def extract(self, source: DltSource) -> None:
+    def extract(self, source: DltSource, restored: Restored = NOTHING) -> None:
         """Extracts the good rows of a source, and the rows of the quarantine, into one load package.
+
+        Args:
+            source: the dlt source.
+            restored: the result of `restore`; a dry run has none.
 
         Raises:
             ColumnTypeChangedError: a column of the table cannot hold every value of its declared type.
@@ -167,12 +185,14 @@ class LoadPipeline(WarehousePipeline):
         if self.plan.full_refresh:
             self._forget_cursor()
         retyped = self._compare_schema()
-        self.dlt.extract(
-            [source, self.quarantine.source(source.schema.name)],
-            loader_file_format="parquet" if self._takes_parquet else None,
-            # `retyped` has columns only if the table was dropped. dlt must then drop these columns from its schema.
-            refresh="drop_resources" if retyped else None,
-        )
+        # Syncs of partitions run side by side, and their load ids need no order.
+        with load_ids_after(None if self.plan.windows else restored.newest):
+            self.dlt.extract(
+                [source, self.quarantine.source(source.schema.name)],
+                loader_file_format="parquet" if self._takes_parquet else None,
+                # `retyped` has columns only if the table was dropped. dlt must then drop them from its schema.
+                refresh="drop_resources" if retyped else None,
+            )
 
     def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
         """Returns the columns whose stored type does not fit the declared type. Fails if the table exists."""
@@ -206,7 +226,7 @@ class LoadPipeline(WarehousePipeline):
             DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
             TooManyRemovedError: more rows are gone from the API than `max_removed` allows.
         """
-        keys = self.backend.refuse_conflicts(self.dlt, client, self.plan, restored.schema_hash, fetched.pages)
+        keys = self.backend.refuse_conflicts(self.dlt, client, self.plan, restored, fetched.pages)
         self.reconcile.before(self.dlt, client, keys, fetched.rows)
         info = self.dlt.load()
         info.raise_on_failed_jobs()
@@ -290,6 +310,7 @@ def _dlt_pipeline(source: str, resource: str, observer: MergeObserver | None = N
             pipelines_dir=str(directory),
             destination=_destination(observer),
             dataset_name=source,
+            _impl_cls=OrderedPipeline,
         )
         try:
             yield pipeline

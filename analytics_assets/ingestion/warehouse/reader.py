@@ -287,6 +287,7 @@ def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         NoWarehouseFileError: the destination is not DuckDB, or the file does not exist yet.
+        WarehouseError: the file cannot be opened.
     """
     with open_pipeline("reader", "reader", "a reader") as pipeline:
         database = pipeline.database
@@ -299,5 +300,12 @@ def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
         with pipeline.backend.locked([WAREHOUSE], pipeline.by):
             if not database.exists():
                 raise NoWarehouseFileError("", f"there is no {database} yet", "Materialize an asset first")
-            with duckdb.connect(str(database), read_only=True) as connection:
+            try:
+                connection = duckdb.connect(str(database), read_only=True)
+            except duckdb.Error as error:
+                explained = pipeline.backend.explain(error, "")
+                if explained is None:
+                    raise
+                raise explained from error
+            with connection:
                 yield connection

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from analytics_assets.ingestion.errors import NoWorkingDirectoryError
+
 _PREFIX = ".analytics_assets-run-"
 _LOCK = ".lock"
 _YOUNG = 60.0  # the seconds within which a living process locks its new directory
@@ -18,9 +20,18 @@ _YOUNG = 60.0  # the seconds within which a living process locks its new directo
 
 @contextmanager
 def working_directory() -> Iterator[Path]:
-    """Creates a private directory for the `with` block, and first removes the directories of dead processes."""
-    _remove_abandoned()
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+    """Creates a private directory for the `with` block, and first removes the directories of dead processes.
+
+    Raises:
+        NoWorkingDirectoryError: the folder for temporary files cannot be written.
+    """
+    try:
+        _remove_abandoned()
+        # Python makes the directory with mode 700, so no other user reads what is in it.
+        directory = tempfile.TemporaryDirectory(prefix=_PREFIX)
+    except OSError as error:
+        raise NoWorkingDirectoryError("", error.strerror or str(error)) from error
+    with directory as name:
         folder = Path(name)
         with FileLock(folder / _LOCK):
             yield folder

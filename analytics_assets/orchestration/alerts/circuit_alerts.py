@@ -13,7 +13,7 @@ from analytics_assets.ingestion.http.circuit_breaker import (
     policy_of,
 )
 from analytics_assets.orchestration.alerts.alert import Alert, run_details
-from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
+from analytics_assets.orchestration.circuit.event_log import CLOCK_NOTE, EventLogCircuit
 
 
 class CircuitAlerts:
@@ -67,6 +67,15 @@ class CircuitAlerts:
                 yield self._closed(before.opened, event)
 
     def _note(self, event: CircuitEvent) -> Alert:
+        if event.by:
+            return Alert(
+                f"{self._config.name}: a clock was ahead",
+                {
+                    "what": CLOCK_NOTE,
+                    "instead": "set the clock of each machine that runs syncs",
+                    **run_details(self._instance, self._config, event.run_id),
+                },
+            )
         return Alert(
             f"{self._config.name}: the report on the circuit changes nothing",
             {"reported": event.reason, "instead": "begin the description with `reset`, or with `open`"},
@@ -103,7 +112,7 @@ class CircuitAlerts:
         )
 
     def _closed(self, opened: CircuitEvent, event: CircuitEvent) -> Alert:
-        minutes = (event.at - opened.at) / 60
+        minutes = max(0.0, event.at - opened.at) / 60
         is_back = event.kind is CircuitEventKind.CLOSED
         return Alert(
             f"{self._config.name}: {'the API is back' if is_back else 'reset by hand'}, after {minutes:.0f} min",

@@ -12,13 +12,12 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.http.breaker_client import describe
+from analytics_assets.ingestion.http.breaker_client import describe, read_circuit
 from analytics_assets.ingestion.http.circuit_breaker import (
     Circuit,
     CircuitEventKind,
     Phase,
     capitalized,
-    policy_of,
 )
 from analytics_assets.orchestration.automation.catch_up import Candidates, first_requests, was_missed
 from analytics_assets.orchestration.automation.schedules import ScheduledSync
@@ -64,8 +63,8 @@ def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> d
     )
     def recovery(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         store, now = EventLogCircuit(context.instance, config), time.time()
+        circuit = read_circuit(store, now, by=f"{source}__recovery")
         events = store.events()
-        circuit = Circuit(policy_of(config)).after(events)
         state = circuit.state(now)
         openings = [
             event.id

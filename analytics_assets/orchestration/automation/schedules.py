@@ -11,7 +11,7 @@ import dagster as dg
 
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.http.breaker_client import describe
+from analytics_assets.ingestion.http.breaker_client import describe, read_circuit
 from analytics_assets.ingestion.http.circuit_breaker import CircuitState
 from analytics_assets.orchestration.automation.catch_up import (
     Candidates,
@@ -109,7 +109,7 @@ class ScheduledSync:
     def _tick(self, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment, now = context.scheduled_execution_time, time.time()
         store = EventLogCircuit(context.instance, self.config)
-        circuit = store.circuit()
+        circuit = read_circuit(store, now, by=f"{self._name}__schedule")
         state = circuit.state(now)
         if state.refuses(by=""):
             yield dg.SkipReason(f"No run requested: {describe(store, circuit, now)}.")

@@ -36,6 +36,9 @@ def circuit_key(source: str) -> dg.AssetKey:
     return dg.AssetKey([source, CIRCUIT])
 
 
+CLOCK_NOTE = "The clock that wrote the last event was ahead, so the cool-down starts now"
+"""The text of a note that a sync or a sensor appended."""
+
 CLOSED_CHECK = "closed"
 """The name of the asset check that fails while the circuit is open."""
 
@@ -153,6 +156,8 @@ def _description(event: CircuitEvent, after: Circuit) -> str:
         return "Probe: one request tests whether the API is back."
     if event.kind is CircuitEventKind.CLOSED:
         return "Closed: the API answers again."
+    if event.kind is CircuitEventKind.NOTE:
+        return f"{CLOCK_NOTE}."
     assert event.cause is not None
     until = f"; next probe after {after.half_open_in_words}" if after.half_open_at else ""
     return f"Opened: {event.cause.resource}: {event.cause.cause}{until}."

@@ -1,8 +1,11 @@
-"""The run config of a sync, which a user can set in Dagster's launchpad.
+"""The options of a sync, which a user can set in Dagster's launchpad, as run config or as run tags.
 
-What belongs here: the fields and their descriptions. All fields have defaults, because a run of a schedule or sensor
-has no config.
+What belongs here: the fields and their descriptions. `run_tags.py` reads the tags. All fields have defaults, because a
+run of a schedule or sensor has no config.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 from pydantic import Field, ValidationError
@@ -10,6 +13,8 @@ from pydantic import Field, ValidationError
 from analytics_assets.ingestion.errors import UnfitRunConfigError, UnknownOpError
 from analytics_assets.ingestion.plan.load_plan import RunOptions
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
+from analytics_assets.orchestration.runs import OPTION_PREFIX
+from analytics_assets.orchestration.sync.run_tags import options_from_tags
 
 
 class RunConfig(dg.Config):
@@ -80,23 +85,33 @@ def run_config_class(info: ResourceInfo, *, partitioned: bool) -> type[RunConfig
 
 
 def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> RunConfig:
-    """Reads the run config of this run.
+    """Reads the options of this run, from its run config and from its tags.
 
     Raises:
         UnknownOpError: the config names an op that does not exist. Dagster drops the config of such an op, and so a
             misspelled dry run writes.
-        UnfitRunConfigError: a value is out of range. Dagster's launchpad does not check the range of a number.
+        UnfitRunConfigError: a value is out of range, or a tag is wrong. Dagster's launchpad does not check the range of
+            a number.
     """
-    configured: dict[str, object] = dict(context.run.run_config.get("ops") or {})  # type: ignore[call-overload]
+    configured: dict[str, Any] = dict(context.run.run_config.get("ops") or {})  # type: ignore[call-overload]
     unknown = configured.keys() - _op_names(context)
     if unknown:
         raise UnknownOpError(info.name, min(unknown), context.op_execution_context.op.name)
+    kind = run_config_class(info, partitioned=context.assets_def.partitions_def is not None)
+    known = {name for one in (RunConfig, CursorRunConfig, WindowRunConfig) for name in one.model_fields}
+    in_config = dict((configured.get(context.op_execution_context.op.name) or {}).get("config") or {})
+    tagged = options_from_tags(info.name, context.run.tags, in_config, known, kind.model_fields)
     try:
-        partitioned = context.assets_def.partitions_def is not None
-        return run_config_class(info, partitioned=partitioned)(**context.op_execution_context.op_config)
+        return kind(**context.op_execution_context.op_config | tagged)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        wrong = "; ".join(f"{_place(one['loc'], tagged)}: {one['msg']}" for one in error.errors())
         raise UnfitRunConfigError(info.name, wrong) from None
+
+
+def _place(path: tuple[int | str, ...], tagged: Mapping[str, Any]) -> str:
+    """Returns the name of an option, or of its tag."""
+    name = ".".join(map(str, path))
+    return f"the tag `{OPTION_PREFIX}{name}`" if name in tagged else name
 
 
 def _op_names(context: dg.AssetExecutionContext) -> set[str]:

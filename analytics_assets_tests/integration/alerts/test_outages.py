@@ -143,6 +143,19 @@ def test_the_first_tick_reports_only_what_is_still_failing(
     assert "resource: products" in received["message"]
 
 
+def test_a_clock_that_was_ahead_is_reported(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook, clock: Clock
+) -> None:
+    definitions = project.definitions(text)
+    outage(api)
+    clock.pass_minutes(30 * 24 * 60)
+    failure_of(project.run(definitions, "customers"))
+    clock.pass_minutes(-30 * 24 * 60)
+    failure_of(project.run(definitions, "products"))
+    sensor.look()
+    assert "analytics_api: a clock was ahead" in webhook.titles
+
+
 @pytest.mark.parametrize(
     ("description", "title"),
     [

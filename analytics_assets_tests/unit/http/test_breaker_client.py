@@ -115,6 +115,26 @@ DAY = 86_400.0
 
 
 @pytest.mark.parametrize(
+    ("ahead", "kinds"),
+    [(30 * DAY, ["opened", "note", "probe", "closed"]), (300, ["opened", "probe", "closed"])],
+)
+def test_a_clock_that_was_ahead_opens_it_for_the_cool_down_only(
+    world: World, ahead: float, kinds: list[str]
+) -> None:
+    world.answer = lambda _: DOWN
+    world.now += ahead
+    assert world.fail() == 4
+    world.now -= ahead
+    assert world.fail() == 0
+    world.now += 299
+    assert world.fail() == 0, "the cool-down began when the right clock saw the event"
+    world.now += 2 if ahead == 30 * DAY else 2 + ahead
+    world.answer = lambda asked: rows_of(asked, 30)
+    assert world.sync() == 30
+    assert world.kinds == kinds
+
+
+@pytest.mark.parametrize(
     "reply",
     [
         Reply({}, 429, {"Retry-After": "86400"}),

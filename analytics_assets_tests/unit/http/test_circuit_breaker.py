@@ -105,6 +105,40 @@ def test_the_cool_down_is_longer_than_a_time_that_the_api_names_before_its_end()
     assert opened.half_open_in_words == "1970-01-01 00:01:50 UTC"
 
 
+AHEAD = 30 * 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("events", "note", "half_open_at"),
+    [
+        ([(AHEAD, "opened", "a")], (100, "note", "b"), 110),
+        ([(AHEAD, "opened", "a")], (100, "note", ""), AHEAD + 10),  # a person's note changes nothing
+        ([(3700, "opened", "a")], (100, "note", "b"), 3710),  # two machines may be minutes apart
+        ([(AHEAD, "opened", "a"), (100, "note", "b")], (101, "note", "c"), 110),  # of two readers
+        ([(100, "opened", "a"), (AHEAD, "probe", "b")], (200, "note", "c"), 110),
+        ([(100, "opened", "a"), (AHEAD, "probe", "b"), (AHEAD + 1, "opened", "b")], (200, "note", "c"), 220),
+    ],
+)
+def test_a_note_of_a_clock_that_was_ahead_starts_the_cool_down(
+    events: list[tuple[float, str, str]], note: tuple[float, str, str], half_open_at: float
+) -> None:
+    assert circuit(*events, note).half_open_at == half_open_at
+
+
+def test_a_claim_of_a_clock_that_was_ahead_expires() -> None:
+    claimed = ((100.0, "opened", "a"), (AHEAD, "probe", "b"))
+    assert circuit(*claimed).state(200).refuses("c")
+    noted = circuit(*claimed, (200, "note", "c"))
+    assert noted.state(204).refuses("c")
+    assert noted.state(205).probe_is_free
+
+
+def test_a_time_that_the_api_names_to_a_clock_that_was_ahead_keeps_its_length() -> None:
+    events = [CircuitEvent(0, AHEAD, CircuitEventKind.OPENED, "a", cause=halted_until(AHEAD + 7 * 86_400))]
+    events += [CircuitEvent(1, 100, CircuitEventKind.NOTE, "b")]
+    assert Circuit(POLICY).after(events).half_open_at == 100 + 7 * 86_400
+
+
 def test_the_description_says_that_the_api_named_the_time() -> None:
     opened = Circuit(POLICY).after(
         [CircuitEvent(0, 0, CircuitEventKind.OPENED, "a", cause=halted_until(86_400))]
