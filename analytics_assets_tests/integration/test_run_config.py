@@ -195,7 +195,7 @@ def test_a_misspelled_op_drops_no_option(project: Project, api: DemoApi, shipped
 @pytest.mark.parametrize(
     ("tags", "asked", "code", "says"),
     [
-        ({"dry_runn": "true"}, {}, "unknown_tag", "Did you mean `analytics_assets/dry_run`?"),
+        ({"dry_runn": "true"}, {}, "unknown_tag", "Write `analytics_assets/dry_run`."),
         (
             {"x": "1"},
             {},

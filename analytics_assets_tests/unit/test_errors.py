@@ -77,6 +77,24 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "partition, or with a range from an earlier partition to a later one.",
     ),
     (
+        errors.UnknownTagError("orders", "analytics_assets/dry_runn", ("analytics_assets/dry_run",)),
+        "unknown_tag",
+        "orders: the tag `analytics_assets/dry_runn` of this run is no option. Nothing was requested. Write "
+        "`analytics_assets/dry_run`.",
+    ),
+    (
+        errors.OptionDoesNotApplyError("orders", "analytics_assets/lookback", ("dry_run", "max_pages")),
+        "option_does_not_apply",
+        "orders: the tag `analytics_assets/lookback` of this run is no option of this resource, which has `dry_run`, "
+        "`max_pages`. Nothing was requested. Launch it in another run, without the tag.",
+    ),
+    (
+        errors.ContradictingOptionsError("orders", "analytics_assets/dry_run", "True", "False"),
+        "contradicting_options",
+        "orders: the tag `analytics_assets/dry_run` of this run says True, and its config says False. Nothing was "
+        "requested. Remove one of them.",
+    ),
+    (
         errors.UnknownOpError("orders", "api__oders", "api__orders"),
         "unknown_op",
         "orders: the config of this run names the op `api__oders`, which does not exist. Nothing was requested. "

@@ -14,7 +14,10 @@
     │   ├── TooManyPagesError           max_pages_exceeded
     │   ├── NoPartitionError            no_partition
     │   ├── UnknownOpError              unknown_op
-    │   └── UnfitRunConfigError         unfit_run_config
+    │   ├── UnfitRunConfigError         unfit_run_config
+    │   ├── UnknownTagError             unknown_tag
+    │   ├── OptionDoesNotApplyError     option_does_not_apply
+    │   └── ContradictingOptionsError   contradicting_options
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
     │   ├── ForeignOriginError          foreign_origin
@@ -87,14 +90,11 @@ from analytics_assets.ingestion.errors.config import (
     FailingTemplateError,
     MissingBaseUrlError,
     MissingSecretError,
-    NoPartitionError,
     TooManyPagesError,
     UnfitCursorError,
     UnfitFilterError,
     UnfitPathValueError,
     UnfitResourceError,
-    UnfitRunConfigError,
-    UnknownOpError,
     UnsendableSecretError,
     UnsetVariableError,
 )
@@ -110,6 +110,14 @@ from analytics_assets.ingestion.errors.contract import (
     TooManyRemovedError,
     UncoercibleValueError,
     UndeclaredFieldError,
+)
+from analytics_assets.ingestion.errors.launch import (
+    ContradictingOptionsError,
+    NoPartitionError,
+    OptionDoesNotApplyError,
+    UnfitRunConfigError,
+    UnknownOpError,
+    UnknownTagError,
 )
 from analytics_assets.ingestion.errors.paging import (
     MorePagesError,
@@ -158,6 +166,7 @@ __all__ = [
     "ConfigError",
     "ContractError",
     "ContractExceededError",
+    "ContradictingOptionsError",
     "CursorValueError",
     "DamagedWarehouseError",
     "DiskFullError",
@@ -184,6 +193,7 @@ __all__ = [
     "NoWorkingDirectoryError",
     "NotJsonError",
     "ObjectAfterListsError",
+    "OptionDoesNotApplyError",
     "PagingFieldError",
     "RefusedResponseError",
     "RestartError",
@@ -206,6 +216,7 @@ __all__ = [
     "UnfitRunConfigError",
     "UnfollowableLinkError",
     "UnknownOpError",
+    "UnknownTagError",
     "UnreachableWarehouseError",
     "UnreadableResponseError",
     "UnsendableSecretError",

@@ -5,11 +5,15 @@ What belongs here: the names of the tags, and their refusals. `run_config.py` de
 """
 
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import Any
 
-import dagster as dg
-
 from analytics_assets.config.validation_errors import suggestion
+from analytics_assets.ingestion.errors import (
+    ContradictingOptionsError,
+    OptionDoesNotApplyError,
+    UnknownTagError,
+)
 from analytics_assets.orchestration.runs import CIRCUIT_KEY, OPTION_PREFIX
 
 _ALMOST = 0.9
@@ -36,7 +40,9 @@ def options_from_tags(
         The values as text, or as a boolean for `true` and `false`.
 
     Raises:
-        dg.Failure: a tag is misspelled, or is no option of this resource, or contradicts the run config.
+        UnknownTagError: a tag is misspelled.
+        OptionDoesNotApplyError: a tag is no option of this resource.
+        ContradictingOptionsError: a tag contradicts the run config.
     """
     names = {f"{OPTION_PREFIX}{one}": one for one in known}
     options: dict[str, Any] = {}
@@ -44,33 +50,14 @@ def options_from_tags(
         if tag in names:
             options[names[tag]] = {"true": True, "false": False}.get(text.strip().lower(), text.strip())
         elif tag != CIRCUIT_KEY and (tag.startswith(OPTION_PREFIX) or suggestion(tag, names, _ALMOST)):
-            close = suggestion(tag.partition("/")[2], known).replace("`", f"`{OPTION_PREFIX}", 1)
-            instead = close or f" The tags are {_listed(names)}."
-            raise _refused(resource, "unknown_tag", f"the tag `{tag}` of this run is no option.{instead}")
+            near = get_close_matches(tag.partition("/")[2], sorted(known), n=1)
+            raise UnknownTagError(
+                resource, tag, tuple(f"{OPTION_PREFIX}{one}" for one in near or sorted(known))
+            )
     for name, value in options.items():
         tag = f"{OPTION_PREFIX}{name}"
         if name not in own:
-            raise _refused(
-                resource,
-                "option_does_not_apply",
-                f"the tag `{tag}` of this run is no option of this resource, which has {_listed(own)}. Launch it in "
-                "another run, without the tag.",
-            )
+            raise OptionDoesNotApplyError(resource, tag, tuple(sorted(own)))
         if name in configured and str(configured[name]) != str(value):
-            raise _refused(
-                resource,
-                "contradicting_options",
-                f"the tag `{tag}` of this run says {value}, and its config says {configured[name]}. Remove "
-                "one of them.",
-            )
+            raise ContradictingOptionsError(resource, tag, str(value), str(configured[name]))
     return options
-
-
-def _refused(resource: str, code: str, problem: str) -> dg.Failure:
-    return dg.Failure(
-        f"{resource}: {problem} Nothing was requested.", metadata={"code": code}, allow_retries=False
-    )
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(f"`{one}`" for one in sorted(names))

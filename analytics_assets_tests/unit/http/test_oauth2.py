@@ -323,7 +323,7 @@ NOT_JSON = "its response is not JSON"
         (Reply(b"<html>"), NOT_JSON),
         (Reply(b""), NOT_JSON),
         (Reply([]), "its response is not a JSON object"),
-        (Reply({}), "its response has no access_token"),
+        (Reply({}), "its response has no access_token (it is empty)"),
         (Reply({"token": "x"}), "its response has no access_token (it has token)"),
         (
             Reply({"error": "invalid_client"}),
