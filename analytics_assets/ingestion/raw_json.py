@@ -278,8 +278,11 @@ def write_json(value: Any) -> str:
         elif isinstance(one, (JsonNumber, TooDeep)):
             pieces.append(one.literal if isinstance(one, JsonNumber) else one.text)
         else:
-            pieces.append(json.dumps(one, ensure_ascii=False, default=str))
+            pieces.append(_encode(one))
     return "".join(pieces).encode(errors="backslashreplace").decode()
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 class _Written(str):
@@ -294,7 +297,7 @@ def _parts_of(value: dict[Any, Any] | list[Any]) -> list[Any]:
     comma = ""
     for one in value:
         if isinstance(value, dict):
-            parts += [_Written(f"{comma}{json.dumps(str(one), ensure_ascii=False)}: "), value[one]]
+            parts += [_Written(f"{comma}{_encode(str(one))}: "), value[one]]
         else:
             parts += [_Written(comma), one]
         comma = ", "
