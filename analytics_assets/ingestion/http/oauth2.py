@@ -189,10 +189,11 @@ class _ClientCredentials(_Source):
         if not isinstance(found, str) or not found.strip():
             words = words_of(content, self._secrets.redact)
             said = f". The API says: {words}" if words else ""
-            wrong = "" if found is None else "an empty text" if isinstance(found, str) else kind_of(found)
+            is_there = found is not None or (is_dlts and "access_token" in content)
+            wrong = "an empty text" if isinstance(found, str) else kind_of(found)
             problem = (
                 f"the access_token of its response is {wrong}"
-                if wrong
+                if is_there
                 else "its response has no access_token"
             )
             raise self._no_token(f"{problem}{keys_of(content)}{said}")

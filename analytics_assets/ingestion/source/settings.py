@@ -134,12 +134,14 @@ class _Settings:
         self._config = config
 
     def __getattr__(self, key: str) -> str:
-        if key.startswith(("jinja", "_")):
+        if key.startswith(("jinja", "_")) or key in ("unsafe_callable", "alters_data"):
             raise AttributeError(key)  # Jinja asks each object for marks of its own
         return setting(self._config, key)
 
     def __getitem__(self, key: str) -> str:
         return setting(self._config, key)
+
+    __call__ = __getitem__
 
 
 def _field(place: Location) -> str:

@@ -81,7 +81,9 @@ def _sent(asked: Asked, where: str) -> str:
 
 
 @pytest.mark.matrix(keep=6)
-@pytest.mark.parametrize("source", ["env.MY_KEY", "secrets.my_key", "env('MY_KEY')", "secrets['my_key']"])
+@pytest.mark.parametrize(
+    "source", ["env.MY_KEY", "secrets.my_key", "env('MY_KEY')", "secrets['my_key']", "secrets('my_key')"]
+)
 @pytest.mark.parametrize(
     ("client", "endpoint", "where"), [one[1:] for one in PLACES], ids=[one[0] for one in PLACES]
 )

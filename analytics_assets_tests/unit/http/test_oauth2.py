@@ -331,10 +331,16 @@ NOT_JSON = "its response is not JSON"
         ),
         (
             Reply({"access_token": None, "expires_in": 5}),
-            "its response has no access_token (it has access_token, expires_in)",
+            "the access_token of its response is null (it has access_token, expires_in)",
         ),
-        (Reply({"access_token": " "}), "its response has no access_token (it has access_token)"),
-        (Reply({"access_token": 7}), "its response has no access_token (it has access_token)"),
+        (
+            Reply({"access_token": " "}),
+            "the access_token of its response is an empty text (it has access_token)",
+        ),
+        (
+            Reply({"access_token": 7}),
+            "the access_token of its response is a whole number (it has access_token)",
+        ),
         (Reply({"access_token": "a\nb"}), "its token has characters that no HTTP header can carry"),
         (Reply({"access_token": "schlüssel"}), "its token has characters that no HTTP header can carry"),
     ],

@@ -183,7 +183,7 @@ def test_a_lifetime_of_nonsense_is_as_none(lifetime: str) -> None:
 
 
 TOKENS = [
-    (b'{"access_token": null}', "its response has no access_token (it has access_token)"),
+    (b'{"access_token": null}', "the access_token of its response is null (it has access_token)"),
     (b'{"access_token": 5}', "the access_token of its response is a whole number (it has access_token)"),
     (b'{"access_token": true}', "the access_token of its response is true or false (it has access_token)"),
     (b'{"access_token": ["t"]}', "the access_token of its response is a list (it has access_token)"),
