@@ -22,7 +22,9 @@ from analytics_assets.ingestion.sync import run_sync
 from analytics_assets_tests.memory_circuit import MemoryCircuit
 
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["analytics_assets_tests.hostile.limited"])  # the imports take 3 seconds
+_PROCESSES.set_forkserver_preload(  # the imports take 4 seconds
+    ["analytics_assets_tests.hostile.limited", "sqlalchemy", "dlt.destinations.impl.duckdb.duck"]
+)
 _MB = 1_000_000
 _SLACK = 2000 * _MB
 """The memory that threads, dlt and DuckDB reserve and do not use, for the hard limit."""

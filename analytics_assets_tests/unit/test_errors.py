@@ -152,9 +152,17 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.NoNewRowsError("orders", "GET /orders", 3),
         "no_new_rows",
-        "orders: the last 3 pages of GET /orders had no new row, and each led to another page. Nothing was loaded. Set "
-        "the paginator's has_more_path, or stop_after_empty_page: true. If the API does send so many pages without "
-        "rows, raise requests.max_empty_pages.",
+        "orders: the last 3 pages of GET /orders had no new row, and each led to another page. Nothing was loaded. If "
+        "the endpoint has only one page, set `paginator: single_page`. Otherwise set the paginator's has_more_path, or "
+        "stop_after_empty_page: true. If the API does send so many pages without a new row, raise "
+        "requests.max_empty_pages.",
+    ),
+    (
+        errors.EndlessReadError("orders", "GET /orders", 1_000_000),
+        "endless_read",
+        "orders: 1,000,000 pages of GET /orders were read, and the API says that there is another one. Nothing was "
+        "loaded. Check whether the API knows the paginator's parameters. If it does have so many pages, ask for larger "
+        "ones, or raise requests.max_pages.",
     ),
     (
         errors.TotalOfPageError("orders", "GET /orders", "total"),

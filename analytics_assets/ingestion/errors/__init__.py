@@ -26,6 +26,7 @@
     │   │   ├── AmbiguousRowsError      ambiguous_rows
     │   │   ├── ErrorAnswerError        error_answer
     │   │   ├── MorePagesError          more_pages
+    │   │   ├── EndlessReadError        endless_read
     │   │   ├── NoNewRowsError          no_new_rows
     │   │   ├── TotalOfPageError        total_of_page
     │   │   ├── RowsNotAListError       rows_not_a_list
@@ -99,6 +100,7 @@ from analytics_assets.ingestion.errors.contract import (
     UndeclaredFieldError,
 )
 from analytics_assets.ingestion.errors.paging import (
+    EndlessReadError,
     MorePagesError,
     NoNewRowsError,
     PagingFieldError,
@@ -144,6 +146,7 @@ __all__ = [
     "CursorValueError",
     "DuplicateKeysError",
     "EmptyLoadError",
+    "EndlessReadError",
     "ErrorAnswerError",
     "FailingTemplateError",
     "Fault",

@@ -10,52 +10,24 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from copy import copy, deepcopy
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from dlt.common.jsonpath import set_value_at_path
 from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from requests import Request
 
 from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted
 from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.end_hints import Read
+from analytics_assets.ingestion.http.place import Place
+from analytics_assets.ingestion.http.read_bounds import BoundedRead, ReadBounds
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import Content, ResponseReader
 from analytics_assets.ingestion.http.row_key import key_of
 from analytics_assets.ingestion.raw_json import read_row
-
-
-@dataclass(frozen=True)
-class Place:
-    """The place of a page number, offset or limit in a request: a query parameter or a path in the JSON body."""
-
-    param: str | None
-    body_path: str | None
-
-    @property
-    def name(self) -> str:
-        """The name of the parameter or body path that the user wrote."""
-        return str(self.param or self.body_path)
-
-    @property
-    def mark(self) -> str:
-        """The placeholder for the number in the template of all page requests.
-
-        Neither URL encoding nor JSON changes the characters of the placeholder, whatever the name of the parameter is.
-        """
-        return f"~{self.name.encode().hex()}~"
-
-    def put(self, request: Request, value: int | str) -> None:
-        """Puts a number, or the placeholder, into dlt's request."""
-        if self.param:
-            request.params = {**(request.params or {}), self.param: value}
-        else:
-            request.json = deepcopy(request.json or {})
-            set_value_at_path(request.json, str(self.body_path), value)
 
 
 @dataclass(frozen=True)
@@ -147,7 +119,7 @@ class Paging:
         reader: the reader that parses the responses.
         primary_key: the primary key fields of a row; empty if the resource has no primary key.
         overlap: whether offset pages overlap by one row.
-        accepts_repeated_rows: whether the API may send a row on several pages.
+        bounds: the bounds of each read.
         reads_all: whether dlt reads all pages. With `row_order`, dlt may stop before the last page.
     """
 
@@ -155,7 +127,7 @@ class Paging:
     reader: ResponseReader
     primary_key: tuple[str, ...] = ()
     overlap: bool = True
-    accepts_repeated_rows: bool = False
+    bounds: ReadBounds = field(default_factory=ReadBounds)
     reads_all: bool = True
 
 
@@ -190,7 +162,8 @@ class PageReader(RequestTag, ABC):
         self._largest = 0
         self._before: list[Row] = []
         self._with_rows: Page | None = None
-        self._rows_read = self._pages_read = 0
+        self._rows_read = 0
+        self._read = BoundedRead(self.reader.resource, self._primary_key, paging.bounds)
         self._is_finished = False
 
     @property
@@ -233,7 +206,7 @@ class PageReader(RequestTag, ABC):
 
         Raises:
             RowsMovedError: rows may be missing or doubled.
-            UnreadableResponseError: a response does not match the config.
+            UnreadableResponseError: a response does not match the config, or the read does not end.
         """
         while not self._is_finished:
             while len(self._ahead) < self._window and (not self._ahead or self._has_next()):
@@ -247,7 +220,8 @@ class PageReader(RequestTag, ABC):
             self._judge_total(page, endpoint)
             accepted = self._accept(planned, page, fetch, endpoint)
             self._rows_read += len(accepted.rows)
-            self._pages_read += 1
+            is_new = self._is_new(planned, accepted.rows)
+            self._read.add(endpoint, is_new=is_new, has_next=not accepted.is_last)
             self._widen(max_in_flight, is_full=accepted.is_full)
             if accepted.is_last:
                 self._finish()
@@ -265,7 +239,7 @@ class PageReader(RequestTag, ABC):
             except AheadError as ahead:
                 return ahead.again().result()
         except SyncHalted as halted:
-            is_first = not self._pages_read
+            is_first = not self._read.pages
             if halted.outage or is_first:
                 raise
             may_be_after_end = planned.is_extra or self.total is None
@@ -305,7 +279,7 @@ class PageReader(RequestTag, ABC):
     def _judge_end(self, page: Page | None, last_rows: int, endpoint: str) -> None:
         if not self._is_cut and page and page.body:
             checks_total = bool(self.reader.total_path)
-            read = Read(self._rows_read, self._pages_read, last_rows, checks_total)
+            read = Read(self._rows_read, self._read.pages, last_rows, checks_total)
             self.reader.judge_end(page.response, page.body, page.headers, endpoint, read)
 
     @abstractmethod
@@ -334,6 +308,10 @@ class PageReader(RequestTag, ABC):
             RowsMovedError: rows may be missing or doubled.
             UnreadableResponseError: the response does not match the config.
         """
+
+    def _is_new(self, planned: Planned, rows: list[Row]) -> bool:
+        """Whether a page has a new row. Without a primary key, the overlap with the page before proves it."""
+        return bool(rows) if planned.overlap and not self._primary_key else self._read.is_new_page(rows)
 
     def _finish(self) -> None:
         self._is_finished = True

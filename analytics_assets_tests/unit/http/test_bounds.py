@@ -21,7 +21,7 @@ MiB = 2**20
 def _drip(start: bytes, again: bytes) -> Respond:
     def send(connection: socket.socket, _: Got) -> None:
         connection.sendall(start)
-        for _ in range(500):
+        for _again in range(500):
             connection.sendall(again)
             time.sleep(0.02)
 
