@@ -252,6 +252,13 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "Declare the field under columns, or give it another name in assets.orders.rename.",
     ),
     (
+        errors.TooManyColumnsError("orders", 300, ("stats.7.clicks", "stats.8.clicks"), "stats", 301, True),
+        "too_many_columns",
+        "orders: the API sends more than 300 new columns (max_new_columns), such as `stats.7.clicks`, "
+        "`stats.8.clicks`. `stats` has 301 keys that look like ids. Nothing was loaded. Declare `stats` under columns "
+        "as `{data_type: json}`, or raise assets.orders.max_new_columns.",
+    ),
+    (
         errors.UndeclaredFieldError("orders", "vip"),
         "undeclared_field",
         "orders: the API sends the field `vip`, which is not declared, and schema_contract is freeze. Nothing was "

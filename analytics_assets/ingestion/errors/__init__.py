@@ -40,6 +40,7 @@
     ├── ContractError                   the rows do not match the declared columns
     │   ├── ContractExceededError       contract_exceeded
     │   ├── UndeclaredFieldError        undeclared_field
+    │   ├── TooManyColumnsError         too_many_columns
     │   ├── CursorValueError            cursor_value
     │   ├── MissingParentFieldError     missing_parent_field
     │   ├── UncoercibleValueError       uncoercible_value
@@ -95,6 +96,7 @@ from analytics_assets.ingestion.errors.contract import (
     EmptyLoadError,
     KeyNotUniqueError,
     MissingParentFieldError,
+    TooManyColumnsError,
     TooManyRemovedError,
     UncoercibleValueError,
     UndeclaredFieldError,
@@ -173,6 +175,7 @@ __all__ = [
     "StaleLoadError",
     "SyncError",
     "SyncHalted",
+    "TooManyColumnsError",
     "TooManyPagesError",
     "TooManyRemovedError",
     "TooNestedError",
