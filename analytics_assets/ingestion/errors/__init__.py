@@ -127,6 +127,7 @@ from analytics_assets.ingestion.errors.restarts import (
     RowsMovedError,
     StaleLoadError,
 )
+from analytics_assets.ingestion.errors.shown import names_shown, shown
 from analytics_assets.ingestion.errors.warehouse import (
     MissingGuaranteesError,
     NoSqlError,
@@ -194,5 +195,7 @@ __all__ = [
     "WarehouseBusyError",
     "WarehouseError",
     "counted",
+    "names_shown",
+    "shown",
     "utc",
 ]

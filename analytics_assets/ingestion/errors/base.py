@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from analytics_assets.ingestion.errors.shown import all_shown
+
 
 class Fault(StrEnum):
     """The origin of a failure, like `failure_type` in Airbyte's protocol."""
@@ -30,6 +32,11 @@ class SyncError(Exception):
 
     code: ClassVar[str] = "sync_failed"
     fault: ClassVar[Fault] = Fault.SYSTEM
+
+    def __post_init__(self) -> None:
+        """Cuts and escapes the texts of others. So the texts of an error and its facts need no more care."""
+        for one in fields(self):
+            setattr(self, one.name, all_shown(getattr(self, one.name)))
 
     @property
     def cause(self) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from analytics_assets.ingestion.errors import shown
+
 _FIELDS = (
     "message",
     "error_description",
@@ -24,6 +26,7 @@ _FIELDS = (
 """The fields that contain an explanation, the most explicit first."""
 
 _LONGEST = 200
+_LONGEST_READ = 10_000
 _DEPTH = 4
 
 
@@ -42,8 +45,7 @@ def words_of(response: Any) -> str:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ""
     text = next(_texts(response, _DEPTH), "")
-    words = " ".join(re.sub(r"\w+://\S+", "…", text).split())
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+    return shown(" ".join(re.sub(r"\w+://\S+", "…", text[:_LONGEST_READ]).split()), _LONGEST)
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
