@@ -85,3 +85,38 @@ def test_an_answer_ends(tmp_path: Path, name: str) -> None:
         outcome = sync_limited(tmp_path, defs(url, requests=requests), megabytes=150, seconds=20)
     assert outcome.code == code, outcome
     assert outcome.megabytes < 150
+
+
+ROW = b'{"id": %d, "name": "abcdefghijklmnopqrstuvwxyz", "amount": 12.5, "day": "2026-01-05", "note": "a short text"}'
+DECLARED = {
+    "id": {"data_type": "bigint"},
+    "name": {"data_type": "text"},
+    "amount": {"data_type": "double"},
+    "day": {"data_type": "date"},
+    "note": {"data_type": "text"},
+}
+LARGE_PAGES: dict[str, tuple[Any, float]] = {
+    "offset": ({"type": "offset", "limit": 10_000_000, "total_path": None}, 3.5),
+    "single page": ("single_page", 4.5),
+}
+
+
+@pytest.mark.matrix(keep=0)
+@pytest.mark.parametrize("name", LARGE_PAGES)
+def test_a_large_answer_needs_a_few_times_its_size(tmp_path: Path, name: str) -> None:
+    """The rows stay JSON text until Arrow reads them."""
+    paginator, times = LARGE_PAGES[name]
+    rows = 1_000_000
+    body = b'{"data": [%s]}' % b",".join(ROW % number for number in range(rows))
+
+    def respond(connection: socket.socket, got: Got) -> None:
+        sent = body if got.number == 1 else b'{"data": []}'
+        connection.sendall(answer_of(sent, f"Content-Length: {len(sent)}"))
+
+    with raw_server(respond) as url:
+        text = defs(
+            url, paginator=paginator, resource={"columns": DECLARED}, requests={"page_overlap": False}
+        )
+        outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
+    assert (outcome.code, outcome.rows) == ("", rows), outcome
+    assert outcome.megabytes < times * len(body) / 1e6 + 100

@@ -230,6 +230,7 @@ class PageReader(RequestTag, ABC):
                     self._judge_end(self._with_rows, 0, endpoint)
             self._with_rows = page if accepted.rows else self._with_rows
             yield page, accepted.rows
+        self._with_rows, self._before = None, []  # which may be large
 
     def _await(self, planned: Planned) -> Page | None:
         """Returns a page; None if the API has no such page, and the page should not exist."""

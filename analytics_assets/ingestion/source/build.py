@@ -14,7 +14,11 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
 from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
-from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, RangePaginator
+from dlt.sources.helpers.rest_client.paginators import (
+    OffsetPaginator,
+    RangePaginator,
+    SinglePagePaginator,
+)
 from dlt.sources.rest_api.config_setup import create_paginator
 from requests import Session
 
@@ -197,7 +201,9 @@ def _page_through_session(
     judges_end = not requests.ignore_total
     bounds = ReadBounds(requests.max_pages, requests.max_empty_pages, asset.accept_repeated_rows)
     if not ranged:
-        reader = ResponseReader(resource["name"], rules, PagingFields(judges_end=judges_end))
+        # Of a single page, no paginator reads a field.
+        raw = raw and isinstance(paginator, SinglePagePaginator)
+        reader = ResponseReader(resource["name"], rules, PagingFields(judges_end=judges_end), raw_rows=raw)
         endpoint["paginator"] = CheckedPaginator(paginator, reader, keys, bounds)
         return
     assert isinstance(paginator, RangePaginator)
