@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -21,6 +22,8 @@ _MOST_DIGITS = 800
 
 _MARK = "\ue000 number \ue000"
 """Encloses a number within JSON text while Python writes the text."""
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class JsonNumber(float):
@@ -145,9 +148,7 @@ def write_json(value: Any) -> str:
     """
     try:
         written = json.dumps(_marked(value), ensure_ascii=False, default=str)
-        if any(
-            "\ud800" <= one <= "\udfff" for one in written
-        ):  # no warehouse can store half a surrogate pair
+        if _HALF.search(written):  # no warehouse can store half a surrogate pair
             written = json.dumps(_marked(value), default=str)
     except RecursionError:
         return "(too many nested lists and objects)"

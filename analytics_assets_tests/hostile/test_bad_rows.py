@@ -21,13 +21,16 @@ LONG = "k" * 5_000_000
 
 
 @pytest.mark.matrix(keep=0)
-@pytest.mark.parametrize("size", [5000, 100_000], ids=["pages", "one page"])
+@pytest.mark.parametrize("size", [5000, 50_000], ids=["pages", "one page"])
 def test_bad_rows_need_bounded_memory(tmp_path: Path, size: int) -> None:
     def respond(connection: Any, got: Got) -> None:
         start = int(got.params.get("offset", 0))
-        numbers = range(start, min(100_000, start + size))
-        rows = [{"id": f"bad {n}", "note": "a text that is not so short" * 10} for n in numbers]
-        connection.sendall(json_answer({"data": [*rows, {"id": 1}] if not start else rows}))
+        numbers = range(start, min(50_001, start + size))
+        rows = [
+            {"id": f"bad {n}" if n < 50_000 else 1, "note": "a text that is not so short" * 10}
+            for n in numbers
+        ]
+        connection.sendall(json_answer({"data": rows}))
 
     with raw_server(respond, keeps_open=True) as url:
         requests = {"page_overlap": False}
@@ -35,8 +38,8 @@ def test_bad_rows_need_bounded_memory(tmp_path: Path, size: int) -> None:
         outcome = sync_limited(
             tmp_path, defs(url, paginator=paging, asset=ACCEPTED, requests=requests), seconds=240
         )
-    assert (outcome.code, outcome.rows, outcome.quarantined) == ("", 1, 100_000), outcome
-    assert outcome.megabytes < 300
+    assert (outcome.code, outcome.rows, outcome.quarantined) == ("", 1, 50_000), outcome
+    assert outcome.megabytes < 250
 
 
 DECLARED = {"columns": {"id": {"data_type": "text"}, "n": {"data_type": "bigint", "nullable": False}}}

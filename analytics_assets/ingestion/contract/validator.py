@@ -161,13 +161,11 @@ class Validator:
         if as_rows:
             self._check_rest(objects, violations)
             self._check_nanoseconds(table, violations)
+        bad = sorted(violations)
+        values = _to_python(table.take(pa.array(bad))) if table and bad else [{} for _ in bad]
         rejected = [
-            Rejected(
-                tuple(violations[position]),
-                write_json(rows[position]),
-                _to_python(table.slice(position, 1))[0] if table else {},
-            )
-            for position in sorted(violations)
+            Rejected(tuple(violations[position]), write_json(rows[position]), found)
+            for position, found in zip(bad, values, strict=True)
         ]
         if rejected:
             is_good = [position not in violations for position in range(len(rows))]
