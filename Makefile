@@ -37,7 +37,7 @@ dev: $(STAMP) ## run the demo API, and the Dagster UI on http://127.0.0.1:3000; 
 	export SOURCES__ANALYTICS_API__API_KEY=$${SOURCES__ANALYTICS_API__API_KEY:-demo-key}; \
 	$(BIN)/dagster dev
 
-test: $(STAMP) ## run the unit, integration and upgrade tests (five minutes on two cores)
+test: $(STAMP) ## run the unit, integration, hostile and upgrade tests (five minutes on two cores)
 	@$(IN_MEMORY) $(BIN)/python -m pytest --ignore=analytics_assets_tests/e2e
 
 e2e: $(STAMP) ## run the tests through `dagster dev`, its daemon and a browser, and all cases of the `matrix` tests (needs chromium, chromium-driver)

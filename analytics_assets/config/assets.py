@@ -207,6 +207,12 @@ class AssetConfig(StrictModel):
         "no longer returns them: a number, or a share such as `5%`. With more, the sync fails and removes none. "
         "Absent: no limit.",
     )
+    max_new_columns: int = Field(
+        300,
+        ge=0,
+        description="The most columns that one sync may add, without those declared. Columns of child tables and new "
+        "child tables count too. With more, the sync fails and loads nothing.",
+    )
     backfill_policy: BackfillPolicyConfig = Field(
         BackfillPolicyConfig(),
         description="How Dagster splits a backfill into runs. Absent: consecutive partitions share one run.",

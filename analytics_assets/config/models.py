@@ -111,6 +111,12 @@ class RequestsConfig(StrictModel):
         description="The most pages in succession without a new row. With more, the sync fails, because the API "
         "probably never ends.",
     )
+    max_pages: int = Field(
+        1_000_000,
+        ge=1,
+        description="The most pages of one read of all rows, or of all rows of one parent row. With more, the sync "
+        "fails.",
+    )
     trusted_origins: list[str] = Field(
         default_factory=list,
         description="Servers that belong to the API beside `base_url`, such as `https://eu.example.com`. Links and "

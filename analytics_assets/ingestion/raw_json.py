@@ -163,6 +163,27 @@ def read_json(text: bytes) -> Any:
     return _decode(text)
 
 
+_fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def read_beside(text: bytes | msgspec.Raw, path: tuple[str, ...]) -> Any:
+    """Parses JSON text without the value at a path, in whose place is None. The value may be almost the whole text.
+
+    Args:
+        text: the JSON text.
+        path: the names of the fields that lead to the value; empty if the whole text is the value.
+
+    Raises:
+        msgspec.DecodeError: the text is not strict JSON, or has another value than an object on the path.
+    """
+    if not path:
+        return None
+    return {
+        name: read_beside(value, path[1:]) if name == path[0] else read_row(value)
+        for name, value in _fields_of(text).items()
+    }
+
+
 def read_lenient_json(text: str) -> Any:
     """Parses JSON text that may also contain what strict JSON and Python's parser refuse.
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from analytics_assets.ingestion.errors import shown
 from analytics_assets.ingestion.http.telemetry import Telemetry
+
+_MOST_FIELDS = 1000
+"""The most fields in the metadata of a sync, which Dagster stores for good."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,14 +172,14 @@ class SyncResult:
             "rows_quarantined": self.rows_quarantined,
             "rows_removed": self.rows_removed,
             **self.requests.to_metadata(),
-            "cursor_from": None if self.cursor_from is None else str(self.cursor_from),
-            "cursor_to": None if self.cursor_to is None else str(self.cursor_to),
+            "cursor_from": None if self.cursor_from is None else shown(self.cursor_from),
+            "cursor_to": None if self.cursor_to is None else shown(self.cursor_to),
             "full_refresh": self.full_refresh or None,
-            "undeclared_fields": dict(self.undeclared),
+            "undeclared_fields": _first(self.undeclared),
             "declared_but_not_sent": list(self.unsent),
-            "variant_columns": dict(self.variants),
+            "variant_columns": _first(self.variants),
             "timestamps_cut": dict(self.cut),
-            "rows_with_secret": dict(self.rows_with_secret),
+            "rows_with_secret": _first(self.rows_with_secret),
             "missing_guarantees": list(self.missing_guarantees) or None,
             "load_id_ahead_of_clock": _duration(self.load_id_ahead) if self.load_id_ahead else None,
             "destination_name": self.destination_name,
@@ -190,3 +194,8 @@ class SyncResult:
 def _duration(seconds: float) -> str:
     """Formats a duration as text, such as `30 days, 0:05:00`."""
     return str(timedelta(seconds=round(seconds)))
+
+
+def _first(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is known of the first fields, with names that may be shown. The order is that of the names."""
+    return {shown(name): fields[name] for name in sorted(fields)[:_MOST_FIELDS]}

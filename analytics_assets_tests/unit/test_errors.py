@@ -195,9 +195,17 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.NoNewRowsError("orders", "GET /orders", 3),
         "no_new_rows",
-        "orders: the last 3 pages of GET /orders had no new row, and each led to another page. Nothing was loaded. Set "
-        "the paginator's has_more_path, or stop_after_empty_page: true. If the API does send so many pages without "
-        "rows, raise requests.max_empty_pages.",
+        "orders: the last 3 pages of GET /orders had no new row, and each led to another page. Nothing was loaded. If "
+        "the endpoint has only one page, set `paginator: single_page`. Otherwise set the paginator's has_more_path, or "
+        "stop_after_empty_page: true. If the API does send so many pages without a new row, raise "
+        "requests.max_empty_pages.",
+    ),
+    (
+        errors.EndlessReadError("orders", "GET /orders", 1_000_000),
+        "endless_read",
+        "orders: 1,000,000 pages of GET /orders were read, and the API says that there is another one. Nothing was "
+        "loaded. Check whether the API knows the paginator's parameters. If it does have so many pages, ask for larger "
+        "ones, or raise requests.max_pages.",
     ),
     (
         errors.TotalOfPageError("orders", "GET /orders", "total"),
@@ -285,6 +293,13 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "uncoercible_value",
         "orders: `orders.x__v_text` is timestamp, and a row has a value of type text for it. Nothing was loaded. "
         "Declare the field under columns, or give it another name in assets.orders.rename.",
+    ),
+    (
+        errors.TooManyColumnsError("orders", 300, ("stats.7.clicks", "stats.8.clicks"), "stats", 301, True),
+        "too_many_columns",
+        "orders: the API sends more than 300 new columns (max_new_columns), such as `stats.7.clicks`, "
+        "`stats.8.clicks`. `stats` has 301 keys that look like ids. Nothing was loaded. Declare `stats` under columns "
+        "as `{data_type: json}`, or raise assets.orders.max_new_columns.",
     ),
     (
         errors.UndeclaredFieldError("orders", "vip"),

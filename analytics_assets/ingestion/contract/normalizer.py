@@ -29,6 +29,7 @@ from analytics_assets.ingestion.contract.coercion_rules import (
     as_json,
     digits_below_microseconds,
 )
+from analytics_assets.ingestion.contract.new_columns import count_new_columns
 from analytics_assets.ingestion.raw_json import read_json
 
 _ESCAPE = "\n"
@@ -79,6 +80,7 @@ class DataItemNormalizer(RelationalNormalizer):
         with suppress(StopIteration):
             names, row = next(rows)
             while True:
+                count_new_columns(self.schema.tables, names, row)
                 self._detect_moments(names[0], row)
                 descends = yield names, row
                 names, row = rows.send(descends)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,8 @@ from dlt.extract.source import DltSource
 from analytics_assets.ingestion.contract.columns import Contract
 from analytics_assets.ingestion.contract.normalizer import new_schema
 from analytics_assets.ingestion.contract.rejected import Rejected
-from analytics_assets.ingestion.errors import ContractExceededError
+from analytics_assets.ingestion.contract.spool import Spool
+from analytics_assets.ingestion.errors import ContractExceededError, counted, shown
 from analytics_assets.ingestion.time_window import Cursor, Window, whole_window
 
 SUFFIX = "__quarantine"
@@ -31,6 +31,10 @@ KEY_PREFIX = "key__"
 
 _EXAMPLES = 3
 _LONGEST_EXAMPLE = 20
+_LONGEST_KEY = 100
+_LONGEST_REASON = 500
+_MOST_REASONS = 1000
+_OTHER = "other reasons"
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,17 @@ class Limit:
         return f"{self.count:,}" if self.share is None else f"{self.share * 100:g}%"
 
 
+@dataclass
+class _Reason:
+    """The rows rejected for one reason: the first wrong value, the keys of the first rows, and their number."""
+
+    value: str
+    keys: list[str]
+    count: int = 0
+
+
 class Quarantine:
-    """The rejected rows of one sync, and the table that stores these rows.
+    """The rejected rows of one sync, which are on disk until the load, and the table that stores these rows.
 
     Args:
         resource: the dlt resource name.
@@ -77,6 +90,7 @@ class Quarantine:
 
     Attributes:
         rows_seen: the number of rows that were checked.
+        count: the number of rejected rows.
     """
 
     def __init__(  # noqa: PLR0913  each parameter is a part of the plan
@@ -102,12 +116,9 @@ class Quarantine:
         self._starts: list[Any] = [cursor.bound(one.start) for one in windows.values()] if cursor else []
         self._halts = halts
         self._redact = redact
-        self._rejected: list[tuple[Rejected, str | None, Window | None]] = []
-
-    @property
-    def count(self) -> int:
-        """The number of rejected rows."""
-        return len(self._rejected)
+        self.count = 0
+        self._rejected = Spool()
+        self._reasons: dict[tuple[str, str], _Reason] = {}
 
     def add(self, rejected: Sequence[Rejected], rows: int) -> None:
         """Adds the rejected rows of a page that has `rows` rows in total.
@@ -118,17 +129,21 @@ class Quarantine:
             ContractExceededError: the limit is a number of rows, and there are already more rejected rows.
         """
         self.rows_seen += rows
+        found: list[dict[str, Any]] = []
         for one in rejected:
             value = one.values.get(self._cursor.column) if self._cursor else None
-            if not self._windows:
-                self._rejected.append((one, None, None))
-            elif self._cursor and value is not None:
+            home: tuple[str | None, Window | None] | None = (None, None)
+            if self._windows and self._cursor and value is not None:
                 home = self._home(self._cursor, self._cursor.as_time(value))
-                self._rejected += [(one, *home)] if home else []
-            else:
+            elif self._windows:
                 keys = list(self._windows)
                 partition = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
-                self._rejected.append((one, partition, whole_window(self._windows)))
+                home = (partition, whole_window(self._windows))
+            if home:
+                found.append(self._row(one, *home))
+                self._count_reasons(one)
+        self._rejected.add(found)
+        self.count += len(found)
         if self.limit.count is not None:
             self._judge()
 
@@ -139,15 +154,18 @@ class Quarantine:
 
     def reasons(self) -> list[str]:
         """Describes the reasons for rejections, the most frequent first, each with row count and example keys."""
-        violations = Counter((column, why) for one, *_ in self._rejected for column, why, _ in one.violations)
-        return [self._example(column, why, count) for (column, why), count in violations.most_common()]
+        by_frequency = sorted(self._reasons.items(), key=lambda item: -item[1].count)
+        return [
+            f"{column} {why} ({counted(one.count, 'row')}{one.value}{_primary_keys(one.keys)})".strip()
+            for (column, why), one in by_frequency
+        ]
 
     def keys_table(self) -> pa.Table:
         """Returns the primary keys of the rejected rows as columns of the quarantine table; NULL for an unknown key."""
-        columns = {
-            KEY_PREFIX + key.name: [one.values.get(key.name) for one, *_ in self._rejected]
-            for key in self.keys
-        }
+        columns: dict[str, list[Any]] = {KEY_PREFIX + key.name: [] for key in self.keys}
+        for batch in self._rejected.batches():
+            for name, values in columns.items():
+                values += [row[name] for row in batch]
         return pa.table(columns)
 
     def source(self, schema: str) -> DltSource:
@@ -183,21 +201,37 @@ class Quarantine:
     def _rows(self) -> Iterator[list[dict[str, Any]]]:
         self._judge()
         now = datetime.now(UTC)
-        if self._rejected:
-            yield [
-                {
-                    "reason": self._redact(one.reason),
-                    "column_name": one.violations[0][0],
-                    "value": _as_text(one.violations[0][2]),
-                    "row": one.row,
-                    "partition": partition,
-                    "window_start": window.start if window else None,
-                    "window_end": window.end if window else None,
-                    "rejected_at": now,
-                    **{KEY_PREFIX + column.name: one.values.get(column.name) for column in self.keys},
-                }
-                for one, partition, window in self._rejected
-            ]
+        for batch in self._rejected.batches():
+            yield [{**row, "rejected_at": now} for row in batch]
+
+    def _row(self, one: Rejected, partition: str | None, window: Window | None) -> dict[str, Any]:
+        """Returns a row of the quarantine table, without its time."""
+        return {
+            "reason": shown(self._redact(one.reason), _LONGEST_REASON),
+            "column_name": one.violations[0][0],
+            "value": _as_text(one.violations[0][2]),
+            "row": one.row,
+            "partition": partition,
+            "window_start": window.start if window else None,
+            "window_end": window.end if window else None,
+            **{KEY_PREFIX + column.name: one.values.get(column.name) for column in self.keys},
+        }
+
+    def _count_reasons(self, row: Rejected) -> None:
+        for column, why, value in row.violations:
+            reason = (shown(column or ""), shown(self._redact(why), _LONGEST_REASON))
+            if reason not in self._reasons and len(self._reasons) >= _MOST_REASONS:
+                reason = ("", _OTHER)
+            if reason not in self._reasons:
+                shorten = _shortened if column in self._contract.primary_key else _masked
+                text = "" if value is None or reason[1] == _OTHER else self._redact(_text_of(value))
+                self._reasons[reason] = _Reason(f", such as `{shorten(text)}`" if text else "", [])
+            one = self._reasons[reason]
+            if one.count < _EXAMPLES and self.keys:
+                key = [row.values.get(column.name) for column in self.keys]
+                parts = [shown(self._redact(str(part)), _LONGEST_KEY) for part in key]
+                one.keys += [", ".join(parts)] if None not in key else []
+            one.count += 1
 
     def _home(self, cursor: Cursor, value: Any) -> tuple[str, Window] | None:
         """Returns the partition of this run that contains a cursor value; None if no partition contains the value."""
@@ -211,24 +245,9 @@ class Quarantine:
         reasons = tuple(self.reasons()[:_EXAMPLES])
         raise ContractExceededError(self._resource, self.count, self.rows_seen, str(self.limit), reasons)
 
-    def _example(self, column: str | None, why: str, count: int) -> str:
-        alike = [
-            (one, value)
-            for one, *_ in self._rejected
-            for c, w, value in one.violations
-            if (c, w) == (column, why)
-        ]
-        keys = [
-            ", ".join(self._redact(str(one.values[key.name])) for key in self.keys)
-            for one, _ in alike[:_EXAMPLES]
-            if self.keys and all(one.values.get(key.name) is not None for key in self.keys)
-        ]
-        value = alike[0][1]
-        is_key = column in self._contract.primary_key
-        text = "" if value is None else self._redact(_text_of(value))
-        shown = f", such as `{_shortened(text) if is_key else _masked(text)}`" if text else ""
-        where = f", primary key {'; '.join(keys)}" if keys else ""
-        return f"{column or ''} {self._redact(why)} ({count:,} {'row' if count == 1 else 'rows'}{shown}{where})".strip()
+
+def _primary_keys(keys: Sequence[str]) -> str:
+    return f", primary key {'; '.join(keys)}" if keys else ""
 
 
 def _as_text(value: Any) -> str | None:
@@ -244,7 +263,7 @@ def _text_of(value: Any) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_EXAMPLE else text[:_LONGEST_EXAMPLE] + "…"
+    return shown(text) if len(text) <= _LONGEST_EXAMPLE else shown(text[:_LONGEST_EXAMPLE]) + "…"
 
 
 def _masked(text: str) -> str:

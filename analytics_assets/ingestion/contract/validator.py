@@ -167,19 +167,33 @@ class Validator:
         if as_rows:
             self._check_rest(objects, violations)
             self._check_nanoseconds(table, violations)
+        bad = sorted(violations)
+        values = _to_python(table.take(pa.array(bad))) if table and bad else [{} for _ in bad]
         rejected = [
-            Rejected(
-                tuple(violations[position]),
-                write_json(rows[position]),
-                _to_python(table.slice(position, 1))[0] if table else {},
-            )
-            for position in sorted(violations)
+            Rejected(tuple(violations[position]), write_json(rows[position]), found)
+            for position, found in zip(bad, values, strict=True)
         ]
         if rejected:
             is_good = [position not in violations for position in range(len(rows))]
             objects = [row for row, good in zip(objects, is_good, strict=True) if good]
             table = table.filter(pa.array(is_good)) if table else None
         return ValidationResult(self._items(objects, table, as_rows=as_rows), rejected)
+
+    @property
+    def needs_whole_pages(self) -> bool:
+        """Whether a page must be validated at once: Python rows lose nanoseconds, and one row decides for its page."""
+        return any(field.type in _NANOSECONDS for field in self._schema)
+
+    def joined(self, parts: Sequence[pa.Table | list[Row]]) -> pa.Table | list[Row]:
+        """Returns the good rows of the parts of a page as one item."""
+        tables = [part for part in parts if isinstance(part, pa.Table)]
+        if tables and all(isinstance(part, pa.Table) or not part for part in parts):
+            return pa.concat_tables(tables)
+        return [
+            row
+            for part in parts
+            for row in (self._for_normalizer(part) if isinstance(part, pa.Table) else part)
+        ]
 
     def _as_object(self, row: Any, violations: list[Violation]) -> Row:
         """Returns a row as an object. Numbers, texts and flags need a declared column `value`, which is dlt's name."""

@@ -32,6 +32,7 @@
     │   │   ├── AmbiguousRowsError      ambiguous_rows
     │   │   ├── ErrorAnswerError        error_answer
     │   │   ├── MorePagesError          more_pages
+    │   │   ├── EndlessReadError        endless_read
     │   │   ├── NoNewRowsError          no_new_rows
     │   │   ├── TotalOfPageError        total_of_page
     │   │   ├── RowsNotAListError       rows_not_a_list
@@ -45,6 +46,7 @@
     ├── ContractError                   the rows do not match the declared columns
     │   ├── ContractExceededError       contract_exceeded
     │   ├── UndeclaredFieldError        undeclared_field
+    │   ├── TooManyColumnsError         too_many_columns
     │   ├── CursorValueError            cursor_value
     │   ├── MissingParentFieldError     missing_parent_field
     │   ├── UncoercibleValueError       uncoercible_value
@@ -107,6 +109,7 @@ from analytics_assets.ingestion.errors.contract import (
     EmptyLoadError,
     KeyNotUniqueError,
     MissingParentFieldError,
+    TooManyColumnsError,
     TooManyRemovedError,
     UncoercibleValueError,
     UndeclaredFieldError,
@@ -120,6 +123,7 @@ from analytics_assets.ingestion.errors.launch import (
     UnknownTagError,
 )
 from analytics_assets.ingestion.errors.paging import (
+    EndlessReadError,
     MorePagesError,
     NoNewRowsError,
     PagingFieldError,
@@ -144,6 +148,7 @@ from analytics_assets.ingestion.errors.restarts import (
     RowsMovedError,
     StaleLoadError,
 )
+from analytics_assets.ingestion.errors.shown import names_shown, shown
 from analytics_assets.ingestion.errors.warehouse import (
     DamagedWarehouseError,
     DiskFullError,
@@ -173,6 +178,7 @@ __all__ = [
     "DuckDbVersionError",
     "DuplicateKeysError",
     "EmptyLoadError",
+    "EndlessReadError",
     "ErrorAnswerError",
     "FailingTemplateError",
     "Fault",
@@ -202,6 +208,7 @@ __all__ = [
     "StaleLoadError",
     "SyncError",
     "SyncHalted",
+    "TooManyColumnsError",
     "TooManyPagesError",
     "TooManyRemovedError",
     "TotalOfPageError",
@@ -224,6 +231,8 @@ __all__ = [
     "WarehouseBusyError",
     "WarehouseError",
     "counted",
+    "names_shown",
     "redacted",
+    "shown",
     "utc",
 ]

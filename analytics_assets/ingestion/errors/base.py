@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self, TypeVar
 
+from analytics_assets.ingestion.errors.shown import all_shown
+
 _LONGEST_WORDS = 500
 
 _Error = TypeVar("_Error", bound="SyncError")
@@ -35,6 +37,11 @@ class SyncError(Exception):
 
     code: ClassVar[str] = "sync_failed"
     fault: ClassVar[Fault] = Fault.SYSTEM
+
+    def __post_init__(self) -> None:
+        """Cuts and escapes the texts of others. So the texts of an error and its facts need no more care."""
+        for one in fields(self):
+            setattr(self, one.name, all_shown(getattr(self, one.name)))
 
     @property
     def cause(self) -> str:

@@ -65,6 +65,44 @@ class UndeclaredFieldError(ContractError):
 
 
 @dataclass(eq=False)
+class TooManyColumnsError(ContractError):
+    """A load brings more new columns than `max_new_columns` allows.
+
+    Attributes:
+        limit: `max_new_columns`.
+        examples: the first new columns, as the paths of their fields.
+        field: the column whose object or list has the most new keys; empty if it is the row itself.
+        keys: the number of these keys.
+        like_ids: whether most of these keys look like ids.
+    """
+
+    limit: int
+    examples: tuple[str, ...]
+    field: str
+    keys: int
+    like_ids: bool
+    code = "too_many_columns"
+
+    @property
+    def cause(self) -> str:
+        examples = ", ".join(f"`{one}`" for one in self.examples)
+        keys = "keys that look like ids" if self.like_ids else "new keys"
+        return (
+            f"the API sends more than {counted(self.limit, 'new column')} (max_new_columns), such as {examples}. "
+            f"{f'`{self.field}` has' if self.field else 'The rows have'} {self.keys:,} {keys}"
+        )
+
+    @property
+    def cure(self) -> str:
+        first = (
+            f"Declare `{self.field}` under columns as `{{data_type: json}}`"
+            if self.field
+            else "Declare the columns that you need. If ids are keys, correct data_selector"
+        )
+        return f"Nothing was loaded. {first}, or raise assets.{self.resource}.max_new_columns"
+
+
+@dataclass(eq=False)
 class CursorValueError(ContractError):
     """A row has no usable value of the cursor.
 

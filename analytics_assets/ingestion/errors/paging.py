@@ -58,8 +58,34 @@ class NoNewRowsError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         return (
-            "Nothing was loaded. Set the paginator's has_more_path, or stop_after_empty_page: true. If the API does "
-            "send so many pages without rows, raise requests.max_empty_pages"
+            "Nothing was loaded. If the endpoint has only one page, set `paginator: single_page`. Otherwise set the "
+            "paginator's has_more_path, or stop_after_empty_page: true. If the API does send so many pages without a "
+            "new row, raise requests.max_empty_pages"
+        )
+
+
+@dataclass(eq=False)
+class EndlessReadError(UnreadableResponseError):
+    """A read has as many pages as `requests.max_pages` allows, and there is another page.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        pages: the number of pages read.
+    """
+
+    endpoint: str
+    pages: int
+    code = "endless_read"
+
+    @property
+    def cause(self) -> str:
+        return f"{counted(self.pages, 'page')} of {self.endpoint} were read, and the API says that there is another one"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. Check whether the API knows the paginator's parameters. If it does have so many "
+            "pages, ask for larger ones, or raise requests.max_pages"
         )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from analytics_assets.ingestion.errors import shown
 from analytics_assets.ingestion.raw_json import read_body
 
 _FIELDS = (
@@ -24,6 +25,7 @@ _FIELDS = (
 """The fields that contain an explanation, the most explicit first."""
 
 _LONGEST = 200
+_LONGEST_READ = 10_000
 _DEPTH = 4
 
 
@@ -44,9 +46,7 @@ def words_of(response: Any, redact: Callable[[str], str], encoding: str | None =
         except ValueError:
             return ""
     text = redact(next(_texts(response, _DEPTH), ""))
-    text = text.encode(errors="backslashreplace").decode()  # logs cannot store half a surrogate pair
-    words = " ".join(re.sub(r"\w+://\S+", "…", text).split())
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+    return shown(" ".join(re.sub(r"\w+://\S+", "…", text[:_LONGEST_READ]).split()), _LONGEST)
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:

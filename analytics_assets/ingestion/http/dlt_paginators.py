@@ -25,6 +25,7 @@ from analytics_assets.ingestion.http.api_response import PageGroup
 from analytics_assets.ingestion.http.next_reference import path_of, wrong_reference
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.pagination import page_reader_of
+from analytics_assets.ingestion.http.read_bounds import ReadBounds
 from analytics_assets.ingestion.http.read_progress import ReadProgress
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import NoContent, ResponseReader
@@ -38,7 +39,7 @@ class CheckedPaginator(BasePaginator):
         paginator: the configured paginator; None to detect the paginator from the first response, as dlt does.
         reader: the reader that checks the responses.
         primary_key: the primary key fields of a row; empty if the resource has no primary key.
-        max_empty_pages: the most pages in succession without a new row.
+        bounds: the bounds of each read.
     """
 
     def __init__(
@@ -46,16 +47,16 @@ class CheckedPaginator(BasePaginator):
         paginator: BasePaginator | None,
         reader: ResponseReader,
         primary_key: tuple[str, ...],
-        max_empty_pages: int,
+        bounds: ReadBounds,
     ) -> None:
         super().__init__()
         self._paginator = paginator
         self._reader = reader
         self._primary_key = primary_key
-        self._max_empty_pages = max_empty_pages
+        self._bounds = bounds
 
     def init_request(self, request: Request) -> None:  # noqa: D102  described by dlt
-        self._progress = ReadProgress(self._reader, self._primary_key, self._max_empty_pages)
+        self._progress = ReadProgress(self._reader, self._primary_key, self._bounds)
         self._ends = False
         self._sizes = [*_scalars(request.params), *_scalars(request.json)]
         request.hooks["response"].append(RequestTag(self._reader, request.auth, self._progress))

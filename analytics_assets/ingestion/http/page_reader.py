@@ -10,52 +10,24 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from copy import copy, deepcopy
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from dlt.common.jsonpath import set_value_at_path
 from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from requests import Request
 
 from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted
 from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.pages_read import PagesRead
+from analytics_assets.ingestion.http.place import Place
+from analytics_assets.ingestion.http.read_bounds import BoundedRead, ReadBounds
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import Content, ResponseReader
 from analytics_assets.ingestion.http.row_key import key_of
 from analytics_assets.ingestion.raw_json import read_row
-
-
-@dataclass(frozen=True)
-class Place:
-    """The place of a page number, offset or limit in a request: a query parameter or a path in the JSON body."""
-
-    param: str | None
-    body_path: str | None
-
-    @property
-    def name(self) -> str:
-        """The name of the parameter or body path that the user wrote."""
-        return str(self.param or self.body_path)
-
-    @property
-    def mark(self) -> str:
-        """The placeholder for the number in the template of all page requests.
-
-        Neither URL encoding nor JSON changes the characters of the placeholder, whatever the name of the parameter is.
-        """
-        return f"~{self.name.encode().hex()}~"
-
-    def put(self, request: Request, value: int | str) -> None:
-        """Puts a number, or the placeholder, into dlt's request."""
-        if self.param:
-            request.params = {**(request.params or {}), self.param: value}
-        else:
-            request.json = deepcopy(request.json or {})
-            set_value_at_path(request.json, str(self.body_path), value)
 
 
 @dataclass(frozen=True)
@@ -147,7 +119,7 @@ class Paging:
         reader: the reader that parses the responses.
         primary_key: the primary key fields of a row; empty if the resource has no primary key.
         overlap: whether offset pages overlap by one row.
-        accepts_repeated_rows: whether the API may send a row on several pages.
+        bounds: the bounds of each read.
         reads_all: whether dlt reads all pages. With `row_order`, dlt may stop before the last page.
     """
 
@@ -155,7 +127,7 @@ class Paging:
     reader: ResponseReader
     primary_key: tuple[str, ...] = ()
     overlap: bool = True
-    accepts_repeated_rows: bool = False
+    bounds: ReadBounds = field(default_factory=ReadBounds)
     reads_all: bool = True
 
 
@@ -189,10 +161,10 @@ class PageReader(RequestTag, ABC):
         self._window = 1
         self._largest = 0
         self._before: list[Row] = []
-        starts_late = self._start > int(
-            paginator.base_index
-        )  # then a total also counts rows that are not read
+        # With a later start, a total also counts rows that are not read.
+        starts_late = self._start > int(paginator.base_index)
         self._read = PagesRead(paging.reader, checks_total=bool(paging.reader.total_path) or starts_late)
+        self._bounds = BoundedRead(self.reader.resource, self._primary_key, paging.bounds)
         self._is_finished = False
 
     @property
@@ -235,7 +207,7 @@ class PageReader(RequestTag, ABC):
 
         Raises:
             RowsMovedError: rows may be missing or doubled.
-            UnreadableResponseError: a response does not match the config.
+            UnreadableResponseError: a response does not match the config, or the read does not end.
         """
         while not self._is_finished:
             while len(self._ahead) < self._window and (not self._ahead or self._has_next()):
@@ -248,10 +220,13 @@ class PageReader(RequestTag, ABC):
             self._judge_total(page, endpoint)
             accepted = self._accept(planned, page, fetch, endpoint)
             self._read.add(page.response, page.body, page.headers, len(accepted.rows))
+            is_new = self._is_new(planned, accepted.rows)
+            self._bounds.add(endpoint, is_new=is_new, has_next=not accepted.is_last)
             self._widen(max_in_flight, is_full=accepted.is_full)
             if accepted.is_last:
                 self._finish(endpoint)
             yield page, accepted.rows
+        self._before = []  # which may be large
 
     def _await(self, planned: Planned) -> Page | None:
         """Returns a page; None if the API has no such page, and the page should not exist."""
@@ -311,6 +286,10 @@ class PageReader(RequestTag, ABC):
             RowsMovedError: rows may be missing or doubled.
             UnreadableResponseError: the response does not match the config.
         """
+
+    def _is_new(self, planned: Planned, rows: list[Row]) -> bool:
+        """Whether a page has a new row. Without a primary key, the overlap with the page before proves it."""
+        return bool(rows) if planned.overlap and not self._primary_key else self._bounds.is_new_page(rows)
 
     def _finish(self, endpoint: str) -> None:
         self._is_finished = True

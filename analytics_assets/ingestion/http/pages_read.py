@@ -77,3 +77,4 @@ class PagesRead:
             self._reader.judge_end(*self._first, endpoint, replace(read, last_rows=0))
         if not self._last_rows and self._with_rows:  # a page without rows may say nothing
             self._reader.judge_end(*self._with_rows, endpoint, read)
+        self._first = self._last = self._with_rows = None  # which may be large

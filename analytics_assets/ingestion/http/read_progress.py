@@ -10,11 +10,11 @@ from typing import Any
 
 from requests import PreparedRequest
 
-from analytics_assets.ingestion.errors import Fault, NoNewRowsError, PagingFieldError, SyncHalted
+from analytics_assets.ingestion.errors import Fault, PagingFieldError, SyncHalted
 from analytics_assets.ingestion.http.pages_read import PagesRead
+from analytics_assets.ingestion.http.read_bounds import BoundedRead, ReadBounds
 from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.retry_policy import endpoint_of
-from analytics_assets.ingestion.http.row_key import hash_of, key_of
 from analytics_assets.ingestion.http.row_selection import keys_of
 
 
@@ -24,21 +24,17 @@ class ReadProgress:
     Args:
         reader: the reader that parses the responses.
         primary_key: the primary key fields of a row; empty if the resource has no primary key.
-        max_empty_pages: the most pages in succession without a new row.
+        bounds: the bounds of the read.
 
     Attributes:
         read: the pages read so far.
     """
 
-    def __init__(self, reader: ResponseReader, primary_key: tuple[str, ...], max_empty_pages: int) -> None:
+    def __init__(self, reader: ResponseReader, primary_key: tuple[str, ...], bounds: ReadBounds) -> None:
         self.read = PagesRead(reader)
         self._reader = reader
-        self._primary_key = primary_key
-        self._max_empty_pages = max_empty_pages
-        self._empty_pages = 0
-        self._asked: set[tuple[Any, ...]] = set()
-        self._keys: set[int] = set()
-        self._last_body = b""
+        self._bounds = BoundedRead(reader.resource, primary_key, bounds)
+        self._asked: set[int] = set()
 
     def refuse_repetition(self, request: PreparedRequest) -> None:
         """Fails if this read has sent the same request before.
@@ -46,11 +42,8 @@ class ReadProgress:
         Raises:
             SyncHalted: the request is the same as an earlier one.
         """
-        asked = (
-            request.method,
-            request.url,
-            request.body if isinstance(request.body, (str, bytes)) else None,
-        )
+        body = request.body if isinstance(request.body, (str, bytes)) else None
+        asked = hash((request.method, request.url, body))
         if asked in self._asked:
             reason = "the same page came twice: the paginator does not fit the API; check its parameters"
             raise SyncHalted(self._reader.resource, endpoint_of(request), None, 1, reason, fault=Fault.CONFIG)
@@ -70,13 +63,10 @@ class ReadProgress:
 
         Raises:
             NoNewRowsError: too many pages in succession had no new row, and there is another page.
+            EndlessReadError: there is a page beyond the most pages of a read.
         """
-        is_new = self._has_new_row(rows, body)
         self.read.add(response, body, headers, len(rows))
-        self._last_body = body
-        self._empty_pages = 0 if is_new else self._empty_pages + 1
-        if has_next and self._empty_pages >= self._max_empty_pages:
-            raise NoNewRowsError(self._reader.resource, endpoint, self._empty_pages)
+        self._bounds.add(endpoint, is_new=self._bounds.has_new_row(rows), has_next=has_next)
 
     def refuse_missing_path(
         self, response: Any, endpoint: str, path: str, setting: str, sizes: Sequence[Any]
@@ -96,14 +86,3 @@ class ReadProgress:
         if self._reader.judges_end and self.read.rows > 1 and str(self.read.rows) in map(str, sizes):
             present = keys_of(response, path)
             raise PagingFieldError(self._reader.resource, endpoint, path, setting, "", present)
-
-    def _has_new_row(self, rows: list[Any], body: bytes) -> bool:
-        if not rows:
-            return False
-        keys = [key_of(row, self._primary_key) for row in rows]
-        if None in keys:
-            return body != self._last_body
-        hashes = set(map(hash_of, keys))
-        is_new = not hashes <= self._keys
-        self._keys |= hashes
-        return is_new

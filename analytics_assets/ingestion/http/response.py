@@ -26,7 +26,7 @@ from analytics_assets.ingestion.http.end_hints import LARGEST_COUNT, Read, contr
 from analytics_assets.ingestion.http.json_path import Find, finder
 from analytics_assets.ingestion.http.row_selection import RowRules, RowSelector, keys_of
 from analytics_assets.ingestion.json_kind import kind_of
-from analytics_assets.ingestion.raw_json import read_body
+from analytics_assets.ingestion.raw_json import read_beside, read_body
 
 
 @dataclass(frozen=True)
@@ -201,9 +201,13 @@ class ResponseReader:
             raise MorePagesError(self.resource, endpoint, more, read.rows)
 
     def _whole(self, response: Any, body: bytes) -> Any:
-        """Returns the parsed response with all its fields, also if its rows stayed JSON text."""
+        """Returns the parsed response with all its fields but the rows, also if its rows stayed JSON text."""
         is_raw = self._decode_raw is not None and _is_utf_8(body)
-        return self._parse_whole(body, "", lambda: None) if is_raw else response
+        if not is_raw:
+            return response
+        with suppress(msgspec.DecodeError):
+            return read_beside(body, self._rows.path)
+        return self._parse_whole(body, "", lambda: None)
 
     def _value(self, field: _Field | None, response: Any, rows: list[Any] | None, endpoint: str) -> Any:
         if field is None:

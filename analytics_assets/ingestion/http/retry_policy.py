@@ -32,7 +32,7 @@ from urllib3.exceptions import (
 
 from analytics_assets.config.models import LONGEST_RETRY_DELAY, RequestsConfig
 from analytics_assets.config.responses import ResponseRule
-from analytics_assets.ingestion.errors import Fault
+from analytics_assets.ingestion.errors import Fault, shown
 from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.deadline import DeadlineError
 from analytics_assets.ingestion.http.exchange import Exchange
@@ -51,6 +51,8 @@ _LONGEST_PATH = 200
 
 NO_DATA = (HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT)
 """Success statuses of responses that do not have the requested data."""
+
+_LONGEST_ENDPOINT = 300  # a link of the API may have any length
 
 _KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -295,8 +297,7 @@ def backoff(
 
 def endpoint_of(request: PreparedRequest) -> str:
     """Returns the method and path of a request, without the query, because the query may contain a secret."""
-    path = urlsplit(request.url or "").path
-    return f"{request.method} {path if len(path) <= _LONGEST_PATH else f'{path[:_LONGEST_PATH]}…'}"
+    return shown(f"{request.method} {urlsplit(request.url or '').path}", _LONGEST_ENDPOINT)
 
 
 def status_in_words(status: int, hints: Mapping[int, str] = _HINTS) -> str:

@@ -22,6 +22,7 @@ from requests.exceptions import HTTPError, InvalidURL, RequestException
 from analytics_assets.ingestion.errors import Fault, SyncHalted
 from analytics_assets.ingestion.http.api_response import ApiResponse, ParsedResponse
 from analytics_assets.ingestion.http.breaker_client import Breaker
+from analytics_assets.ingestion.http.cookies import SessionCookies, put_cookies
 from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.oauth2 import Tokens
 from analytics_assets.ingestion.http.origins import Origins
@@ -80,6 +81,7 @@ class ApiSession(Session):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        self.cookies = self._own_cookies = SessionCookies()
         self._resource = resource
         self._telemetry = telemetry
         self._page_limit = page_limit or PageLimit()
@@ -127,7 +129,9 @@ class ApiSession(Session):
         """Prepares a request of dlt. An OAuth2 auth writes the reference of its token, which this session renews."""
         prepared = copy(request)
         prepared.auth = self._tokens.renewing(request.auth)
-        return super().prepare_request(prepared)
+        ready = super().prepare_request(prepared)
+        put_cookies(ready, self._own_cookies)
+        return ready
 
     def send(self, request: PreparedRequest, *, caller: Caller | None = None, **kwargs: Any) -> Response:
         """Sends one request of dlt's client. When `requests` follows a redirect, it passes `caller` again."""

@@ -14,7 +14,11 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
 from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
-from dlt.sources.helpers.rest_client.paginators import OffsetPaginator, RangePaginator
+from dlt.sources.helpers.rest_client.paginators import (
+    OffsetPaginator,
+    RangePaginator,
+    SinglePagePaginator,
+)
 from dlt.sources.rest_api.config_setup import create_paginator
 from requests import Session
 
@@ -44,6 +48,7 @@ from analytics_assets.ingestion.errors import MissingBaseUrlError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession, is_range
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.http.page_reader import Paging
+from analytics_assets.ingestion.http.read_bounds import ReadBounds
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
 from analytics_assets.ingestion.http.row_selection import RowRules
@@ -202,10 +207,14 @@ def _page_through_session(
         ListMemory(resource["name"], str(resource.get("table_name") or resource["name"])),
         redact,
     )
-    judges_end = not config.requests.ignore_total
+    requests = config.requests
+    judges_end = not requests.ignore_total
+    bounds = ReadBounds(requests.max_pages, requests.max_empty_pages, asset.accept_repeated_rows)
     if not ranged:
-        reader = ResponseReader(resource["name"], rules, PagingFields(judges_end=judges_end))
-        endpoint["paginator"] = CheckedPaginator(paginator, reader, keys, config.requests.max_empty_pages)
+        # Of a single page, no paginator reads a field.
+        raw = raw and isinstance(paginator, SinglePagePaginator)
+        reader = ResponseReader(resource["name"], rules, PagingFields(judges_end=judges_end), raw_rows=raw)
+        endpoint["paginator"] = CheckedPaginator(paginator, reader, keys, bounds)
         return
     assert isinstance(paginator, RangePaginator)
     # With paging by page number, the page reader reads the primary key of every row, so the rows must be parsed.
@@ -215,8 +224,8 @@ def _page_through_session(
         paginator,
         ResponseReader(resource["name"], rules, fields, raw_rows=raw),
         keys,
-        overlap=config.requests.page_overlap,
-        accepts_repeated_rows=asset.accept_repeated_rows,
+        overlap=requests.page_overlap,
+        bounds=bounds,
         reads_all=not (endpoint.get("incremental") or {}).get("row_order"),
     )
     endpoint["paginator"] = PagingBySession(paging)

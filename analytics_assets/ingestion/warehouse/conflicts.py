@@ -13,7 +13,7 @@ from typing import Any, cast
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
-from analytics_assets.ingestion.errors import DuplicateKeysError, StaleLoadError, SyncError
+from analytics_assets.ingestion.errors import DuplicateKeysError, StaleLoadError, SyncError, shown
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.plan.write_mode import WriteMode
@@ -113,7 +113,7 @@ def _duplicate_keys(
         f"SELECT {names} FROM {rows_of(files)} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"  # noqa: S608
     )
     found = found or []
-    examples = tuple(", ".join(map(str, one)) for one in found[:_EXAMPLES])
+    examples = tuple(", ".join(shown(part) for part in one) for one in found[:_EXAMPLES])
     return DuplicateKeysError(plan.resource.name, len(found), examples, strategy)
 
 

@@ -8,7 +8,7 @@ from files in other formats. dlt's base class still makes the schema, the transa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Protocol, cast
@@ -192,11 +192,30 @@ class _Client(DuckDbClient):
         capabilities: DestinationCapabilitiesContext,
     ) -> None:
         super().__init__(schema, config, capabilities)
+        self._answers: dict[tuple[str, str], bool] = {}
         plain = self.sql_client
         assert plain.staging_dataset_name
         self.sql_client: _SqlClient = _SqlClient(
             plain.dataset_name, plain.staging_dataset_name, config.credentials, capabilities
         )
+
+    def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
+        """Whether dlt loads a table into the staging dataset first."""
+        return self._asked_once("staging", table_name, super().should_load_data_to_staging_dataset)
+
+    def should_truncate_table_before_load(self, table_name: str) -> bool:
+        """Whether dlt empties a table before the load."""
+        return self._asked_once("truncate", table_name, super().should_truncate_table_before_load)
+
+    def _asked_once(self, question: str, table: str, ask: Callable[[str], bool]) -> bool:
+        """Keeps an answer for the life of this client, which is one load.
+
+        dlt asks for each pair of tables, and prepares a table for each answer. With 60 child tables, that took two
+        thirds of a sync.
+        """
+        if (question, table) not in self._answers:
+            self._answers[question, table] = ask(table)
+        return self._answers[question, table]
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False

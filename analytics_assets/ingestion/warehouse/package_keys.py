@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from analytics_assets.ingestion.errors import KeyNotUniqueError, RowsMovedError, SyncError
+from analytics_assets.ingestion.errors import KeyNotUniqueError, RowsMovedError, SyncError, shown
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.warehouse.duckdb_sql import quoted, rows_of
@@ -166,7 +166,7 @@ class _Doubled:
             f"SELECT DISTINCT {keys} FROM (SELECT {version} FROM {self._distinct} GROUP BY {version} "  # noqa: S608
             f"HAVING count(*) > 1) ORDER BY ALL LIMIT {_EXAMPLES}"
         )
-        return tuple(", ".join(map(str, one)) for one in found or ())
+        return tuple(", ".join(shown(part) for part in one) for one in found or ())
 
     def missing_columns(self, distinct: int) -> tuple[str, ...]:
         """Returns one or two columns that make the key unique; empty if no such columns are found."""

@@ -23,6 +23,7 @@ from dlt.extract.source import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
+from analytics_assets.ingestion.contract.new_columns import NewColumns
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.errors import MissingGuaranteesError, NoSqlError
 from analytics_assets.ingestion.http.list_memory import without_cursors
@@ -207,8 +208,15 @@ class LoadPipeline(WarehousePipeline):
         return retyped
 
     def normalize(self) -> NormalizeInfo:
-        """Normalizes the extracted rows into the files of the load package."""
-        return self.dlt.normalize()
+        """Normalizes the extracted rows into the files of the load package.
+
+        Raises:
+            TooManyColumnsError: the rows bring more new columns than `max_new_columns` allows.
+        """
+        if self.plan.dry_run:  # which does not know the columns of the table
+            return self.dlt.normalize()
+        with NewColumns(self.plan.resource.name, self.plan.asset.max_new_columns).counted():
+            return self.dlt.normalize()
 
     def load(self, client: SqlJobClientBase, restored: Restored, fetched: Fetched) -> LoadInfo:
         """Loads the package, and deletes outdated rows. The caller has exclusive use of the warehouse.

@@ -15,13 +15,14 @@ import duckdb
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.ingestion.contract.quarantine import KEY_PREFIX, SUFFIX
-from analytics_assets.ingestion.errors import NoWarehouseFileError
+from analytics_assets.ingestion.errors import NoWarehouseFileError, shown
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Cursor, Window
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 
 _EXAMPLES = 5
+_REASONS = 50
 """The most primary keys that a report names for each problem."""
 
 _EVERYWHERE = "1 = 1"
@@ -201,21 +202,32 @@ class Table:
             where, values = "window_start < %s AND window_end > %s", [window.end, window.start]
         names = [KEY_PREFIX + column.name for column in self._info.contract.typed_key]
         keys = [self._quote(name) for name in names if name in self._quarantined]
-        selected = ", ".join(["reason", *keys])
-        found = self._rows(f"SELECT {selected} FROM {self._quarantine} WHERE {where}", *values)  # noqa: S608
-        reasons: dict[str, list[str]] = {}
-        for reason, *key in found:
-            reasons.setdefault(reason, []).append(
-                ", ".join("?" if part is None else str(part) for part in key)
-            )
-        by_frequency = sorted(reasons.items(), key=lambda item: -len(item[1]))
-        return QuarantineReport(
-            rows=len(found),
-            reasons=tuple(
-                (reason, len(rows), [row for row in rows if row][:_EXAMPLES]) for reason, rows in by_frequency
-            ),
-            query=f"SELECT * FROM {self._quarantine} WHERE {_literally(where, values)}" if found else None,  # noqa: S608
+        found = self._rows(
+            f"SELECT reason, COUNT(*), MIN(rejected_at) FROM {self._quarantine} WHERE {where} "  # noqa: S608
+            "GROUP BY reason ORDER BY 2 DESC, 3, 1",
+            *values,
         )
+        rows = sum(int(count) for _, count, _ in found)
+        return QuarantineReport(
+            rows=rows,
+            reasons=tuple(
+                (reason, int(count), self._quarantined_keys(reason, keys, where, values))
+                for reason, count, _ in found[:_REASONS]
+            ),
+            query=f"SELECT * FROM {self._quarantine} WHERE {_literally(where, values)}" if rows else None,  # noqa: S608
+        )
+
+    def _quarantined_keys(
+        self, reason: str, keys: Sequence[str], where: str, values: Sequence[Any]
+    ) -> list[str]:
+        if not keys:
+            return []
+        found = self._rows(
+            f"SELECT {', '.join(keys)} FROM {self._quarantine} WHERE {where} AND reason = %s LIMIT {_EXAMPLES}",  # noqa: S608
+            *values,
+            reason,
+        )
+        return [", ".join("?" if part is None else shown(part) for part in key) for key in found]
 
     def duplicate_report(self, window: Window | None) -> DuplicateReport:
         """Reports each primary key that occurs in more than one row, if at least one of the rows is in `window`."""
@@ -231,12 +243,14 @@ class Table:
             *values,
         )
         all_of_them = f"SELECT {keys} FROM {self.name} {twice}"  # noqa: S608
-        shown = f"SELECT * FROM {self.name} WHERE ({keys}) IN ({all_of_them})"  # noqa: S608
-        shown += f" AND ({keys}) IN ({_literally(here, values)}) ORDER BY {keys}"
+        query = f"SELECT * FROM {self.name} WHERE ({keys}) IN ({all_of_them})"  # noqa: S608
+        query += f" AND ({keys}) IN ({_literally(here, values)}) ORDER BY {keys}"
         return DuplicateReport(
             keys=len(found),
-            example_keys=tuple((", ".join(map(str, key)), int(times)) for *key, times in found[:_EXAMPLES]),
-            query=shown if found else None,
+            example_keys=tuple(
+                (", ".join(shown(part) for part in key), int(times)) for *key, times in found[:_EXAMPLES]
+            ),
+            query=query if found else None,
         )
 
     def _example_keys(self, column: str, where: str, values: Sequence[Any]) -> list[str]:
@@ -249,7 +263,7 @@ class Table:
             f"ORDER BY {keys} LIMIT {_EXAMPLES}",
             *values,
         )
-        return [", ".join(str(part) for part in row) for row in found]
+        return [", ".join(shown(part) for part in row) for row in found]
 
     def _where(self, window: Window | None) -> tuple[str, list[Any]]:
         cursor = self._info.cursor

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 
+from analytics_assets.ingestion.errors import shown
+from analytics_assets.ingestion.errors.shown import MOST_NAMES
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.ingestion.warehouse.reader import Table
 from analytics_assets.orchestration.metadata import Metadata
+
+_LONGEST_SENTENCE = 4000
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,19 @@ class CheckOutcome:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     is_warning: bool = False
 
+    def __post_init__(self) -> None:
+        """Cuts and escapes the sentence, which may have names and primary keys of the API."""
+        object.__setattr__(self, "sentence", shown(self.sentence, _LONGEST_SENTENCE))
+
 
 def records(rows: Iterable[Mapping[str, str | int]]) -> dg.TableMetadataValue:
-    """Returns a table for the metadata of an outcome."""
-    return dg.MetadataValue.table(records=[dg.TableRecord(dict(one)) for one in rows])
+    """Returns a table for the metadata of an outcome, with its first rows."""
+    first = islice(rows, MOST_NAMES)
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord(
+                {name: shown(one, 500) if isinstance(one, str) else one for name, one in row.items()}
+            )
+            for row in first
+        ]
+    )

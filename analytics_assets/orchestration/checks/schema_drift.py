@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.ingestion.contract.columns import Column
-from analytics_assets.ingestion.errors import counted
+from analytics_assets.ingestion.errors import counted, names_shown
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.orchestration import metadata as keys
 from analytics_assets.orchestration.checks.context import CheckContext, CheckOutcome, records
@@ -55,7 +55,7 @@ def _undeclared_notice(undeclared: Mapping[str, int], current: Metadata, resourc
     treatment = _UNDECLARED_FIELDS_ARE.get(mode, "loaded as dlt finds them")
     if mode not in _UNDECLARED_FIELDS_ARE and read(current, keys.ROWS_QUARANTINED):
         treatment += "; those of a row in quarantine are kept there"
-    return f" Not declared ({treatment}): {', '.join(sorted(undeclared))}."
+    return f" Not declared ({treatment}): {', '.join(names_shown(sorted(undeclared)))}."
 
 
 def _cut_notice(current: Metadata) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.ingestion.dry_run import DryRunResult
+from analytics_assets.ingestion.errors import names_shown
+from analytics_assets.ingestion.errors.shown import MOST_NAMES
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.orchestration.metadata import (
     DECLARED_BUT_NOT_SENT,
@@ -44,7 +46,7 @@ def observation(
         REASONS: list(found.reasons),
         MAX_QUARANTINED: str(found.limit),
         MAX_QUARANTINED_EXCEEDED: found.too_many,
-        UNDECLARED_FIELDS: dict(found.undeclared),
+        UNDECLARED_FIELDS: {name: found.undeclared[name] for name in sorted(found.undeclared)[:MOST_NAMES]},
         DECLARED_BUT_NOT_SENT: list(found.unsent),
         **found.requests.to_metadata(),
     }
@@ -73,7 +75,7 @@ def sentence(found: DryRunResult) -> str:
             f"That is more than max_quarantined ({found.limit}) allows: a sync of these rows would fail."
         )
     if found.undeclared:
-        sentences.append(f"Not declared: {', '.join(sorted(found.undeclared))}.")
+        sentences.append(f"Not declared: {', '.join(names_shown(sorted(found.undeclared)))}.")
     if found.unsent:
         sentences.append(f"Declared but not sent: {', '.join(found.unsent)}.")
     return " ".join(sentences)

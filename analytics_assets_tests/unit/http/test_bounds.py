@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -15,41 +12,16 @@ from requests import Response
 
 from analytics_assets.ingestion.errors import AnswerTooLargeError, SyncHalted
 from analytics_assets_tests.answering import api_session
+from analytics_assets_tests.raw_server import Got, Respond, answer_of, raw_server
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 MiB = 2**20
 
 
-@contextmanager
-def serving(send: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that calls `send` for each request, in place of an answer by HTTP."""
-    listener, ended = socket.create_server(("127.0.0.1", 0)), threading.Event()
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=answer, args=(connection,), daemon=True).start()
-
-    def answer(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            while not ended.is_set() and connection.recv(65536):
-                send(connection)
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        ended.set()
-        listener.close()
-
-
-def _drip(start: bytes, again: bytes) -> Callable[[socket.socket], None]:
-    def send(connection: socket.socket) -> None:
+def _drip(start: bytes, again: bytes) -> Respond:
+    def send(connection: socket.socket, _: Got) -> None:
         connection.sendall(start)
-        for _ in range(500):
+        for _again in range(500):
             connection.sendall(again)
             time.sleep(0.02)
 
@@ -77,7 +49,7 @@ def get(url: str, **config: Any) -> Response:
 )
 def test_an_exchange_has_a_deadline(start: bytes, again: bytes) -> None:
     """Each byte comes in time for `read_timeout`."""
-    with serving(_drip(start, again)) as url, pytest.raises(SyncHalted) as caught:
+    with raw_server(_drip(start, again), keeps_open=True) as url, pytest.raises(SyncHalted) as caught:
         get(url, read_timeout=5, total_timeout=0.3)
     assert (
         caught.value.reason == "no whole response within 0.3 s, the most that requests.total_timeout allows"
@@ -86,11 +58,11 @@ def test_an_exchange_has_a_deadline(start: bytes, again: bytes) -> None:
 
 
 def test_read_timeout_is_still_the_wait_for_the_next_bytes() -> None:
-    def silent(connection: socket.socket) -> None:
+    def silent(connection: socket.socket, _: Got) -> None:
         connection.sendall(GOOD[:-1])
         connection.recv(1)  # until the client gives up
 
-    with serving(silent) as url, pytest.raises(SyncHalted) as caught:
+    with raw_server(silent, keeps_open=True) as url, pytest.raises(SyncHalted) as caught:
         get(url, read_timeout=0.2, total_timeout=30)
     assert caught.value.reason == "no response in time"
 
@@ -99,20 +71,19 @@ def test_the_deadline_is_of_each_exchange() -> None:
     """The connection is kept. Its second exchange has a deadline of its own."""
     accepted: list[int] = []
 
-    def send(connection: socket.socket) -> None:
+    def send(connection: socket.socket, _: Got) -> None:
         accepted.append(connection.fileno())
         time.sleep(0.25)
         connection.sendall(GOOD)
 
-    with serving(send) as url, api_session(total_timeout=0.4) as session:
+    with raw_server(send, keeps_open=True) as url, api_session(total_timeout=0.4) as session:
         for _ in range(3):
             assert session.get(f"{url}/rows").json() == {}
     assert len(set(accepted)) == 1
 
 
-def _answer(body: bytes, *headers: str, status: str = "200 OK") -> Callable[[socket.socket], None]:
-    head = "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode()
-    return lambda connection: connection.sendall(head + body)
+def _answer(body: bytes, *headers: str, status: str = "200 OK") -> Respond:
+    return lambda connection, _: connection.sendall(answer_of(body, *headers, status=status))
 
 
 BOMB = gzip.compress(bytes(64 * MiB))
@@ -127,7 +98,10 @@ LARGE = [
 
 @pytest.mark.parametrize(("body", "headers"), [one[1:] for one in LARGE], ids=[one[0] for one in LARGE])
 def test_a_response_has_a_largest_size(body: bytes, headers: list[str]) -> None:
-    with serving(_answer(body, *headers)) as url, pytest.raises(AnswerTooLargeError) as caught:
+    with (
+        raw_server(_answer(body, *headers), keeps_open=True) as url,
+        pytest.raises(AnswerTooLargeError) as caught,
+    ):
         get(url, max_answer_bytes=2 * MiB)
     assert (caught.value.endpoint, caught.value.limit) == ("GET /rows", 2 * MiB)
     assert "or raise requests.max_answer_bytes" in str(caught.value)
@@ -137,7 +111,10 @@ def test_a_response_has_a_largest_size(body: bytes, headers: list[str]) -> None:
     ("body", "headers"), [one[1:] for one in LARGE[:4]], ids=[one[0] for one in LARGE[:4]]
 )
 def test_only_the_beginning_of_an_error_is_read(body: bytes, headers: list[str]) -> None:
-    with serving(_answer(body, *headers, status="404 Not Found")) as url, pytest.raises(SyncHalted) as caught:
+    with (
+        raw_server(_answer(body, *headers, status="404 Not Found"), keeps_open=True) as url,
+        pytest.raises(SyncHalted) as caught,
+    ):
         get(url, max_answer_bytes=2 * MiB)
     assert caught.value.status == 404
 
@@ -147,11 +124,11 @@ def test_after_a_large_error_the_connection_is_not_used_again() -> None:
     large = _answer(b"x" * MiB, f"Content-Length: {MiB}", status="503 Service Unavailable")
     answers = iter([large, _answer(b"{}", "Content-Length: 2")])
 
-    def send(connection: socket.socket) -> None:
-        next(answers)(connection)
+    def send(connection: socket.socket, got: Got) -> None:
+        next(answers)(connection, got)
 
     with (
-        serving(send) as url,
+        raw_server(send, keeps_open=True) as url,
         api_session(backoff_factor=0.001) as session,
     ):
         assert session.get(f"{url}/rows").json() == {}
@@ -161,11 +138,11 @@ def test_after_a_large_error_the_connection_is_not_used_again() -> None:
 def test_a_response_without_a_body_gives_its_connection_back(status: str) -> None:
     accepted: list[int] = []
 
-    def send(connection: socket.socket) -> None:
+    def send(connection: socket.socket, _: Got) -> None:
         accepted.append(connection.fileno())
-        _answer(b"", "Content-Length: 0", status=status)(connection)
+        connection.sendall(answer_of(b"", "Content-Length: 0", status=status))
 
-    with serving(send) as url, api_session() as session:
+    with raw_server(send, keeps_open=True) as url, api_session() as session:
         for _ in range(3):
             session.get(f"{url}/rows")
     assert len(set(accepted)) == 1

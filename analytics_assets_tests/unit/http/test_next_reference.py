@@ -17,6 +17,7 @@ from dlt.sources.helpers.rest_client.paginators import (
 from analytics_assets.ingestion.errors import ForeignOriginError, PagingFieldError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator
 from analytics_assets.ingestion.http.origins import Origins
+from analytics_assets.ingestion.http.read_bounds import ReadBounds
 from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets_tests.answering import Asked, Reply, answering, api_session
@@ -34,7 +35,7 @@ def read(
 
     with answering(answer) as url, api_session(origins=Origins(url), max_retries=0) as session:
         reader = ResponseReader("things", RowRules("data"))
-        checked = CheckedPaginator(paginator, reader, (), 100)
+        checked = CheckedPaginator(paginator, reader, (), ReadBounds())
         pages = RESTClient(url, session=session).paginate(
             "/v1/things", method, paginator=checked, data_selector="data", **options
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
 import pytest
 from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
@@ -13,17 +12,18 @@ from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
 from analytics_assets.ingestion.errors import NoTokenError, SyncHalted
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator
 from analytics_assets.ingestion.http.end_hints import Read, contradiction
+from analytics_assets.ingestion.http.read_bounds import ReadBounds
 from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets_tests.answering import Asked, Reply, answering, api_session
-from analytics_assets_tests.unit.http.test_bounds import serving
+from analytics_assets_tests.raw_server import Got, Respond, raw_server
 
 BODY = b'{"a":1}'
 MANY_DIGITS = "9" * 5000
 
 
-def _once(answer: bytes) -> Callable[[socket.socket], None]:
-    def send(connection: socket.socket) -> None:
+def _once(answer: bytes) -> Respond:
+    def send(connection: socket.socket, _: Got) -> None:
         connection.sendall(answer)
         connection.shutdown(socket.SHUT_WR)
 
@@ -34,7 +34,7 @@ def ask(answer: bytes, waits: list[float] | None = None) -> tuple[str, list[floa
     """Returns the body, or the reason of the failure after one retry, and the waits."""
     waits = []
     with (
-        serving(_once(answer)) as url,
+        raw_server(_once(answer)) as url,
         api_session(max_retries=1, sleep=waits.append, read_timeout=5) as session,
     ):
         try:
@@ -142,9 +142,11 @@ def test_rate_limit_headers_of_nonsense_are_as_none(headers: str, wait: float, s
 )
 def test_a_redirect_to_nowhere_has_a_sentence(location: str, reason: str) -> None:
     answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
-    paginator = CheckedPaginator(SinglePagePaginator(), ResponseReader("rows", RowRules("data")), (), 100)
+    paginator = CheckedPaginator(
+        SinglePagePaginator(), ResponseReader("rows", RowRules("data")), (), ReadBounds()
+    )
     with (
-        serving(_once(answer)) as url,
+        raw_server(_once(answer)) as url,
         api_session(max_retries=0) as session,
         pytest.raises(SyncHalted) as caught,
     ):

@@ -16,6 +16,7 @@ from dlt.sources.helpers.rest_client.paginators import (
 from analytics_assets.ingestion.errors import MorePagesError
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
+from analytics_assets.ingestion.http.read_bounds import ReadBounds
 from analytics_assets.ingestion.http.response import ResponseReader
 from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets_tests.answering import Asked, Reply, answering, api_session
@@ -42,7 +43,7 @@ CASES: list[tuple[dict[str, Any], dict[str, str], dict[str, Any], bool]] = [
 
 def paginator_of(kind: str, reader: ResponseReader, **settings: Any) -> BasePaginator:
     if kind == "cursor":
-        return CheckedPaginator(JSONResponseCursorPaginator("at", "at"), reader, ("id",), 3)
+        return CheckedPaginator(JSONResponseCursorPaginator("at", "at"), reader, ("id",), ReadBounds())
     paginator = OffsetPaginator(10, **settings) if kind == "offset" else PageNumberPaginator(**settings)
     return PagingBySession(Paging(paginator, reader, ("id",), overlap=False))
 

@@ -17,6 +17,7 @@ from dlt.sources.helpers.rest_client.paginators import (
 
 from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
+from analytics_assets.ingestion.http.read_bounds import ReadBounds
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
 from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -48,7 +49,7 @@ class Moved:
 def paginator_for(kind: BasePaginator) -> BasePaginator:
     rules = RowRules("rows", paged=isinstance(kind, RangePaginator))
     if not isinstance(kind, RangePaginator):
-        return CheckedPaginator(kind, ResponseReader("rows", rules, PagingFields()), ("id",), 3)
+        return CheckedPaginator(kind, ResponseReader("rows", rules, PagingFields()), ("id",), ReadBounds())
     reader = ResponseReader("rows", rules, PagingFields("total"))
     return PagingBySession(Paging(kind, reader, ("id",), overlap=False))
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import socket
-import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -26,6 +23,7 @@ from analytics_assets.ingestion.http.transport import Transport
 from analytics_assets.ingestion.http.wire import WireRequest
 from analytics_assets_tests.answering import EVERYWHERE, Asked, Reply, answering
 from analytics_assets_tests.memory_circuit import MemoryCircuit
+from analytics_assets_tests.raw_server import Got, raw_server
 
 SIZE = 50_000_000
 SECRET = "a+long/secret=value"
@@ -57,34 +55,7 @@ class Api:
         return self.transport.wire_request(Request("GET", f"{url}/file").prepare(), True, None, None)
 
 
-@contextmanager
-def raw_server(respond: Callable[[socket.socket, int], None]) -> Iterator[str]:
-    """A server that calls `respond` for each connection, with the number of the connection."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        number = 0
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            number += 1
-            with connection, suppress(OSError):  # the client may close the connection
-                connection.recv(65_536)
-                respond(connection, number)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(10)
-
-
-def send_large(connection: socket.socket, _: int) -> None:
+def send_large(connection: socket.socket, _: Got) -> None:
     connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode())
     left = SIZE
     while left:
@@ -125,11 +96,11 @@ def test_of_two_secrets_that_begin_alike_the_longer_one_is_redacted_whole() -> N
 
 
 def test_it_is_retried_until_the_first_byte_is_handed_on() -> None:
-    def respond(connection: socket.socket, number: int) -> None:
-        if number == 1:
+    def respond(connection: socket.socket, got: Got) -> None:
+        if got.number == 1:
             return connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
         promised = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
-        return connection.sendall(promised + (b"" if number == 2 else b"rows"))
+        return connection.sendall(promised + (b"" if got.number == 2 else b"rows"))
 
     api = Api(max_in_flight=1)
     with raw_server(respond) as url, api.transport.stream(api.request(url)) as response:
@@ -139,7 +110,7 @@ def test_it_is_retried_until_the_first_byte_is_handed_on() -> None:
 
 
 def test_a_stream_that_breaks_later_halts_and_leaves_the_circuit_closed() -> None:
-    def respond(connection: socket.socket, _: int) -> None:
+    def respond(connection: socket.socket, _: Got) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + b"x" * 200_000)
 
     api = Api(max_in_flight=1)

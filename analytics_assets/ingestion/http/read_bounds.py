@@ -1,0 +1,99 @@
+"""The bounds of one read: the most pages, and the most pages in succession without a new row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from analytics_assets.ingestion.errors import EndlessReadError, NoNewRowsError
+from analytics_assets.ingestion.http.row_key import hash_of, key_of
+from analytics_assets.ingestion.raw_json import read_row
+
+
+@dataclass(frozen=True)
+class ReadBounds:
+    """The bounds of a read.
+
+    Attributes:
+        max_pages: the most pages of a read.
+        max_empty_pages: the most pages in succession without a new row.
+        accepts_repeated_rows: whether the API may send a row on several pages.
+    """
+
+    max_pages: int = 1_000_000
+    max_empty_pages: int = 3
+    accepts_repeated_rows: bool = False
+
+
+class BoundedRead:
+    """The pages of one read so far.
+
+    Args:
+        resource: the dlt resource of the read.
+        primary_key: the primary key fields of a row; empty if the resource has no primary key.
+        bounds: the bounds of the read.
+
+    Attributes:
+        pages: the number of pages read.
+    """
+
+    def __init__(self, resource: str, primary_key: tuple[str, ...], bounds: ReadBounds) -> None:
+        self.pages = 0
+        self._resource = resource
+        self._primary_key = primary_key
+        self._bounds = bounds
+        self._empty_pages = 0
+        self._seen: set[int] = set()
+
+    def add(self, endpoint: str, *, is_new: bool, has_next: bool) -> None:
+        """Counts a page.
+
+        Args:
+            endpoint: the method and path of the request, for the error text.
+            is_new: whether the page has a new row.
+            has_next: whether the API says that there is another page.
+
+        Raises:
+            NoNewRowsError: too many pages in succession had no new row, and there is another page.
+            EndlessReadError: there is a page beyond the most pages of a read.
+        """
+        self.pages += 1
+        self._empty_pages = 0 if is_new else self._empty_pages + 1
+        if has_next and self._empty_pages >= self._bounds.max_empty_pages:
+            raise NoNewRowsError(self._resource, endpoint, self._empty_pages)
+        if has_next and self.pages >= self._bounds.max_pages:
+            raise EndlessReadError(self._resource, endpoint, self.pages)
+
+    def has_new_row(self, rows: Sequence[Any]) -> bool:
+        """Whether one of some parsed rows is new, by its primary key."""
+        keys = [key_of(row, self._primary_key) for row in rows]
+        if not keys or None in keys:
+            return self.is_new_page(rows)
+        hashes = set(map(hash_of, keys))
+        is_new = not hashes <= self._seen
+        self._seen |= hashes
+        return is_new
+
+    def is_new_page(self, rows: Sequence[Any]) -> bool:
+        """Whether a page is new: by the primary key of its first row, or without a primary key by all its rows.
+
+        The rows may be JSON text. To look at every row would cost more than all other checks of a page.
+        """
+        if not rows:
+            return False
+        first = read_row(rows[0]) if isinstance(rows[0], msgspec.Raw) else rows[0]
+        key = key_of(first, self._primary_key)
+        if key is not None:
+            page = hash_of(key)
+        elif self._bounds.accepts_repeated_rows:
+            return True
+        elif all(type(row) is msgspec.Raw for row in rows):
+            page = hash(b"\n".join(rows))
+        else:
+            page = hash(str(rows))
+        is_new = page not in self._seen
+        self._seen.add(page)
+        return is_new

@@ -1,0 +1,122 @@
+"""An answer that never ends, or is far larger than it seems, ends the sync in bounded time and memory."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics_assets_tests.hostile.limited import sync_limited
+from analytics_assets_tests.raw_server import Got, Respond, answer_of, raw_server
+from analytics_assets_tests.real_api import defs
+
+MiB = 2**20
+BOMB = gzip.compress(bytes(512 * MiB))
+GZIPPED = answer_of(BOMB, f"Content-Length: {len(BOMB)}", "Content-Encoding: gzip")
+TOO_LARGE = "answer_too_large"
+SMALL = {"max_answer_bytes": 20 * MiB, "max_retries": 0}
+QUICK = {"total_timeout": 0.5, "read_timeout": 10, "max_retries": 0}
+
+
+def whole(answer: bytes) -> Respond:
+    return lambda connection, _: connection.sendall(answer)
+
+
+def endless(start: bytes, again: bytes, pause: float = 0) -> Respond:
+    def respond(connection: socket.socket, _: Got) -> None:
+        connection.sendall(start)
+        while True:  # until the client closes the connection
+            connection.sendall(again)
+            time.sleep(pause)
+
+    return respond
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+CHUNK = b"%x\r\n" % MiB + b" " * MiB + b"\r\n"
+BUSY = "503 Service Unavailable"
+
+CASES: dict[str, tuple[Respond, dict[str, Any], str]] = {
+    "gzip bomb": (whole(GZIPPED), SMALL, TOO_LARGE),
+    "endless chunks": (endless(answer_of(b"", CHUNKED), CHUNK), SMALL, TOO_LARGE),
+    "endless error": (endless(answer_of(b"", CHUNKED, status=BUSY), CHUNK), SMALL, "halted"),
+    "dripped body": (endless(answer_of(b"", "Content-Length: 9999"), b" ", 0.05), QUICK, "halted"),
+    "dripped headers": (endless(b"HTTP/1.1 200 OK\r\n", b"X", 0.05), QUICK, "halted"),
+    "gzip bomb as an error": (
+        whole(answer_of(BOMB, f"Content-Length: {len(BOMB)}", "Content-Encoding: gzip", status=BUSY)),
+        SMALL,
+        "halted",
+    ),
+    "endless body without a length": (
+        endless(answer_of(b"", "Connection: close"), bytes(MiB)),
+        SMALL,
+        "answer_too_large",
+    ),
+    "endless headers": (endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000), QUICK, "halted"),
+    "an endless header": (endless(b"HTTP/1.1 200 OK\r\nX: ", b"y" * MiB), QUICK, "halted"),
+    "endless 100 continue": (endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), QUICK, "halted"),
+    "endless trailers": (
+        endless(answer_of(b"0\r\n", CHUNKED), b"X: y\r\n"),
+        QUICK,
+        "halted",
+    ),
+    "a length of 30 digits": (
+        endless(answer_of(b"", f"Content-Length: {10**30}"), bytes(MiB)),
+        SMALL,
+        "answer_too_large",
+    ),
+    "a chunk of 2^60 bytes": (
+        endless(answer_of(b"%x\r\n" % 2**60, CHUNKED), bytes(MiB)),
+        SMALL,
+        "answer_too_large",
+    ),
+}
+
+
+@pytest.mark.matrix(keep=4)
+@pytest.mark.parametrize("name", CASES)
+def test_an_answer_ends(tmp_path: Path, name: str) -> None:
+    respond, requests, code = CASES[name]
+    with raw_server(respond) as url:
+        outcome = sync_limited(tmp_path, defs(url, requests=requests), megabytes=150, seconds=20)
+    assert outcome.code == code, outcome
+    assert outcome.megabytes < 150
+
+
+ROW = b'{"id": %d, "name": "abcdefghijklmnopqrstuvwxyz", "amount": 12.5, "day": "2026-01-05", "note": "a short text"}'
+DECLARED = {
+    "id": {"data_type": "bigint"},
+    "name": {"data_type": "text"},
+    "amount": {"data_type": "double"},
+    "day": {"data_type": "date"},
+    "note": {"data_type": "text"},
+}
+LARGE_PAGES: dict[str, tuple[Any, float]] = {
+    "offset": ({"type": "offset", "limit": 10_000_000, "total_path": None}, 3.5),
+    "single page": ("single_page", 4.5),
+}
+
+
+@pytest.mark.matrix(keep=0)
+@pytest.mark.parametrize("name", LARGE_PAGES)
+def test_a_large_answer_needs_a_few_times_its_size(tmp_path: Path, name: str) -> None:
+    """The rows stay JSON text until Arrow reads them."""
+    paginator, times = LARGE_PAGES[name]
+    rows = 1_000_000
+    body = b'{"data": [%s]}' % b",".join(ROW % number for number in range(rows))
+
+    def respond(connection: socket.socket, got: Got) -> None:
+        sent = body if got.number == 1 else b'{"data": []}'
+        connection.sendall(answer_of(sent, f"Content-Length: {len(sent)}"))
+
+    with raw_server(respond) as url:
+        text = defs(
+            url, paginator=paginator, resource={"columns": DECLARED}, requests={"page_overlap": False}
+        )
+        outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
+    assert (outcome.code, outcome.rows) == ("", rows), outcome
+    assert outcome.megabytes < times * len(body) / 1e6 + 100
