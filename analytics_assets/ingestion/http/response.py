@@ -205,7 +205,7 @@ class ResponseReader:
         is_raw = self._decode_raw is not None and _is_utf_8(body)
         if not is_raw:
             return response
-        with suppress(msgspec.DecodeError):
+        with suppress(msgspec.DecodeError, RecursionError):
             return read_beside(body, self._rows.path)
         return self._parse_whole(body, "", lambda: None)
 

@@ -14,8 +14,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.runtime.run_context import active
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -290,6 +289,17 @@ def test_secrets_are_only_for_what_is_sent() -> None:
     assert caught.value.errors()[0]["loc"] == ("requests", "max_retries")
 
 
+@contextlib.contextmanager
+def _reloaded(secrets_toml: Path) -> Iterator[None]:
+    """dlt reads its files once per process, so it must read them again before and after a test that writes them."""
+    active().reload()
+    try:
+        yield
+    finally:
+        secrets_toml.unlink()
+        active().reload()
+
+
 TOML = [
     ('token = ["a", "b"]', UnsendableSecretError, "a list"),
     ('[sources.api.token]\nvalue = "abc-secret"', UnsendableSecretError, "a table"),
@@ -311,10 +321,10 @@ TOML = [
 def test_a_secret_that_cannot_be_sent_is_refused_and_not_repeated(
     project: Project, auth: Any, toml: str, kind: type[SyncError], words: str
 ) -> None:
-    (project.folder / ".dlt").mkdir()
-    (project.folder / ".dlt/secrets.toml").write_text(f"[sources.api]\n{toml}\n")
-    Container()[PluggableRunContext].reload(str(project.folder))
-    with answering(lambda _: {"data": []}) as url, pytest.raises(kind) as caught:
+    secrets_toml = project.folder / ".dlt/secrets.toml"
+    secrets_toml.parent.mkdir()
+    secrets_toml.write_text(f"[sources.api]\n{toml}\n")
+    with _reloaded(secrets_toml), answering(lambda _: {"data": []}) as url, pytest.raises(kind) as caught:
         project.load(defs(url, client={"auth": auth}), "things")
     assert words in str(caught.value)
     assert "abc-secret" not in str(caught.value)

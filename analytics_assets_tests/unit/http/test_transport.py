@@ -98,7 +98,9 @@ def test_of_two_secrets_that_begin_alike_the_longer_one_is_redacted_whole() -> N
 def test_it_is_retried_until_the_first_byte_is_handed_on() -> None:
     def respond(connection: socket.socket, got: Got) -> None:
         if got.number == 1:
-            return connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
+            return connection.sendall(
+                b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy"
+            )
         promised = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
         return connection.sendall(promised + (b"" if got.number == 2 else b"rows"))
 
