@@ -261,10 +261,10 @@ def _result(
         cursor_to=end,
         full_refresh=plan.full_refresh,
         undeclared=dict(built.validator.undeclared),
-        # A sync with a cursor fetches only some rows, so it cannot know whether the API never sends a field.
         variants=variant_columns(loaded.client.schema, resource.table),
         cut=built.validator.cut,
         rows_with_secret=dict(built.secret_watch.rows),
+        # A sync with a cursor fetches only some rows, so it cannot know whether the API never sends a field.
         unsent=tuple(sorted(built.validator.unsent)) if resource.cursor is None else (),
         children={
             name: ChildTable(*table.child(f"{resource.table}__{name}")) for name in plan.asset.child_tables
