@@ -122,7 +122,7 @@ def row(number: int, moment: datetime) -> dict[str, Any]:
     return {"id": number, "at": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(("kind", "history"), CASES, ids=str)
 def test_each_row_exactly_once(
     project: Project,

@@ -264,7 +264,7 @@ def test_too_many_bad_rows_halt_the_load_before_anything_is_written(
     load(project, text)
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("mode", ["evolve", "discard_row", "discard_value", "freeze"])
 def test_a_field_that_is_not_declared(project: Project, lists: tuple[Api, str], mode: str) -> None:
     api, url = lists

@@ -108,7 +108,7 @@ def hasty_yaml(impatient_yaml: str) -> str:
     return yaml.safe_dump(document)
 
 
-@pytest.mark.matrix(keep=7)
+@pytest.mark.matrix(keep=5)
 @pytest.mark.parametrize(
     ("path", "fault", "requests", "sentence"), [one[1:] for one in FAULTS], ids=[one[0] for one in FAULTS]
 )

@@ -155,6 +155,7 @@ def test_what_is_gone_takes_its_child_tables_rows_along(project: Project, changi
     assert project.query("SELECT n FROM api.things__parts") == []
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(("allowed", "recorded"), [("20%", "20%"), (1, "1")])
 def test_a_large_drop_is_refused_where_the_user_says_so(
     project: Project, changing: tuple[Api, str], allowed: int | str, recorded: str
@@ -178,7 +179,7 @@ def test_a_large_drop_is_refused_where_the_user_says_so(
     assert len(things.rows()) == 109
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("minutes", [0, -43_200, -60, 60])
 def test_a_row_that_moves_while_two_windows_are_read_ends_where_it_is_newest(
     project: Project, changing: tuple[Api, str], clock: Clock, minutes: int
@@ -398,6 +399,7 @@ def test_a_check_that_blocks_fails_the_run_of_one_partition_as_that_of_many(
     assert not result.success
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("strategy", ["insert-only", "upsert"])
 def test_another_strategy_holds_from_the_next_run_on(
     project: Project, changing: tuple[Api, str], strategy: str

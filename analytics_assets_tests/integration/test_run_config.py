@@ -455,7 +455,7 @@ def test_pages_are_counted_by_resource_and_children_need_few(project: Project) -
 DISPOSITIONS = ["merge", "append", {"disposition": "merge", "strategy": "delete-insert"}]
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(
     ("disposition", "more"),
     [(one, more) for more in ({"tags": [{"n": 1}, {"n": 2}]}, {}) for one in DISPOSITIONS],

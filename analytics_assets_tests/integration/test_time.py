@@ -160,7 +160,7 @@ SPRING = ("2025-03-29T23:00Z", ["00:00", "01:00", "03:00", "04:00"])
 AUTUMN = ("2025-10-25T22:00Z", ["00:00", "01:00", "02:00", "02:00+0100", "03:00"])
 
 
-@pytest.mark.matrix(keep=1)
+@pytest.mark.matrix(keep=0)
 @pytest.mark.parametrize(
     ("start", "hours", "as_a_range"), [(*AUTUMN, False), (*SPRING, True), (*AUTUMN, True)]
 )
@@ -217,7 +217,7 @@ CURSORS = {
 }
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(
     ("cursor", "kind", "includes_end"),
     [
@@ -299,7 +299,7 @@ def test_the_api_is_asked_in_what_its_cursor_is(
     assert readings.asked == [asked]
 
 
-@pytest.mark.matrix(keep=1)
+@pytest.mark.matrix(keep=0)
 @pytest.mark.parametrize("cursor", ["timestamp", "date", "seconds"])
 def test_rows_that_go_through_dlts_normalizer_fall_into_the_same_windows(
     project: Project, readings: Readings, cursor: str
@@ -337,7 +337,7 @@ ZONES = (
 )  # fmt: skip
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(
     ("kind", "start", "end"),
     [

@@ -77,6 +77,7 @@ def test_a_deep_body_that_is_no_json(body: str) -> None:
         read_body(body.encode())
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("opening", ["[", "{'a':"])
 def test_the_process_survives_any_depth(opening: str) -> None:
     """In a process of its own, because a stack that overflows ends the process."""

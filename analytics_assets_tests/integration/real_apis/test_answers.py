@@ -239,7 +239,7 @@ def test_an_object_where_lists_came_before(project: Project) -> None:
 BARE = {"primary_key": None, "columns": None}
 
 
-@pytest.mark.matrix(keep=2)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(
     ("first", "second", "endpoint"),
     [
@@ -276,7 +276,7 @@ def test_an_object_where_an_earlier_sync_had_lists(
                 assert project.load(lenient, "things").row_count == count
 
 
-@pytest.mark.matrix(keep=3)
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(
     ("first", "second", "is_refused"),
     [

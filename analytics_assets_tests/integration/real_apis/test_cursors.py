@@ -34,6 +34,7 @@ def _moment(ago: timedelta, data_type: str) -> str:
     return moment.date().isoformat() if data_type == "date" else moment.isoformat()
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("data_type", ["timestamp", "date"])
 @pytest.mark.parametrize("path", ["arrow", "rows"])
 def test_a_row_in_the_future_does_not_end_an_incremental_sync(

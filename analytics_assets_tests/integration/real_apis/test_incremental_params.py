@@ -37,6 +37,7 @@ class Api:
         return {"data": [one for one in self.rows.values() if one["at"] >= start]}
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("columns", [TIMESTAMP, None])
 @pytest.mark.parametrize(
     "where",

@@ -56,7 +56,7 @@ def load(
         project.load(defs(url, resource={"columns": hints}, asset=asset, paginator=paginator), "things")
 
 
-@pytest.mark.matrix(keep=5)
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("paged", [False, True])
 @pytest.mark.parametrize(
     ("rows", "columns", "rename", "words"), [pytest.param(*one[1:], id=one[0]) for one in MEETINGS]

@@ -408,6 +408,7 @@ COLUMNS = {
 }  # fmt: skip
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("declared", [True, False], ids=["Arrow path", "row path"])
 @pytest.mark.parametrize(
     "paginator", ["single_page", {"type": "offset", "limit": 2, "total_path": None}], ids=["dlt", "session"]

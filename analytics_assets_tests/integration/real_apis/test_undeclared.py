@@ -82,6 +82,7 @@ def row(number: int, values: list[Any], place: str) -> dict[str, Any]:
     return {"id": number, **{"top": fields, "object": {"o": fields}, "list": {"l": [fields]}}[place]}
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize("loads", ["one", "two"])
 @pytest.mark.parametrize(
     ("place", "table", "prefix"),

@@ -162,6 +162,7 @@ def test_a_key_that_would_be_cut_goes_to_quarantine(
     ]
 
 
+@pytest.mark.matrix(keep=8)
 @pytest.mark.parametrize(
     "resource", [{}, {"columns": None, "primary_key": None}], ids=["declared", "nothing declared"]
 )

@@ -635,6 +635,7 @@ def test_a_template_may_stand_for_any_value(place: tuple[str | int, ...], templa
     assert unset.variable in str(template)
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("seed", ["0", "4", "6"])
 def test_the_error_names_the_key_that_no_alternative_has(seed: str) -> None:
     """dlt lists the keys of several alternatives, in an order that differs between processes."""
