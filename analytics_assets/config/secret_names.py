@@ -9,24 +9,26 @@ from __future__ import annotations
 import re
 
 _WORDS = frozenset({
-    "authorization", "cookie", "credential", "credentials", "passphrase", "passwd", "password", "secret",
-    "token",
+    "authorization", "cookie", "credential", "credentials", "jwt", "passphrase", "passwd", "password",
+    "passwords", "secret", "secrets", "token", "tokens",
 })  # fmt: skip
 """A name with one of these words is that of a secret."""
 
 _BEFORE_KEY = frozenset({
-    "access", "account", "api", "app", "application", "auth", "client", "private", "shared", "signing",
-    "subscription",
+    "access", "account", "api", "app", "application", "auth", "client", "consumer", "developer",
+    "functions", "master", "private", "shared", "signing", "subscription", "user", "write",
 })  # fmt: skip
 """With one of these words before `key`, a name is that of a secret, as `DD-APPLICATION-KEY`. `sort_key` is not."""
 
 _JOINED = frozenset({
-    "apikey", "apitoken", "accesstoken", "authtoken", "appkey", "hapikey", "pwd",
+    "accesstoken", "apikey", "apitoken", "appkey", "authtoken", "clientsecret", "hapikey", "idtoken", "pwd",
+    "refreshtoken", "secretkey", "sessionid",
 })  # fmt: skip
 
 _LAST = frozenset({
-    "data", "endpoint", "expiration", "expires", "expiry", "field", "format", "lifetime", "location",
-    "name", "scope", "ttl", "type", "uri", "url",
+    "budget", "count", "data", "endpoint", "expiration", "expires", "expiry", "field", "format", "id",
+    "length", "lifetime", "limit", "location", "name", "reset", "scope", "size", "ttl", "type", "uri",
+    "url", "usage",
 })  # fmt: skip
 """A name that ends with one of these words is not that of a secret, as `access_token_url`."""
 
@@ -36,7 +38,8 @@ _USUAL = frozenset({
 """Names that are those of a secret for some APIs only, as `key` for Google's."""
 
 _PAGING = frozenset({
-    "continuation", "cursor", "next", "nextpage", "page", "pagination", "skip", "sync",
+    "change", "continuation", "csrf", "cursor", "next", "nextpage", "page", "pagination", "skip", "sync",
+    "xsrf",
 })  # fmt: skip
 """Words before `token` in the name of a cursor, such as `page_token`, which is no secret."""
 
@@ -55,6 +58,11 @@ _WRITTEN = re.compile(
     | AKIA[0-9A-Z]{16} | AIza[\w-]{35} | ya29\.[\w-]{20,}            # AWS, Google
     | shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,} | SG\.[\w-]{16,}\.[\w-]+   # Shopify, SendGrid
     | pat-(?:na|eu)\d-[0-9a-f-]{30,} | key-[0-9a-f]{32}              # HubSpot, Mailgun
+    | whsec_\w{16,} | sk-(?:ant|proj)-[\w-]{16,} | NRAK-\w{20,}       # Stripe, OpenAI, New Relic
+    | (?:secret|ntn)_[A-Za-z0-9]{30,} | lin_api_\w{20,} | npm_\w{30,} # Notion, Linear, npm
+    | \bpat[A-Za-z0-9]{14}\.[0-9a-f]{40,} | \bEAA[A-Za-z0-9]{40,}     # Airtable, Facebook
+    | \b(?:bot)?\d{8,10}:[\w-]{30,}                                  # Telegram
+    | https?://[^/?\#\s]*:[^/?\#\s]*@                                 # a URL with a password
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY
     )""",
     re.VERBOSE | re.IGNORECASE,
@@ -84,7 +92,8 @@ def variable_of_a_secret(name: str) -> bool:
 def is_plain_header(name: str) -> bool:
     """Whether a header with this name holds no secret, such as `User-Agent` or `X-Api-Version`."""
     lower = name.lower()
-    return lower in _PLAIN_HEADERS or lower.startswith("accept-") or "version" in _words(name)
+    is_version = "version" in _words(name) and not names_a_secret(name)
+    return lower in _PLAIN_HEADERS or lower.startswith("accept-") or is_version
 
 
 def looks_secret(name: str, text: str) -> bool:

@@ -60,6 +60,8 @@ class Parsed:
         has_expressions: whether the template is more than `{% raw %}` blocks.
         variables: the names of the environment variables that the template reads.
         settings: the names of the secrets that the template reads with `secrets.NAME`.
+        is_constant: whether the template reads nothing of its scope.
+        literal: the number or the boolean that is the whole template; None if it is none.
     """
 
     compiled: Template
@@ -68,6 +70,8 @@ class Parsed:
     has_expressions: bool
     variables: frozenset[str] = frozenset()
     settings: frozenset[str] = frozenset()
+    is_constant: bool = False
+    literal: Any = None
 
     def value(self, env: Variables | None = None, secrets: Any = None) -> Any:
         """Renders the template. A whole template that is a text becomes a `WholeText`.
@@ -174,7 +178,17 @@ def parse(text: str, scope: Mapping[str, Any], *, formatted: bool) -> Parsed:
             f"`{min(unknown)}` in this template is unknown. Known are {', '.join(sorted(scope))}: "
             f"`{{{{ env.NAME }}}}` is an environment variable. {RAW}"
         )
-    return Parsed(compiled, scope, not (has_text or is_text), not literal, *_read_by(tree))
+    constant = not any(one.name in scope for one in tree.find_all(nodes.Name))
+    alone = top[0] if len(top) == 1 else None
+    return Parsed(
+        compiled,
+        scope,
+        not (has_text or is_text),
+        not literal,
+        *_read_by(tree),
+        is_constant=constant,
+        literal=alone.value if isinstance(alone, nodes.Const) and not isinstance(alone.value, str) else None,
+    )
 
 
 def parts_of(text: str, scope: Mapping[str, Any]) -> list[str | Parsed]:

@@ -37,6 +37,7 @@ _WIDENING_FILTERS = (
     "center",
     "indent",
     "pprint",
+    "round",
     "slice",
     "urlize",
     "wordwrap",

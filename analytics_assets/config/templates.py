@@ -60,11 +60,13 @@ class AtRun(str):
         parts: the expressions of the template, by reference.
         place: where the template is in the file.
         is_secret: whether the values are secrets, so that only the transport may have them.
+        is_key: whether the values are keys. A user name is none, so a row may well have it.
     """
 
     parts: Mapping[str, Parsed]
     place: Location
     is_secret: bool
+    is_key: bool
 
     def values(self, secrets: Any) -> dict[str, str]:
         """Returns the value of each expression, by reference.
@@ -163,8 +165,10 @@ def _render(value: Any, scope: Mapping[str, Any], place: Location, unset: list[U
     if isinstance(value, list):
         found = [_render(item, scope, (*place, index), unset) for index, item in enumerate(value)]
         return [item for item in found if not isinstance(item, _Absent)]
-    if not is_template(value):
-        return value
+    return _render_text(value, scope, place, unset) if is_template(value) else value
+
+
+def _render_text(value: str, scope: Mapping[str, Any], place: Location, unset: list[Unset]) -> Any:
     parsed = _parsed(value, scope, place)
     in_query = _is_address(place) and any(map(names_a_secret, _PARAMETER.findall(value)))
     if in_query or _is_read_at_run(place, parsed):
@@ -176,8 +180,13 @@ def _render(value: Any, scope: Mapping[str, Any], place: Location, unset: list[U
         return _stand_in(parsed, place, str(error))
     except ValueError as error:
         raise error_at(place, str(error)) from None
-    is_secret = isinstance(read, str) and _may_be_secret(place) and looks_secret(_name_at(place), read)
-    return _at_run(value, scope, place, is_secret=True) if is_secret else read
+    if not isinstance(read, str) or not _may_be_secret(place):
+        return read
+    is_secret = looks_secret(_name_at(place), read)
+    is_said_to_be_none = parsed.is_constant and names_a_secret(_name_at(place))  # as `{{ 'public' }}`
+    if is_said_to_be_none and parsed.literal is not None:
+        return parsed.literal
+    return _at_run(value, scope, place, is_secret=is_secret) if is_secret or is_said_to_be_none else read
 
 
 def _key(key: Any, place: Location) -> Any:
@@ -237,7 +246,7 @@ def _is_read_at_run(place: Location, parsed: Parsed) -> bool:
             return True
         case ("auth", key, *_):
             return key not in _READ_AT_LOAD
-    return _may_be_secret(place) and _is_secret(place, parsed)
+    return _may_be_secret(place) and not parsed.is_constant and _is_secret(place, parsed)
 
 
 def _may_be_secret(place: Location) -> bool:
@@ -250,17 +259,21 @@ def _may_be_secret(place: Location) -> bool:
     return False
 
 
+def _is_key(place: Location, parsed: Parsed) -> bool:
+    """Whether a template is that of a key: by its place, or by the names that it reads."""
+    named = not _is_address(place) and names_a_secret(_name_at(place))
+    return named or bool(parsed.settings) or any(map(variable_of_a_secret, parsed.variables))
+
+
 def _is_secret(place: Location, parsed: Parsed) -> bool:
-    """Whether a template is that of a secret: by its key, or by the names that it reads."""
-    if parsed.settings or any(map(variable_of_a_secret, parsed.variables)):
-        return True
+    """Whether a template is that of a secret: a key, a user name, or a header that is not known to be plain."""
     name = _name_at(place)
     match _in_endpoint(place):
-        case ("headers", *_):
-            return not is_plain_header(name)
-        case ("auth", *_):
-            return name in _SECRET_FIELDS or names_a_secret(name)
-    return not _is_address(place) and names_a_secret(name)
+        case ("headers", *_) if not is_plain_header(name):
+            return True
+        case ("auth", *_) if name in _SECRET_FIELDS:
+            return True
+    return _is_key(place, parsed)
 
 
 def _is_address(place: Location) -> bool:
@@ -291,7 +304,8 @@ def _at_run(text: str, scope: Mapping[str, Any], place: Location, *, is_secret: 
         shown.append(reference)
     at_run = AtRun("".join(shown))
     at_run.parts, at_run.place = found, place
-    at_run.is_secret = is_secret or any(_is_secret(place, part) for part in found.values())
+    at_run.is_key = is_secret or any(_is_key(place, part) for part in found.values())
+    at_run.is_secret = at_run.is_key or any(_is_secret(place, part) for part in found.values())
     return at_run
 
 

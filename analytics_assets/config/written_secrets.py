@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from dlt.common.configuration.specs.base_configuration import is_secret_hint
+from dlt.common.configuration.specs.base_configuration import BaseConfiguration, is_secret_hint
 from dlt.sources.rest_api.config_setup import AUTH_MAP
 
 from analytics_assets.config.endpoints import clients
@@ -19,6 +19,7 @@ from analytics_assets.config.templates import AtRun
 from analytics_assets.config.validation_errors import Location, error_at, named
 
 _BASIC = "http_basic"
+_LEAST_DIGITS = 5
 _PARTS = ("headers", "params", "json", "data")
 _PLACEHOLDERS = ("{resources.", "{incremental.")
 
@@ -31,6 +32,19 @@ def auths(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, dict[str, Any
             yield (*place, "auth"), {"type": auth}  # in dlt, the text `bearer` is short for `{type: bearer}`
         elif isinstance(auth, dict):
             yield (*place, "auth"), auth
+
+
+def secrets_of_objects(rest_api: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the secrets of each `auth` that is an object, as in the Python form."""
+    for _, client in clients(rest_api):
+        auth = client.get("auth")
+        if auth is None or isinstance(auth, (str, dict)):
+            continue
+        fields = auth.get_resolvable_fields() if isinstance(auth, BaseConfiguration) else {}
+        for name, value in vars(auth).items():
+            is_named = names_a_secret(name) or is_secret_hint(fields.get(name, str))
+            if is_named and isinstance(value, str) and value:
+                yield value
 
 
 def secret_names_of(auth: Mapping[str, Any]) -> list[str]:
@@ -57,18 +71,31 @@ def refuse_written_secrets(rest_api: Mapping[str, Any]) -> None:
     """
     for place, auth in auths(rest_api):
         for field in secret_names_of(auth):
-            if auth.get(field) is not None and not isinstance(auth[field], AtRun):
+            if field != "client_id" and auth.get(field) is not None and not isinstance(auth[field], AtRun):
                 raise error_at(
                     (*place, field),
                     f"`{field}` is a secret, and secrets do not belong in this file. Remove it here, and set "
-                    f"SOURCES__<NAME>__{field.upper()} or add it to .dlt/secrets.toml.",
+                    f"SOURCES__<NAME>__{field.upper()} or add it to .dlt/secrets.toml. If it is no secret, write "
+                    "`{{ 'the text' }}`.",
                 )
+        _refuse_in(rest_api, auth.get("access_token_request_data"), (*place, "access_token_request_data"))
+        _refuse_in_url(rest_api, auth.get("access_token_url"), (*place, "access_token_url"))
     _refuse_in_base_url(rest_api.get("client") or {})
     for place, client in clients(rest_api):
         for part in _PARTS:
             _refuse_in(rest_api, client.get(part), (*place, part))
-        for name, value in _query_of(client.get("path")):
-            _refuse_in(rest_api, value, (*place, "path"), name)
+        _refuse_in_url(rest_api, client.get("path"), (*place, "path"))
+        if isinstance(client.get("data"), str):
+            _refuse_in_url(rest_api, f"?{client['data']}", (*place, "data"))
+
+
+def _refuse_in_url(rest_api: Mapping[str, Any], url: Any, place: Location) -> None:
+    """Fails if a URL, a path or a form has a secret that is written out."""
+    if not isinstance(url, str) or isinstance(url, AtRun):
+        return
+    address, _, query = url.partition("?")
+    for name, value in [("", address), *parse_qsl(query)]:
+        _refuse_in(rest_api, value, place, name)
 
 
 def _refuse_in(rest_api: Mapping[str, Any], value: Any, place: Location, name: str = "") -> None:
@@ -97,19 +124,13 @@ def _is_written_secret(value: Any, name: str, place: Location) -> bool:
     if isinstance(value, (bool, AtRun)) or not isinstance(value, (str, int)) or value == "":
         return False
     text = str(value)
+    if isinstance(value, int) and len(text) < _LEAST_DIGITS:
+        return False  # a number such as a limit
     if any(one in text for one in _PLACEHOLDERS):
         return False
     if looks_secret(name, text):
         return True
     return names_a_secret(name) and not ("headers" in place and is_plain_header(name))
-
-
-def _query_of(path: Any) -> list[tuple[str, str]]:
-    """The parameters of a URL or a path, with their names, after the part before them, without a name."""
-    if not isinstance(path, str) or isinstance(path, AtRun):
-        return []
-    address, _, query = path.partition("?")
-    return [("", address), *parse_qsl(query)]
 
 
 def _refuse_in_base_url(client: Mapping[str, Any]) -> None:
@@ -128,7 +149,6 @@ def _refuse_in_base_url(client: Mapping[str, Any]) -> None:
             "Write `{{ env.NAME }}`, with a variable whose name has no word such as key or token",
         )
     else:
-        for name, value in _query_of(base_url):
-            _refuse_in({}, value, ("client", "base_url"), name)
+        _refuse_in_url({}, base_url, ("client", "base_url"))
         return
     raise error_at(("client", "base_url"), f"the base_url has {problem}. {cure}, and remove it here.")

@@ -19,7 +19,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from analytics_assets.config.models import RequestsConfig
-from analytics_assets.ingestion.errors import RestartError, SyncError, UnexpectedError
+from analytics_assets.ingestion.errors import RestartError, SyncError, UnexpectedError, redacted
 from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.dlt_errors import find_sync_error
 from analytics_assets.ingestion.http.origins import Origins
@@ -257,8 +257,8 @@ def _result(
             if plan.replaces_windows and found.rows > found.of_loads
         },
         partitions=tuple(plan.windows),
-        cursor_from=start,
-        cursor_to=end,
+        cursor_from=redacted(start, api.secrets.redact),
+        cursor_to=redacted(end, api.secrets.redact),
         full_refresh=plan.full_refresh,
         undeclared=dict(built.validator.undeclared),
         variants=variant_columns(loaded.client.schema, resource.table),

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from itertools import count
 from threading import Lock
 from typing import Any, Self
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 import msgspec
 
@@ -49,18 +49,21 @@ class Secrets:
 
     Args:
         values: the secret values, by reference.
+        ids: the references of values that are no keys, such as a user name. A row may well have them.
 
     Attributes:
         in_responses: whether a response had a secret value, so that a row may hold it.
     """
 
-    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+    def __init__(self, values: Mapping[str, str] | None = None, ids: Collection[str] = ()) -> None:
         self._values = dict(values or {})
+        self._ids = frozenset(ids)
+        self._spelled: dict[str, str] = {}
         self._learnt: dict[str, str] = {}
         self._numbers = count(1)
         self._lock = Lock()
         self._encodings: list[tuple[str, str]] = []
-        self._in_rows = _noticeable(self._values)
+        self._in_rows = self._noticeable()
         self.in_responses = False
         self._redact_too(
             (encoding, reference)
@@ -90,12 +93,33 @@ class Secrets:
             # Other threads may still iterate over the old objects, so the code makes new ones.
             kept = {name: old for name, old in self._values.items() if name not in forgotten}
             self._values = {**kept, reference: value}
-            self._in_rows = _noticeable(self._values)
+            self._in_rows = self._noticeable()
             self._encodings = [one for one in self._encodings if one[1] not in forgotten]
         self._redact_too((encoding, reference) for encoding in _encodings(value))
 
+    def hide_in(self, url: str) -> str:
+        """Replaces each secret value after the server of a URL, in any known encoding, by a reference.
+
+        An API may put its key into a link. `in_url` turns each reference back into the same text.
+        """
+        parts = urlsplit(url)
+        start = len(f"{parts.scheme}://{parts.netloc}") if parts.netloc else 0
+        server, rest = url[:start], url[start:]
+        for text, reference in self._encodings:
+            if text in rest:
+                rest = rest.replace(text, self._reference_of(text, reference))
+        return server + rest
+
+    def _reference_of(self, text: str, reference: str) -> str:
+        if text == quote(self._values.get(reference, ""), safe=""):
+            return reference
+        with self._lock:
+            return self._spelled.setdefault(text, secret_reference(f"link.{len(self._spelled) + 1}"))
+
     def in_url(self, url: str) -> str:
         """Inserts the secret values into a URL in place of references."""
+        for text, reference in list(self._spelled.items()):
+            url = url.replace(reference, text)
         for reference, value in self._values.items():
             url = url.replace(reference, quote(value, safe=""))
         return url
@@ -119,7 +143,8 @@ class Secrets:
 
     def is_in(self, text: str) -> bool:
         """Whether a text has a secret, as a value or as a reference."""
-        return any(reference in text for reference in self._values) or self.redact(text) != text
+        references = (*self._values, *list(self._spelled.values()))
+        return any(reference in text for reference in references) or self.redact(text) != text
 
     def redact(self, text: str) -> str:
         """Replaces each secret value in a text, in any known encoding, with its reference."""
@@ -165,8 +190,8 @@ class Secrets:
         return True
 
     def _in_header(self, value: str) -> str:
-        if value.startswith("Basic ") and not any(reference in value for reference in self._values):
-            plain = base64.b64decode(value.removeprefix("Basic ")).decode(errors="replace")
+        if value.startswith("Basic "):
+            plain = _decoded(value.removeprefix("Basic "))
             found = [reference for reference in self._values if reference in plain]
             for reference in found:  # the user name and the password may both be secrets
                 plain = plain.replace(reference, self._values[reference])
@@ -178,6 +203,10 @@ class Secrets:
             value = value.replace(reference, secret)
         return value
 
+    def _noticeable(self) -> tuple[str, ...]:
+        keys = {value for reference, value in self._values.items() if reference not in self._ids}
+        return tuple(value for value in keys if len(value) >= _LEAST_IN_ROWS)
+
     def _redact_too(self, encodings: Iterable[tuple[str, str]]) -> None:
         """Adds encodings of secret values, each with the reference of its value."""
         with self._lock:
@@ -187,8 +216,12 @@ class Secrets:
             self._encodings = sorted(fresh.union(self._encodings), key=lambda one: (-len(one[0]), one))
 
 
-def _noticeable(values: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple({value for value in values.values() if len(value) >= _LEAST_IN_ROWS})
+def _decoded(text: str) -> str:
+    """Decodes base64; returns an empty text if the text is none."""
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return ""
 
 
 def _paths_with(secrets: Collection[str], row: Any) -> list[str]:
@@ -219,6 +252,7 @@ def _encodings(value: str) -> set[str]:
         html.escape(value),
         base64.b64encode(encoded).decode(),
         base64.urlsafe_b64encode(encoded).decode(),
+        repr(value)[1:-1],
         *quoted,
         *(_lower_hex(one) for one in quoted),
     }

@@ -83,6 +83,7 @@ class ApiSession(Session):
         super().__init__()
         self.cookies = self._own_cookies = SessionCookies()
         self._resource = resource
+        self._secrets = secrets
         self._telemetry = telemetry
         self._page_limit = page_limit or PageLimit()
         self._block = ExitStack()
@@ -131,11 +132,15 @@ class ApiSession(Session):
         prepared.auth = self._tokens.renewing(request.auth)
         ready = super().prepare_request(prepared)
         put_cookies(ready, self._own_cookies)
+        ready.url = self._secrets.hide_in(ready.url or "")
         return ready
 
     def send(self, request: PreparedRequest, *, caller: Caller | None = None, **kwargs: Any) -> Response:
         """Sends one request of dlt's client. When `requests` follows a redirect, it passes `caller` again."""
         tag = take_tag(request)
+        request.url = self._secrets.hide_in(
+            request.url or ""
+        )  # the target of a redirect is not prepared here
         try:
             if isinstance(tag, PageReader):
                 return self._page_groups.next_group(request, tag, kwargs)

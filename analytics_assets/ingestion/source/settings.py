@@ -6,8 +6,10 @@ This module calls the providers directly, because `dlt.secrets.get` stores each 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import dlt
@@ -18,6 +20,7 @@ from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import UnsetError
 from analytics_assets.config.templates import AtRun
 from analytics_assets.config.validation_errors import Location
+from analytics_assets.config.written_secrets import secrets_of_objects
 from analytics_assets.ingestion.errors import (
     FailingTemplateError,
     MissingSecretError,
@@ -157,26 +160,50 @@ def read_secrets(config: SyncConfig, resource: ResourceInfo) -> Secrets:
         MissingSecretError: a secret is not set.
         UnsendableSecretError: a secret is no text, or has characters that cannot be sent.
     """
-    values: dict[str, str] = {}
+    secrets = _Read()
     for template in _secret_templates(config.rest_api):
         if _needed(template, config, resource):
-            values |= _sendable(config, template)
+            secrets.add(template, _sendable(config, template))
     for field in secret_fields(config.rest_api):
         if _needs(field.place, config, resource):
-            values[secret_reference(field.name)] = read_secret(config, field)
-    return Secrets(values)
+            secrets.values[secret_reference(field.name)] = read_secret(config, field)
+    return secrets.all_of(config)
+
+
+@dataclass
+class _Read:
+    """The secrets read so far.
+
+    Attributes:
+        values: the values, by reference.
+        ids: the references of values that are no keys.
+    """
+
+    values: dict[str, str] = dataclass_field(default_factory=dict)
+    ids: set[str] = dataclass_field(default_factory=set)
+
+    def add(self, template: AtRun, values: Mapping[str, str]) -> None:
+        self.values |= values
+        if not template.is_key:
+            self.ids |= values.keys()
+
+    def all_of(self, config: SyncConfig) -> Secrets:
+        """Returns the secrets, with those of auth objects of the Python form."""
+        for number, value in enumerate(secrets_of_objects(config.rest_api), 1):
+            self.values[secret_reference(f"auth.object.{number}")] = value
+        return Secrets(self.values, self.ids)
 
 
 def known_secrets(config: SyncConfig) -> Secrets:
     """Reads the secrets of a source that are set, to redact them. A secret that cannot be read is left out."""
-    values: dict[str, str] = {}
+    secrets = _Read()
     for template in _secret_templates(config.rest_api):
         with suppress(SyncError):
-            values |= _sendable(config, template)
+            secrets.add(template, _sendable(config, template))
     for field in secret_fields(config.rest_api):
         with suppress(SyncError):
-            values[secret_reference(field.name)] = read_secret(config, field)
-    return Secrets(values)
+            secrets.values[secret_reference(field.name)] = read_secret(config, field)
+    return secrets.all_of(config)
 
 
 def _secret_templates(value: Any) -> Iterator[AtRun]:
@@ -198,7 +225,8 @@ def _sendable(config: SyncConfig, template: AtRun) -> dict[str, str]:
         raise FailingTemplateError("", config.file, place, "the secret is empty.")
     in_header = "auth" in template.place or "headers" in template.place
     for value in values.values():
-        if not value.isprintable() or (in_header and not value.isascii()):
+        # Elsewhere, a line break is encoded, as in a key of several lines in `json`.
+        if "\0" in value or (in_header and not (value.isascii() and value.isprintable())):
             raise UnsendableSecretError("", config.name, str(template.place[-1]), place=place)
     return values
 

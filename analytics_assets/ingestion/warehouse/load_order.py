@@ -24,6 +24,9 @@ from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import utc
 
+_END = 253_402_300_800.0
+"""The start of the year 10,000, after which no time can be written. A load id beyond is no time."""
+
 _TOLERANCE = 60.0
 """The seconds by which the clocks of two machines may differ without a warning."""
 
@@ -98,9 +101,10 @@ class Restored:
     @property
     def newest(self) -> float | None:
         """The highest load id in seconds since 1970; None if no load id is a number."""
-        # SQL compares load ids as text.
-        numbers = [one for one in self.load_ids if one.replace(".", "", 1).isdecimal()]
-        return float(max(numbers)) if numbers else None
+        numbers = [
+            float(one) for one in self.load_ids if one.isascii() and one.replace(".", "", 1).isdecimal()
+        ]
+        return max((one for one in numbers if one < _END), default=None)
 
     def ahead_of(self, now: float) -> float:
         """The seconds by which the highest load id is after the time `now`; 0 for a small difference."""

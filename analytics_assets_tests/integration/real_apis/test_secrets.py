@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import logging
 import pickle
 import tempfile
@@ -15,6 +16,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 from dlt.common.runtime.run_context import active
+from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -180,6 +182,84 @@ def test_a_header_that_is_no_secret_is_read_when_the_run_starts(
     assert seen[0].headers["user-agent"] == "me/2026-01 {a}"
 
 
+def test_a_constant_at_a_key_of_a_secret_keeps_its_type(project: Project) -> None:
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return {"data": [{"id": 1}]}
+
+    body = {"token": "{{ 100 }}", "password": "{{ true }}", "secret": "{{ 'public' }}"}
+    with answering(reply) as url:
+        project.load(defs(url, method="POST", json=body, paginator="single_page"), "things")
+    assert json.loads(seen[0].body) == {"token": 100, "password": True, "secret": "public"}
+
+
+def test_a_header_that_only_looks_like_basic_is_sent(project: Project) -> None:
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return {"data": [{"id": 1}]}
+
+    with answering(reply) as url:
+        project.load(defs(url, headers={"X-Plan": "Basic Tier1"}, paginator="single_page"), "things")
+    assert seen[0].headers["x-plan"] == "Basic Tier1"
+
+
+@pytest.mark.parametrize("status", [404, 500, 200])
+def test_a_long_secret_in_a_link_is_redacted_before_its_path_is_cut(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    secret = "".join(f"{number:03d}abc" for number in range(60))
+    monkeypatch.setenv("SOURCES__API__BOT", secret)
+    seen: list[str] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked.path)
+        if len(seen) == 1:
+            return {"data": [{"id": 1}], "next": f"{url}/{'d' * 100}/bot{secret}/more"}
+        return Reply(b"no JSON", status)
+
+    paginator = {"type": "json_link", "next_url_path": "next"}
+    with answering(reply) as url, pytest.raises(SyncError) as caught:
+        project.load(defs(f"{url}/bot{{{{ secrets.bot }}}}", paginator=paginator), "things")
+    assert secret in seen[1]
+    assert "005abc" not in f"{caught.value} {caught.value.facts()} {caplog.text}"
+
+
+def test_a_user_name_in_rows_is_no_secret_in_rows(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACCOUNT", "EMAIL"):
+        monkeypatch.setenv(name, "me@acme.com")
+    monkeypatch.setenv("SOURCES__API__PASSWORD", "the-long-password")
+    auth = {"type": "http_basic", "username": "{{ env.EMAIL }}"}
+    headers = {"X-Tenant": "{{ env.ACCOUNT }}"}
+    rows = [{"id": 1, "mail": "me@acme.com"}, {"id": 2, "mail": "the-long-password"}]
+    with answering(lambda _: {"data": rows}) as url:
+        text = defs(url, client={"auth": auth, "headers": headers}, paginator="single_page")
+        assert dict(project.load(text, "things").rows_with_secret) == {"mail": 1}
+
+
+def test_the_secrets_of_an_auth_object_are_redacted() -> None:
+    attributes = yaml.safe_load(defs("http://127.0.0.1:1", paginator="single_page"))["attributes"]
+    attributes["rest_api"]["client"]["auth"] = BearerTokenAuth(token="the-long-token")
+    assert "the-long" not in known_secrets(RestApiSync(**attributes)).redact("no the-long-token here")
+
+
+def test_a_key_of_several_lines_may_be_in_json(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__API__PEM", "-----BEGIN\nabc\n-----END")
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return {"data": [{"id": 1}]}
+
+    with answering(reply) as url:
+        text = defs(url, method="POST", json={"key": "{{ secrets.pem }}"}, paginator="single_page")
+        project.load(text, "things")
+    assert json.loads(seen[0].body) == {"key": "-----BEGIN\nabc\n-----END"}
+
+
 def test_a_sync_reads_only_its_own_secrets(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTHER_KEY", raising=False)
     other = {"name": "others", "endpoint": {"path": "others", "headers": {"X-Token": "{{ env.OTHER_KEY }}"}}}
@@ -190,6 +270,7 @@ def test_a_sync_reads_only_its_own_secrets(project: Project, monkeypatch: pytest
             project.load(text, "others")
 
 
+OAUTH2 = {"type": "oauth2_client_credentials", "access_token_url": "https://host/token"}
 LITERALS: list[tuple[tuple[Any, ...], Any]] = [
     *(
         (("client", "headers", name), "abc")
@@ -213,6 +294,16 @@ LITERALS: list[tuple[tuple[Any, ...], Any]] = [
     (("endpoint", "path"), "things?token=abc"),
     (("endpoint", "path"), "xoxb-123456789012-abcdef/things"),
     (("endpoint", "headers", "X-Any"), "Bearer 0123456789abcdef0123"),
+    (("endpoint", "headers", "X-Version-Token"), "abc"),
+    (("endpoint", "params", "consumer_key"), "abc"),
+    (("endpoint", "params", "refreshToken"), "abc"),
+    (("endpoint", "path"), "bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0/things"),
+    (("endpoint", "data"), "grant_type=x&password=hunter2"),
+    (("endpoint", "params", "since_url"), "https://u:hunter2@host/x"),
+    (("client", "auth"), {"type": "http_basic", "username": "me", "password": "abc"}),
+    (("client", "auth"), {**OAUTH2, "access_token_request_data": {"refresh_token": "abc"}}),
+    (("client", "auth"), {**OAUTH2, "access_token_url": "https://host/token?api_key=abc"}),
+    (("client", "auth"), {**OAUTH2, "access_token_url": "https://u:hunter2@host/token"}),
 ]  # fmt: skip
 
 PLAIN: list[tuple[tuple[Any, ...], Any]] = [
@@ -240,6 +331,13 @@ PLAIN: list[tuple[tuple[Any, ...], Any]] = [
     (("endpoint", "path"), "author/things?key=name"),
     (("endpoint", "path"), "tokens/things"),
     (("client", "base_url"), "https://host/v1?x=1"),
+    (("client", "headers", "X-CSRF-Token"), "Fetch"),
+    (("client", "headers", "X-API-Key-Id"), "3f2504e0-4f89-11d3-9a0c-0305e82c3301"),
+    (("client", "auth"), {"type": "http_basic", "username": "me", "password": "{{ 'X' }}"}),
+    (("client", "auth"), {**OAUTH2, "client_id": "abc"}),
+    (("endpoint", "json", "token_limit"), 100),
+    (("endpoint", "params", "change_token"), "0"),
+    (("endpoint", "params", "include_password_reset"), "false"),
 ]
 
 
@@ -260,9 +358,9 @@ def test_a_written_secret_is_refused_with_the_cure(place: tuple[Any, ...], value
     with pytest.raises(ValidationError) as caught:
         RestApiSync.rendered(_attributes(place, value))
     [error] = caught.value.errors()
-    assert error["loc"][-len(place[1:]) :] == place[1:]
-    assert "env." in error["msg"] or "http_basic" in error["msg"]
-    assert str(value) not in error["msg"] or str(value) == "abc"
+    assert error["loc"][-len(place[1:]) :] == place[1:] or error["loc"][:3] == ("rest_api", "client", "auth")
+    assert any(one in error["msg"] for one in ("env.", "http_basic", "SOURCES__", "Remove it here"))
+    assert "hunter2" not in error["msg"]
 
 
 @pytest.mark.parametrize(("place", "value"), PLAIN, ids=str)

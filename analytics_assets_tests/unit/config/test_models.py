@@ -588,7 +588,7 @@ SECRETS = [
     {"type": "bearer", "token": "s3cr3t-value"},
     {"token": "s3cr3t-value"},
     {"type": "http_basic", "username": "me", "password": "s3cr3t-value"},
-    {"type": "oauth2_client_credentials", "access_token_url": "http://x", "client_id": "s3cr3t-value"},
+    {"type": "oauth2_client_credentials", "access_token_url": "http://x", "client_secret": "s3cr3t-value"},
 ]
 
 
