@@ -16,12 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from analytics_assets.config.secret_names import (
-    is_plain_header,
-    looks_secret,
-    names_a_secret,
-    variable_of_a_secret,
-)
+from analytics_assets.config.secret_names import looks_secret, names_a_secret
 from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import (
     RAW,
@@ -34,17 +29,21 @@ from analytics_assets.config.template_engine import (
     parse,
     parts_of,
 )
+from analytics_assets.config.template_places import (
+    FORMATTED,
+    in_endpoint,
+    is_address,
+    is_formatted,
+    is_key,
+    is_secret,
+    may_be_secret,
+    name_at,
+)
 from analytics_assets.config.validation_errors import Location, error_at
-
-_FORMATTED = frozenset({"params", "json", "data", "headers"})
-"""The keys of an endpoint whose texts dlt formats with `str.format`, so that a brace in them must be doubled."""
 
 _READ_AT_LOAD = frozenset({"type", "location"})
 """The keys of `auth` that say which secrets there are."""
 
-
-_SECRET_FIELDS = frozenset({"client_id", "username"})
-"""The fields of `auth` that are a secret if a template says where their value is."""
 
 _PARAMETER = re.compile(r"[?&]([\w.-]+)=\s*\{\{")
 """The name of a parameter in a URL whose value is a template."""
@@ -85,7 +84,7 @@ class AtRun(str):
         """Returns the text with the value in place of each reference."""
         text = str(self)
         for reference, value in values.items():
-            text = text.replace(reference, doubled(value) if _is_formatted(self.place) else value)
+            text = text.replace(reference, doubled(value) if is_formatted(self.place) else value)
         return text
 
 
@@ -170,9 +169,9 @@ def _render(value: Any, scope: Mapping[str, Any], place: Location, unset: list[U
 
 def _render_text(value: str, scope: Mapping[str, Any], place: Location, unset: list[Unset]) -> Any:
     parsed = _parsed(value, scope, place)
-    in_query = _is_address(place) and any(map(names_a_secret, _PARAMETER.findall(value)))
+    in_query = is_address(place) and any(map(names_a_secret, _PARAMETER.findall(value)))
     if in_query or _is_read_at_run(place, parsed):
-        return _at_run(value, scope, place, is_secret=in_query)
+        return _at_run(value, scope, place, is_known=in_query)
     try:
         read = parsed.value()
     except UnsetError as error:
@@ -180,13 +179,15 @@ def _render_text(value: str, scope: Mapping[str, Any], place: Location, unset: l
         return _stand_in(parsed, place, str(error))
     except ValueError as error:
         raise error_at(place, str(error)) from None
-    if not isinstance(read, str) or not _may_be_secret(place):
+    if not isinstance(read, str) or not may_be_secret(place):
         return read
-    is_secret = looks_secret(_name_at(place), read)
-    is_said_to_be_none = parsed.is_constant and names_a_secret(_name_at(place))  # as `{{ 'public' }}`
+    looks_like_one = looks_secret(name_at(place), read)
+    is_said_to_be_none = parsed.is_constant and names_a_secret(name_at(place))  # as `{{ 'public' }}`
     if is_said_to_be_none and parsed.literal is not None:
         return parsed.literal
-    return _at_run(value, scope, place, is_secret=is_secret) if is_secret or is_said_to_be_none else read
+    if looks_like_one or is_said_to_be_none:
+        return _at_run(value, scope, place, is_known=looks_like_one)
+    return read
 
 
 def _key(key: Any, place: Location) -> Any:
@@ -216,78 +217,36 @@ def _stand_in(parsed: Parsed, place: Location, variable: str) -> Any:
 
 def _stands_in(place: Location) -> bool:
     """Whether any text may stand for the value at `place`, because only the API reads it."""
-    endpoint = _in_endpoint(place)
+    endpoint = in_endpoint(place)
     return endpoint[:1] == ("base_url",) or (
-        endpoint[:1] == ("path",) or (len(endpoint) > 1 and endpoint[0] in _FORMATTED)
+        endpoint[:1] == ("path",) or (len(endpoint) > 1 and endpoint[0] in FORMATTED)
     )
 
 
-def _in_endpoint(place: Location) -> Location:
-    """The part of `place` within a client or an endpoint; empty outside."""
-    match place:
-        case ("rest_api", "client", *rest):
-            return tuple(rest)
-        case ("rest_api", "resources", int(), "endpoint", *rest):
-            return tuple(rest)
-        case ("rest_api", "resource_defaults", "endpoint", *rest):
-            return tuple(rest)
-    return ()
-
-
 def _is_read_at_run(place: Location, parsed: Parsed) -> bool:
-    if parsed.settings and not _may_be_secret(place):
+    if parsed.settings and not may_be_secret(place):
         raise error_at(
             place,
             "`secrets` is for what is sent to the API: the base_url, path, params, headers, json, data and auth of "
             "rest_api. Write `{{ env.NAME }}` here.",
         )
-    match _in_endpoint(place):
+    match in_endpoint(place):
         case ("headers", _, *_):
             return True
         case ("auth", key, *_):
             return key not in _READ_AT_LOAD
-    return _may_be_secret(place) and not parsed.is_constant and _is_secret(place, parsed)
+    return may_be_secret(place) and not parsed.is_constant and is_secret(place, parsed)
 
 
-def _may_be_secret(place: Location) -> bool:
-    """Whether the value at `place` is sent to the API, so that the transport can insert a secret there."""
-    match _in_endpoint(place):
-        case ("base_url" | "path",):
-            return True
-        case ("params" | "json" | "data" | "headers" | "auth" as part, *rest):
-            return bool(rest) or part == "data"
-    return False
+def _at_run(text: str, scope: Mapping[str, Any], place: Location, *, is_known: bool = False) -> AtRun:
+    """Returns a template with a reference in place of each expression, which is read when a run starts.
 
-
-def _is_key(place: Location, parsed: Parsed) -> bool:
-    """Whether a template is that of a key: by its place, or by the names that it reads."""
-    named = not _is_address(place) and names_a_secret(_name_at(place))
-    return named or bool(parsed.settings) or any(map(variable_of_a_secret, parsed.variables))
-
-
-def _is_secret(place: Location, parsed: Parsed) -> bool:
-    """Whether a template is that of a secret: a key, a user name, or a header that is not known to be plain."""
-    name = _name_at(place)
-    match _in_endpoint(place):
-        case ("headers", *_) if not is_plain_header(name):
-            return True
-        case ("auth", *_) if name in _SECRET_FIELDS:
-            return True
-    return _is_key(place, parsed)
-
-
-def _is_address(place: Location) -> bool:
-    """Whether the value at `place` is a URL or a path, so that its key says nothing about its parts."""
-    return _in_endpoint(place) in (("base_url",), ("path",))
-
-
-def _name_at(place: Location) -> str:
-    """The innermost key of a place that is a name."""
-    return next((one for one in reversed(place) if isinstance(one, str)), "")
-
-
-def _at_run(text: str, scope: Mapping[str, Any], place: Location, *, is_secret: bool = False) -> AtRun:
-    """Returns a template with a reference in place of each expression, which is read when a run starts."""
+    Args:
+        text: the template.
+        scope: what the template may use, by name.
+        place: where the template is in the file.
+        is_known: whether the value is known to be a key.
+    """
     try:
         parts = parts_of(text, scope)
     except ValueError as error:
@@ -304,8 +263,8 @@ def _at_run(text: str, scope: Mapping[str, Any], place: Location, *, is_secret: 
         shown.append(reference)
     at_run = AtRun("".join(shown))
     at_run.parts, at_run.place = found, place
-    at_run.is_key = is_secret or any(_is_key(place, part) for part in found.values())
-    at_run.is_secret = at_run.is_key or any(_is_secret(place, part) for part in found.values())
+    at_run.is_key = is_known or any(is_key(place, part) for part in found.values())
+    at_run.is_secret = at_run.is_key or any(is_secret(place, part) for part in found.values())
     return at_run
 
 
@@ -320,15 +279,8 @@ def _of_resource(unset: Unset, values: Any) -> Unset:
     return unset
 
 
-def _is_formatted(place: Location) -> bool:
-    match place:
-        case ("rest_api", "client", *_):
-            return False  # dlt sends the headers of the client as they are
-    return _in_endpoint(place)[:1] in {(one,) for one in _FORMATTED}
-
-
 def _parsed(text: str, scope: Mapping[str, Any], place: Location) -> Parsed:
     try:
-        return parse(text, scope, formatted=_is_formatted(place))
+        return parse(text, scope, formatted=is_formatted(place))
     except ValueError as error:
         raise error_at(place, str(error)) from None
