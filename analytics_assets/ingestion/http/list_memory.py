@@ -17,7 +17,8 @@ from dlt.extract.exceptions import CurrentSourceSchemaNotAvailable
 from dlt.pipeline.current import source_schema, source_state
 
 CAME_AS_LIST = "rows_came_as_list"
-"""The key in dlt's state of a source, whose value has the names of resources. Stored, so it never changes."""
+"""The key in dlt's state of a source. By resource name, it has whether the rows came as a list: true, or false for one
+object. Stored, so it never changes."""
 
 
 class ListMemory:
@@ -40,10 +41,15 @@ class ListMemory:
     @property
     def came_before(self) -> bool:
         """Whether a list came before."""
-        return self._came or self._resource in self._state.get(CAME_AS_LIST, {})
+        return self._came or bool(self._noted)
 
     def columns_before(self) -> set[str]:
-        """Returns the names of the columns and child tables of the rows that were loaded; empty if no row was."""
+        """Returns the names of the columns and child tables of the rows of a version without the note.
+
+        The result is empty if no row was loaded, or if a note says how the rows came.
+        """
+        if self._noted is not None:
+            return set()
         with suppress(CurrentSourceSchemaNotAvailable):
             schema = source_schema()
             name = schema.naming.normalize_table_identifier(self._table)
@@ -60,6 +66,17 @@ class ListMemory:
         if not self._came:
             self._came = True
             self._state.setdefault(CAME_AS_LIST, {})[self._resource] = True
+
+    def remember_object(self) -> None:
+        """Notes that an object came as the only row, unless a list has come."""
+        if not self.came_before:
+            self._state.setdefault(CAME_AS_LIST, {})[self._resource] = False
+
+    @property
+    def _noted(self) -> bool | None:
+        """The note of an earlier sync; None if there is none."""
+        noted: dict[str, bool] = self._state.get(CAME_AS_LIST, {})
+        return noted.get(self._resource)
 
     @property
     def _state(self) -> dict[str, Any]:

@@ -144,6 +144,8 @@ class RowSelector:
                 self._refuse_error(rows, endpoint, may_be_row=True)
             self._refuse_after_lists(rows, endpoint)
             self._came_as_object = True
+            if memory := self._rules.memory:
+                memory.remember_object()
             return [rows]
         raise RowsNotAListError(self._resource, endpoint, str(self._selector), kind_of(rows))
 

@@ -308,6 +308,7 @@ def test_an_object_where_a_version_without_the_note_loaded_rows(
         config = defs(url, resource=BARE, asset={"allow_empty": True}, **endpoint)
         with monkeypatch.context() as patch:
             patch.setattr(ListMemory, "remember", lambda _: None)
+            patch.setattr(ListMemory, "remember_object", lambda _: None)
             project.load(config, "things")
         replies.append(second)
         if not is_refused:
