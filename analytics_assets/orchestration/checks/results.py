@@ -139,7 +139,7 @@ def no_secrets(context: CheckContext) -> CheckOutcome:
         False,
         f"These fields hold the API's secret: {listed}. Whoever may read the rows may read it. Ask the API to leave it "
         f"out, or set `assets.{context.resource.name}.quarantine_secrets: true`.",
-        {keys.ROWS_WITH_SECRET: found},
+        {keys.ROWS_WITH_SECRET: records({"field": name, "rows": rows} for name, rows in found.items())},
     )
 
 
