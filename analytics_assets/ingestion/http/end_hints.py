@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from requests.utils import parse_header_links
+from analytics_assets.ingestion.http.link_header import links_of
 
 
 def _names(text: str) -> frozenset[str]:
@@ -122,7 +122,12 @@ def contradiction(response: Any, rows_path: tuple[str, ...], headers: Mapping[st
         token = next((path for name, path, value in found if name in _TOKENS and _is_token(value)), None)
         if token:
             return f"has `{token}`, which leads to another page"
-    return _in_headers({name.lower(): value for name, value in headers.items()}, read)
+    by_name: dict[str, str] = {}
+    for name, value in headers.items():  # a mapping of urllib3 has a repeated header several times
+        plain_name = name.lower()
+        is_second_link = plain_name == "link" and plain_name in by_name
+        by_name[plain_name] = f"{by_name[plain_name]}, {value}" if is_second_link else value
+    return _in_headers(by_name, read)
 
 
 def says_end(
@@ -255,7 +260,6 @@ def _in_headers(headers: Mapping[str, str], read: Read) -> str:
         return f"has the header `content-range` with a total of {total:,}"
     if not read.last_rows:
         return ""
-    links = parse_header_links(headers["link"]) if headers.get("link") else []
-    if any("next" in link.get("rel", "").lower().split() for link in links):
+    if any("next" in link.relations and _leads_on(link.url) for link in links_of(headers.get("link", ""))):
         return "has the header `link` with rel=next"
     return next((f"has the header `{name}`" for name in _NEXT_HEADERS if headers.get(name, "").strip()), "")
