@@ -376,12 +376,14 @@ def test_a_cursor_that_stays_the_same_after_the_end(project: Project) -> None:
         assert project.load(config, "things").rows_loaded == 50
 
 
-def test_a_header_cursor_that_is_blank_at_the_end(project: Project) -> None:
+@pytest.mark.matrix(keep=1)
+@pytest.mark.parametrize("end", ["", "0", "null"])
+def test_a_header_cursor_that_is_empty_at_the_end(project: Project, end: str) -> None:
     """GitLab's `X-Next-Page` is blank on the last page."""
 
     def reply(asked: Asked) -> Reply:
         page = int(asked.params.get("page") or 1)
-        headers = {"X-Next-Page": str(page + 1) if page < 3 else ""}
+        headers = {"X-Next-Page": str(page + 1) if page < 3 else end}
         return Reply({"data": ROWS[20 * page - 20 : 20 * page]}, headers=headers)
 
     with answering(reply) as url:
