@@ -9,13 +9,23 @@ from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
+from analytics_assets.ingestion.http.link_header import links_by_relation
 from analytics_assets.ingestion.http.wire import WireResponse
 
 Row = Any
 """A row as the API sent it: a parsed JSON value, or JSON text as `msgspec.Raw`."""
 
 
-class ApiResponse(Response):
+class _Response(Response):
+    """A `requests` response that understands every valid `Link` header, in which dlt looks for the next page."""
+
+    @property
+    def links(self) -> Any:
+        """The links of the `Link` header by relation type, in any case."""
+        return links_by_relation(self.headers.get("link") or "")
+
+
+class ApiResponse(_Response):
     """A `requests` response with the whole body.
 
     Args:
@@ -33,6 +43,8 @@ class ApiResponse(Response):
         self.attempts = response.attempts
         self.status_code = response.status
         self.headers = CaseInsensitiveDict(raw.headers.items())
+        if "link" in self.headers:
+            self.headers["Link"] = ", ".join(raw.headers.getlist("link"))  # `items` has them one by one
         self.encoding = get_encoding_from_headers(self.headers)
         self.raw = raw
         self.reason = str(raw.reason)
@@ -44,7 +56,7 @@ class ApiResponse(Response):
         self._content_consumed = True
 
 
-class ParsedResponse(Response):
+class ParsedResponse(_Response):
     """A response that keeps its parsed JSON, so that dlt does not parse the body again.
 
     Args:

@@ -22,6 +22,7 @@ from requests import Request, Response
 
 from analytics_assets.ingestion.errors import PagingFieldError
 from analytics_assets.ingestion.http.api_response import PageGroup
+from analytics_assets.ingestion.http.end_hints import leads_on
 from analytics_assets.ingestion.http.next_reference import path_of, wrong_reference
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.pagination import page_reader_of
@@ -78,7 +79,12 @@ class CheckedPaginator(BasePaginator):
             if isinstance(reference, str):
                 text = reference.strip()
                 is_link = isinstance(self._paginator, BaseNextUrlPaginator)
-                self._paginator._next_reference = reference = text if is_link or not text else reference
+                # A header is always a text, also one that says that there is no next page.
+                is_end = not text or (
+                    isinstance(self._paginator, HeaderCursorPaginator) and not leads_on(text)
+                )
+                reference = "" if is_end else text if is_link else reference
+                self._paginator._next_reference = reference
             if not reference:
                 self._paginator._next_reference = None  # which also ends paging
             elif wrong := wrong_reference(self._paginator, reference):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from requests.utils import parse_header_links
+from analytics_assets.ingestion.http.link_header import links_of
 
 
 def _names(text: str) -> frozenset[str]:
@@ -42,6 +42,9 @@ _MORE = _names(
     """
 )
 """Names of flags that are true if there are more pages."""
+
+_INCOMPLETE = _names("incompleteresults partialresults timedout")
+"""Names of flags that are true if a search broke off, as those of GitHub and Elasticsearch, also on an empty page."""
 
 _ENDED = _names(
     """
@@ -82,6 +85,7 @@ _DEPTH = 2  # `meta.pagination.total`
 _TOTAL_HEADERS = ("x-total-count", "x-total", "total-count", "x-total-results", "x-total-items", "x-wp-total")
 _PAGE_HEADERS = ("x-total-pages", "x-wp-totalpages", "x-page-count", "x-pages")
 _NEXT_HEADERS = ("x-next-page", "x-next-cursor", "x-next-token", "x-continuation-token")
+_MORE_HEADERS = ("x-has-more", "x-has-next", "x-has-next-page", "x-has-more-pages")
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,12 @@ def contradiction(response: Any, rows_path: tuple[str, ...], headers: Mapping[st
         token = next((path for name, path, value in found if name in _TOKENS and _is_token(value)), None)
         if token:
             return f"has `{token}`, which leads to another page"
-    return _in_headers({name.lower(): value for name, value in headers.items()}, read)
+    by_name: dict[str, str] = {}
+    for name, value in headers.items():  # a mapping of urllib3 has a repeated header several times
+        plain_name = name.lower()
+        is_second_link = plain_name == "link" and plain_name in by_name
+        by_name[plain_name] = f"{by_name[plain_name]}, {value}" if is_second_link else value
+    return _in_headers(by_name, read)
 
 
 def says_end(
@@ -137,12 +146,12 @@ def says_end(
         headers: the headers of the response, with names in any case, whose totals count too.
     """
     found = list(_fields_beside(response, rows_path))
-    if any(name in _NEXT and _leads_on(value) for name, _, value in found):
+    if any(name in _NEXT and leads_on(value) for name, _, value in found):
         return False
     totals = {_count(value) for name, value in (headers or {}).items() if name.lower() in _TOTAL_HEADERS}
     return rows in totals or any(
         _is_end(name, value)
-        or (name in _NEXT and not _leads_on(value))
+        or (name in _NEXT and not leads_on(value))
         or (name in _TOTALS and _count(value) == rows)
         for name, _, value in found
     )
@@ -154,12 +163,14 @@ def _clause(name: str, value: Any, read: Read, *, ends: bool) -> str:
         return f" {number:,}"
     if name in _PAGES and not read.checks_total and number is not None and number > read.pages:
         return f" {number:,}"
+    if name in _INCOMPLETE and _flag(value) is True:
+        return " true"
     # On a page without rows, a flag or a cursor proves nothing: some APIs send them with every page.
     if ends or not read.last_rows:
         return ""
     if (name in _MORE and _flag(value, numbers=True) is True) or (name in _ENDED and _flag(value) is False):
         return f" {str(value).lower()}"
-    return ", which leads to another page" if name in _NEXT and _leads_on(value) else ""
+    return ", which leads to another page" if name in _NEXT and leads_on(value) else ""
 
 
 def _is_end(name: str, value: Any) -> bool:
@@ -178,7 +189,8 @@ def _flag(value: Any, *, numbers: bool = False) -> bool | None:
     if numbers and type(value) is int and value in (0, 1):
         return bool(value)
     if isinstance(value, str):
-        return {"true": True, "yes": True, "false": False, "no": False}.get(value.lower())
+        words = {"true": True, "yes": True, "false": False, "no": False}
+        return {**words, **({"1": True, "0": False} if numbers else {})}.get(value.lower())
     return value if isinstance(value, bool) else None
 
 
@@ -231,16 +243,17 @@ def _count(value: Any) -> int | None:
     return int(value) if is_count else None
 
 
-def _leads_on(value: Any) -> bool:
+def leads_on(value: Any) -> bool:
+    """Whether the value of a field or header such as `next` leads to another page. `0` and `null` do not."""
     if isinstance(value, dict):
-        return any(_leads_on(value.get(field)) for field in _NEXT_INSIDE)
+        return any(leads_on(value.get(field)) for field in _NEXT_INSIDE)
     if isinstance(value, str):
         return value.strip().lower() not in ("", "null", "none", "false", "0", "-1")
     return bool(value) and value != -1 and not isinstance(value, list)
 
 
 def _is_token(value: Any) -> bool:
-    return isinstance(value, str) and _leads_on(value) and not value.isdigit()
+    return isinstance(value, str) and leads_on(value) and not value.isdigit()
 
 
 def _in_headers(headers: Mapping[str, str], read: Read) -> str:
@@ -255,7 +268,9 @@ def _in_headers(headers: Mapping[str, str], read: Read) -> str:
         return f"has the header `content-range` with a total of {total:,}"
     if not read.last_rows:
         return ""
-    links = parse_header_links(headers["link"]) if headers.get("link") else []
-    if any("next" in link.get("rel", "").lower().split() for link in links):
+    if any("next" in link.relations and leads_on(link.url) for link in links_of(headers.get("link", ""))):
         return "has the header `link` with rel=next"
-    return next((f"has the header `{name}`" for name in _NEXT_HEADERS if headers.get(name, "").strip()), "")
+    for name in _MORE_HEADERS:
+        if _flag(headers.get(name, "").strip(), numbers=True):
+            return f"has the header `{name}` true"
+    return next((f"has the header `{name}`" for name in _NEXT_HEADERS if leads_on(headers.get(name, ""))), "")

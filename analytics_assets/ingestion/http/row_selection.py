@@ -26,7 +26,7 @@ from analytics_assets.ingestion.errors import (
 )
 from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.end_hints import plain
-from analytics_assets.ingestion.http.error_fields import ERROR_NAMES, error_member
+from analytics_assets.ingestion.http.error_fields import ERROR_NAMES, NAMES_BESIDE_ROWS, error_member
 from analytics_assets.ingestion.http.json_path import finder
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.json_kind import kind_of
@@ -224,7 +224,8 @@ class RowSelector:
         """Fails if a response without rows says that the request failed."""
         if not isinstance(response, dict):
             return
-        has_row_field = self._has_row_field(response)
+        known = self._row_fields if may_be_row else self._row_fields - NAMES_BESIDE_ROWS
+        has_row_field = not known.isdisjoint(map(plain, map(str, response)))
         member = error_member(response, self.path, has_row_field=has_row_field, may_be_row=may_be_row)
         if member is not None:
             raise ErrorAnswerError(self._resource, endpoint, member, words_of(response, self._rules.redact))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from analytics_assets.ingestion.errors import MorePagesError, NoNewRowsError, PagingFieldError, SyncHalted
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Project
+from analytics_assets_tests.raw_server import Got, raw_server
 from analytics_assets_tests.real_api import defs
 
 ROWS = [{"id": number} for number in range(50)]
@@ -257,6 +259,34 @@ def test_equal_pages_by_a_link_header_are_pages(project: Project) -> None:
         assert project.load(config, "things").rows_loaded == 3
 
 
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize("paginator", ["header_link", None], ids=["header_link", "automatic"])
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<{}>; crossorigin; rel="next"',
+        '<{}&ids=1,2;3>; REL="last next"; title="a=b; c, <d>"',
+        '</things>; title="x, y"; rel="first", <{}>; rel="next", </things?page=3>; rel="last"',
+        ["</things>; rel=first", "<{}>; rel=next", "</things?page=3>; rel=last"],
+    ],
+    ids=["no value", "commas", "several", "several headers"],
+)
+def test_every_valid_link_header_leads_to_the_next_page(project: Project, link: Any, paginator: Any) -> None:
+    links = [link] if isinstance(link, str) else link
+
+    def respond(connection: socket.socket, got: Got) -> None:
+        number = int(got.params.get("page", "1"))
+        headers = [f"Link: {one.format(f'/things?page={number + 1}')}" for one in links] if number < 3 else []
+        body = json.dumps({"data": [{"id": number}]})
+        head = ["HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers]
+        connection.sendall("\r\n".join([*head, "", body]).encode())
+
+    with raw_server(respond) as url:
+        assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 3
+        with pytest.raises(MorePagesError):
+            project.load(defs(url, paginator="single_page"), "things")
+
+
 @pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(
     ("after", "more"),
@@ -346,12 +376,14 @@ def test_a_cursor_that_stays_the_same_after_the_end(project: Project) -> None:
         assert project.load(config, "things").rows_loaded == 50
 
 
-def test_a_header_cursor_that_is_blank_at_the_end(project: Project) -> None:
+@pytest.mark.matrix(keep=1)
+@pytest.mark.parametrize("end", ["", "0", "null"])
+def test_a_header_cursor_that_is_empty_at_the_end(project: Project, end: str) -> None:
     """GitLab's `X-Next-Page` is blank on the last page."""
 
     def reply(asked: Asked) -> Reply:
         page = int(asked.params.get("page") or 1)
-        headers = {"X-Next-Page": str(page + 1) if page < 3 else ""}
+        headers = {"X-Next-Page": str(page + 1) if page < 3 else end}
         return Reply({"data": ROWS[20 * page - 20 : 20 * page]}, headers=headers)
 
     with answering(reply) as url:

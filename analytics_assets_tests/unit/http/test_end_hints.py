@@ -29,6 +29,28 @@ def test_a_known_good_end(page: dict[str, Any]) -> None:
     assert contradiction(page, ("data",), {}, READ) == ""
 
 
+@pytest.mark.parametrize("name", ["X-Next-Page", "X-Next-Cursor", "X-Has-More"])
+@pytest.mark.parametrize("value", ["", " ", "0", "null", "None", "false"])
+def test_a_header_that_says_that_there_is_no_more(name: str, value: str) -> None:
+    assert contradiction([], (), {name: value}, READ) == ""
+
+
+@pytest.mark.parametrize("value", ["true", "True", "1", "yes"])
+@pytest.mark.parametrize("name", ["X-Has-More", "x-has-next-page"])
+def test_a_header_flag_says_that_there_is_more(name: str, value: str) -> None:
+    assert contradiction([], (), {name: value}, READ) == f"has the header `{name.lower()}` true"
+
+
+@pytest.mark.parametrize("rows", [50, 0])
+@pytest.mark.parametrize("field", ["incomplete_results", "timed_out"])
+def test_a_search_that_broke_off_has_more_also_without_rows(field: str, rows: int) -> None:
+    """A search of GitHub that takes too long returns the rows that it found until then."""
+    read = Read(rows=rows, pages=1, last_rows=rows)
+    assert contradiction({field: True, "items": []}, ("items",), {}, read) == f"has `{field}` true"
+    assert contradiction({field: True, "has_more": False}, ("items",), {}, read) == f"has `{field}` true"
+    assert contradiction({field: False, "items": []}, ("items",), {}, read) == ""
+
+
 def test_a_total_is_judged_once() -> None:
     """The page reader has compared the rows with the total that the file names."""
     checked = Read(rows=50, pages=1, last_rows=50, checks_total=True)
