@@ -148,6 +148,8 @@ def _refuse_in_base_url(client: Mapping[str, Any]) -> None:
             "a secret in the name of the server",
             "Write `{{ env.NAME }}`, with a variable whose name has no word such as key or token",
         )
+    elif isinstance(base_url, AtRun) and any(one in parts.query for one in base_url.parts):
+        problem, cure = "a secret in its query", "Write `auth: {type: api_key, name: …, location: query}`"
     else:
         _refuse_in_url({}, base_url, ("client", "base_url"))
         return

@@ -117,7 +117,7 @@ class SyncResult:
         variants: dlt's variant columns of the table and of its child tables, as `table.column`, with the type that the
             column without `__v_` has.
         cut: the number of timestamps that lost digits below the precision of their column, by column.
-        rows_with_secret: the number of rows that hold a secret of the API, by name of the field.
+        rows_with_secret: the number of loaded rows that hold a secret of the API, by name of the field.
         children: the child tables that are assets, by field name.
         missing_guarantees: the guarantees that the destination lacks.
         load_id_ahead: the seconds by which the highest load id in the destination was ahead of the clock; 0 for a small

@@ -36,7 +36,7 @@ class SecretWatch:
         quarantines: whether such a row goes to quarantine.
 
     Attributes:
-        rows: the number of rows, by name of the field that holds a secret.
+        rows: the number of rows that are loaded, by name of the field that holds a secret.
     """
 
     def __init__(self, secrets: SecretFinder, *, quarantines: bool = False) -> None:
@@ -55,8 +55,8 @@ class SecretWatch:
         found = {
             index: fields for index, row in enumerate(rows) if (fields := self._secrets.fields_with(row))
         }
-        for fields in found.values():
-            self.rows.update(fields)
         if not self._quarantines:
+            for fields in found.values():
+                self.rows.update(fields)
             return {}
         return {index: [Violation(one, REASON, None) for one in fields] for index, fields in found.items()}

@@ -76,6 +76,7 @@ class CheckedPaginator(BasePaginator):
             self._paginator.update_state(response, data)
         if isinstance(self._paginator, BaseReferencePaginator):
             reference: Any = self._paginator._next_reference
+            has_next = self._paginator._has_next_page  # a flag of the API may have ended the read
             if isinstance(reference, str):
                 text = reference.strip()
                 is_link = isinstance(self._paginator, BaseNextUrlPaginator)
@@ -84,10 +85,11 @@ class CheckedPaginator(BasePaginator):
                     isinstance(self._paginator, HeaderCursorPaginator) and not leads_on(text)
                 )
                 reference = "" if is_end else text if is_link else reference
-                self._paginator._next_reference = reference
+                self._paginator._next_reference = reference  # which sets `_has_next_page`
+                self._paginator._has_next_page = has_next
             if not reference:
                 self._paginator._next_reference = None  # which also ends paging
-            elif wrong := wrong_reference(self._paginator, reference):
+            elif has_next and (wrong := wrong_reference(self._paginator, reference)):
                 path, setting = path_of(self._paginator)
                 raise PagingFieldError(self._reader.resource, endpoint, path, setting, wrong, "")
             # After the end, some APIs repeat the cursor of the end, from which a later read may continue.

@@ -209,6 +209,23 @@ def test_a_fresh_cursor_with_every_page_ends_after_three_pages(project: Project,
     assert "stop_after_empty_page" in str(caught.value)
 
 
+@pytest.mark.parametrize("cursor", [str, int])
+@pytest.mark.parametrize("setting", ["has_more_path", "stop_after_empty_page"])
+def test_the_advice_for_a_cursor_that_never_ends_works(project: Project, setting: str, cursor: Any) -> None:
+    asked: list[str] = []
+
+    def reply(request: Asked) -> Any:
+        asked.append(request.params.get("cursor", ""))
+        rows = [{"id": len(asked)}] if len(asked) < 3 or setting == "has_more_path" else []
+        return {"data": rows, "more": len(asked) < 3, "next": cursor(len(asked))}
+
+    value: Any = "more" if setting == "has_more_path" else True
+    paginator = {"type": "cursor", "cursor_path": "next", setting: value}
+    with answering(reply) as url:
+        loaded = project.load(defs(url, paginator=paginator), "things").rows_loaded
+    assert (loaded, len(asked)) == ((3, 3) if setting == "has_more_path" else (2, 3))
+
+
 def test_empty_pages_between_pages_with_rows(project: Project) -> None:
     """A scan with a filter may return many pages without rows."""
 
