@@ -34,7 +34,7 @@ def ask(answer: bytes, waits: list[float] | None = None) -> tuple[str, list[floa
     """Returns the body, or the reason of the failure after one retry, and the waits."""
     waits = []
     with (
-        raw_server(_once(answer)) as url,
+        raw_server(_once(answer), keeps_open=True) as url,
         api_session(max_retries=1, sleep=waits.append, read_timeout=5) as session,
     ):
         try:
@@ -55,7 +55,7 @@ def test_a_length_that_says_nothing_is_as_none(length: str) -> None:
         (f"Content-Length: {10**30}", "the response broke off"),
         ("Content-Length: 7, 8", "the response has two lengths in Content-Length"),
         ("Content-Length: 7\r\nContent-Length: 9", "the response has two lengths in Content-Length"),
-        ("Content-Length: 7\r\nContent-Encoding: gzip", "the response broke off"),
+        ("Content-Length: 7\r\nConnection: close\r\nContent-Encoding: gzip", "the response broke off"),
         ("Content-Length: 7\r\nX: " + "a" * 70_000, "the response broke off"),
         ("\r\n".join(f"X-{one}: 1" for one in range(200)), "the response broke off"),
     ],
@@ -146,7 +146,7 @@ def test_a_redirect_to_nowhere_has_a_sentence(location: str, reason: str) -> Non
         SinglePagePaginator(), ResponseReader("rows", RowRules("data")), (), ReadBounds()
     )
     with (
-        raw_server(_once(answer)) as url,
+        raw_server(_once(answer), keeps_open=True) as url,
         api_session(max_retries=0) as session,
         pytest.raises(SyncHalted) as caught,
     ):
