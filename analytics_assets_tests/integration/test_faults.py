@@ -27,6 +27,8 @@ UNREADABLE = "products: the response of GET /v1/products is not JSON. Check base
 HALTED = "products: halted after 4 attempts of GET /v1/products: "
 
 # name, endpoint, fault, requests on the server, the sentence or None for a green run
+ECHO = "rows that echo the key"
+HOLDS_ROWS = (".duckdb", ".wal", ".parquet", ".jsonl", ".gz")
 FAULTS: list[tuple[str, str, dict[str, Any], int, str | None]] = [
     ("503 for ever", PATH, {"status": 503}, 4, HALTED + "503 Service Unavailable"),
     ("429 for ever", PATH, {"status": 429, "retry_after": "0"}, 4, HALTED + "429 Too Many Requests"),
@@ -35,7 +37,7 @@ FAULTS: list[tuple[str, str, dict[str, Any], int, str | None]] = [
     ("HTML", PATH, {"body": f"<html>{KEY}</html>"}, 1, UNREADABLE),
     ("an error body that echoes the key", PATH, {"status": 400, "body": KEY}, 1, "400 Bad Request"),
     ("no rows of 40", PATH, {"body": '{"data": [], "total": 40}'}, 2, "rows end at 0 of 40"),
-    ("rows that echo the key", PATH, {"body": json.dumps({"data": [ROW], "total": 1})}, 1, None),
+    (ECHO, PATH, {"body": json.dumps({"data": [ROW], "total": 1})}, 1, None),
     ("rows deleted midway", EVENTS, {"shift": 3, "requests": MANY}, -1, None),
     ("500 for ever", PATH, {"status": 500}, 4, HALTED + "500 Internal Server Error"),
     ("503 three times", PATH, {"status": 503, "requests": [1, 2, 3]}, 4, None),
@@ -58,12 +60,16 @@ def secret_api() -> Iterator[DemoApi]:
 
 @pytest.fixture
 def everything(
-    project: Project, secret_api: DemoApi, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    project: Project,
+    secret_api: DemoApi,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> Iterator[Project]:
     """A project whose outputs are kept, and searched for the key at the end.
 
     The outputs are event log and compute logs of a Dagster instance, DuckDB, dlt's working directories, stdout, stderr,
-    and the DEBUG log.
+    and the DEBUG log. If the API sends the key in a row, the files with rows have it, because rows stay as they came.
     """
     monkeypatch.setenv("ANALYTICS_API_BASE_URL", secret_api.url)
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", KEY)
@@ -96,6 +102,7 @@ def everything(
         (path.relative_to(project.folder), spelling)
         for path in files
         for spelling in spellings
+        if not (ECHO in request.node.name and path.suffix in HOLDS_ROWS)
         if spelling.encode() in path.read_bytes()
     ]
     assert hits == []
