@@ -1,7 +1,7 @@
 """Says which keys of a `defs.yaml` usually hold a secret, and which texts look like one.
 
-What belongs here: judging names and texts. `rest_api.py` refuses a secret that is written out, and `templates.py` reads
-a template when a run starts if its key usually holds a secret.
+What belongs here: judging names and texts. `written_secrets.py` refuses a secret that is written out, and
+`templates.py` reads a template when a run starts if its key usually holds a secret.
 """
 
 from __future__ import annotations
@@ -75,12 +75,11 @@ def names_a_secret(name: str) -> bool:
     words = _words(name)
     if not words or words[-1] in _LAST:
         return False
-    before = dict(zip(words[1:], words, strict=False))
     return any(
         word in _JOINED
-        or (word == "key" and before.get(word) in _BEFORE_KEY)
-        or (word in _WORDS and not (word == "token" and before.get(word) in _PAGING))
-        for word in words
+        or (word == "key" and before in _BEFORE_KEY)
+        or (word in _WORDS and not (word == "token" and before in _PAGING))
+        for before, word in zip(["", *words], words, strict=False)
     )
 
 

@@ -194,14 +194,14 @@ def parse(text: str, scope: Mapping[str, Any], *, formatted: bool) -> Parsed:
 def parts_of(text: str, scope: Mapping[str, Any]) -> list[str | Parsed]:
     """Returns the texts and the expressions of a template, in order. A template with statements is one expression.
 
-    Raises:
-        ValueError: the template cannot be parsed, or uses an unknown name.
+    Args:
+        text: the template, which `parse` has accepted.
+        scope: what the template may use, by name.
     """
-    whole = parse(text, scope, formatted=False)
     environment = _ENVIRONMENTS[False]
     tree = environment.parse(text)
     if not all(isinstance(one, nodes.Output) for one in tree.body):
-        return [whole]
+        return [parse(text, scope, formatted=False)]
     parts: list[str | Parsed] = []
     for one in (node for output in tree.find_all(nodes.Output) for node in output.nodes):
         if isinstance(one, nodes.TemplateData):

@@ -10,7 +10,7 @@ from analytics_assets.config.secret_names import is_plain_header, names_a_secret
 from analytics_assets.config.template_engine import Parsed
 from analytics_assets.config.validation_errors import Location
 
-FORMATTED = frozenset({"params", "json", "data", "headers"})
+_FORMATTED = frozenset({"params", "json", "data", "headers"})
 """The keys of an endpoint whose texts dlt formats with `str.format`, so that a brace in them must be doubled."""
 
 _SECRET_FIELDS = frozenset({"client_id", "username"})
@@ -71,4 +71,12 @@ def is_formatted(place: Location) -> bool:
     match place:
         case ("rest_api", "client", *_):
             return False  # dlt sends the headers of the client as they are
-    return in_endpoint(place)[:1] in {(one,) for one in FORMATTED}
+    return in_endpoint(place)[:1] in {(one,) for one in _FORMATTED}
+
+
+def stands_in(place: Location) -> bool:
+    """Whether any text may stand for the value at `place`, because only the API reads it."""
+    endpoint = in_endpoint(place)
+    return endpoint[:1] == ("base_url",) or (
+        endpoint[:1] == ("path",) or (len(endpoint) > 1 and endpoint[0] in _FORMATTED)
+    )

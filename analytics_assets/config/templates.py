@@ -30,7 +30,6 @@ from analytics_assets.config.template_engine import (
     parts_of,
 )
 from analytics_assets.config.template_places import (
-    FORMATTED,
     in_endpoint,
     is_address,
     is_formatted,
@@ -38,6 +37,7 @@ from analytics_assets.config.template_places import (
     is_secret,
     may_be_secret,
     name_at,
+    stands_in,
 )
 from analytics_assets.config.validation_errors import Location, error_at
 
@@ -135,7 +135,7 @@ class Rendered:
     @property
     def has_gaps(self) -> bool:
         """Whether a value is absent that the rules of the config may need."""
-        return any(not _stands_in(one.place) for one in self.unset)
+        return any(not stands_in(one.place) for one in self.unset)
 
 
 def render(written: Any, scope: Mapping[str, Any]) -> Rendered:
@@ -169,6 +169,12 @@ def _render(value: Any, scope: Mapping[str, Any], place: Location, unset: list[U
 
 def _render_text(value: str, scope: Mapping[str, Any], place: Location, unset: list[Unset]) -> Any:
     parsed = _parsed(value, scope, place)
+    if parsed.settings and not may_be_secret(place):
+        raise error_at(
+            place,
+            "`secrets` is for what is sent to the API: the base_url, path, params, headers, json, data and auth of "
+            "rest_api. Write `{{ env.NAME }}` here.",
+        )
     in_query = is_address(place) and any(map(names_a_secret, _PARAMETER.findall(value)))
     if in_query or _is_read_at_run(place, parsed):
         return _at_run(value, scope, place, is_known=in_query)
@@ -212,24 +218,10 @@ def _stand_in(parsed: Parsed, place: Location, variable: str) -> Any:
         return ""
     if not parsed.is_whole:
         return parsed.value(STAND_INS)
-    return STAND_INS(variable) if _stands_in(place) else _Absent()
-
-
-def _stands_in(place: Location) -> bool:
-    """Whether any text may stand for the value at `place`, because only the API reads it."""
-    endpoint = in_endpoint(place)
-    return endpoint[:1] == ("base_url",) or (
-        endpoint[:1] == ("path",) or (len(endpoint) > 1 and endpoint[0] in FORMATTED)
-    )
+    return STAND_INS(variable) if stands_in(place) else _Absent()
 
 
 def _is_read_at_run(place: Location, parsed: Parsed) -> bool:
-    if parsed.settings and not may_be_secret(place):
-        raise error_at(
-            place,
-            "`secrets` is for what is sent to the API: the base_url, path, params, headers, json, data and auth of "
-            "rest_api. Write `{{ env.NAME }}` here.",
-        )
     match in_endpoint(place):
         case ("headers", _, *_):
             return True
@@ -247,14 +239,10 @@ def _at_run(text: str, scope: Mapping[str, Any], place: Location, *, is_known: b
         place: where the template is in the file.
         is_known: whether the value is known to be a key.
     """
-    try:
-        parts = parts_of(text, scope)
-    except ValueError as error:
-        raise error_at(place, str(error)) from None
     name = ".".join(map(str, place[2:] if place[:2] == ("rest_api", "client") else place[1:]))
     found: dict[str, Parsed] = {}
     shown = []
-    for part in parts:
+    for part in parts_of(text, scope):
         if isinstance(part, str):
             shown.append(part)
             continue

@@ -35,9 +35,8 @@ class NewColumns:
         self._most = most
         self._seen: dict[str, set[str]] = {}
         self._lists: dict[tuple[str, ...], str] = {}
-        self._new: list[
-            tuple[str, tuple[str, ...]]
-        ] = []  # the column in the table of the rows, and the whole path
+        # Each has the column in the table of the rows, and the whole path.
+        self._new: list[tuple[str, tuple[str, ...]]] = []
 
     @contextmanager
     def counted(self) -> Iterator[None]:

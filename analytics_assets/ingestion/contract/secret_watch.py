@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from analytics_assets.ingestion.contract.rejected import Violation
 
-REASON = "holds the secret of the API"
+_REASON = "holds the secret of the API"
 
 
 class SecretFinder(Protocol):
@@ -59,4 +59,4 @@ class SecretWatch:
             for fields in found.values():
                 self.rows.update(fields)
             return {}
-        return {index: [Violation(one, REASON, None) for one in fields] for index, fields in found.items()}
+        return {index: [Violation(one, _REASON, None) for one in fields] for index, fields in found.items()}

@@ -9,7 +9,7 @@ from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-from analytics_assets.ingestion.http.link_header import links_by_relation
+from analytics_assets.ingestion.http.link_header import link_header, links_by_relation
 from analytics_assets.ingestion.http.wire import WireResponse
 
 Row = Any
@@ -44,7 +44,7 @@ class ApiResponse(_Response):
         self.status_code = response.status
         self.headers = CaseInsensitiveDict(raw.headers.items())
         if "link" in self.headers:
-            self.headers["Link"] = ", ".join(raw.headers.getlist("link"))  # `items` has them one by one
+            self.headers["Link"] = link_header(raw.headers)
         self.encoding = get_encoding_from_headers(self.headers)
         self.raw = raw
         self.reason = str(raw.reason)

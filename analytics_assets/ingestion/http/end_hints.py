@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from analytics_assets.ingestion.http.link_header import links_of
+from analytics_assets.ingestion.http.link_header import link_header, links_of
 
 
 def _names(text: str) -> frozenset[str]:
@@ -126,12 +126,8 @@ def contradiction(response: Any, rows_path: tuple[str, ...], headers: Mapping[st
         token = next((path for name, path, value in found if name in _TOKENS and _is_token(value)), None)
         if token:
             return f"has `{token}`, which leads to another page"
-    by_name: dict[str, str] = {}
-    for name, value in headers.items():  # a mapping of urllib3 has a repeated header several times
-        plain_name = name.lower()
-        is_second_link = plain_name == "link" and plain_name in by_name
-        by_name[plain_name] = f"{by_name[plain_name]}, {value}" if is_second_link else value
-    return _in_headers(by_name, read)
+    by_name = {name.lower(): value for name, value in headers.items()}
+    return _in_headers({**by_name, "link": link_header(headers)}, read)
 
 
 def says_end(
@@ -268,7 +264,7 @@ def _in_headers(headers: Mapping[str, str], read: Read) -> str:
         return f"has the header `content-range` with a total of {total:,}"
     if not read.last_rows:
         return ""
-    if any("next" in link.relations and leads_on(link.url) for link in links_of(headers.get("link", ""))):
+    if any("next" in link.relations and leads_on(link.url) for link in links_of(headers["link"])):
         return "has the header `link` with rel=next"
     for name in _MORE_HEADERS:
         if _flag(headers.get(name, "").strip(), numbers=True):

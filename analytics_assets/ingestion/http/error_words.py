@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-NO_ERROR = re.compile(
+_NO_ERROR = re.compile(
     r"|0+(\.0+)?|2\d\d|no|none|null|nil|n/?a|-+|false|undefined|ok|okay|success\w*|succeeded"
     r"|(no|without|0)[ _-]?errors?( found| occurred)?"
 )
@@ -76,13 +76,8 @@ def is_failure(text: str) -> bool:
 def is_no_error(value: Any) -> bool:
     """Whether the value of a field such as `error` says that there is no error."""
     text = _text(str(value)).rstrip(".!")
-    return (
-        value is None or bool(NO_ERROR.fullmatch(text)) or (judged(value) == "good" and _says_success(text))
-    )
-
-
-def _says_success(text: str) -> bool:
-    return bool(_SUCCESS.search(text)) and not _FAILED.search(text)
+    says_success = isinstance(value, str) and bool(_SUCCESS.search(text)) and not _FAILED.search(text)
+    return value is None or bool(_NO_ERROR.fullmatch(text)) or says_success
 
 
 def _text(text: str) -> str:

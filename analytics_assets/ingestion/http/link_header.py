@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from requests.structures import CaseInsensitiveDict
@@ -35,6 +35,11 @@ class Link:
     def relations(self) -> list[str]:
         """The relation types, such as `next`, in lower case."""
         return self.parameters.get("rel", "").lower().split()
+
+
+def link_header(headers: Mapping[str, str]) -> str:
+    """Returns the `Link` headers as one. A mapping of urllib3 has a repeated header several times."""
+    return ", ".join(value for name, value in headers.items() if name.lower() == "link")
 
 
 def links_of(header: str) -> Iterator[Link]:

@@ -221,7 +221,7 @@ class PageReader(RequestTag, ABC):
             accepted = self._accept(planned, page, fetch, endpoint)
             self._read.add(page.response, page.body, page.headers, len(accepted.rows))
             is_new = self._is_new(planned, accepted.rows)
-            self._bounds.add(endpoint, is_new=is_new, has_next=not accepted.is_last)
+            self._bounds.judge(endpoint, self._read.pages, is_new=is_new, has_next=not accepted.is_last)
             self._widen(max_in_flight, is_full=accepted.is_full)
             if accepted.is_last:
                 self._finish(endpoint)

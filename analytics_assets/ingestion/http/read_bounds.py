@@ -29,30 +29,27 @@ class ReadBounds:
 
 
 class BoundedRead:
-    """The pages of one read so far.
+    """Ends one read that brings no new row, or that has no end.
 
     Args:
         resource: the dlt resource of the read.
         primary_key: the primary key fields of a row; empty if the resource has no primary key.
         bounds: the bounds of the read.
-
-    Attributes:
-        pages: the number of pages read.
     """
 
     def __init__(self, resource: str, primary_key: tuple[str, ...], bounds: ReadBounds) -> None:
-        self.pages = 0
         self._resource = resource
         self._primary_key = primary_key
         self._bounds = bounds
         self._empty_pages = 0
         self._seen: set[int] = set()
 
-    def add(self, endpoint: str, *, is_new: bool, has_next: bool) -> None:
-        """Counts a page.
+    def judge(self, endpoint: str, pages: int, *, is_new: bool, has_next: bool) -> None:
+        """Judges a page.
 
         Args:
             endpoint: the method and path of the request, for the error text.
+            pages: the number of pages read, with this one.
             is_new: whether the page has a new row.
             has_next: whether the API says that there is another page.
 
@@ -60,12 +57,11 @@ class BoundedRead:
             NoNewRowsError: too many pages in succession had no new row, and there is another page.
             EndlessReadError: there is a page beyond the most pages of a read.
         """
-        self.pages += 1
         self._empty_pages = 0 if is_new else self._empty_pages + 1
         if has_next and self._empty_pages >= self._bounds.max_empty_pages:
             raise NoNewRowsError(self._resource, endpoint, self._empty_pages)
-        if has_next and self.pages >= self._bounds.max_pages:
-            raise EndlessReadError(self._resource, endpoint, self.pages)
+        if has_next and pages >= self._bounds.max_pages:
+            raise EndlessReadError(self._resource, endpoint, pages)
 
     def has_new_row(self, rows: Sequence[Any]) -> bool:
         """Whether one of some parsed rows is new, by its primary key."""

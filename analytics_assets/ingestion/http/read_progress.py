@@ -66,7 +66,8 @@ class ReadProgress:
             EndlessReadError: there is a page beyond the most pages of a read.
         """
         self.read.add(response, body, headers, len(rows))
-        self._bounds.add(endpoint, is_new=self._bounds.has_new_row(rows), has_next=has_next)
+        is_new = self._bounds.has_new_row(rows)
+        self._bounds.judge(endpoint, self.read.pages, is_new=is_new, has_next=has_next)
 
     def refuse_missing_path(
         self, response: Any, endpoint: str, path: str, setting: str, sizes: Sequence[Any]

@@ -226,9 +226,8 @@ def _decoded(text: str) -> str:
 
 def _paths_with(secrets: Collection[str], row: Any) -> list[str]:
     found: dict[str, None] = {}  # each path once, in order
-    left: list[tuple[str, Any]] = [
-        ("", row)
-    ]  # a stack, because a row may be nested deeper than Python may call
+    # A stack, because a row may be nested deeper than Python may call.
+    left: list[tuple[str, Any]] = [("", row)]
     while left:
         path, value = left.pop()
         if isinstance(value, dict):

@@ -4,7 +4,7 @@ An exchange is one request and its response, or the network error in place of th
 function of exchange, caller and config. The transport does what `classify` decides.
 
 The text `Decision.reason` never contains a URL, query or header, because each may contain a secret. It quotes only the
-API's own explanation from the redacted body.
+API's own explanation from the body, redacted.
 """
 
 from __future__ import annotations
@@ -45,9 +45,6 @@ JITTER = 0.1
 
 LONGEST_WAIT = 7 * 86_400.0
 """Seconds. A longer wait comes from a wrong clock or a wrong unit, and is not believed."""
-
-_LONGEST_PATH = 200
-"""The most characters of a path in a text. A path may be a link of the API."""
 
 NO_DATA = (HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT)
 """Success statuses of responses that do not have the requested data."""

@@ -138,9 +138,8 @@ class ApiSession(Session):
     def send(self, request: PreparedRequest, *, caller: Caller | None = None, **kwargs: Any) -> Response:
         """Sends one request of dlt's client. When `requests` follows a redirect, it passes `caller` again."""
         tag = take_tag(request)
-        request.url = self._secrets.hide_in(
-            request.url or ""
-        )  # the target of a redirect is not prepared here
+        # The target of a redirect is not prepared here.
+        request.url = self._secrets.hide_in(request.url or "")
         try:
             if isinstance(tag, PageReader):
                 return self._page_groups.next_group(request, tag, kwargs)

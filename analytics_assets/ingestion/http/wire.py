@@ -199,7 +199,8 @@ class Wire:
             timeout=self._timeout,
             preload_content=False,
         )
-        _refuse_negative_chunks(raw)
+        if raw.chunked:
+            _refuse_negative_chunks(raw)
         return sent, raw
 
     def _body(self, request: WireRequest, raw: BaseHTTPResponse) -> bytes:

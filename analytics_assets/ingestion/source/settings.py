@@ -6,10 +6,8 @@ This module calls the providers directly, because `dlt.secrets.get` stores each 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from typing import Any
 
 import dlt
@@ -100,16 +98,12 @@ def with_variables(config: SyncConfig, resource: ResourceInfo, rest_api: dict[st
         if (
             not isinstance(value, AtRun)
             or (value.is_secret and not computes)
-            or not _needed(value, config, resource)
+            or not _needs(value.place[1:], config, resource)
         ):
             return value
         return value.with_values(_values(config, resource.name, value))
 
     return dict(read(rest_api))
-
-
-def _needed(template: AtRun, config: SyncConfig, resource: ResourceInfo) -> bool:
-    return _needs(template.place[1:], config, resource)
 
 
 def _needs(place: Location, config: SyncConfig, resource: ResourceInfo) -> bool:
@@ -160,50 +154,39 @@ def read_secrets(config: SyncConfig, resource: ResourceInfo) -> Secrets:
         MissingSecretError: a secret is not set.
         UnsendableSecretError: a secret is no text, or has characters that cannot be sent.
     """
-    secrets = _Read()
-    for template in _secret_templates(config.rest_api):
-        if _needed(template, config, resource):
-            secrets.add(template, _sendable(config, template))
-    for field in secret_fields(config.rest_api):
-        if _needs(field.place, config, resource):
-            secrets.values[secret_reference(field.name)] = read_secret(config, field)
-    return secrets.all_of(config)
-
-
-@dataclass
-class _Read:
-    """The secrets read so far.
-
-    Attributes:
-        values: the values, by reference.
-        ids: the references of values that are no keys.
-    """
-
-    values: dict[str, str] = dataclass_field(default_factory=dict)
-    ids: set[str] = dataclass_field(default_factory=set)
-
-    def add(self, template: AtRun, values: Mapping[str, str]) -> None:
-        self.values |= values
-        if not template.is_key:
-            self.ids |= values.keys()
-
-    def all_of(self, config: SyncConfig) -> Secrets:
-        """Returns the secrets, with those of auth objects of the Python form."""
-        for number, value in enumerate(secrets_of_objects(config.rest_api), 1):
-            self.values[secret_reference(f"auth.object.{number}")] = value
-        return Secrets(self.values, self.ids)
+    return _secrets_where(config, lambda place: _needs(place, config, resource))
 
 
 def known_secrets(config: SyncConfig) -> Secrets:
     """Reads the secrets of a source that are set, to redact them. A secret that cannot be read is left out."""
-    secrets = _Read()
+    return _secrets_where(config, lambda _: True, SyncError)
+
+
+def _secrets_where(
+    config: SyncConfig, is_needed: Callable[[Location], bool], *ignored: type[SyncError]
+) -> Secrets:
+    """Reads the secrets of a source.
+
+    Args:
+        config: the config of the API.
+        is_needed: a function that returns whether the secret at a place in `rest_api` is read.
+        ignored: the errors after which a secret is left out.
+    """
+    values: dict[str, str] = {}
+    ids: set[str] = set()
     for template in _secret_templates(config.rest_api):
-        with suppress(SyncError):
-            secrets.add(template, _sendable(config, template))
+        if is_needed(template.place[1:]):
+            with suppress(*ignored):
+                found = _sendable(config, template)
+                values |= found
+                ids |= set() if template.is_key else found.keys()
     for field in secret_fields(config.rest_api):
-        with suppress(SyncError):
-            secrets.values[secret_reference(field.name)] = read_secret(config, field)
-    return secrets.all_of(config)
+        if is_needed(field.place):
+            with suppress(*ignored):
+                values[secret_reference(field.name)] = read_secret(config, field)
+    for number, value in enumerate(secrets_of_objects(config.rest_api), 1):
+        values[secret_reference(f"auth.object.{number}")] = value
+    return Secrets(values, ids)
 
 
 def _secret_templates(value: Any) -> Iterator[AtRun]:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 from dlt.common.destination.client import JobClientBase, StateInfo, StorageSchemaInfo
@@ -98,7 +98,7 @@ class Restored:
     schema_hash: str | None
     load_ids: frozenset[str]
 
-    @property
+    @cached_property
     def newest(self) -> float | None:
         """The highest load id in seconds since 1970; None if no load id is a number."""
         numbers = [

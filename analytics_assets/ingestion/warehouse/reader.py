@@ -22,8 +22,10 @@ from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 
 _EXAMPLES = 5
-_REASONS = 50
 """The most primary keys that a report names for each problem."""
+
+_REASONS = 50
+"""The most reasons that a report of the quarantine names."""
 
 _EVERYWHERE = "1 = 1"
 """The SQL condition of a report on the whole table."""
