@@ -45,8 +45,8 @@ _READ_AT_LOAD = frozenset({"type", "location"})
 """The keys of `auth` that say which secrets there are."""
 
 
-_PARAMETER = re.compile(r"[?&]([\w.-]+)=\s*\{\{")
-"""The name of a parameter in a URL whose value is a template."""
+_PARAMETER = re.compile(r"(?:^|[?&])([\w.-]+)=\s*\{\{")
+"""The name of a parameter in a URL or a form whose value is a template."""
 
 _SETTINGS = object()
 """What `secrets` is when Dagster loads the file. No template that uses it is read then."""
@@ -175,7 +175,8 @@ def _render_text(value: str, scope: Mapping[str, Any], place: Location, unset: l
             "`secrets` is for what is sent to the API: the base_url, path, params, headers, json, data and auth of "
             "rest_api. Write `{{ env.NAME }}` here.",
         )
-    in_query = is_address(place) and any(map(names_a_secret, _PARAMETER.findall(value)))
+    has_parameters = is_address(place) or in_endpoint(place) == ("data",)
+    in_query = has_parameters and any(map(names_a_secret, _PARAMETER.findall(value)))
     if in_query or _is_read_at_run(place, parsed):
         return _at_run(value, scope, place, is_known=in_query)
     try:

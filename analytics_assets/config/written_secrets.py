@@ -85,17 +85,22 @@ def refuse_written_secrets(rest_api: Mapping[str, Any]) -> None:
         for part in _PARTS:
             _refuse_in(rest_api, client.get(part), (*place, part))
         _refuse_in_url(rest_api, client.get("path"), (*place, "path"))
-        if isinstance(client.get("data"), str):
-            _refuse_in_url(rest_api, f"?{client['data']}", (*place, "data"))
+        _refuse_in_form(rest_api, client.get("data"), (*place, "data"))
 
 
 def _refuse_in_url(rest_api: Mapping[str, Any], url: Any, place: Location) -> None:
-    """Fails if a URL, a path or a form has a secret that is written out."""
-    if not isinstance(url, str) or isinstance(url, AtRun):
-        return
-    address, _, query = url.partition("?")
-    for name, value in [("", address), *parse_qsl(query)]:
-        _refuse_in(rest_api, value, place, name)
+    """Fails if a URL or a path has a secret that is written out."""
+    if isinstance(url, str) and not isinstance(url, AtRun):
+        address, _, query = url.partition("?")
+        _refuse_in(rest_api, address, place)
+        _refuse_in_form(rest_api, query, place)
+
+
+def _refuse_in_form(rest_api: Mapping[str, Any], form: Any, place: Location) -> None:
+    """Fails if a text such as `a=1&password=abc` has a secret that is written out."""
+    if isinstance(form, str) and not isinstance(form, AtRun):
+        for name, value in parse_qsl(form):
+            _refuse_in(rest_api, value, place, name)
 
 
 def _refuse_in(rest_api: Mapping[str, Any], value: Any, place: Location, name: str = "") -> None:

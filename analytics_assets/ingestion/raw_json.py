@@ -280,7 +280,10 @@ def _texts(body: bytes, charset: str | None) -> Iterator[str]:
 
 def read_row(row: msgspec.Raw) -> Any:
     """Parses a row. If msgspec rejects the text, Python's JSON parser parses the text."""
-    return read_body(bytes(row))
+    try:
+        return _decode(row)  # each row of the row path comes here
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return read_body(bytes(row))
 
 
 def write_json(value: Any) -> str:

@@ -53,6 +53,8 @@ PLACES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("parameter with text", {}, {"params": {"access_token": "a{{ X }}b"}}, "?access_token"),
     ("json", {}, {"method": "POST", "json": {"a": [{"password": "{{ X }}"}]}}, "body"),
     ("form", {}, {"method": "POST", "data": {"password": "{{ X }}"}}, "body"),
+    ("form of text", {}, {"method": "POST", "data": "a=1&password={{ X }}"}, "body"),
+    ("form that begins with it", {}, {"method": "POST", "data": "password={{ X }}&a=1"}, "body"),
     ("path", {}, {"path": "a/{{ X }}/things"}, "path"),
     ("query of the path", {}, {"path": "things?token={{ X }}"}, "?token"),
     ("bearer", {"auth": {"type": "bearer", "token": "{{ X }}"}}, {}, "authorization"),
@@ -362,6 +364,21 @@ def test_a_written_secret_is_refused_with_the_cure(place: tuple[Any, ...], value
     assert error["loc"][-len(place[1:]) :] == place[1:] or error["loc"][:3] == ("rest_api", "client", "auth")
     assert any(one in error["msg"] for one in ("env.", "http_basic", "SOURCES__", "Remove it here"))
     assert "hunter2" not in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("endpoint", "data"), "password={{ env.PW }}&x=1"),
+        (("endpoint", "path"), "things?token={{ env.PW }}"),
+    ],
+    ids=str,
+)
+def test_a_variable_with_any_name_may_be_a_secret_in_a_form(
+    monkeypatch: pytest.MonkeyPatch, place: tuple[Any, ...], value: str
+) -> None:
+    monkeypatch.setenv("PW", "the-long-key")
+    assert "the-long-key" not in str(RestApiSync.rendered(_attributes(place, value)).rest_api)
 
 
 @pytest.mark.parametrize(("place", "value"), PLAIN, ids=str)
