@@ -40,7 +40,7 @@ _GROUP_ROWS, _GROUP_BYTES, _GROUP_SECONDS = 25_000, 64_000_000, 10.0
 _PLAIN_AUTHS = (APIKeyAuth, BearerTokenAuth, HttpBasicAuth, OAuth2ClientCredentials)
 """Auth types that do not depend on the URL or body of a request, so that one signed request serves all pages.
 
-`_ONLY_SENT` in `source/build.py` has the names of the same auth types. A new auth type usually belongs in both."""
+`ONLY_SENT` in `source/settings.py` has the names of the same auth types. A new auth type usually belongs in both."""
 
 _PLAIN_CALLS = tuple(auth.__call__ for auth in _PLAIN_AUTHS)
 
