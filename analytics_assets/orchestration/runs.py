@@ -26,6 +26,9 @@ shows whether the tag is a copy.
 OPTION_PREFIX = "analytics_assets/"
 """The start of the run tags that set an option of a sync, such as `analytics_assets/dry_run`."""
 
+BACKFILL_TAG = "dagster/backfill"
+"""Dagster's tag of the runs of a backfill. Its value is the id of the backfill."""
+
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 

@@ -294,6 +294,41 @@ def test_the_json_schema_names_and_describes_each_check() -> None:
     assert checks["additionalProperties"] is False
 
 
+def test_a_materialization_reported_by_hand_is_not_judged_and_the_next_sync_is(
+    project: Project, shipped_yaml: str
+) -> None:
+    definitions = project.definitions(shipped_yaml)
+    customers = dg.AssetKey(["analytics_api", "customers"])
+    for known in (False, True):
+        for number in range(101):  # a page of events and one more
+            project.instance.report_runless_asset_event(
+                dg.AssetMaterialization(customers, metadata={"note": number})
+            )
+        alone = project.run(definitions, "customers", checks_only=True)
+        assert alone.success
+        for name in ("schema_drift", "complete", "no_secrets"):
+            judged = check_of(alone, name)
+            assert (judged.passed, judged.severity) == (False, dg.AssetCheckSeverity.WARN)
+            assert judged.description is not None
+            assert judged.description.startswith(
+                "Not judged: the latest materialization was reported by hand"
+            )
+        result = project.run(definitions, "customers")
+        sentence = check_of(result, "schema_drift").description or ""
+        assert ("No change since the previous sync" if known else "no previous sync") in sentence
+        assert all(one.passed for one in result.get_asset_check_evaluations())
+
+
+def test_after_a_wipe_the_next_sync_is_right(project: Project, shipped_yaml: str) -> None:
+    definitions = project.definitions(shipped_yaml)
+    for _ in range(2):
+        result = project.run(definitions, "customers")
+        assert all(one.passed for one in result.get_asset_check_evaluations())
+        rows = project.query("SELECT count(*) AS n FROM analytics_api.customers")
+        project.instance.wipe_assets([dg.AssetKey(["analytics_api", "customers"])])
+    assert rows == project.query("SELECT count(DISTINCT id) AS n FROM analytics_api.customers")
+
+
 def test_metadata_that_version_0_1_0_stored_is_still_read(project: Project, shipped_yaml: str) -> None:
     old = {"rows_promised": 41, "rows_fetched": 40, "rows_loaded": 40}
     project.instance.report_runless_asset_event(

@@ -245,6 +245,21 @@ def test_a_tag_that_is_almost_ours_is_refused_and_others_are_not(project: Projec
     observed(project.run(definitions, "customers", tags=tags, asked={"dry_run": True}))
 
 
+@pytest.mark.parametrize("way", ["config", "tag"])
+@pytest.mark.parametrize(("option", "value"), [("dry_run", True), ("lookback", 2)])
+def test_a_run_of_a_backfill_claims_each_of_its_partitions_and_no_others(
+    project: Project, api: DemoApi, shipped_yaml: str, option: str, value: Any, way: str
+) -> None:
+    definitions = project.definitions(shipped_yaml)
+    tags = {"dagster/backfill": "abc", "dagster/partition": "2026-01-05"}
+    asked = {option: value} if way == "config" else None
+    if way == "tag":
+        tags[f"analytics_assets/{option}"] = str(value).lower()
+    result = project.run(definitions, "transactions", "2026-01-05", asked=asked, tags=tags)
+    assert ("code", "option_in_backfill") in metadata_of(failure_of(result))
+    assert api.request_counts() == {}
+
+
 def test_options_also_work_as_tags(project: Project, api: DemoApi) -> None:
     definitions = project.definitions(defs(incremental("append")))
     answer(api, row(1, 1), row(2, 2))

@@ -77,6 +77,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "partition, or with a range from an earlier partition to a later one.",
     ),
     (
+        errors.OptionInBackfillError("orders", "dry_run"),
+        "option_in_backfill",
+        "orders: this run belongs to a backfill, and has the option `dry_run`. Nothing was requested. Launch the "
+        "backfill without `dry_run`, or one run of these partitions with it.",
+    ),
+    (
         errors.UnknownTagError("orders", "analytics_assets/dry_runn", ("analytics_assets/dry_run",)),
         "unknown_tag",
         "orders: the tag `analytics_assets/dry_runn` of this run is no option. Nothing was requested. Write "

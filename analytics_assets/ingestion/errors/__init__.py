@@ -17,6 +17,7 @@
     │   ├── UnfitRunConfigError         unfit_run_config
     │   ├── UnknownTagError             unknown_tag
     │   ├── OptionDoesNotApplyError     option_does_not_apply
+    │   ├── OptionInBackfillError       option_in_backfill
     │   └── ContradictingOptionsError   contradicting_options
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
@@ -118,6 +119,7 @@ from analytics_assets.ingestion.errors.launch import (
     ContradictingOptionsError,
     NoPartitionError,
     OptionDoesNotApplyError,
+    OptionInBackfillError,
     UnfitRunConfigError,
     UnknownOpError,
     UnknownTagError,
@@ -200,6 +202,7 @@ __all__ = [
     "NotJsonError",
     "ObjectAfterListsError",
     "OptionDoesNotApplyError",
+    "OptionInBackfillError",
     "PagingFieldError",
     "RefusedResponseError",
     "RestartError",

@@ -26,6 +26,26 @@ class NoPartitionError(ConfigError):
 
 
 @dataclass(eq=False)
+class OptionInBackfillError(ConfigError):
+    """A run of a backfill has an option with which the backfill would never end, or would claim other partitions.
+
+    Attributes:
+        option: the name of the option.
+    """
+
+    option: str
+    code = "option_in_backfill"
+
+    @property
+    def cause(self) -> str:
+        return f"this run belongs to a backfill, and has the option `{self.option}`. Nothing was requested"
+
+    @property
+    def cure(self) -> str:
+        return f"Launch the backfill without `{self.option}`, or one run of these partitions with it"
+
+
+@dataclass(eq=False)
 class UnknownOpError(ConfigError):
     """The config of a run is for an op that does not exist, so that Dagster drops it.
 

@@ -116,6 +116,15 @@ CHECKS: Mapping[str, Check] = {check.name: check for check in _ALL}
 """All checks by name, in the order of the UI."""
 
 
+_NOT_JUDGED = CheckOutcome(
+    False,
+    "Not judged: the latest materialization was reported by hand, so no sync tells what it loaded. Materialize the "
+    "asset.",
+    is_warning=True,
+)
+"""The outcome of a check of a sync if there is no sync to check."""
+
+
 def run_checks(
     names: Collection[str], context: CheckContext, windows: Mapping[str, Window]
 ) -> dict[str, Outcomes]:
@@ -135,7 +144,9 @@ def run_checks(
 def _outcomes(check: Check, context: CheckContext, windows: Mapping[str, Window]) -> Outcomes:
     has_summary = len(windows) != 1  # a run of one partition needs no summary
     if check.scope is Scope.PER_SYNC:
-        return dict.fromkeys([*windows, *([None] if has_summary else [])], check.function(context))
+        not_judged = context.reported_by_hand and context.current is None
+        outcome = _NOT_JUDGED if not_judged else check.function(context)
+        return dict.fromkeys([*windows, *([None] if has_summary else [])], outcome)
     found: Outcomes = {
         key: check.function(replace(context, window=window)) for key, window in windows.items()
     }

@@ -21,7 +21,7 @@ from analytics_assets.orchestration.metadata import Metadata, without_secrets
 from analytics_assets.orchestration.partitions import backfill_policy, run_windows
 from analytics_assets.orchestration.sync.dry_run import observation
 from analytics_assets.orchestration.sync.failures import forget_halt_of_parent, recorded_as_failure
-from analytics_assets.orchestration.sync.materializations import record, sync_metadata
+from analytics_assets.orchestration.sync.materializations import latest_sync, record, sync_metadata
 from analytics_assets.orchestration.sync.run_config import read_run_config, run_config_class
 from analytics_assets.orchestration.translator import SyncTranslator
 
@@ -69,7 +69,7 @@ def sync_asset(
             yield from _dry_run(context, translator, plan)
             return
         redact = known_secrets(config).redact
-        previous = _latest_metadata(context, spec.key)
+        previous, by_hand = latest_sync(context.instance, spec.key)
         result, metadata = None, None
         # The step yields its first event after it has released all locks.
         with recorded_as_failure(context, config, info.name):
@@ -77,7 +77,7 @@ def sync_asset(
                 forget_halt_of_parent(context)
                 result = run_sync(plan, EventLogCircuit(context.instance, config), context.run.run_id)
                 metadata = without_secrets(sync_metadata(plan, result), redact)
-            outcomes = _check(context, plan, previous, metadata)
+            outcomes = _check(context, plan, previous, metadata, by_hand=by_hand)
         if result is not None and metadata is not None:
             yield from record(context, translator, plan, result, metadata)
         yield from evaluations(context, spec.key, asset, outcomes, redact)
@@ -104,6 +104,8 @@ def _check(
     plan: LoadPlan,
     previous: Metadata | None,
     current: Metadata | None,
+    *,
+    by_hand: bool,
 ) -> dict[str, Outcomes]:
     """Runs the selected checks on the warehouse."""
     names = [one.name for one in context.selected_asset_check_keys]
@@ -119,10 +121,6 @@ def _check(
             window=None,
             previous=previous,
             current=current,
+            reported_by_hand=by_hand,
         )
         return run_checks(names, checked, plan.windows)
-
-
-def _latest_metadata(context: dg.AssetExecutionContext, key: dg.AssetKey) -> Metadata | None:
-    latest = context.instance.get_latest_materialization_event(key)
-    return latest.asset_materialization.metadata if latest and latest.asset_materialization else None

@@ -1,4 +1,4 @@
-"""The Dagster record of a successful sync: materializations with metadata."""
+"""The Dagster record of a successful sync: writes and reads materializations with metadata."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +12,10 @@ from analytics_assets.orchestration.metadata import (
     COLUMN_SCHEMA,
     PARTITION_ROW_COUNT,
     ROW_COUNT,
+    ROWS_FETCHED,
+    Metadata,
     for_page,
+    read,
 )
 from analytics_assets.orchestration.translator import SyncTranslator, loaded_schema
 
@@ -20,6 +23,32 @@ from analytics_assets.orchestration.translator import SyncTranslator, loaded_sch
 def sync_metadata(plan: LoadPlan, result: SyncResult) -> dict[str, Any]:
     """Returns the metadata of a sync, with the columns of the table."""
     return {**result.to_metadata(), COLUMN_SCHEMA: loaded_schema(plan.resource.contract, result.columns)}
+
+
+_PAGE = 100  # the materializations that one query reads
+_MOST_PAGES = 100
+
+
+def latest_sync(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[Metadata | None, bool]:
+    """Reads the metadata of the latest sync of an asset.
+
+    A person may report materializations in the UI, even of many partitions at once. Only a sync counts its rows.
+
+    Returns:
+        The metadata, or None without a sync, and whether the latest materialization is not of a sync.
+    """
+    cursor, by_hand = None, False
+    for _ in range(_MOST_PAGES):
+        page = instance.fetch_materializations(key, limit=_PAGE, cursor=cursor)
+        for one in page.records:
+            found = one.asset_materialization
+            if found is not None and read(found.metadata, ROWS_FETCHED) is not None:
+                return found.metadata, by_hand
+            by_hand = True
+        if not page.has_more:
+            break
+        cursor = page.cursor
+    return None, by_hand
 
 
 def record(

@@ -10,10 +10,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, ValidationError
 
-from analytics_assets.ingestion.errors import UnfitRunConfigError, UnknownOpError
+from analytics_assets.ingestion.errors import OptionInBackfillError, UnfitRunConfigError, UnknownOpError
 from analytics_assets.ingestion.plan.load_plan import RunOptions
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
-from analytics_assets.orchestration.runs import OPTION_PREFIX
+from analytics_assets.orchestration.runs import BACKFILL_TAG, OPTION_PREFIX
 from analytics_assets.orchestration.sync.run_tags import options_from_tags
 
 
@@ -92,6 +92,7 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
             misspelled dry run writes.
         UnfitRunConfigError: a value is out of range, or a tag is wrong. Dagster's launchpad does not check the range of
             a number.
+        OptionInBackfillError: the run belongs to a backfill, and the option is for a single run.
     """
     configured: dict[str, Any] = dict(context.run.run_config.get("ops") or {})  # type: ignore[call-overload]
     unknown = configured.keys() - _op_names(context)
@@ -102,10 +103,16 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
     in_config = dict((configured.get(context.op_execution_context.op.name) or {}).get("config") or {})
     tagged = options_from_tags(info.name, context.run.tags, in_config, known, kind.model_fields)
     try:
-        return kind(**context.op_execution_context.op_config | tagged)
+        asked = kind(**context.op_execution_context.op_config | tagged)
     except ValidationError as error:
         wrong = "; ".join(f"{_place(one['loc'], tagged)}: {one['msg']}" for one in error.errors())
         raise UnfitRunConfigError(info.name, wrong) from None
+    # A backfill waits for a materialization of each of its partitions, and owns no others.
+    refused = {"dry_run": asked.dry_run, "lookback": asked.lookback_partitions}
+    for option, is_set in refused.items():
+        if is_set and BACKFILL_TAG in context.run.tags:
+            raise OptionInBackfillError(info.name, option)
+    return asked
 
 
 def _place(path: tuple[int | str, ...], tagged: Mapping[str, Any]) -> str:
