@@ -27,10 +27,12 @@ from analytics_assets.ingestion.errors import UnfitCursorError, UnfitFilterError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.orchestration.alerts.sensor import failure_sensor
+from analytics_assets.orchestration.attributes import judge_attributes
 from analytics_assets.orchestration.automation.recovery import recovery_sensor
-from analytics_assets.orchestration.automation.schedules import ScheduledSync
+from analytics_assets.orchestration.automation.schedules import AutomatedSync
 from analytics_assets.orchestration.checks.registry import CHECKS
 from analytics_assets.orchestration.circuit.jobs import circuit_check, circuit_jobs
+from analytics_assets.orchestration.conditions import ApiDefinitions
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.sync.assets import sync_asset
 from analytics_assets.orchestration.translator import SyncTranslator
@@ -160,10 +162,6 @@ class RestApiSync(SyncConfig, dg.Component):
                 f"`max_removed` needs partitions or `write_disposition: replace`, and `{info.name}` has neither. "
                 "Remove it, or set one of them.",
             )
-        try:
-            dg.AssetSpec("probe", tags=asset.tags)
-        except dg.DagsterInvalidDefinitionError as error:
-            raise error_at((*here, "tags"), " ".join(str(error).split())) from None
         for name in asset.checks:
             if not CHECKS[name].applies(info):
                 raise error_at(
@@ -180,25 +178,25 @@ class RestApiSync(SyncConfig, dg.Component):
                 )
 
     @model_validator(mode="after")
-    def _cron_is_valid(self) -> Self:
+    def _dagster_takes_the_attributes(self) -> Self:
+        judge_attributes(("asset_defaults",), self.asset_defaults)
         for name, asset in self.assets.items():
-            cron = asset.schedule
-            if cron is None:
-                continue
-            try:
-                dg.ScheduleDefinition(name="probe", cron_schedule=cron, job_name="probe")
-            except dg.DagsterInvalidDefinitionError:
-                raise error_at(
-                    ("assets", name, "schedule"),
-                    f"`{cron}` is not a cron expression. Write one such as `0 2 * * *`, which is daily at 02:00.",
-                ) from None
+            judge_attributes(("assets", name), asset)
         return self
+
+    def get_asset_spec(self, resource: ResourceInfo) -> dg.AssetSpec:
+        """Returns the spec of a resource's asset. A subclass may override it, and may change every attribute.
+
+        Args:
+            resource: what is known about the dlt resource, such as `name`, `table`, `path` and `contract`.
+        """
+        return SyncTranslator(self, self.resources).described_spec(resource)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster passes it
         """Builds the assets, checks, jobs, schedules and sensors of this API."""
-        translator = SyncTranslator(self, self.resources)
+        translator = SyncTranslator(self, self.resources, self.get_asset_spec)
         assets: list[Any] = [translator.circuit_spec()]
-        syncs: dict[str, ScheduledSync] = {}
+        syncs: dict[str, AutomatedSync] = {}
         for info in self.resources.values():
             assets.append(translator.api_spec(info))
             if not info.selected:
@@ -207,13 +205,12 @@ class RestApiSync(SyncConfig, dg.Component):
             partitions = partitions_def(asset.partitions)
             assets.append(sync_asset(self, info, translator, partitions))
             assets += [translator.child_spec(info, name) for name in asset.child_tables]
-            if asset.schedule:
-                syncs[info.name] = ScheduledSync(self, info.name, translator.key(info), partitions)
-        return dg.Definitions(
+            syncs[info.name] = AutomatedSync(self, info.name, translator.key(info), partitions)
+        return ApiDefinitions(
             assets=assets,
             asset_checks=[circuit_check(self)],
             jobs=circuit_jobs(self),
-            schedules=[one.schedule for one in syncs.values()],
+            schedules=[one.schedule for one in syncs.values() if one.schedule is not None],
             sensors=[failure_sensor(self), *([recovery_sensor(self, syncs)] if syncs else [])],
         )
 

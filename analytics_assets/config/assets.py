@@ -1,7 +1,8 @@
 """What Dagster adds to one dlt resource: the keys under `assets.<resource>`.
 
 What belongs here: the models of the keys under `assets.<resource>`, and the rules that need only these keys.
-`models.py` has the rules that also need `rest_api`.
+`asset_defaults.py` has the keys that resources
+may share, and `models.py` has the rules that also need `rest_api`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from analytics_assets.config.asset_defaults import AssetDefaults
 from analytics_assets.config.filter import FilterConfig
 from analytics_assets.config.strict_model import StrictModel
 from analytics_assets.config.time_zone import TimeZone
@@ -115,31 +117,6 @@ class CheckConfig(StrictModel):
     )
 
 
-class FreshnessConfig(StrictModel):
-    """The age that the latest materialization of an asset may have."""
-
-    fail_after_hours: float = Field(
-        gt=0, le=8760, description="Hours since the latest materialization after which the asset is overdue."
-    )
-    warn_after_hours: float | None = Field(
-        None,
-        gt=0,
-        le=8760,
-        description="Hours since the latest materialization after which Dagster warns. It must be less than "
-        "fail_after_hours. Absent: no warning.",
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> FreshnessConfig:
-        warn, fail = self.warn_after_hours, self.fail_after_hours
-        if warn is None or warn < fail:
-            return self
-        raise error_at(
-            ("warn_after_hours",),
-            f"warn_after_hours is not less than fail_after_hours ({fail:g}). Lower it, or raise fail_after_hours.",
-        )
-
-
 class BackfillPolicyConfig(StrictModel):
     """The number of partitions of a backfill, or of a catch-up, that share one run."""
 
@@ -150,18 +127,18 @@ class BackfillPolicyConfig(StrictModel):
     )
 
 
-class AssetConfig(StrictModel):
+class AssetConfig(AssetDefaults):
     """What Dagster adds to one dlt resource."""
 
+    key: str | None = Field(
+        None,
+        description="The whole asset key, with slashes between its parts. Absent: `key_prefix`, the name of the API, "
+        "and the name of the resource.",
+    )
     description: str | None = Field(
         None,
         description="What the Dagster UI shows about the asset. Absent: the endpoint and how it is read.",
     )
-    owners: list[str] = Field(
-        default_factory=list,
-        description="Owners of the asset: e-mail addresses, or `team:name`. Absent: none.",
-    )
-    tags: dict[str, str] = Field(default_factory=dict, description="Dagster tags of the asset. Absent: none.")
     partitions: PartitionsConfig | None = Field(
         None,
         description="Time partitions. The resource needs a cursor, a primary key and `write_disposition: merge`. "
@@ -171,11 +148,6 @@ class AssetConfig(StrictModel):
         None,
         description="How the API wants the times by which it filters rows. The resource needs a cursor that is a time. "
         "Absent: ISO 8601 in UTC.",
-    )
-    schedule: str | None = Field(
-        None,
-        description="A cron expression, in the time zone of the partitions, or in UTC without partitions. "
-        "The schedule is off until it is turned on in the UI. Absent: no schedule.",
     )
     catch_up: int = Field(
         30,
@@ -187,9 +159,6 @@ class AssetConfig(StrictModel):
     checks: dict[str, CheckConfig] = Field(
         default_factory=dict,
         description="Severity and blocking, by name of the check. Absent: the defaults of each check.",
-    )
-    freshness: FreshnessConfig | None = Field(
-        None, description="How old the latest materialization may be. Absent: any age."
     )
     child_tables: list[str] = Field(
         default_factory=list,
@@ -305,7 +274,22 @@ class AssetConfig(StrictModel):
                     (name,),
                     f"`{name}` needs partitions, and this asset has none. Remove it, or set `partitions`.",
                 )
+        if self.partitions is not None and "timezone" in self.model_fields_set:
+            raise error_at(
+                ("timezone",),
+                "the schedule of an asset with partitions ticks in their time zone. Remove `timezone`, or set "
+                "`partitions.timezone`.",
+            )
         return self
+
+    @field_validator("key")
+    @classmethod
+    def _whole_key(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", value):
+            raise ValueError(
+                f"`{value}` cannot be an asset key. Write it as `warehouse/orders`, for example."
+            )
+        return value
 
     @field_validator("child_tables")
     @classmethod
@@ -319,15 +303,4 @@ class AssetConfig(StrictModel):
                 )
             if name in value[:index]:
                 raise error_at((index,), f"`{name}` is listed twice. Remove one.")
-        return value
-
-    @field_validator("owners")
-    @classmethod
-    def _owners_that_dagster_accepts(cls, value: list[str]) -> list[str]:
-        for index, owner in enumerate(value if isinstance(value, list) else ()):
-            if not re.fullmatch(r"team:.+|[^@\s]+@[^@\s]+\.[^@\s]+", owner):
-                raise error_at(
-                    (index,),
-                    f"Dagster does not accept the owner `{owner}`. Write an e-mail address, or `team:{owner}`.",
-                )
         return value

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from analytics_assets.config.asset_defaults import AssetDefaults, Status
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.key_places import refuse_unknown_keys
 from analytics_assets.config.responses import ResponseRule
@@ -195,6 +196,14 @@ class AlertsConfig(StrictModel):
         return value
 
 
+class SensorsConfig(StrictModel):
+    """The sensors of this API: `sync_failure`, which sends alerts, and `recovery`."""
+
+    default_status: Status = Field(
+        "running", description="Whether the sensors are on before a person turns them on or off in the UI."
+    )
+
+
 class DestinationConfig(StrictModel):
     """The requirements of this API on the destination. dlt's own settings choose the destination."""
 
@@ -231,6 +240,17 @@ class SyncConfig(StrictModel):
         DestinationConfig(),
         description="Which limits of the destination this API accepts. Absent: the defaults of each key.",
     )
+    sensors: SensorsConfig = Field(
+        SensorsConfig(), description="The sensors of this API. Absent: they are on."
+    )
+    dataset_name: str | None = Field(
+        None,
+        description="The dataset in the warehouse, such as a schema of DuckDB. Absent: `name`. Several APIs may share "
+        "one if no table has the same name.",
+    )
+    asset_defaults: AssetDefaults = Field(
+        AssetDefaults(), description="What Dagster adds to each resource. Absent: the defaults of each key."
+    )
     assets: dict[str, AssetConfig] = Field(
         default_factory=dict,
         description="What Dagster adds to each resource, by the name of the resource. "
@@ -245,9 +265,11 @@ class SyncConfig(StrictModel):
             refuse_unknown_keys(cls, values)
         return values
 
-    @field_validator("name")
+    @field_validator("name", "dataset_name")
     @classmethod
-    def _plain_name(cls, value: str) -> str:
+    def _plain_name(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
         if not NAME.fullmatch(value):
             raise ValueError(
                 f"`{value}` cannot be the name of a dataset and of assets. Use lower-case letters, digits and single "
@@ -305,8 +327,15 @@ class SyncConfig(StrictModel):
         yield from map(name_of, self.rest_api["resources"])
 
     def asset(self, resource: str) -> AssetConfig:
-        """The keys under `assets.<resource>` of the `defs.yaml`, with defaults for absent keys."""
-        return self.assets.get(resource, AssetConfig())
+        """The keys under `assets.<resource>` of the `defs.yaml`, with those of `asset_defaults` for absent keys."""
+        own = self.assets.get(resource, AssetConfig())
+        shared = self.asset_defaults.shared_with(own)
+        return own.model_copy(update=dict(shared)) if shared else own
+
+    @property
+    def dataset(self) -> str:
+        """The name of the dataset in the warehouse."""
+        return self.dataset_name or self.name
 
     def _check_partitioned(self, name: str) -> None:
         here: Location = ("assets", name, "partitions")

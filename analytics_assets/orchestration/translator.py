@@ -1,19 +1,22 @@
 """Builds the asset specs of a dlt resource: key, group, kinds, owners, and the schema before the first run."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
-from analytics_assets.config.assets import AssetConfig, FreshnessConfig
+from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.columns import Contract, data_type_name
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.warehouse.pipeline import destination_name, missing_guarantees
 from analytics_assets.orchestration.circuit.event_log import circuit_key
+from analytics_assets.orchestration.conditions import beside_endpoints
+from analytics_assets.orchestration.freshness import freshness_policy
 from analytics_assets.orchestration.metadata import COLUMN_SCHEMA, TABLE_NAME
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.runs import RESOURCE_KEY, SOURCE_KEY
@@ -24,11 +27,23 @@ class SyncTranslator(DagsterDltTranslator):
 
     dagster-dlt's default translator makes keys `dlt_<source>_<resource>`, empty upstream assets, and a wrong table
     name.
+
+    Args:
+        config: the config of the API.
+        infos: the facts about each resource, by dlt resource name.
+        spec_of: a function that returns the spec of a resource's asset; None for the spec that the config describes.
     """
 
-    def __init__(self, config: SyncConfig, infos: Mapping[str, ResourceInfo]) -> None:
+    def __init__(
+        self,
+        config: SyncConfig,
+        infos: Mapping[str, ResourceInfo],
+        spec_of: Callable[[ResourceInfo], dg.AssetSpec] | None = None,
+    ) -> None:
         self._config = config
         self._infos = infos
+        self._spec_of = spec_of or self.described_spec
+        self._specs: dict[str, dg.AssetSpec] = {}
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """Returns the spec of the asset of a dlt resource, as dagster-dlt requires."""
@@ -36,26 +51,39 @@ class SyncTranslator(DagsterDltTranslator):
 
     def spec(self, info: ResourceInfo) -> dg.AssetSpec:
         """Returns the spec of one resource's asset."""
+        if info.name not in self._specs:
+            endpoints = [self.api_key(one) for one in self._infos.values()]
+            self._specs[info.name] = beside_endpoints(self._spec_of(info), endpoints)
+        return self._specs[info.name]
+
+    def described_spec(self, info: ResourceInfo) -> dg.AssetSpec:
+        """Returns the spec that the config describes."""
         asset = self._config.asset(info.name)
         upstream = [self.api_key(info)]
         if info.parent:
             upstream.append(self.api_key(self._infos[info.parent]))
         return dg.AssetSpec(
-            key=self.key(info),
+            key=_key(self._config.name, info.name, asset),
             deps=upstream,
-            group_name=self._config.name,
+            group_name=asset.group_name or self._config.name,
             description="\n\n".join([asset.description or _description(info, asset), *self._warning()]),
             owners=asset.owners,
             tags=asset.tags,
-            kinds={"dlt", destination_name()},
-            freshness_policy=_freshness(asset.freshness),
+            kinds=self._kinds(asset),
+            code_version=asset.code_version or _code_version(info),
+            automation_condition=asset.automation_condition,
+            freshness_policy=freshness_policy(asset),
             metadata={
+                **asset.metadata,
                 SOURCE_KEY: self._config.name,
                 RESOURCE_KEY: info.name,
-                TABLE_NAME: f"{self._config.name}.{info.table}",
+                TABLE_NAME: f"{self._config.dataset}.{info.table}",
                 COLUMN_SCHEMA: declared_schema(info.contract),
             },
         )
+
+    def _kinds(self, asset: AssetConfig) -> set[str]:
+        return {"dlt", destination_name()} if asset.kinds is None else {*asset.kinds}
 
     def _warning(self) -> list[str]:
         """Returns a paragraph about missing guarantees of the configured destination; empty if none is missing."""
@@ -80,14 +108,17 @@ class SyncTranslator(DagsterDltTranslator):
 
         A child table has no run of its own, because dlt loads it with its parent.
         """
+        spec, asset = self.spec(info), self._config.asset(info.name)
         return dg.AssetSpec(
             key=self.child_key(info, name),
-            deps=[self.key(info)],
-            group_name=self._config.name,
+            deps=[spec.key],
+            group_name=spec.group_name,
             description=f"`{name}` of each row of `{info.table}`: join `_dlt_parent_id` to its `_dlt_id`.",
-            kinds={"dlt", destination_name()},
-            partitions_def=partitions_def(self._config.asset(info.name).partitions),
-            metadata={TABLE_NAME: f"{self._config.name}.{info.table}__{name}"},
+            owners=[*spec.owners],
+            tags=asset.tags,
+            kinds=self._kinds(asset),
+            partitions_def=partitions_def(asset.partitions),
+            metadata={TABLE_NAME: f"{self._config.dataset}.{info.table}__{name}"},
         )
 
     def circuit_spec(self) -> dg.AssetSpec:
@@ -112,12 +143,12 @@ class SyncTranslator(DagsterDltTranslator):
         )
 
     def key(self, info: ResourceInfo) -> dg.AssetKey:
-        """Returns the asset key of a resource, `<source>/<resource>`."""
-        return dg.AssetKey([self._config.name, info.name])
+        """Returns the asset key of a resource, by default `<source>/<resource>`."""
+        return self.spec(info).key
 
     def child_key(self, info: ResourceInfo, name: str) -> dg.AssetKey:
-        """Returns the asset key of a child table, `<source>/<table>__<field>`."""
-        return dg.AssetKey([self._config.name, f"{info.table}__{name}"])
+        """Returns the asset key of a child table, which stands beside its resource as `<table>__<field>`."""
+        return dg.AssetKey([*self.key(info).path[:-1], f"{info.table}__{name}"])
 
     def api_key(self, info: ResourceInfo) -> dg.AssetKey:
         """Returns the asset key of an endpoint, `<source>/api/<resource>`."""
@@ -167,14 +198,23 @@ def _column(name: str, data_type: str, contract: Contract, description: str | No
     )
 
 
-def _freshness(config: FreshnessConfig | None) -> dg.FreshnessPolicy | None:
-    if config is None:
-        return None
-    warn = config.warn_after_hours
-    return dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(hours=config.fail_after_hours),
-        warn_window=timedelta(hours=warn) if warn else None,
-    )
+def _key(source: str, resource: str, asset: AssetConfig) -> dg.AssetKey:
+    if asset.key is not None:
+        return dg.AssetKey.from_user_string(asset.key)
+    return dg.AssetKey([*asset.prefix, source, resource])
+
+
+def _code_version(info: ResourceInfo) -> str:
+    """Returns a hash of what the file declares of the rows. Dagster shows an asset as stale if it changes."""
+    declared = [
+        info.write_disposition,
+        info.contract.undeclared,
+        *(
+            [one.name, one.data_type, one.nullable, one.primary_key, one.unique]
+            for one in sorted(info.contract.columns, key=lambda one: one.name)
+        ),
+    ]
+    return hashlib.sha256(json.dumps(declared).encode()).hexdigest()[:16]
 
 
 def _description(info: ResourceInfo, asset: AssetConfig) -> str:

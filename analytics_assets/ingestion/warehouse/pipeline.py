@@ -267,15 +267,18 @@ def missing_guarantees() -> Sequence[str]:
 
 
 @contextmanager
-def open_pipeline(source: str, resource: str, by: str = "a run") -> Iterator[WarehousePipeline]:
+def open_pipeline(
+    source: str, resource: str, by: str = "a run", dataset: str | None = None
+) -> Iterator[WarehousePipeline]:
     """Opens a read-only pipeline, with a working directory that is deleted at the end of the `with` block.
 
     Args:
-        source: the dlt source name, which is also the dataset name.
+        source: the dlt source name.
         resource: the dlt resource name.
         by: the text that names the caller; the log of a run that waits for the caller shows this text.
+        dataset: the name of the dataset; None for that of the source.
     """
-    with _dlt_pipeline(source, resource) as pipeline:
+    with _dlt_pipeline(source, resource, dataset or source) as pipeline:
         backend = _backend_of(pipeline, pipeline.destination_client())
         yield WarehousePipeline(pipeline, backend, resource, by)
 
@@ -295,7 +298,7 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
     """
     source, resource = plan.config.name, plan.resource.name
     reconcile = Reconcile(plan, quarantine)
-    with _dlt_pipeline(source, resource, reconcile) as pipeline:
+    with _dlt_pipeline(source, resource, plan.config.dataset, reconcile) as pipeline:
         client = pipeline.destination_client()
         backend = _backend_of(pipeline, client)
         if not isinstance(client, SqlJobClientBase):
@@ -306,18 +309,20 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
 
 
 @contextmanager
-def _dlt_pipeline(source: str, resource: str, observer: MergeObserver | None = None) -> Iterator[Pipeline]:
+def _dlt_pipeline(
+    source: str, resource: str, dataset: str, observer: MergeObserver | None = None
+) -> Iterator[Pipeline]:
     """Creates the dlt pipeline of one resource.
 
     Each resource has its own pipeline name and dlt state, so two parallel runs cannot reset each other's cursor. All
-    resources share the dataset that is named after the source.
+    resources of an API share one dataset.
     """
     with working_directory() as directory:
         pipeline = dlt.pipeline(
             pipeline_name=f"{source}__{resource}",
             pipelines_dir=str(directory),
             destination=_destination(observer),
-            dataset_name=source,
+            dataset_name=dataset,
             _impl_cls=OrderedPipeline,
         )
         try:

@@ -38,7 +38,7 @@ def failure_sensor(config: SyncConfig) -> dg.SensorDefinition:
         description=f"Reports halted and failed syncs of {source} once each, and when they are over: in its log, and "
         "to the channels of the setting SOURCES__ALERTS.",
         minimum_interval_seconds=15,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus[config.sensors.default_status.upper()],
     )
     def sync_failure(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         cursor = AlertCursor.model_validate_json(context.cursor) if context.cursor else AlertCursor()

@@ -93,7 +93,7 @@ def missing_ranges(
     found = instance.get_status_by_partition(asset, keys, partitions) or {}
     statuses = {key: status.value if status else None for key, status in found.items()}
     failed = [key for key in keys if statuses.get(key) == "FAILED"]
-    failed_before = {*failed} - _ended_by_outage(instance, asset, failed)
+    failed_before = {*failed} - _partitions_ended_by_outage(instance, asset, failed)
     skipped = _in_backfills(context, asset) | {key for key in keys if statuses.get(key) == "IN_PROGRESS"}
     loaded = {key for key in keys if statuses.get(key) == "MATERIALIZED"} - {*candidates.always}
     skipped |= loaded - _loaded_too_early(instance, asset, partitions, loaded, candidates.moment)
@@ -134,17 +134,18 @@ def first_requests(ranges: Sequence[RangeRequest]) -> list[RangeRequest]:
     return [one for one in ranges if one in chosen]
 
 
-def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron: str) -> bool:
+def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron: str, timezone: str) -> bool:
     """Whether an unpartitioned asset was not loaded since the last tick of its schedule, and no run loads it now.
 
     Args:
         instance: the Dagster instance.
         asset: the asset key.
         job: the name of the schedule's job.
-        cron: the cron expression of the schedule, in UTC.
+        cron: the cron expression of the schedule.
+        timezone: the IANA time zone of the schedule.
     """
     ticks = dg.TimeWindowPartitionsDefinition(
-        start=datetime(2020, 1, 1, tzinfo=UTC), fmt="%Y-%m-%dT%H:%M", cron_schedule=cron
+        start=datetime(2020, 1, 1, tzinfo=UTC), fmt="%Y-%m-%dT%H:%M", cron_schedule=cron, timezone=timezone
     )
     window = ticks.get_last_partition_window()
     if window is None:
@@ -156,7 +157,16 @@ def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron:
     return not any(is_of(run, asset, job) and not is_dry_run(run, asset) for run in running)
 
 
-def _ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]) -> set[str]:
+def ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
+    """Whether the latest run of an unpartitioned asset opened the circuit, or found the circuit open."""
+    latest = instance.get_latest_planned_materialization_info(asset)
+    run = instance.get_run_by_id(latest.run_id) if latest else None
+    return run is not None and run.tags.get(CIRCUIT_KEY) == run.run_id
+
+
+def _partitions_ended_by_outage(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]
+) -> set[str]:
     """Returns the failed partitions whose latest run opened the circuit, or found the circuit open.
 
     When a run is created, Dagster records a planned materialization for each partition of the run. The planned

@@ -1,7 +1,8 @@
 """The recovery sensor, which requests the probe during an outage, and the missed syncs after the outage.
 
 The recovery sensor does not wait for the next tick of a schedule. So a short outage at night does not delay a nightly
-sync by a day. The recovery sensor requests runs only of assets whose schedule is on.
+sync by a day. The recovery sensor requests runs only of assets whose schedule is on, or whose automation condition is
+evaluated.
 """
 
 import time
@@ -19,8 +20,13 @@ from analytics_assets.ingestion.http.circuit_breaker import (
     Phase,
     capitalized,
 )
-from analytics_assets.orchestration.automation.catch_up import Candidates, first_requests, was_missed
-from analytics_assets.orchestration.automation.schedules import ScheduledSync
+from analytics_assets.orchestration.automation.catch_up import (
+    Candidates,
+    ended_by_outage,
+    first_requests,
+    was_missed,
+)
+from analytics_assets.orchestration.automation.schedules import AutomatedSync
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 
 
@@ -40,26 +46,27 @@ class RecoveryCursor(BaseModel):
     made_good: bool = False
 
 
-def recovery_sensor(config: SyncConfig, syncs: Mapping[str, ScheduledSync]) -> dg.SensorDefinition:
+def recovery_sensor(config: SyncConfig, syncs: Mapping[str, AutomatedSync]) -> dg.SensorDefinition:
     """Builds the recovery sensor of a source. The sensor is on by default.
 
     While the circuit is half-open, the sensor requests one missed sync per cool-down as the probe. As the probe, the
     sensor prefers the sync that failed last. After the circuit has closed, the sensor requests each missed sync once. A
-    missed sync is a missing partition, or a full sync that did not run since the last tick of its schedule.
+    missed sync is a missing partition, a full sync that did not run since the last tick of its schedule, or one whose
+    latest run an outage ended.
 
     Args:
         config: the config of the API.
-        syncs: the scheduled syncs of the source, by dlt resource name.
+        syncs: the syncs of the source, by dlt resource name.
     """
     source = config.name
 
     @dg.sensor(
         name=f"{source}__recovery",
         description=f"Probes whether {source} is back after an outage, and then requests the syncs that were missed. "
-        "It requests only assets whose schedule is on.",
+        "It requests only assets whose schedule is on, or whose automation condition is evaluated.",
         jobs=[one.job for one in syncs.values()],
         minimum_interval_seconds=15,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus[config.sensors.default_status.upper()],
     )
     def recovery(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         store, now = EventLogCircuit(context.instance, config), time.time()
@@ -108,36 +115,43 @@ def _probe_key(circuit: Circuit, now: float) -> str:
     return f"probe {cooldowns:.0f} after {circuit.latest.id}"
 
 
-def _halted_first(syncs: Mapping[str, ScheduledSync], circuit: Circuit) -> dict[str, ScheduledSync]:
+def _halted_first(syncs: Mapping[str, AutomatedSync], circuit: Circuit) -> dict[str, AutomatedSync]:
     halted = circuit.latest.cause.resource if circuit.latest and circuit.latest.cause else None
     return dict(sorted(syncs.items(), key=lambda item: item[0] != halted))
 
 
 def _missed(
     context: dg.SensorEvaluationContext,
-    syncs: Mapping[str, ScheduledSync],
+    syncs: Mapping[str, AutomatedSync],
     suffix: str,
     requested: Collection[str] = (),
 ) -> list[dg.RunRequest]:
-    """Returns the run requests of missed syncs, for assets whose schedule is on.
+    """Returns the run requests of missed syncs, for assets with a schedule that is on or with a condition.
 
     Args:
         context: the context of the sensor evaluation.
-        syncs: the scheduled syncs to consider, by dlt resource name.
+        syncs: the syncs to consider, by dlt resource name.
         suffix: the end of each run key; it differs per outage, so that each sync is requested once per outage.
         requested: the run keys of earlier requests.
     """
     requests = []
     for name, sync in syncs.items():
-        if not sync.is_on(context.instance):
+        is_scheduled = sync.is_scheduled(context.instance)
+        if not is_scheduled and not sync.has_condition(context):
             continue
         if sync.partitions is not None:
             ranges = sync.missing(context, Candidates(sync.keys(), datetime.now(UTC)))
             run_keys = {one: f"{name} {one.partitions.key} {suffix}" for one in ranges}
             fresh = [one for one in ranges if run_keys[one] not in requested]
             requests += [one.run_request(run_keys[one], sync.job_name) for one in first_requests(fresh)]
-        elif f"{name} {suffix}" not in requested and was_missed(
-            context.instance, sync.key, sync.job_name, sync.cron
+        elif f"{name} {suffix}" not in requested and (
+            ended_by_outage(context.instance, sync.key)
+            or (
+                is_scheduled
+                and was_missed(
+                    context.instance, sync.key, sync.job_name, sync.asset.schedule or "", sync.timezone
+                )
+            )
         ):
             requests.append(dg.RunRequest(run_key=f"{name} {suffix}", job_name=sync.job_name))
     return requests

@@ -1,4 +1,7 @@
-"""Builds the schedule of an asset from its cron expression, and the job that the schedule starts."""
+"""How the syncs of an asset are requested: its job, its schedule, and its automation condition.
+
+The schedule is of the cron expression in the `defs.yaml`. `recovery.py` requests what an outage kept from running.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,12 +24,16 @@ from analytics_assets.orchestration.automation.catch_up import (
     missing_ranges,
     split_by_policy,
 )
+from analytics_assets.orchestration.automation.status import is_evaluated, is_running
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
+
+_MAX_RUNTIME = "dagster/max_runtime"
+"""Dagster's run tag for the most seconds of a run."""
 
 
 @dataclass(frozen=True)
-class ScheduledSync:
-    """An asset with a schedule.
+class AutomatedSync:
+    """An asset whose syncs Dagster requests.
 
     Attributes:
         config: the config of the API.
@@ -40,21 +47,15 @@ class ScheduledSync:
     key: dg.AssetKey
     partitions: dg.TimeWindowPartitionsDefinition | None
 
-    @property
+    @cached_property
     def asset(self) -> AssetConfig:
-        """The settings of the asset in the `defs.yaml`, which include a `schedule`."""
+        """The settings of the asset in the `defs.yaml`."""
         return self.config.asset(self.resource)
 
     @property
-    def cron(self) -> str:
-        """The cron expression of the schedule, in the time zone of the property `timezone`."""
-        assert self.asset.schedule is not None
-        return self.asset.schedule
-
-    @property
     def timezone(self) -> str:
-        """The time zone of the schedule: the time zone of the partitions, or UTC without partitions."""
-        return self.partitions.timezone if self.partitions else "UTC"
+        """The time zone of the schedule: the time zone of the partitions, or else of the file, or UTC."""
+        return self.partitions.timezone if self.partitions else self.asset.timezone or "UTC"
 
     @property
     def job_name(self) -> str:
@@ -67,32 +68,41 @@ class ScheduledSync:
 
         Dagster has no public name for the type of the job.
         """
-        return dg.define_asset_job(self.job_name, dg.AssetSelection.assets(self.key))
+        limit = {} if self.asset.max_runtime is None else {_MAX_RUNTIME: str(self.asset.max_runtime)}
+        return dg.define_asset_job(
+            self.job_name, dg.AssetSelection.assets(self.key), run_tags={**self.asset.run_tags, **limit}
+        )
 
     @cached_property
-    def schedule(self) -> dg.ScheduleDefinition:
-        """The schedule of the asset. The schedule is off until a person turns it on in the UI.
+    def schedule(self) -> dg.ScheduleDefinition | None:
+        """The schedule of the asset; None without a cron expression.
 
         A tick of a partitioned asset requests the last complete partition, the `lookback` partitions before it, and the
         partitions that have not ended (`end_offset`). The tick also requests missing partitions among the last
         `catch_up` partitions.
         While the circuit is open, a tick requests no run. While the circuit is half-open, a tick requests one run.
         """
+        if self.asset.schedule is None:
+            return None
         return dg.ScheduleDefinition(
-            name=f"{self._name}__schedule",
+            name=self._schedule_name,
             job_name=self.job_name,  # only the job's name, because the recovery sensor defines the job
-            cron_schedule=self.cron,
+            cron_schedule=self.asset.schedule,
             execution_timezone=self.timezone,
             execution_fn=self._tick,
             description=self._description,
+            default_status=self._default_status,
         )
 
-    def is_on(self, instance: dg.DagsterInstance) -> bool:
-        """Whether the schedule is turned on."""
-        return any(
-            state.instigator_name == f"{self._name}__schedule" and state.status.value == "RUNNING"
-            for state in instance.all_instigator_state()
+    def is_scheduled(self, instance: dg.DagsterInstance) -> bool:
+        """Whether the asset has a schedule that is on."""
+        return self.asset.schedule is not None and is_running(
+            instance, self._schedule_name, self._default_status
         )
+
+    def has_condition(self, context: EvaluationContext) -> bool:
+        """Whether the asset has an automation condition that is evaluated."""
+        return is_evaluated(context, self.key)
 
     def keys(self) -> Sequence[str]:
         """The partition keys that a tick considers, oldest first."""
@@ -109,7 +119,7 @@ class ScheduledSync:
     def _tick(self, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment, now = context.scheduled_execution_time, time.time()
         store = EventLogCircuit(context.instance, self.config)
-        circuit = read_circuit(store, now, by=f"{self._name}__schedule")
+        circuit = read_circuit(store, now, by=self._schedule_name)
         state = circuit.state(now)
         if state.refuses(by=""):
             yield dg.SkipReason(f"No run requested: {describe(store, circuit, now)}.")
@@ -138,6 +148,14 @@ class ScheduledSync:
         behind = [one for one in ranges if one.partitions.last not in always]
         for one in [*first_requests(behind), *ranges[len(behind) :]]:
             yield one.run_request(f"{one.partitions.first}@{moment.isoformat()}")
+
+    @property
+    def _default_status(self) -> dg.DefaultScheduleStatus:
+        return dg.DefaultScheduleStatus[self.asset.default_status.upper()]
+
+    @property
+    def _schedule_name(self) -> str:
+        return f"{self._name}__schedule"
 
     @property
     def _description(self) -> str:

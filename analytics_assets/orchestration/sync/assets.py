@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from analytics_assets.config.asset_defaults import RetryPolicyConfig
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.dry_run import run_dry
 from analytics_assets.ingestion.errors import NoPartitionError
@@ -53,7 +54,9 @@ def sync_asset(
         specs=[spec],
         check_specs=check_specs(spec.key, info, asset),
         partitions_def=partitions,
-        pool=config.name,
+        pool=asset.pool or config.name,
+        op_tags=asset.op_tags,
+        retry_policy=_retry_policy(asset.retry_policy),
         backfill_policy=backfill_policy(asset.backfill_policy) if partitions else None,
         can_subset=True,
         config_schema=run_config_class(info, partitioned=partitions is not None).to_fields_dict(),
@@ -85,6 +88,17 @@ def sync_asset(
     return sync
 
 
+def _retry_policy(config: RetryPolicyConfig | None) -> dg.RetryPolicy | None:
+    if config is None:
+        return None
+    return dg.RetryPolicy(
+        max_retries=config.max_retries,
+        delay=config.delay,
+        backoff=dg.Backoff[config.backoff.upper()] if config.backoff else None,
+        jitter=dg.Jitter[config.jitter.upper()] if config.jitter else None,
+    )
+
+
 def _dry_run(
     context: dg.AssetExecutionContext, translator: SyncTranslator, plan: LoadPlan
 ) -> Iterator[SyncEvent]:
@@ -112,7 +126,12 @@ def _check(
     if not names:
         return {}
     with (
-        open_pipeline(plan.config.name, plan.resource.name, f"checks of {plan.resource.name}") as pipeline,
+        open_pipeline(
+            plan.config.name,
+            plan.resource.name,
+            f"checks of {plan.resource.name}",
+            plan.config.dataset,
+        ) as pipeline,
         pipeline.exclusive() as client,
     ):
         checked = CheckContext(

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from analytics_assets.orchestration.automation.schedules import ScheduledSync
+from analytics_assets.orchestration.automation.schedules import AutomatedSync
 from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of
 from analytics_assets_tests.ticking import materialize, ranges
 
@@ -54,7 +54,7 @@ class Recovery:
 def turned_on(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The resources whose schedule is on, which is empty at first."""
     on: set[str] = set()
-    monkeypatch.setattr(ScheduledSync, "is_on", lambda self, _: self.resource in on)
+    monkeypatch.setattr(AutomatedSync, "is_scheduled", lambda self, _: self.resource in on)
     return on
 
 

@@ -1,0 +1,206 @@
+"""What Dagster adds to a dlt resource, and what all resources may share: the keys under `asset_defaults`.
+
+What belongs here: Dagster's own attributes of an asset, of its step and of its job, under the names that Dagster uses.
+`assets.py` has the keys that only one resource can have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from analytics_assets.config.strict_model import StrictModel
+from analytics_assets.config.time_zone import TimeZone
+from analytics_assets.config.validation_errors import error_at
+
+Status = Literal["running", "stopped"]
+"""Whether a schedule or sensor is on before a person turns it on or off in the UI."""
+
+_MERGED = ("tags", "metadata", "op_tags", "run_tags")
+"""The mappings to which a resource adds its own entries."""
+
+
+class FreshnessConfig(StrictModel):
+    """The age that the latest materialization of an asset may have, as Dagster's time-window or cron policy."""
+
+    fail_after_hours: float | None = Field(
+        None,
+        gt=0,
+        le=8760,
+        description="Hours since the latest materialization after which the asset is overdue.",
+    )
+    warn_after_hours: float | None = Field(
+        None,
+        gt=0,
+        le=8760,
+        description="Hours since the latest materialization after which Dagster warns. It must be less than "
+        "fail_after_hours. Absent: no warning.",
+    )
+    deadline_cron: str | None = Field(
+        None,
+        description="In place of hours: a cron expression of the times at which the asset must be materialized.",
+    )
+    lower_bound_hours: float | None = Field(
+        None,
+        gt=0,
+        le=8760,
+        description="With `deadline_cron`: hours before each deadline in which the materialization counts.",
+    )
+    timezone: TimeZone = Field("UTC", description="With `deadline_cron`: its IANA time zone.")
+
+    @model_validator(mode="after")
+    def _one_policy(self) -> FreshnessConfig:
+        if (self.fail_after_hours is None) == (self.deadline_cron is None):
+            raise ValueError("write either `fail_after_hours`, or `deadline_cron` with `lower_bound_hours`.")
+        if self.deadline_cron is not None and self.lower_bound_hours is None:
+            raise error_at(
+                ("deadline_cron",),
+                "`deadline_cron` needs `lower_bound_hours`: how many hours before the deadline the asset may be "
+                "materialized. Write `lower_bound_hours: 24` for a daily deadline, for example.",
+            )
+        other = ("warn_after_hours",) if self.deadline_cron else ("lower_bound_hours", "timezone")
+        for name in other:
+            if name in self.model_fields_set:
+                raise error_at((name,), f"`{name}` belongs to the other kind of freshness. Remove it.")
+        warn, fail = self.warn_after_hours, self.fail_after_hours
+        if warn is not None and fail is not None and warn >= fail:
+            raise error_at(
+                ("warn_after_hours",),
+                f"warn_after_hours is not less than fail_after_hours ({fail:g}). Lower it, or raise fail_after_hours.",
+            )
+        return self
+
+
+class RetryPolicyConfig(StrictModel):
+    """Dagster's retries of the step, for what is no failure of the API, such as a process that ends."""
+
+    max_retries: int = Field(1, ge=1, le=100, description="The most retries of the step.")
+    delay: float | None = Field(None, gt=0, le=86_400, description="Seconds before a retry. Absent: none.")
+    backoff: Literal["linear", "exponential"] | None = Field(
+        None, description="How `delay` grows with each retry. Absent: it does not."
+    )
+    jitter: Literal["full", "plus_minus"] | None = Field(
+        None, description="How `delay` is spread at random, as in Dagster. Absent: it is not."
+    )
+
+    @model_validator(mode="after")
+    def _delay_is_set(self) -> RetryPolicyConfig:
+        for name in ("backoff", "jitter"):
+            if getattr(self, name) and self.delay is None:
+                raise error_at((name,), f"`{name}` needs `delay`. Set it, or remove `{name}`.")
+        return self
+
+
+class AssetDefaults(StrictModel):
+    """What Dagster adds to each resource of an API, unless the resource says otherwise."""
+
+    group_name: str | None = Field(None, description="Dagster's group. Absent: the name of the API.")
+    key_prefix: str | list[str] | None = Field(
+        None,
+        description="The first parts of the asset keys of resources and child tables, before the name of the API. "
+        "Absent: none.",
+    )
+    owners: list[str] = Field(
+        default_factory=list,
+        description="Owners of the asset: e-mail addresses, or `team:name`. Absent: none.",
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="Dagster tags of the asset. Absent: none.")
+    kinds: list[str] | None = Field(
+        None, max_length=3, description="Dagster's kinds, at most three. Absent: `dlt` and the destination."
+    )
+    metadata: dict[str, Any] = Field(
+        default_factory=dict, description="More metadata of the asset. Absent: none."
+    )
+    code_version: str | None = Field(
+        None,
+        description="Dagster's code version of the asset. Absent: a hash of what the file declares of its rows.",
+    )
+    automation_condition: Any = Field(
+        None,
+        description="Dagster's automation condition, such as `{{ dg.AutomationCondition.on_cron('0 2 * * *') }}`. "
+        "Absent: none.",
+    )
+    freshness: FreshnessConfig | None = Field(
+        None,
+        description="How old the latest materialization may be. Absent: two ticks of the schedule, if its "
+        "`default_status` is `running`, or else any age.",
+    )
+    schedule: str | None = Field(
+        None,
+        description="A cron expression, in the time zone of the partitions, or without partitions in `timezone`. "
+        "The schedule is off until it is turned on in the UI, unless `default_status` says otherwise. Absent: no "
+        "schedule.",
+    )
+    timezone: TimeZone | None = Field(
+        None, description="The IANA time zone of the schedule of an asset without partitions. Absent: UTC."
+    )
+    default_status: Status = Field(
+        "stopped", description="Whether the schedule is on before a person turns it on or off in the UI."
+    )
+    retry_policy: RetryPolicyConfig | None = Field(
+        None,
+        description="Dagster's retries of the step after an error that is not of the API or of the config. "
+        "Absent: none.",
+    )
+    op_tags: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Dagster tags of the step, such as `dagster-k8s/config`. Absent: none.",
+    )
+    run_tags: dict[str, str] = Field(
+        default_factory=dict,
+        description="Tags of the runs that the job of the asset makes: of its schedule, and of catching up. Absent: "
+        "none.",
+    )
+    max_runtime: int | None = Field(
+        None,
+        gt=0,
+        description="Seconds after which Dagster's run monitoring ends a run of the job of the asset. Absent: none.",
+    )
+    pool: str | None = Field(
+        None, description="Dagster's pool, which limits the steps at a time. Absent: the name of the API."
+    )
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _plain_parts(cls, value: str | list[str] | None) -> str | list[str] | None:
+        parts = [value] if isinstance(value, str) else value or []
+        for part in parts:
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+", part):
+                raise ValueError(
+                    f"`{part}` cannot be a part of an asset key. Use letters, digits and underscores; for several "
+                    "parts write a list."
+                )
+        return value
+
+    @field_validator("owners")
+    @classmethod
+    def _owners_that_dagster_accepts(cls, value: list[str]) -> list[str]:
+        for index, owner in enumerate(value if isinstance(value, list) else ()):
+            if not re.fullmatch(r"team:.+|[^@\s]+@[^@\s]+\.[^@\s]+", owner):
+                raise error_at(
+                    (index,),
+                    f"Dagster does not accept the owner `{owner}`. Write an e-mail address, or `team:{owner}`.",
+                )
+        return value
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """The parts of `key_prefix`."""
+        return (self.key_prefix,) if isinstance(self.key_prefix, str) else tuple(self.key_prefix or ())
+
+    def shared_with(self, own: AssetDefaults) -> Mapping[str, Any]:
+        """Returns what the keys of one resource take from these defaults, by name of the key.
+
+        Args:
+            own: the keys of the resource. Those that it sets stay, and its mappings are added to those here.
+        """
+        found = {}
+        for name in self.model_fields_set:
+            if name in _MERGED:
+                found[name] = getattr(self, name) | getattr(own, name)
+            elif name not in own.model_fields_set:
+                found[name] = getattr(self, name)
+        return found
