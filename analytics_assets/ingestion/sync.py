@@ -201,12 +201,22 @@ def user_errors(resource: str, requests: RequestsConfig) -> Iterator[None]:
     except SyncError:
         raise
     except (PipelineStepFailed, OSError) as error:
+        _raise_interrupt(error)
         # The errors of the destination are already explained. dlt writes all other files to the working directory.
         full = disk_full(error, resource, tempfile.gettempdir())
         cause = full or find_sync_error(error, resource, requests)
         if cause is None:
             raise
         raise cause from None  # dlt's error only repeats the text of the cause
+
+
+def _raise_interrupt(error: BaseException) -> None:
+    """Raises the interrupt that ended the run, which dlt wraps as if it were a failure of its step."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if not isinstance(cause, Exception):
+            raise cause from None
+        cause = cause.__cause__ or cause.__context__
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,20 @@
-"""Ends an exchange that takes too long in all, although each read gets some bytes in time.
+"""Ends an exchange that takes too long in all, or whose response nobody needs any more.
 
 A timeout of a socket limits only the wait for the next bytes. So a server that sends a byte now and then, or
 `100 Continue` again and again, would never end an exchange. The connections of this module read from a socket that also
-has a deadline.
+has a deadline, and that another thread can end.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import socket
 import time
+from contextlib import suppress
+from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -103,12 +107,45 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
-def connection_class(scheme: str, seconds: float) -> type[HTTPConnection]:
+class Sockets:
+    """The open sockets of a session."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._open: WeakSet[socket.socket] = WeakSet()
+        self._aborted = False
+
+    def add(self, sock: socket.socket) -> None:
+        """Adds a socket. After `abort`, the socket is ended at once."""
+        with self._lock:
+            self._open.add(sock)
+            aborted = self._aborted
+        if aborted:
+            _end(sock)
+
+    def abort(self) -> None:
+        """Ends all exchanges in flight. Each waiting read gets an error of the network."""
+        with self._lock:
+            self._aborted = True
+            sockets = list(self._open)
+        for sock in sockets:
+            _end(sock)
+
+
+def _end(sock: socket.socket) -> None:
+    with suppress(OSError):  # the socket is closed already
+        socket.socket.shutdown(
+            sock, socket.SHUT_RDWR
+        )  # a TLS socket's own `shutdown` is for the thread that reads it
+
+
+def connection_class(scheme: str, seconds: float, sockets: Sockets) -> type[HTTPConnection]:
     """Returns a class of connections whose exchanges end after some seconds.
 
     Args:
         scheme: `http` or `https`.
         seconds: the seconds from sending a request until its response is complete.
+        sockets: the open sockets, to which each connection adds its own.
     """
     base: Any = HTTPSConnection if scheme == "https" else HTTPConnection
 
@@ -119,6 +156,7 @@ def connection_class(scheme: str, seconds: float) -> type[HTTPConnection]:
 
         def connect(self) -> None:
             super().connect()
+            sockets.add(self.sock)
             self.sock: Any = _Socket(self.sock, self.deadline)
 
         def request(self, *args: Any, **kwargs: Any) -> None:

@@ -84,7 +84,7 @@ class PageGroups:
         self._next: dict[PageReader, Future[PageGroup]] = {}
 
     def close(self) -> None:
-        """Ends the threads, and cancels requests that are not yet sent. Requests in flight are completed."""
+        """Ends the threads, and cancels requests that are not yet sent. The transport ends those in flight."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._ahead.shutdown(wait=True, cancel_futures=True)
 

@@ -120,7 +120,7 @@ class ApiSession(Session):
         return self
 
     def close(self) -> None:
-        """Ends the threads, and cancels requests that are not yet sent. Requests in flight are completed."""
+        """Ends the threads. Requests in flight, and those that are not yet sent, are cancelled."""
         self._transport.stop()
         self._page_groups.close()
         self._block.close()  # redact secrets until the end, because a request in flight still logs

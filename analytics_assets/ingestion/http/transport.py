@@ -224,8 +224,9 @@ class Transport(HTTPAdapter):
             yield StreamedResponse(response.status, dict(response.raw.headers), chunks, response.attempts)
 
     def stop(self) -> None:
-        """Ends all waits. Requests that are not yet sent are cancelled."""
+        """Ends all waits. Requests in flight, and those that are not yet sent, are cancelled."""
         self._stopped.set()
+        self._wire.abort()
 
     def refused(self, endpoint: str, exchange: Exchange, attempts: int) -> SyncHalted:
         """Returns the failure for a response that a response hook rejected."""
@@ -311,6 +312,7 @@ class Transport(HTTPAdapter):
         try:
             response = exchange(request)
         except NETWORK_ERRORS as error:
+            self._refuse_stopped()
             return None, classify(Exchange(error=error, host=request.host), caller, self._config)
         turn.headers = response.raw.headers
         received = Exchange(response.status, response.raw.headers, response.body, redact=self._secrets.redact)
@@ -343,6 +345,9 @@ class Transport(HTTPAdapter):
 
     def _check(self) -> None:
         self._breaker.check()
+        self._refuse_stopped()
+
+    def _refuse_stopped(self) -> None:
         if self._stopped.is_set():
             raise CancelledError  # the session is closed, so no caller needs the response
 

@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from analytics_assets.ingestion.errors import AnswerTooLargeError
 from analytics_assets.ingestion.http.access_token import AccessToken, Token
-from analytics_assets.ingestion.http.deadline import connection_class, lift_deadline
+from analytics_assets.ingestion.http.deadline import Sockets, connection_class, lift_deadline
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -140,9 +140,15 @@ class Wire:
         config = limiter.config
         self._timeout = Timeout(connect=config.connect_timeout, read=config.read_timeout)
         self._most = config.max_answer_bytes
+        self._sockets = Sockets()
         self._connections = {
-            scheme: connection_class(scheme, config.seconds_in_all) for scheme in ("http", "https")
+            scheme: connection_class(scheme, config.seconds_in_all, self._sockets)
+            for scheme in ("http", "https")
         }
+
+    def abort(self) -> None:
+        """Ends the requests in flight. Each fails with an error of the network."""
+        self._sockets.abort()
 
     def read(self, request: WireRequest) -> WireResponse:
         """Sends one request, and reads the whole response.

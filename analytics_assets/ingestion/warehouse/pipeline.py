@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from analytics_assets.ingestion.errors import MissingGuaranteesError, NoSqlError
 from analytics_assets.ingestion.http.list_memory import without_cursors
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.backend import Backend
+from analytics_assets.ingestion.warehouse.dropped_tables import repair
 from analytics_assets.ingestion.warehouse.duckdb import DuckDbBackend, database_of
 from analytics_assets.ingestion.warehouse.duckdb_merge import MergeObserver, duckdb
 from analytics_assets.ingestion.warehouse.generic import MISSING, GenericBackend
@@ -166,6 +167,13 @@ class LoadPipeline(WarehousePipeline):
             if not self.dlt.default_schema_name:
                 return NOTHING
             schema = self.dlt.default_schema
+            if repair(client, schema, self.dlt.pipeline_name, self.plan.resource.table):
+                log.warning(
+                    "%s: the table was dropped. It is made anew, and has the rows of later loads only.",
+                    self.resource,
+                )
+                self.dlt.drop()
+                return NOTHING
             restored = Restored(schema.stored_version_hash, completed_loads(client, schema.name))
         warning = restored.warning(time.time())
         if warning:
@@ -185,27 +193,24 @@ class LoadPipeline(WarehousePipeline):
         """
         if self.plan.full_refresh:
             self._forget_cursor()
-        retyped = self._compare_schema()
+        self._compare_schema()
         # Syncs of partitions run side by side, and their load ids need no order.
         with load_ids_after(None if self.plan.windows else restored.newest):
             self.dlt.extract(
                 [source, self.quarantine.source(source.schema.name)],
                 loader_file_format="parquet" if self._takes_parquet else None,
-                # `retyped` has columns only if the table was dropped. dlt must then drop them from its schema.
-                refresh="drop_resources" if retyped else None,
             )
 
-    def _compare_schema(self) -> Mapping[str, tuple[str, str]]:
-        """Returns the columns whose stored type does not fit the declared type. Fails if the table exists."""
+    def _compare_schema(self) -> None:
+        """Fails if the table has columns whose stored type does not fit the declared type."""
         if not self.dlt.default_schema_name:
-            return {}  # no earlier run has loaded the resource
+            return  # no earlier run has loaded the resource
         resource, schema = self.plan.resource, self.dlt.default_schema
         forget_hints(schema, resource.table)
         retyped = retyped_columns(schema, resource.table, resource.contract, self.capabilities)
         if retyped:
             with self.exclusive() as client:
                 refuse_retyped(client, resource.name, resource.table, retyped)
-        return retyped
 
     def normalize(self) -> NormalizeInfo:
         """Normalizes the extracted rows into the files of the load package.

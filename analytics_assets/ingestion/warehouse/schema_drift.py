@@ -84,8 +84,6 @@ def refuse_retyped(
 ) -> None:
     """Fails the sync if the table exists with other column types than the declared ones.
 
-    If the table was dropped, dlt creates it again with the declared types.
-
     Args:
         client: an open client of the destination.
         resource: the dlt resource name.
@@ -96,18 +94,9 @@ def refuse_retyped(
         ColumnTypeChangedError: the table exists with other column types than the declared ones.
     """
     if not client.get_storage_table(table)[0]:
-        _drop_staging(client, table)
-        return
+        return  # no load has brought a row
     name = client.sql_client.make_qualified_table_name(table)
     raise ColumnTypeChangedError(resource, name, dict(retyped))
-
-
-def _drop_staging(client: SqlJobClientBase, table: str) -> None:
-    """Drops dlt's staging table, which still has the columns of the dropped table."""
-    with client.sql_client.with_staging_dataset():
-        if client.sql_client.has_dataset():
-            name = client.sql_client.make_qualified_table_name(table)
-            client.sql_client.execute_sql(f"DROP TABLE IF EXISTS {name}")
 
 
 def _takes(

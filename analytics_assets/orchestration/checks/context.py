@@ -27,6 +27,7 @@ class CheckContext:
         window: the window of the partition to check; None for the whole table, and for a check of scope `PER_SYNC`.
         previous: the metadata of the latest sync before this run; None if there was no sync.
         current: the metadata of the sync of this run; None if the run only checks.
+        lost_partitions: the partitions, without those of this run, whose rows went with a dropped table.
         reported_by_hand: whether a person reported the latest materialization before this run, so that no sync made it.
     """
 
@@ -35,6 +36,7 @@ class CheckContext:
     window: Window | None
     previous: Metadata | None
     current: Metadata | None
+    lost_partitions: tuple[str, ...] = ()
     reported_by_hand: bool = False
 
 

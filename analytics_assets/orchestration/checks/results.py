@@ -111,7 +111,9 @@ def complete(context: CheckContext) -> CheckOutcome:
     rows = context.table.row_count() if context.resource.write_disposition == "replace" else None
     if rows is not None:
         metadata[keys.ROWS_IN_TABLE] = rows
-    problem = _what_is_missing(sync, context.resource, context.current is not None, rows, split)
+    problem = _went_with_the_table(context, loaded) or _what_is_missing(
+        sync, context.resource, context.current is not None, rows, split
+    )
     if problem:
         return CheckOutcome(False, problem, metadata)
     split += _left_out(sync)
@@ -127,6 +129,21 @@ def complete(context: CheckContext) -> CheckOutcome:
     if doubts:
         return CheckOutcome(False, " ".join([*doubts, sentence]), metadata, is_warning=True)
     return CheckOutcome(True, f"{sentence}{_unproven(context.resource)}", metadata)
+
+
+def _went_with_the_table(context: CheckContext, loaded: int) -> str:
+    """Says which rows went when somebody dropped the table; empty if no row did."""
+    lost = context.lost_partitions
+    if lost:
+        examples = ", ".join(lost[:3])
+        return (
+            f"The table was dropped and made anew, and lacks the rows of {counted(len(lost), 'partition')} loaded "
+            f"before, such as {examples}. Materialize them again. If they are to stay away, wipe their "
+            "materializations."
+        )
+    if context.current is None and loaded and not context.table.exists:
+        return "The table was dropped after the latest sync. Materialize all of the asset again."
+    return ""
 
 
 def no_secrets(context: CheckContext) -> CheckOutcome:

@@ -1,6 +1,7 @@
 """The Dagster asset of one dlt resource: makes the plan, runs the sync, and records the result."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import dagster as dg
 
@@ -12,6 +13,7 @@ from analytics_assets.ingestion.plan.load_plan import LoadPlan, plan_load
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.source.settings import known_secrets
 from analytics_assets.ingestion.sync import run_sync
+from analytics_assets.ingestion.warehouse.dropped_tables import first_load
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
 from analytics_assets.orchestration.checks.context import CheckContext
@@ -19,10 +21,15 @@ from analytics_assets.orchestration.checks.evaluations import CheckEvent, check_
 from analytics_assets.orchestration.checks.registry import Outcomes, run_checks
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
 from analytics_assets.orchestration.metadata import Metadata, without_secrets
-from analytics_assets.orchestration.partitions import backfill_policy, run_windows
+from analytics_assets.orchestration.partitions import backfill_policy, partitions_def, run_windows
 from analytics_assets.orchestration.sync.dry_run import observation
 from analytics_assets.orchestration.sync.failures import forget_halt_of_parent, recorded_as_failure
-from analytics_assets.orchestration.sync.materializations import latest_sync, record, sync_metadata
+from analytics_assets.orchestration.sync.materializations import (
+    latest_sync,
+    lost_partitions,
+    record,
+    sync_metadata,
+)
 from analytics_assets.orchestration.sync.run_config import read_run_config, run_config_class
 from analytics_assets.orchestration.translator import SyncTranslator
 
@@ -80,7 +87,7 @@ def sync_asset(
                 forget_halt_of_parent(context)
                 result = run_sync(plan, EventLogCircuit(context.instance, config), context.run.run_id)
                 metadata = without_secrets(sync_metadata(plan, result), redact)
-            outcomes = _check(context, plan, previous, metadata, by_hand=by_hand)
+            outcomes = _check(context, spec.key, plan, previous, metadata, by_hand=by_hand)
         if result is not None and metadata is not None:
             yield from record(context, translator, plan, result, metadata)
         yield from evaluations(context, spec.key, asset, outcomes, redact)
@@ -113,15 +120,27 @@ def _dry_run(
     yield seen
 
 
+def _lost(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, plan: LoadPlan, since: datetime | None
+) -> tuple[str, ...]:
+    partitions = partitions_def(plan.asset.partitions)
+    if partitions is None:
+        return ()
+    return tuple(
+        one for one in lost_partitions(context.instance, key, partitions, since) if one not in plan.windows
+    )
+
+
 def _check(
     context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
     plan: LoadPlan,
     previous: Metadata | None,
     current: Metadata | None,
     *,
     by_hand: bool,
 ) -> dict[str, Outcomes]:
-    """Runs the selected checks on the warehouse."""
+    """Runs the selected checks on the warehouse. `key` is the asset key."""
     names = [one.name for one in context.selected_asset_check_keys]
     if not names:
         return {}
@@ -134,12 +153,14 @@ def _check(
         ) as pipeline,
         pipeline.exclusive() as client,
     ):
+        since = first_load(client, pipeline.dlt.pipeline_name)
         checked = CheckContext(
             table=Table(client, plan.resource),
             resource=plan.resource,
             window=None,
             previous=previous,
             current=current,
+            lost_partitions=_lost(context, key, plan, since),
             reported_by_hand=by_hand,
         )
         return run_checks(names, checked, plan.windows)

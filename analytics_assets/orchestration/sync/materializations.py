@@ -1,6 +1,7 @@
 """The Dagster record of a successful sync: writes and reads materializations with metadata."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from analytics_assets.orchestration.metadata import (
     for_page,
     read,
 )
+from analytics_assets.orchestration.partitions import latest_materializations
 from analytics_assets.orchestration.translator import SyncTranslator, loaded_schema
 
 
@@ -49,6 +51,38 @@ def latest_sync(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[Metadat
             break
         cursor = page.cursor
     return None, by_hand
+
+
+def lost_partitions(
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partitions: dg.TimeWindowPartitionsDefinition,
+    first_load: datetime | None,
+) -> list[str]:
+    """Returns the partitions whose rows the table no longer has, because it was dropped after they were loaded.
+
+    Args:
+        instance: the Dagster instance.
+        key: the asset key.
+        partitions: the partitions definition of the asset.
+        first_load: the time of the first load of the table that is there now; None if there was none.
+    """
+    table_since = first_load.timestamp() if first_load else float("inf")
+    first = instance.fetch_materializations(key, limit=1, ascending=True).records
+    if not first or first[0].timestamp >= table_since:
+        return []  # no load is older than the table
+    keys = partitions.get_partition_keys()
+    latest = {
+        partition: found
+        for partition, found in latest_materializations(instance, key, keys)
+        if found.timestamp < table_since
+    }
+    return [one for one in keys if one in latest and _has_rows(latest[one])]
+
+
+def _has_rows(record: dg.EventLogRecord) -> bool:
+    found = record.asset_materialization
+    return found is not None and bool(read(found.metadata, PARTITION_ROW_COUNT))
 
 
 def record(

@@ -1,0 +1,102 @@
+"""Tables and columns that somebody dropped, although dlt's stored schema still has them.
+
+dlt creates a table only if its schema changes, so without this module each load into a dropped table would fail.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from dlt.common.schema import Schema
+from dlt.common.schema.utils import get_nested_tables, has_table_seen_data
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.job_client_impl import SqlJobClientBase
+
+_REPAIRED = "x-repaired-at"
+"""The hint that changes the version of a schema, so that dlt compares it with the tables at the next load."""
+
+
+def repair(client: SqlJobClientBase, schema: Schema, pipeline_name: str, table: str) -> bool:
+    """Prepares the destination and the schema for a load, if a table or a column was dropped.
+
+    If the table is gone, the destination forgets the resource: its state, its schema, its child tables and the list of
+    its loads. The next load is then a first load, also after a kill.
+    If only a child table or a column is gone, the next load creates it again.
+
+    Args:
+        client: an open client of the destination.
+        schema: the restored schema of the resource.
+        pipeline_name: the name of the dlt pipeline.
+        table: the table name in the warehouse.
+
+    Returns:
+        Whether the destination forgot the resource.
+    """
+    if table not in schema.tables:
+        return False
+    family = [str(one["name"]) for one in get_nested_tables(schema.tables, table)]
+    known = [one for one in family if has_table_seen_data(schema.tables[one])]
+    if not known:
+        return False
+    found: dict[str, Mapping[str, Any]] = dict(client.get_storage_tables(known))
+    if not found.get(table):
+        _forget(client, schema.name, pipeline_name, table, family)
+        return True
+    columns = {name: schema.get_table_columns(name) for name in known}
+    if any(not found[name] or columns[name].keys() - found[name].keys() for name in known):
+        schema.tables[table][_REPAIRED] = f"{time.time():.6f}"  # type: ignore[literal-required]
+    return False
+
+
+def first_load(client: SqlJobClientBase, schema_name: str) -> datetime | None:
+    """Returns the time of the first load of a schema; None if there was none.
+
+    Args:
+        client: an open client of the destination.
+        schema_name: the name of the schema, which is that of the pipeline.
+    """
+    inserted, name = _names(client, "inserted_at", "schema_name")
+    loads = client.sql_client.make_qualified_table_name(client.schema.loads_table_name)
+    try:
+        found = client.sql_client.execute_sql(
+            f"SELECT min({inserted}) FROM {loads} WHERE {name} = %s",  # noqa: S608  names from dlt
+            schema_name,
+        )
+    except DatabaseUndefinedRelation:
+        return None
+    first = found[0][0] if found else None
+    if not isinstance(first, datetime):
+        return None
+    return first.astimezone(UTC) if first.tzinfo else first.replace(tzinfo=UTC)
+
+
+def _forget(
+    client: SqlJobClientBase, schema_name: str, pipeline_name: str, table: str, family: list[str]
+) -> None:
+    sql, schema = client.sql_client, client.schema
+    pipeline, name = _names(client, "pipeline_name", "schema_name")
+
+    def delete(of: str, column: str, value: str) -> None:
+        sql.execute_sql(f"DELETE FROM {sql.make_qualified_table_name(of)} WHERE {column} = %s", value)  # noqa: S608
+
+    def drop(tables: Iterable[str]) -> None:
+        for one in tables:
+            sql.execute_sql(f"DROP TABLE IF EXISTS {sql.make_qualified_table_name(one)}")
+
+    with sql.begin_transaction():
+        with sql.with_staging_dataset():
+            if sql.has_dataset():
+                drop(family)
+                delete(schema.version_table_name, name, schema_name)
+        drop(one for one in family if one != table)
+        delete(schema.state_table_name, pipeline, pipeline_name)
+        delete(schema.version_table_name, name, schema_name)
+        delete(schema.loads_table_name, name, schema_name)
+
+
+def _names(client: SqlJobClientBase, *names: str) -> list[str]:
+    naming = client.schema.naming
+    return [str(client.sql_client.escape_column_name(naming.normalize_path(one))) for one in names]

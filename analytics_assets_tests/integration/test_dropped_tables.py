@@ -1,0 +1,212 @@
+"""A table that somebody drops by hand, to have another column type or by mistake, comes back whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline
+from analytics_assets_tests.answering import Asked, answering
+from analytics_assets_tests.conftest import Project, check_of
+
+DAYS = ("2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04")
+
+
+class Api:
+    """An API of one row a day, each with a list."""
+
+    def __init__(self) -> None:
+        self.rows = [
+            {"id": day, "at": f"2026-01-0{day}T12:00:00Z", "n": f"{day}", "items": [{"sku": day}]}
+            for day in range(1, 5)
+        ]
+
+    def reply(self, asked: Asked) -> Any:
+        since, until = asked.params.get("since", ""), asked.params.get("until", "9")
+        found = [one for one in self.rows if since <= str(one["at"]) < until]
+        return {"data": found, "total": len(found)}
+
+
+@pytest.fixture
+def lists() -> Iterator[tuple[Api, str]]:
+    api = Api()
+    with answering(api.reply) as url:
+        yield api, url
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "replace": {"write_disposition": "replace"},
+    "merge": {"write_disposition": "merge"},
+    "append": {"write_disposition": "append"},
+    "delete-insert": {"write_disposition": {"disposition": "merge", "strategy": "delete-insert"}},
+    "upsert": {"write_disposition": {"disposition": "merge", "strategy": "upsert"}},
+    "partitions": {"write_disposition": "merge"},
+}
+
+
+def defs(url: str, kind: str, n: str = "text") -> str:
+    endpoint: dict[str, Any] = {"path": "/things", "data_selector": "data"}
+    asset: dict[str, Any] = {"child_tables": ["items"]}
+    if kind in ("partitions", "append"):
+        endpoint["incremental"] = {"cursor_path": "at", "start_param": "since", "end_param": "until"}
+    if kind == "partitions":
+        asset["partitions"] = {"type": "daily", "start_date": "2026-01-01"}
+    resource = {
+        "name": "things",
+        "primary_key": "id",
+        "endpoint": endpoint,
+        "columns": {
+            "id": {"data_type": "bigint", "nullable": False},
+            "at": {"data_type": "timestamp"},
+            "n": {"data_type": n},
+        },
+        **KINDS[kind],
+    }
+    attributes = {
+        "name": "api",
+        "rest_api": {"client": {"base_url": url, "paginator": "single_page"}, "resources": [resource]},
+        "assets": {"things": asset},
+    }
+    return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
+
+
+def sync(project: Project, text: str, kind: str, *days: str, **asked: Any) -> dg.ExecuteInProcessResult:
+    wanted = (days or (DAYS[0], DAYS[-1])) if kind == "partitions" else ()
+    return project.run(project.definitions(text), "things", *wanted, source="api", asked=asked or None)
+
+
+def rows(project: Project, table: str = "things") -> list[dict[str, Any]]:
+    return project.query(f"SELECT count(*) AS n FROM api.{table}")
+
+
+@pytest.mark.parametrize("retyped", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_dropped_table_comes_back_whole(
+    project: Project, lists: tuple[Api, str], kind: str, *, retyped: bool
+) -> None:
+    _, url = lists
+    assert sync(project, defs(url, kind), kind).success
+    project.execute("DROP TABLE api.things")
+    text = defs(url, kind, "bigint" if retyped else "text")
+    asked = {"full_refresh": True} if kind == "append" else {}
+    for _ in range(2):
+        result = sync(project, text, kind, **asked)
+        assert result.success
+        assert rows(project) == [{"n": 4}]
+        assert rows(project, "things__items") == [{"n": 4}]
+        assert all(
+            one.passed for one in result.get_asset_check_evaluations() if one.check_name != "schema_drift"
+        )
+    types = {one["column_name"]: one["column_type"] for one in project.query("DESCRIBE api.things")}
+    assert types["n"] == ("BIGINT" if retyped else "VARCHAR")
+
+
+@pytest.mark.parametrize("retyped", [True, False])
+def test_partitions_of_a_dropped_table_come_back_one_after_the_other(
+    project: Project, lists: tuple[Api, str], *, retyped: bool
+) -> None:
+    _, url = lists
+    assert sync(project, defs(url, "partitions"), "partitions").success
+    project.execute("DROP TABLE api.things")
+    text = defs(url, "partitions", "bigint" if retyped else "text")
+    assert "dropped after the latest sync" in str(lost(project, text))
+    for number, day in enumerate(DAYS, 1):
+        result = sync(project, text, "partitions", day)
+        assert rows(project) == [{"n": number}]
+        complete = check_of(result, "complete")
+        left = len(DAYS) - number
+        counted = f"lacks the rows of {left} partition{'s' if left > 1 else ''} loaded before, such as"
+        assert (counted in str(complete.description)) is (left > 0)
+        assert complete.passed is (left == 0)
+        assert result.success
+    assert lost(project, text) is None
+
+
+def lost(project: Project, text: str) -> str | None:
+    """What the check `complete` says in a run without a sync; None if it passes."""
+    result = project.run(project.definitions(text), "things", source="api", checks_only=True)
+    complete = check_of(result, "complete")
+    return None if complete.passed else str(complete.description)
+
+
+@pytest.mark.parametrize("kind", ["replace", "merge", "append"])
+def test_the_check_says_that_a_table_is_gone(project: Project, lists: tuple[Api, str], kind: str) -> None:
+    _, url = lists
+    text = defs(url, kind)
+    assert sync(project, text, kind).success
+    assert lost(project, text) is None
+    project.execute("DROP TABLE api.things")
+    assert lost(project, text) is not None
+    assert sync(project, text, kind).success  # an append starts from the beginning
+    assert lost(project, text) is None
+    assert rows(project) == [{"n": 4}]
+
+
+def test_a_deleted_warehouse_is_noticed(project: Project, lists: tuple[Api, str]) -> None:
+    _, url = lists
+    text = defs(url, "partitions")
+    assert sync(project, text, "partitions").success
+    project.database.unlink()
+    assert not check_of(sync(project, text, "partitions", DAYS[2]), "complete").passed
+    assert sync(project, text, "partitions").success
+    assert lost(project, text) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DROP TABLE api.things__items",
+        "ALTER TABLE api.things DROP COLUMN n",
+        "DROP TABLE api.things__items; ALTER TABLE api.things DROP COLUMN n",
+    ],
+)
+def test_a_dropped_child_table_or_column_is_made_again(
+    project: Project, lists: tuple[Api, str], kind: str, sql: str
+) -> None:
+    _, url = lists
+    text = defs(url, kind)
+    assert sync(project, text, kind).success
+    project.execute(sql)
+    result = sync(project, text, kind, **({"full_refresh": True} if kind == "append" else {}))
+    assert result.success
+    assert rows(project) == [{"n": 4}]
+    assert rows(project, "things__items") == [{"n": 4}]
+    assert project.query("SELECT count(n) AS n FROM api.things") == [{"n": 4}]
+
+
+@pytest.mark.parametrize("kind", ["replace", "append", "partitions"])
+def test_a_kill_after_the_warehouse_forgot_the_table_loses_nothing(
+    project: Project, lists: tuple[Api, str], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, url = lists
+    text = defs(url, kind)
+    assert sync(project, text, kind).success
+    project.execute("DROP TABLE api.things")
+    for step in ("extract", "normalize", "load"):
+        with monkeypatch.context() as patch:
+            patch.setattr(LoadPipeline, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                project.load(text, "things", *((DAYS[0], DAYS[-1]) if kind == "partitions" else ()))
+    assert sync(project, text, kind).success
+    assert rows(project) == [{"n": 4}]
+    assert rows(project, "things__items") == [{"n": 4}]
+
+
+def killed(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_table_of_which_no_load_brought_a_row_is_not_gone(project: Project, lists: tuple[Api, str]) -> None:
+    api, url = lists
+    text = defs(url, "append")
+    kept, api.rows = api.rows, []
+    assert sync(project, text, "append").success
+    api.rows = kept
+    for _ in range(2):
+        assert sync(project, text, "append").success
+        assert rows(project) == [{"n": 4}]
