@@ -1,8 +1,8 @@
 """A third-party analytics API in your warehouse, as Dagster assets, from one dlt config.
 
-`RestApiSync` is the component that a `defs.yaml` names as its type. `read_warehouse` opens the DuckDB file with the
-loaded tables. The package imports `RestApiSync` and `read_warehouse` on first use, so that
-`import analytics_assets.ingestion` does not import Dagster.
+`RestApiSync` is the component that a `defs.yaml` names as its type. `read_warehouse` and `write_warehouse` open the
+DuckDB file with the loaded tables, and `lock_warehouse` keeps syncs away from it. The package imports all of them on
+first use, so that `import analytics_assets.ingestion` does not import Dagster.
 """
 
 from importlib import import_module
@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analytics_assets.component import RestApiSync
-    from analytics_assets.ingestion.warehouse.reader import read_warehouse
+    from analytics_assets.ingestion.warehouse.connections import (
+        lock_warehouse,
+        read_warehouse,
+        write_warehouse,
+    )
 
-__all__ = ["RestApiSync", "read_warehouse"]
+__all__ = ["RestApiSync", "lock_warehouse", "read_warehouse", "write_warehouse"]
 
-_HOME = {"RestApiSync": "component", "read_warehouse": "ingestion.warehouse.reader"}
+_HOME = {
+    "RestApiSync": "component",
+    "lock_warehouse": "ingestion.warehouse.connections",
+    "read_warehouse": "ingestion.warehouse.connections",
+    "write_warehouse": "ingestion.warehouse.connections",
+}
 
 
 def __getattr__(name: str) -> Any:

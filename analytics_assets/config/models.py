@@ -212,6 +212,12 @@ class DestinationConfig(StrictModel):
         description="Load into a destination that lacks guarantees of this product. Each run and asset lists what is "
         "missing.",
     )
+    lock_timeout: float = Field(
+        600,
+        ge=0,
+        le=86_400,
+        description="Seconds: how long a run waits for another program that has the DuckDB file open.",
+    )
 
 
 class SyncConfig(StrictModel):

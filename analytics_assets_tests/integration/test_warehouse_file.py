@@ -9,8 +9,10 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import duckdb
 import pytest
 import yaml
 
-from analytics_assets import read_warehouse
+from analytics_assets import lock_warehouse, read_warehouse, write_warehouse
 from analytics_assets.ingestion.errors import (
     DamagedWarehouseError,
     DiskFullError,
@@ -27,6 +29,7 @@ from analytics_assets.ingestion.errors import (
     UnreachableWarehouseError,
     WarehouseBusyError,
 )
+from analytics_assets.ingestion.warehouse import locks
 from analytics_assets.ingestion.warehouse.storage_errors import explain_duckdb
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project
@@ -241,19 +244,93 @@ def test_a_file_that_only_another_user_may_write() -> None:
     assert explained.problem == "Permission denied"
 
 
-def test_a_file_that_another_process_holds(project: Project, defs: str) -> None:
-    project.load(defs, "things")
-    code = f"import duckdb; c = duckdb.connect({str(project.database)!r}); print('open', flush=True); input()"
+@contextmanager
+def held_by_another(database: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another program has the DuckDB file open, until it gets a line."""
+    code = f"import duckdb; c = duckdb.connect({str(database)!r}); print('open', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
-        with pytest.raises(WarehouseBusyError) as caught:
-            project.load(defs, "things")
+        yield other
         other.communicate("\n")
+
+
+def test_a_file_that_another_process_holds_for_too_long(project: Project, defs: str) -> None:
+    hasty = yaml.safe_load(defs)
+    hasty["attributes"]["destination"] = {"lock_timeout": 0}
+    project.load(defs, "things")
+    with held_by_another(project.database) as other, pytest.raises(WarehouseBusyError) as caught:
+        project.load(yaml.safe_dump(hasty), "things")
     assert caught.value.holder.endswith(f", process {other.pid}")
     assert project.load(defs, "things").row_count == len(ROWS)
+
+
+@pytest.mark.parametrize("way", ["sync", "read", "write"])
+def test_syncs_and_readers_wait_for_another_program(
+    project: Project, defs: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    project.load(defs, "things")
+    monkeypatch.setattr(locks, "_NOTICE_AFTER", 0.0)
+    with held_by_another(project.database) as other, ThreadPoolExecutor(1) as threads:
+
+        def use() -> None:
+            if way == "sync":
+                project.load(defs, "things")
+                return
+            with read_warehouse() if way == "read" else write_warehouse() as connection:
+                connection.execute("SELECT count(*) FROM api.things")
+
+        waiting = threads.submit(use)
+        give_up = time.monotonic() + 60
+        while f"process {other.pid}" not in caplog.text and time.monotonic() < give_up:
+            time.sleep(0.05)
+        assert not waiting.done()
+        assert other.stdin is not None
+        other.stdin.write("\n")
+        other.stdin.flush()
+        waiting.result(60)
+    assert f"waiting for {Path(sys.executable).resolve().name}, process {other.pid}, which has" in caplog.text
+
+
+def test_a_writer_keeps_syncs_waiting_and_makes_the_file(project: Project, defs: str) -> None:
+    with write_warehouse() as connection:
+        connection.execute("CREATE TABLE mine AS SELECT 7 AS n")
+    with ThreadPoolExecutor(1) as threads:
+        with write_warehouse() as connection:
+            loading = threads.submit(project.load, defs, "things")
+            time.sleep(1)
+            assert not loading.done()
+            connection.execute("INSERT INTO mine VALUES (8)")
+        assert loading.result(60).row_count == len(ROWS)
+    with read_warehouse() as connection:
+        assert connection.execute("SELECT sum(n) FROM mine").fetchone() == (15,)
+
+
+@pytest.mark.parametrize("shell", [True, False])
+def test_a_program_that_opens_the_file_itself_takes_the_lock(
+    project: Project, defs: str, *, shell: bool
+) -> None:
+    """As docs/guides/beside_other_programs.md says for dbt and for DuckDB's command line."""
+    project.load(defs, "things")
+    opened = f"import duckdb, time; c = duckdb.connect({str(project.database)!r})"
+    code = f"{opened}; print('open', flush=True); time.sleep(2)"
+    command = [sys.executable, "-c", code]
+    if shell:
+        command = ["flock", f"{project.database}.locks/warehouse", *command]
+    with ThreadPoolExecutor(1) as threads, ExitStack() as block:
+        if not shell:
+            assert block.enter_context(lock_warehouse()) == project.database
+        other = block.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        hasty = yaml.safe_load(defs)
+        hasty["attributes"]["destination"] = {"lock_timeout": 0}
+        loading = threads.submit(project.load, yaml.safe_dump(hasty), "things")
+        other.wait(60)
+        block.close()
+        assert loading.result(60).row_count == len(ROWS)
 
 
 def test_a_warehouse_that_breaks_in_a_load_keeps_its_rows(project: Project, defs: str) -> None:

@@ -6,9 +6,9 @@ destination.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
@@ -17,6 +17,8 @@ from analytics_assets.ingestion.errors import SyncError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
+
+_T = TypeVar("_T")
 
 
 class Backend(Protocol):
@@ -57,6 +59,14 @@ class Backend(Protocol):
 
         Raises:
             UnreachableWarehouseError: the lock file cannot be written.
+        """
+
+    def open(self, open_file: Callable[[], _T], by: str) -> _T:
+        """Opens a connection. The caller has exclusive use of the warehouse among syncs and readers.
+
+        Args:
+            open_file: the function that opens the connection, and whose result is returned.
+            by: the text that names the caller, for the log.
         """
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from dlt.common.destination.client import JobClientBase
 from dlt.destinations.exceptions import DestinationConnectionError
@@ -13,13 +14,20 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
-from analytics_assets.ingestion.errors import DiskFullError, SyncError, UnreachableWarehouseError
+from analytics_assets.ingestion.errors import (
+    DiskFullError,
+    SyncError,
+    UnreachableWarehouseError,
+    WarehouseBusyError,
+)
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
 from analytics_assets.ingestion.warehouse.load_order import Restored
-from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold
+from analytics_assets.ingestion.warehouse.locks import DEFAULT_LOCK_TIMEOUT, WAREHOUSE, hold, until_free
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 from analytics_assets.ingestion.warehouse.storage_errors import disk_full, explain_duckdb, remove_stub
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -31,9 +39,11 @@ class DuckDbBackend:
 
     Attributes:
         database: the path of the DuckDB file; None for a database in memory, which no other process sees.
+        lock_timeout: seconds: how long to wait for a program that has the file open.
     """
 
     database: Path | None
+    lock_timeout: float = DEFAULT_LOCK_TIMEOUT
     name: str = "duckdb"
     missing_guarantees: Sequence[str] = ()
 
@@ -57,6 +67,15 @@ class DuckDbBackend:
             if self.database is not None:
                 remove_stub(self.database)
             yield
+
+    def open(self, open_file: Callable[[], _T], by: str) -> _T:
+        """Opens the file, as `Backend.open` specifies. Waits for programs that do not take our locks."""
+
+        def holder_of(error: Exception) -> str | None:
+            explained = explain_duckdb(error, "", self.database)
+            return explained.holder or "a program" if isinstance(explained, WarehouseBusyError) else None
+
+        return until_free(open_file, holder_of, by, self.lock_timeout)
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:
         """Explains an error of DuckDB or of the operating system, as `Backend.explain` specifies."""

@@ -5,9 +5,10 @@ The constant `MISSING` names each guarantee of a sync that only DuckDB gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
@@ -22,6 +23,8 @@ MISSING = (
     "a primary key that comes twice in one load is not refused",
     "rows that are gone from the API leave in a transaction of their own, after the load",
 )
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class GenericBackend:
     def exclusive(self, by: str) -> Iterator[None]:  # noqa: ARG002  no locks here
         """Takes no lock, because the destination supports parallel writers."""
         yield
+
+    def open(self, open_file: Callable[[], _T], by: str) -> _T:  # noqa: ARG002  no locks here
+        """Opens a connection, which other programs never prevent."""
+        return open_file()
 
     def explain(self, error: Exception, resource: str) -> SyncError | None:  # noqa: ARG002  no error is known
         """Returns None, because error texts differ between destinations."""

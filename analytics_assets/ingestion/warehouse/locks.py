@@ -1,4 +1,4 @@
-"""File locks beside the DuckDB file.
+"""File locks beside the DuckDB file, and the wait for programs that do not take them.
 
 If a process dies, the operating system releases its locks. A second file per lock names the process that holds the
 lock.
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -23,6 +24,11 @@ log = logging.getLogger("analytics_assets")
 
 WAREHOUSE = "warehouse"
 """The name of the lock that a process needs to open the DuckDB file."""
+
+DEFAULT_LOCK_TIMEOUT = 600.0
+"""Seconds: how long a sync waits for another program that has the DuckDB file open."""
+
+_T = TypeVar("_T")
 
 _NOTICE_AFTER = 2.0  # the seconds that a run waits before its log first reports the wait
 _NOTICE_EVERY = 60.0
@@ -84,3 +90,47 @@ def _wait(lock: FileLock, what: str, holder: Path, by: str) -> None:
             patience = _NOTICE_EVERY
     if patience == _NOTICE_EVERY:
         log.warning("%s: waited for %s for %.0f s", by, what, time.monotonic() - began)
+
+
+def until_free(
+    open_file: Callable[[], _T],
+    holder_of: Callable[[Exception], str | None],
+    by: str,
+    limit: float,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> _T:
+    """Opens a file again and again, as long as another program has it open.
+
+    Args:
+        open_file: the function that opens the file.
+        holder_of: a function that names the other program by the error of `open_file`; None for another error.
+        by: the text that names the caller, for the log.
+        limit: the most seconds to wait.
+        sleep: a function that waits the given number of seconds.
+        clock: a function that returns the time in seconds.
+
+    Returns:
+        The result of `open_file`.
+
+    Raises:
+        Exception: the last error of `open_file`.
+    """
+    began, notice_at, named = clock(), _NOTICE_AFTER, ""
+    while True:
+        try:
+            opened = open_file()
+        except Exception as error:
+            holder, waited = holder_of(error), clock() - began
+            if holder is None or waited >= limit:
+                raise
+            if waited >= notice_at:
+                log.warning(
+                    "%s: waiting for %s, which has the warehouse open, for at most %.0f s", by, holder, limit
+                )
+                notice_at, named = waited + _NOTICE_EVERY, holder
+            sleep(min(0.5, limit - waited))
+            continue
+        if named:
+            log.warning("%s: waited for %s for %.0f s", by, named, clock() - began)
+        return opened

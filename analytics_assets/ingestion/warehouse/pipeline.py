@@ -7,6 +7,7 @@ What belongs here: the working directory, the choice of the destination, and the
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -40,7 +41,7 @@ from analytics_assets.ingestion.warehouse.load_order import (
     completed_loads,
     load_ids_after,
 )
-from analytics_assets.ingestion.warehouse.locks import lock_names
+from analytics_assets.ingestion.warehouse.locks import DEFAULT_LOCK_TIMEOUT, lock_names
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns
 from analytics_assets.ingestion.warehouse.storage_errors import STORAGE_ERRORS
@@ -93,7 +94,7 @@ class WarehousePipeline:
 
         Raises:
             NoSqlError: the destination has no SQL.
-            WarehouseBusyError: another program, which does not use the lock, has the DuckDB file open.
+            WarehouseBusyError: another program, which does not use the lock, has the DuckDB file open for too long.
             UnreachableWarehouseError: the warehouse cannot be opened.
             DamagedWarehouseError: the DuckDB file is not complete.
             DuckDbVersionError: another version of DuckDB made the DuckDB file.
@@ -118,8 +119,11 @@ class WarehousePipeline:
         client = self.dlt.destination_client()
         if not isinstance(client, SqlJobClientBase):
             raise NoSqlError(self.resource, str(self.dlt.destination.destination_name))
-        with client:
+        self.backend.open(client.__enter__, self.by)
+        try:
             yield client
+        finally:
+            client.__exit__(*sys.exc_info())
 
 
 @dataclass(frozen=True)
@@ -273,7 +277,11 @@ def missing_guarantees() -> Sequence[str]:
 
 @contextmanager
 def open_pipeline(
-    source: str, resource: str, by: str = "a run", dataset: str | None = None
+    source: str,
+    resource: str,
+    by: str = "a run",
+    dataset: str | None = None,
+    lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
 ) -> Iterator[WarehousePipeline]:
     """Opens a read-only pipeline, with a working directory that is deleted at the end of the `with` block.
 
@@ -282,9 +290,10 @@ def open_pipeline(
         resource: the dlt resource name.
         by: the text that names the caller; the log of a run that waits for the caller shows this text.
         dataset: the name of the dataset; None for that of the source.
+        lock_timeout: seconds: how long to wait for another program that has the DuckDB file open.
     """
     with _dlt_pipeline(source, resource, dataset or source) as pipeline:
-        backend = _backend_of(pipeline, pipeline.destination_client())
+        backend = _backend_of(pipeline, pipeline.destination_client(), lock_timeout)
         yield WarehousePipeline(pipeline, backend, resource, by)
 
 
@@ -305,7 +314,7 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
     reconcile = Reconcile(plan, quarantine)
     with _dlt_pipeline(source, resource, plan.config.dataset, reconcile) as pipeline:
         client = pipeline.destination_client()
-        backend = _backend_of(pipeline, client)
+        backend = _backend_of(pipeline, client, plan.config.destination.lock_timeout)
         if not isinstance(client, SqlJobClientBase):
             raise NoSqlError(resource, str(pipeline.destination.destination_name))
         if backend.missing_guarantees and not plan.config.destination.accept_missing_guarantees:
@@ -337,10 +346,10 @@ def _dlt_pipeline(
                 pipeline.deactivate()
 
 
-def _backend_of(pipeline: Pipeline, client: JobClientBase) -> Backend:
+def _backend_of(pipeline: Pipeline, client: JobClientBase, lock_timeout: float) -> Backend:
     kind = pipeline.destination.destination_type.rpartition(".")[-1]
     if kind == "duckdb":
-        return DuckDbBackend(database_of(client))
+        return DuckDbBackend(database_of(client), lock_timeout)
     return GenericBackend(str(pipeline.destination.destination_name))
 
 

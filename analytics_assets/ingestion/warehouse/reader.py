@@ -6,20 +6,16 @@ to the warehouse. The asset checks decide whether a count is a problem.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.ingestion.contract.quarantine import KEY_PREFIX, SUFFIX
-from analytics_assets.ingestion.errors import NoWarehouseFileError, shown
+from analytics_assets.ingestion.errors import shown
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Cursor, Window
-from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
-from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 
 _EXAMPLES = 5
 """The most primary keys that a report names for each problem."""
@@ -292,36 +288,3 @@ def _literally(condition: str, values: Sequence[Any]) -> str:
     """Writes the window bounds into an SQL condition, so that a user can run the query."""
     literals = [str(value) if isinstance(value, int) else f"'{value.isoformat()}'" for value in values]
     return condition % tuple(literals)
-
-
-@contextmanager
-def read_warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens the DuckDB file for reading within the `with` block.
-
-    Only one load or one reader uses the file at a time; the others wait. If a reader called DuckDB's own
-    `connect` during a load, the load or the reader would fail.
-
-    Raises:
-        NoWarehouseFileError: the destination is not DuckDB, or the file does not exist yet.
-        WarehouseError: the file cannot be opened.
-    """
-    with open_pipeline("reader", "reader", "a reader") as pipeline:
-        database = pipeline.database
-        if database is None:
-            raise NoWarehouseFileError(
-                "",
-                f"the warehouse is {pipeline.backend.name}, and no DuckDB file",
-                "Use the client of the destination",
-            )
-        with pipeline.backend.locked([WAREHOUSE], pipeline.by):
-            if not database.exists():
-                raise NoWarehouseFileError("", f"there is no {database} yet", "Materialize an asset first")
-            try:
-                connection = duckdb.connect(str(database), read_only=True)
-            except duckdb.Error as error:
-                explained = pipeline.backend.explain(error, "")
-                if explained is None:
-                    raise
-                raise explained from error
-            with connection:
-                yield connection

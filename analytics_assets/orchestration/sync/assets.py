@@ -150,6 +150,7 @@ def _check(
             plan.resource.name,
             f"checks of {plan.resource.name}",
             plan.config.dataset,
+            plan.config.destination.lock_timeout,
         ) as pipeline,
         pipeline.exclusive() as client,
     ):

@@ -1,0 +1,98 @@
+"""Opens the DuckDB file for the user's own code, such as a Python asset, beside the syncs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from analytics_assets.ingestion.errors import NoWarehouseFileError
+from analytics_assets.ingestion.warehouse.locks import DEFAULT_LOCK_TIMEOUT, WAREHOUSE
+from analytics_assets.ingestion.warehouse.pipeline import WarehousePipeline, open_pipeline
+
+
+@contextmanager
+def read_warehouse(lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens the DuckDB file for reading within the `with` block.
+
+    Only one load, reader or writer uses the file at a time; the others wait. If a reader called DuckDB's own
+    `connect` during a load, the load or the reader would wait or fail.
+
+    Args:
+        lock_timeout: seconds: how long to wait for another program that has the file open.
+
+    Raises:
+        NoWarehouseFileError: the destination is not DuckDB, or the file does not exist yet.
+        WarehouseError: the file cannot be opened.
+    """
+    with _connection(lock_timeout, read_only=True) as connection:
+        yield connection
+
+
+@contextmanager
+def write_warehouse(lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens the DuckDB file for writing within the `with` block. Syncs and readers wait until the block ends.
+
+    The file is made if it does not exist yet. Write to schemas of your own, because a sync replaces rows in the tables
+    of its API.
+
+    Args:
+        lock_timeout: seconds: how long to wait for another program that has the file open.
+
+    Raises:
+        NoWarehouseFileError: the destination is not DuckDB.
+        WarehouseError: the file cannot be opened.
+    """
+    with _connection(lock_timeout, read_only=False) as connection:
+        yield connection
+
+
+@contextmanager
+def lock_warehouse() -> Iterator[Path]:
+    """Keeps syncs and readers away from the DuckDB file within the `with` block, for a program that opens it itself.
+
+    dbt is such a program. In a shell, `flock <file>.locks/warehouse <command>` takes the same lock.
+
+    Yields:
+        The path of the DuckDB file.
+
+    Raises:
+        NoWarehouseFileError: the destination is not DuckDB.
+        WarehouseError: the lock file cannot be written.
+    """
+    with _locked("another program") as (_, database):
+        yield database
+
+
+@contextmanager
+def _locked(by: str, lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[tuple[WarehousePipeline, Path]]:
+    with open_pipeline("reader", "reader", by, lock_timeout=lock_timeout) as pipeline:
+        database = pipeline.database
+        if database is None:
+            raise NoWarehouseFileError(
+                "",
+                f"the warehouse is {pipeline.backend.name}, and no DuckDB file",
+                "Use the client of the destination",
+            )
+        with pipeline.backend.locked([WAREHOUSE], pipeline.by):
+            yield pipeline, database
+
+
+@contextmanager
+def _connection(lock_timeout: float, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    with _locked("a reader" if read_only else "a writer", lock_timeout) as (pipeline, database):
+        if read_only and not database.exists():
+            raise NoWarehouseFileError("", f"there is no {database} yet", "Materialize an asset first")
+        try:
+            connection = pipeline.backend.open(
+                lambda: duckdb.connect(str(database), read_only=read_only), pipeline.by
+            )
+        except duckdb.Error as error:
+            explained = pipeline.backend.explain(error, "")
+            if explained is None:
+                raise
+            raise explained from error
+        with connection:
+            yield connection
