@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.key_places import refuse_unknown_keys
@@ -261,8 +261,8 @@ class SyncConfig(StrictModel):
 
     @field_validator("rest_api")
     @classmethod
-    def _valid_rest_api(cls, value: dict[str, Any]) -> dict[str, Any]:
-        check_rest_api(value)
+    def _valid_rest_api(cls, value: dict[str, Any], known: ValidationInfo) -> dict[str, Any]:
+        check_rest_api(value, known.data.get("name", "<NAME>"))
         return value
 
     @model_validator(mode="after")

@@ -100,7 +100,9 @@ def test_a_wrong_key_is_reported_as_a_wrong_key(
 ) -> None:
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", "wr0ng-key")
     failure = failure_of(project.run(project.definitions(shipped_yaml), "customers"))
-    assert "401 Unauthorized; the API does not accept the key: check the secret" in str(failure.description)
+    assert "401 Unauthorized; the API does not accept the key: check SOURCES__ANALYTICS_API__API_KEY" in str(
+        failure.description
+    )
     assert "wr0ng-key" not in str(failure.description) + str(failure.metadata)
 
 

@@ -31,6 +31,14 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "`{{ env('LIMIT', 'a default') }}`.",
     ),
     (
+        errors.UnsetVariableError(
+            "orders", "API_KEY", "api/defs.yaml", "rest_api.client.auth.api_key", is_secret=True
+        ),
+        "unset_variable",
+        "orders: the environment variable API_KEY is not set, and rest_api.client.auth.api_key in api/defs.yaml "
+        "needs it. Set it where Dagster runs, and reload the definitions.",
+    ),
+    (
         errors.FailingTemplateError("orders", "api/defs.yaml", "rest_api.client.auth.token", "it is empty."),
         "failing_template",
         "orders: rest_api.client.auth.token in api/defs.yaml cannot be read: it is empty. Correct the template, or "

@@ -50,14 +50,22 @@ class Secrets:
     Args:
         values: the secret values, by reference.
         ids: the references of values that are no keys, such as a user name. A row may well have them.
+        settings: the names of the settings and environment variables that have the keys, for error texts.
 
     Attributes:
+        settings: the names of the settings and environment variables that have the keys.
         in_responses: whether a response had a secret value, so that a row may hold it.
     """
 
-    def __init__(self, values: Mapping[str, str] | None = None, ids: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, str] | None = None,
+        ids: Collection[str] = (),
+        settings: Iterable[str] = (),
+    ) -> None:
         self._values = dict(values or {})
         self._ids = frozenset(ids)
+        self.settings = tuple(dict.fromkeys(settings))
         self._spelled: dict[str, str] = {}
         self._learnt: dict[str, str] = {}
         self._numbers = count(1)

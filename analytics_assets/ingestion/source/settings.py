@@ -14,6 +14,7 @@ import dlt
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import SecretField, secret_fields
+from analytics_assets.config.secret_names import name_of_setting
 from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import UnsetError
 from analytics_assets.config.templates import AtRun
@@ -66,7 +67,9 @@ def check_variables(config: SyncConfig, resource: ResourceInfo) -> None:
     """
     for one in config.unset:
         if one.resource is None or one.resource in resource.lineage:
-            raise UnsetVariableError(resource.name, one.variable, config.file, _field(one.place))
+            raise UnsetVariableError(
+                resource.name, one.variable, config.file, _field(one.place), is_secret=one.is_secret
+            )
     with_variables(config, resource, config.rest_api)
 
 
@@ -118,7 +121,9 @@ def _values(config: SyncConfig, resource: str, template: AtRun) -> dict[str, str
     try:
         return template.values(_Settings(config))
     except UnsetError as error:
-        raise UnsetVariableError(resource, str(error), config.file, _field(template.place)) from None
+        raise UnsetVariableError(
+            resource, str(error), config.file, _field(template.place), is_secret=template.is_secret
+        ) from None
     except ValueError as error:
         problem = "this template of a secret fails. Check its filters." if template.is_secret else str(error)
         raise FailingTemplateError(resource, config.file, _field(template.place), problem) from None
@@ -174,19 +179,33 @@ def _secrets_where(
     """
     values: dict[str, str] = {}
     ids: set[str] = set()
+    names: list[str] = []
     for template in _secret_templates(config.rest_api):
         if is_needed(template.place[1:]):
             with suppress(*ignored):
                 found = _sendable(config, template)
                 values |= found
                 ids |= set() if template.is_key else found.keys()
+                names += _names_in(config.name, template) if _is_credential(template) else []
     for field in secret_fields(config.rest_api):
         if is_needed(field.place):
             with suppress(*ignored):
                 values[secret_reference(field.name)] = read_secret(config, field)
+                names.append(name_of_setting(config.name, field.name))
     for number, value in enumerate(secrets_of_objects(config.rest_api), 1):
         values[secret_reference(f"auth.object.{number}")] = value
-    return Secrets(values, ids)
+    return Secrets(values, ids, names)
+
+
+def _is_credential(template: AtRun) -> bool:
+    return template.is_key or "auth" in template.place
+
+
+def _names_in(source: str, template: AtRun) -> Iterator[str]:
+    """Yields the names of the variables and the settings that a template reads."""
+    for part in template.parts.values():
+        yield from sorted(part.variables)
+        yield from (name_of_setting(source, name) for name in sorted(part.settings) if name)
 
 
 def _secret_templates(value: Any) -> Iterator[AtRun]:

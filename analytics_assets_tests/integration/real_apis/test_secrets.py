@@ -344,6 +344,67 @@ PLAIN: list[tuple[tuple[Any, ...], Any]] = [
 ]
 
 
+DEFAULTS: list[tuple[tuple[Any, ...], Any]] = [
+    *(
+        (("client", "auth"), {"type": "bearer", "token": template})
+        for template in (
+            "{{ env('T', 'hunter2-x') }}",
+            "{{ env('T', default='hunter2-x') }}",
+            "{{ env.T | default('hunter2-x') }}",
+            "{{ env.T | default('hunter2-x', true) }}",
+            "{{ env['T'] | d('hunter2-x') }}",
+            "{{ env.T or 'hunter2-x' }}",
+            "{{ env.T if env.T else 'hunter2-x' }}",
+            "{{ 'hunter2-x' if env.STAGE == 'dev' else env.T }}",
+            "{{ (env.T or 'hunter2-x').strip() }}",
+            "{{ env.T | default('hunter2-x') | trim }}",
+            "{{ env.T | default('hunter2' ~ '-x') }}",
+            "{{ {'dev': 'hunter2-x', 'prod': env.T}[env.STAGE] }}",
+            "{{ [env.T, 'hunter2-x'] | select | first }}",
+            "{{ secrets.t or 'hunter2-x' }}",
+            "{% if env.T %}{{ env.T }}{% else %}hunter2-x{% endif %}",
+            "{% if env.STAGE == 'dev' %}hunter2-x{% else %}{{ env.T }}{% endif %}",
+        )
+    ),
+    (("client", "auth"), {"type": "http_basic", "username": "{{ env('U', 'hunter2-x') }}", "password": ""}),
+    (("client", "auth"), {**OAUTH2, "access_token_request_data": {"refresh_token": "{{ env('R', 'hunter2') }}"}}),
+    (("client", "headers", "X-Api-Key"), "{{ env('K', 'hunter2') }}"),
+    (("client", "headers", "Authorization"), "Bearer {{ env('K', 'hunter2') }}"),
+    (("client", "headers", "X-Any"), "{{ env('K', 'Bearer 0123456789abcdef0123') }}"),
+    (("client", "base_url"), "{{ env('B', 'https://me:hunter2@host/v1') }}"),
+    (("client", "base_url"), "{{ env('B', 'https://host/v1?api_key=hunter2') }}"),
+    (("endpoint", "params", "api_key"), "{{ env('K', 'hunter2') }}"),
+    (("endpoint", "params", "key"), "{{ env('K', '0123456789abcdef0123') }}"),
+    (("endpoint", "params", "q"), "{{ env('Q', 'ghp_0123456789abcdefghij0123') }}"),
+    (("endpoint", "params", "q"), "{{ env.Q }}-ghp_0123456789abcdefghij0123"),
+    (("endpoint", "params", "q"), "{{ env('API_KEY', 'hunter2') }}"),
+    (("endpoint", "params", "q"), "{{ env('MY_KEY', '0123456789abcdef0123') }}"),
+    (("endpoint", "json", "a", "password"), "{{ env('P', 'hunter2') }}"),
+    (("endpoint", "path"), "things?token=hunter2&x={{ env.X }}"),
+]  # fmt: skip
+
+NO_SECRET_DEFAULTS: list[tuple[tuple[Any, ...], Any]] = [
+    (("client", "auth"), {"type": "bearer", "token": "{{ env('T', '') }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ env.A or env.B }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ env.T | replace('a', 'b') }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ 'tok-' ~ env.T }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ 'tok-%s' % env.T }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ env.T if env.STAGE == 'prod' else env.S }}"}),
+    (
+        ("client", "auth"),
+        {"type": "bearer", "token": "{% if env.T %}{{ env.T }}{% else %}{{ 'demo' }}{% endif %}"},
+    ),
+    (("client", "auth"), {"type": "api_key", "name": "{{ env('KEY_NAME', 'X-Key') }}", "location": "header"}),
+    (("client", "auth"), {**OAUTH2, "access_token_url": "{{ env('TOKEN_URL', 'https://host/token') }}"}),
+    (("client", "auth"), {**OAUTH2, "client_id": "{{ env('CLIENT_ID', 'abc') }}"}),
+    (("client", "headers", "Authorization"), "{{ 'Bearer ' ~ env.T }}"),
+    (("client", "headers", "X-Tenant"), "{{ env('TENANT', 'acme') }}"),
+    (("client", "base_url"), "{{ env('B', 'https://host/v1?x=1') }}"),
+    (("endpoint", "params", "project"), "{{ env('PROJECT_KEY', 'ACME') }}"),
+    (("endpoint", "path"), "{{ env('P', 'things') }}?token={{ env.T }}"),
+]
+
+
 def _attributes(place: tuple[Any, ...], value: Any) -> dict[str, Any]:
     attributes = yaml.safe_load(defs("https://host"))["attributes"]
     rest_api = attributes["rest_api"]
@@ -364,6 +425,82 @@ def test_a_written_secret_is_refused_with_the_cure(place: tuple[Any, ...], value
     assert error["loc"][-len(place[1:]) :] == place[1:] or error["loc"][:3] == ("rest_api", "client", "auth")
     assert any(one in error["msg"] for one in ("env.", "http_basic", "SOURCES__", "Remove it here"))
     assert "hunter2" not in error["msg"]
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+@pytest.mark.parametrize(("place", "value"), DEFAULTS, ids=str)
+def test_a_secret_as_a_default_is_refused(
+    monkeypatch: pytest.MonkeyPatch, place: tuple[Any, ...], value: Any, *, is_set: bool
+) -> None:
+    for name in "TUSKRBQPX" if is_set else "":
+        monkeypatch.setenv(name, "https://host")
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync.rendered(_attributes(place, value))
+    [error] = caught.value.errors()
+    assert "hunter2" not in error["msg"]
+    assert "{{ 'the text' }}" in error["msg"]
+
+
+@pytest.mark.parametrize(("place", "value"), NO_SECRET_DEFAULTS, ids=str)
+def test_a_default_that_is_no_secret_is_not_refused(place: tuple[Any, ...], value: Any) -> None:
+    assert RestApiSync.rendered(_attributes(place, value)).resources
+
+
+@pytest.mark.parametrize("field", ["api_key", "params", "path"])
+def test_an_unset_variable_of_a_secret_has_no_default_as_cure(project: Project, field: str) -> None:
+    template = "{{ env.NOWHERE_KEY }}"
+    auth = {"type": "api_key", "name": "k", "location": "query", "api_key": template}
+    client = {"auth": auth} if field == "api_key" else {}
+    endpoint: dict[str, Any] = {"api_key": {}, "params": {"params": {"q": template}}}.get(
+        field, {"path": f"a/{template}"}
+    )
+    with pytest.raises(UnsetVariableError) as caught:
+        project.load(defs("https://host", client=client, **endpoint), "things")
+    assert caught.value.is_secret
+    assert "default" not in str(caught.value)
+
+
+KEYS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("field", {"auth": {"type": "bearer"}}, {}, "SOURCES__API__TOKEN"),
+    ("setting", {"auth": {"type": "bearer", "token": "{{ secrets.mine }}"}}, {}, "SOURCES__API__MINE"),
+    ("variable", {"auth": {"type": "bearer", "token": "{{ env.MY_VAR }}"}}, {}, "MY_VAR"),
+    (
+        "two keys",
+        {"auth": {"type": "api_key", "name": "DD-API-KEY", "location": "header"}},
+        {"headers": {"DD-APPLICATION-KEY": "{{ env.MY_VAR }}", "X-Tenant": "{{ env.TENANT }}"}},
+        "MY_VAR and SOURCES__API__API_KEY",
+    ),
+    (
+        "user and password",
+        {"auth": {"type": "http_basic", "username": "{{ env.MY_VAR }}"}},
+        {},
+        "MY_VAR and SOURCES__API__PASSWORD",
+    ),
+    ("parameter", {}, {"params": {"q": "{{ secrets.mine }}"}}, "SOURCES__API__MINE"),
+    ("none", {}, {}, "the secret"),
+]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("client", "endpoint", "names"), [one[1:] for one in KEYS], ids=[one[0] for one in KEYS]
+)
+def test_a_refused_key_names_its_settings(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    client: dict[str, Any],
+    endpoint: dict[str, Any],
+    names: str,
+    status: int,
+) -> None:
+    settings = ("TOKEN", "MINE", "API_KEY", "PASSWORD")
+    for name in ("MY_VAR", "TENANT", *(f"SOURCES__API__{one}" for one in settings)):
+        monkeypatch.setenv(name, "the-long-key")
+    with answering(lambda _: Reply({}, status)) as url, pytest.raises(SyncHalted) as caught:
+        project.load(defs(url, client=client, **endpoint), "things")
+    assert caught.value.reason.endswith(
+        f"check {names}" if status == 401 else f"check {names} and its rights"
+    )
 
 
 @pytest.mark.parametrize(
