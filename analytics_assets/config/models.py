@@ -102,7 +102,8 @@ class RequestsConfig(StrictModel):
     ignore_total: bool = Field(
         False,
         description="Accept the end of paging even if the last response says that there is more, such as a `total` "
-        "above the number of rows read. Set it if these fields mean something else.",
+        "above the number of rows read. Set it if these fields mean something else. "
+        "`assets.<resource>.ignore_total` is for one resource.",
     )
     max_empty_pages: int = Field(
         3,

@@ -75,8 +75,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.TooManyPagesError("orders", "GET /orders", 1),
         "max_pages_exceeded",
-        "orders: GET /orders has more than the 1 page that max_pages allows. Nothing was loaded. Raise max_pages, or "
-        "leave it out to fetch all pages.",
+        "orders: GET /orders has more than the 1 page that the option max_pages of this run allows. Nothing was "
+        "loaded. Raise max_pages in the config or the tags of the run, or leave it out to fetch all pages.",
     ),
     (
         errors.NoPartitionError("orders"),
@@ -197,8 +197,9 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.MorePagesError("orders", "GET /orders", "has `total` 250", 50),
         "more_pages",
-        "orders: the last response of GET /orders has `total` 250, and 50 rows were read. Nothing was loaded. Set the "
-        "`paginator` that fits the API. If this field means something else, set requests.ignore_total: true.",
+        "orders: the last response of GET /orders has `total` 250, and 50 rows were read. Nothing was loaded. If "
+        "the endpoint has more pages, set the `paginator` that reads them. If these are all rows, set "
+        "assets.orders.ignore_total: true (for all resources: requests.ignore_total).",
     ),
     (
         errors.NoNewRowsError("orders", "GET /orders", 3),
@@ -209,11 +210,20 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "requests.max_empty_pages.",
     ),
     (
+        errors.NoNewRowsError("orders", "GET /orders", 3, "has `more`"),
+        "no_new_rows",
+        "orders: the last 3 pages of GET /orders had no new row, and each led to another page. Nothing was loaded. If "
+        "the endpoint has only one page, set `paginator: single_page`, and assets.orders.ignore_total: true (for all "
+        "resources: requests.ignore_total), because its response has `more`. Otherwise set the paginator's "
+        "has_more_path, or stop_after_empty_page: true. If the API does send so many pages without a new row, raise "
+        "requests.max_empty_pages.",
+    ),
+    (
         errors.EndlessReadError("orders", "GET /orders", 1_000_000),
         "endless_read",
-        "orders: 1,000,000 pages of GET /orders were read, and the API says that there is another one. Nothing was "
-        "loaded. Check whether the API knows the paginator's parameters. If it does have so many pages, ask for larger "
-        "ones, or raise requests.max_pages.",
+        "orders: 1,000,000 pages of GET /orders were read, which is requests.max_pages, and the API says that there is "
+        "another one. Nothing was loaded. Check whether the API knows the paginator's parameters. If it does have so "
+        "many pages, ask for larger ones, or raise requests.max_pages in the file.",
     ),
     (
         errors.TotalOfPageError("orders", "GET /orders", "total"),
@@ -270,6 +280,13 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "rows_moved",
         "orders: rows of GET /orders moved while they were read in 4 attempts: the total shrank. Nothing was loaded. "
         "Have the API sort them by a unique field that does not change (endpoint.params), or sync when it is quiet.",
+    ),
+    (
+        errors.SamePageError("orders", "two pages are the same", "GET /orders", "page").after(2),
+        "same_page",
+        "orders: `page` does not lead to another page of GET /orders in 2 attempts: two pages are the same. Nothing "
+        "was loaded. If the endpoint has only one page, set `paginator: single_page`. Otherwise correct `page` in the "
+        "paginator.",
     ),
     (
         errors.StaleLoadError("orders", "it has loaded a newer version of a row"),

@@ -42,6 +42,7 @@
     │   │   └── RefusedResponseError    refused_response
     │   └── RestartError                the sync starts over, up to three times
     │       ├── RowsMovedError          rows_moved
+    │       ├── SamePageError           same_page
     │       └── StaleLoadError          stale_load
     ├── ContractError                   the rows do not match the declared columns
     │   ├── ContractExceededError       contract_exceeded
@@ -129,6 +130,7 @@ from analytics_assets.ingestion.errors.paging import (
     PagingFieldError,
     RefusedResponseError,
     TotalOfPageError,
+    single_page,
 )
 from analytics_assets.ingestion.errors.responses import (
     AmbiguousRowsError,
@@ -146,6 +148,7 @@ from analytics_assets.ingestion.errors.responses import (
 from analytics_assets.ingestion.errors.restarts import (
     RestartError,
     RowsMovedError,
+    SamePageError,
     StaleLoadError,
 )
 from analytics_assets.ingestion.errors.shown import names_shown, shown
@@ -205,6 +208,7 @@ __all__ = [
     "RestartError",
     "RowsMovedError",
     "RowsNotAListError",
+    "SamePageError",
     "StaleLoadError",
     "SyncError",
     "SyncHalted",
@@ -234,5 +238,6 @@ __all__ = [
     "names_shown",
     "redacted",
     "shown",
+    "single_page",
     "utc",
 ]

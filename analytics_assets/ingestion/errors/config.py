@@ -226,8 +226,12 @@ class TooManyPagesError(ConfigError):
 
     @property
     def cause(self) -> str:
-        return f"{self.endpoint} has more than the {counted(self.max_pages, 'page')} that max_pages allows"
+        pages = counted(self.max_pages, "page")
+        return f"{self.endpoint} has more than the {pages} that the option max_pages of this run allows"
 
     @property
     def cure(self) -> str:
-        return "Nothing was loaded. Raise max_pages, or leave it out to fetch all pages"
+        return (
+            "Nothing was loaded. Raise max_pages in the config or the tags of the run, or leave it out to fetch all "
+            "pages"
+        )

@@ -7,6 +7,23 @@ from dataclasses import dataclass
 from analytics_assets.ingestion.errors.base import counted
 from analytics_assets.ingestion.errors.responses import UnreadableResponseError
 
+
+def single_page(resource: str, more: str) -> str:
+    """The sentence for an endpoint that has only one page, without the full stop.
+
+    Args:
+        resource: the dlt resource.
+        more: the clause with which a single page would say that there is more; empty if it does not.
+    """
+    sentence = "If the endpoint has only one page, set `paginator: single_page`"
+    return f"{sentence}, and {ignore_total(resource)}, because its response {more}" if more else sentence
+
+
+def ignore_total(resource: str) -> str:
+    """The settings that accept the end of paging, for one resource and for all."""
+    return f"assets.{resource}.ignore_total: true (for all resources: requests.ignore_total)"
+
+
 _NULLABLE = ("total_path", "has_more_path")
 """The settings of a paginator that may be null."""
 
@@ -33,8 +50,8 @@ class MorePagesError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         return (
-            "Nothing was loaded. Set the `paginator` that fits the API. If this field means something else, set "
-            "requests.ignore_total: true"
+            "Nothing was loaded. If the endpoint has more pages, set the `paginator` that reads them. If these are all "
+            f"rows, set {ignore_total(self.resource)}"
         )
 
 
@@ -45,10 +62,12 @@ class NoNewRowsError(UnreadableResponseError):
     Attributes:
         endpoint: the method and path of the request, without the query.
         pages: the number of pages without a new row.
+        more: the clause with which the first response says that there is more, even if it is the only page.
     """
 
     endpoint: str
     pages: int
+    more: str = ""
     code = "no_new_rows"
 
     @property
@@ -58,7 +77,7 @@ class NoNewRowsError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         return (
-            "Nothing was loaded. If the endpoint has only one page, set `paginator: single_page`. Otherwise set the "
+            f"Nothing was loaded. {single_page(self.resource, self.more)}. Otherwise set the "
             "paginator's has_more_path, or stop_after_empty_page: true. If the API does send so many pages without a "
             "new row, raise requests.max_empty_pages"
         )
@@ -79,13 +98,16 @@ class EndlessReadError(UnreadableResponseError):
 
     @property
     def cause(self) -> str:
-        return f"{counted(self.pages, 'page')} of {self.endpoint} were read, and the API says that there is another one"
+        return (
+            f"{counted(self.pages, 'page')} of {self.endpoint} were read, which is requests.max_pages, and the API "
+            "says that there is another one"
+        )
 
     @property
     def cure(self) -> str:
         return (
             "Nothing was loaded. Check whether the API knows the paginator's parameters. If it does have so many "
-            "pages, ask for larger ones, or raise requests.max_pages"
+            "pages, ask for larger ones, or raise requests.max_pages in the file"
         )
 
 
