@@ -127,7 +127,7 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
     origins = Origins(base_url, requests.trusted_origins, requests.download_origins)
 
     def session() -> ApiSession:
-        page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
+        page_limit = PageLimit(plan.pages_of_dry_run if plan.dry_run else plan.max_pages, cuts=plan.dry_run)
         return ApiSession(name, origins, limiter, breaker, secrets, telemetry, page_limit=page_limit)
 
     caller = f"{name}, run {run_id.split('-', maxsplit=1)[0]}" if run_id else name
