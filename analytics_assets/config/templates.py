@@ -59,12 +59,14 @@ class AtRun(str):
     """A template that is read when a run starts. As text it has a reference in place of each expression.
 
     Attributes:
+        written: the template as the file has it.
         parts: the expressions of the template, by reference.
         place: where the template is in the file.
         is_secret: whether the values are secrets, so that only the transport may have them.
         is_key: whether the values are keys. A user name is none, so a row may well have it.
     """
 
+    written: str
     parts: Mapping[str, Parsed]
     place: Location
     is_secret: bool
@@ -281,7 +283,7 @@ def _at_run(text: str, scope: Mapping[str, Any], place: Location, *, is_known: b
         found[reference] = part
         shown.append(reference)
     at_run = AtRun("".join(shown))
-    at_run.parts, at_run.place = found, place
+    at_run.written, at_run.parts, at_run.place = text, found, place
     at_run.is_key = is_known or any(is_key(place, part) for part in found.values())
     at_run.is_secret = at_run.is_key or any(is_secret(place, part) for part in found.values())
     return at_run

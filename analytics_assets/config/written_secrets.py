@@ -52,6 +52,19 @@ def secrets_of_objects(rest_api: Mapping[str, Any]) -> Iterator[str]:
                 yield value
 
 
+def secret_templates(value: Any) -> Iterator[AtRun]:
+    """Yields each template of a secret in a config."""
+    if isinstance(value, AtRun):
+        if value.is_secret:
+            yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from secret_templates(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from secret_templates(item)
+
+
 def secret_names_of(auth: Mapping[str, Any]) -> list[str]:
     """The names of the secret fields of an auth mapping, such as `api_key` or `token`."""
     spec = AUTH_MAP.get(auth.get("type", "bearer"))

@@ -295,6 +295,16 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "when fewer runs of the asset are under way.",
     ),
     (
+        errors.ContractExceededError(
+            "orders", 3, 3, "50%", ("key holds the secret of the API (3 rows)",), ("key",)
+        ),
+        "contract_exceeded",
+        "orders: 3 of 3 rows break the contract (max_quarantined is 50%). Nothing was loaded. key holds the secret of "
+        "the API (3 rows). Have the API leave out the secret in `key`, or remove assets.orders.quarantine_secrets, "
+        "which loads these rows. Otherwise fix the rows at the API, correct the declared columns, or raise "
+        "assets.orders.max_quarantined.",
+    ),
+    (
         errors.ContractExceededError("orders", 3, 120, "2%", ("id is null (3 rows)",)),
         "contract_exceeded",
         "orders: 3 of 120 rows break the contract (max_quarantined is 2%). Nothing was loaded. id is null (3 rows). "

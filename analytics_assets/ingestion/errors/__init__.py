@@ -129,6 +129,7 @@ from analytics_assets.ingestion.errors.paging import (
     NoNewRowsError,
     PagingFieldError,
     RefusedResponseError,
+    SamePageError,
     TotalOfPageError,
     single_page,
 )
@@ -148,7 +149,6 @@ from analytics_assets.ingestion.errors.responses import (
 from analytics_assets.ingestion.errors.restarts import (
     RestartError,
     RowsMovedError,
-    SamePageError,
     StaleLoadError,
 )
 from analytics_assets.ingestion.errors.shown import names_shown, shown

@@ -21,12 +21,14 @@ class ContractExceededError(ContractError):
         rows: the number of rows read.
         limit: the value of `max_quarantined` as text.
         reasons: the most frequent reasons, each with masked values or with primary keys as examples.
+        secret_fields: the fields that hold a secret of the API.
     """
 
     rejected: int
     rows: int
     limit: str
     reasons: tuple[str, ...]
+    secret_fields: tuple[str, ...] = ()
     code = "contract_exceeded"
 
     @property
@@ -38,7 +40,15 @@ class ContractExceededError(ContractError):
 
     @property
     def cure(self) -> str:
-        return f"Fix the rows at the API, correct the declared columns, or raise assets.{self.resource}.max_quarantined"
+        asset = f"assets.{self.resource}"
+        cure = f"ix the rows at the API, correct the declared columns, or raise {asset}.max_quarantined"
+        if not self.secret_fields:
+            return f"F{cure}"
+        named = ", ".join(f"`{one}`" for one in self.secret_fields)
+        return (
+            f"Have the API leave out the secret in {named}, or remove {asset}.quarantine_secrets, which loads these "
+            f"rows. Otherwise f{cure}"
+        )
 
 
 @dataclass(eq=False)

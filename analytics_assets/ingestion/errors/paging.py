@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from analytics_assets.ingestion.errors.base import counted
+from analytics_assets.ingestion.errors.base import Fault, counted
 from analytics_assets.ingestion.errors.responses import UnreadableResponseError
+from analytics_assets.ingestion.errors.restarts import RestartError
 
 
 def single_page(resource: str, more: str) -> str:
@@ -80,6 +81,40 @@ class NoNewRowsError(UnreadableResponseError):
             f"Nothing was loaded. {single_page(self.resource, self.more)}. Otherwise set the "
             "paginator's has_more_path, or stop_after_empty_page: true. If the API does send so many pages without a "
             "new row, raise requests.max_empty_pages"
+        )
+
+
+@dataclass(eq=False)
+class SamePageError(RestartError):
+    """A page begins with rows of an earlier page, as if the API ignored the paginator's parameter.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        parameter: the name of the parameter that leads to the page.
+        more: the clause with which the first response says that there is more, even if it is the only page.
+        way_out: what to set if the API refuses only some values of the parameter; empty if there is no such setting.
+    """
+
+    endpoint: str
+    parameter: str
+    more: str = field(default="", kw_only=True)
+    way_out: str = field(default="", kw_only=True)
+    code = "same_page"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return f"`{self.parameter}` does not lead to another page of {self.endpoint}{self._times}: {self.observation}"
+
+    def recurs(self, before: RestartError | None) -> bool:
+        """Whether the attempt before failed in the same way, so that no row has moved."""
+        return isinstance(before, SamePageError) and before.observation == self.observation
+
+    @property
+    def cure(self) -> str:
+        return (
+            f"Nothing was loaded. {single_page(self.resource, self.more)}. Otherwise correct `{self.parameter}` in "
+            "the paginator" + (f". {self.way_out}" if self.way_out else "")
         )
 
 

@@ -7,7 +7,6 @@ from typing import Self
 
 from analytics_assets.ingestion.errors.api import ApiError
 from analytics_assets.ingestion.errors.base import Fault
-from analytics_assets.ingestion.errors.paging import single_page
 
 
 @dataclass(eq=False)
@@ -66,40 +65,6 @@ class RowsMovedError(RestartError):
         return (
             "Nothing was loaded. Have the API sort them by a unique field that does not change (endpoint.params), or "
             "sync when it is quiet" + (f". {self.way_out}" if self.way_out else "")
-        )
-
-
-@dataclass(eq=False)
-class SamePageError(RestartError):
-    """A page begins with rows of an earlier page, as if the API ignored the paginator's parameter.
-
-    Attributes:
-        endpoint: the method and path of the request, without the query.
-        parameter: the name of the parameter that leads to the page.
-        more: the clause with which the first response says that there is more, even if it is the only page.
-        way_out: what to set if the API refuses only some values of the parameter; empty if there is no such setting.
-    """
-
-    endpoint: str
-    parameter: str
-    more: str = field(default="", kw_only=True)
-    way_out: str = field(default="", kw_only=True)
-    code = "same_page"
-    fault = Fault.CONFIG
-
-    @property
-    def cause(self) -> str:
-        return f"`{self.parameter}` does not lead to another page of {self.endpoint}{self._times}: {self.observation}"
-
-    def recurs(self, before: RestartError | None) -> bool:
-        """Whether the attempt before failed in the same way, so that no row has moved."""
-        return isinstance(before, SamePageError) and before.observation == self.observation
-
-    @property
-    def cure(self) -> str:
-        return (
-            f"Nothing was loaded. {single_page(self.resource, self.more)}. Otherwise correct `{self.parameter}` in "
-            "the paginator" + (f". {self.way_out}" if self.way_out else "")
         )
 
 

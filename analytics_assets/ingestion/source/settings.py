@@ -19,7 +19,7 @@ from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import UnsetError
 from analytics_assets.config.templates import AtRun
 from analytics_assets.config.validation_errors import Location
-from analytics_assets.config.written_secrets import secrets_of_objects
+from analytics_assets.config.written_secrets import secret_templates, secrets_of_objects
 from analytics_assets.ingestion.errors import (
     FailingTemplateError,
     MissingSecretError,
@@ -180,7 +180,7 @@ def _secrets_where(
     values: dict[str, str] = {}
     ids: set[str] = set()
     names: list[str] = []
-    for template in _secret_templates(config.rest_api):
+    for template in secret_templates(config.rest_api):
         if is_needed(template.place[1:]):
             with suppress(*ignored):
                 found = _sendable(config, template)
@@ -206,18 +206,6 @@ def _names_in(source: str, template: AtRun) -> Iterator[str]:
     for part in template.parts.values():
         yield from sorted(part.variables)
         yield from (name_of_setting(source, name) for name in sorted(part.settings) if name)
-
-
-def _secret_templates(value: Any) -> Iterator[AtRun]:
-    if isinstance(value, AtRun):
-        if value.is_secret:
-            yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _secret_templates(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _secret_templates(item)
 
 
 def _sendable(config: SyncConfig, template: AtRun) -> dict[str, str]:

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from analytics_assets import RestApiSync
 from analytics_assets.ingestion.errors import (
+    ContractExceededError,
     ErrorAnswerError,
     FailingTemplateError,
     KeyNotUniqueError,
@@ -702,6 +703,44 @@ def test_rows_with_a_secret_may_go_to_quarantine(project: Project, monkeypatch: 
     assert (result.rows_loaded, result.rows_quarantined, dict(result.rows_with_secret)) == (2, 1, {})
     [bad] = project.query("SELECT reason, row, key__id FROM api.things__quarantine")
     assert (bad["reason"], bad["key__id"]) == ("key holds the secret of the API", 1)
+
+
+@pytest.mark.parametrize(("field", "row"), [("key", {"key": "X"}), ("a.key", {"a": {"key": "X"}})])
+def test_too_many_rows_with_a_secret_name_the_field(
+    project: Project, monkeypatch: pytest.MonkeyPatch, field: str, row: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("SOURCES__API__TOKEN", "the-long-key")
+    rows = [{"id": number, **row} for number in range(3)]
+    text = json.dumps({"data": rows}).replace('"X"', '"the-long-key"')
+    asset = {"quarantine_secrets": True}
+    with answering(lambda _: Reply(text.encode())) as url, pytest.raises(ContractExceededError) as caught:
+        project.load(defs(url, client={"auth": "bearer"}, paginator="single_page", asset=asset), "things")
+    assert caught.value.secret_fields == (field,)
+    assert f"leave out the secret in `{field}`, or remove assets.things.quarantine_secrets" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("a/{{ secrets.key }}/b", "GET a/{{ secrets.key }}/b"),
+        ("a/{{ env.MY_KEY }}", "GET a/{{ env.MY_KEY }}"),
+        ("{{ env('MY_KEY') }}/b?x={{ secrets.key }}", "GET {{ env('MY_KEY') }}/b?x={{ secrets.key }}"),
+        ("a/{{ env.PART }}", "GET a/x"),
+        ("a", "GET a"),
+    ],
+)
+def test_the_description_of_an_endpoint_has_its_templates_as_written(
+    project: Project, monkeypatch: pytest.MonkeyPatch, path: str, shown: str
+) -> None:
+    monkeypatch.setenv("PART", "x")
+    monkeypatch.setenv("MY_KEY", "the-long-key")
+    graph = project.definitions(defs("https://host", path=path)).resolve_asset_graph()
+    for key in ("api/things", "api/api/things"):
+        description = graph.get(dg.AssetKey(key.split("/"))).description
+        assert f"`{shown}`" in str(description)
+        assert "hidden." not in str(description)
 
 
 def test_a_key_of_digits_leaves_numbers_alone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
