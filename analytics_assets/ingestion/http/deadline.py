@@ -14,6 +14,8 @@ from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from analytics_assets.ingestion.http.header_block import WholeHeaders
+
 
 class DeadlineError(TimeoutError):
     """An exchange has taken longer than its deadline allows.
@@ -113,6 +115,8 @@ def connection_class(scheme: str, seconds: float) -> type[HTTPConnection]:
     base: Any = HTTPSConnection if scheme == "https" else HTTPConnection
 
     class Connection(base):  # type: ignore[misc]  # one of two classes
+        response_class = WholeHeaders
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.deadline = _Deadline(seconds)

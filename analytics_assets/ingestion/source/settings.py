@@ -6,7 +6,7 @@ This module calls the providers directly, because `dlt.secrets.get` stores each 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +18,7 @@ from analytics_assets.config.secret_names import name_of_setting
 from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import UnsetError
 from analytics_assets.config.templates import AtRun
-from analytics_assets.config.validation_errors import Location
+from analytics_assets.config.validation_errors import Location, value_at
 from analytics_assets.config.written_secrets import secret_templates, secrets_of_objects
 from analytics_assets.ingestion.errors import (
     FailingTemplateError,
@@ -213,12 +213,29 @@ def _sendable(config: SyncConfig, template: AtRun) -> dict[str, str]:
     values = {reference: value.strip() for reference, value in _values(config, "", template).items()}
     if "auth" in template.place and not any(values.values()):
         raise FailingTemplateError("", config.file, place, "the secret is empty.")
-    in_header = "auth" in template.place or "headers" in template.place
+    in_auth = "auth" in template.place
     for value in values.values():
         # Elsewhere, a line break is encoded, as in a key of several lines in `json`.
-        if "\0" in value or (in_header and not (value.isascii() and value.isprintable())):
+        if "\0" in value or ((in_auth or "headers" in template.place) and not value.isprintable()):
+            raise UnsendableSecretError("", config.name, str(template.place[-1]), place=place)
+        if not value.isascii() and _in_header(config, template.place[1:]):
             raise UnsendableSecretError("", config.name, str(template.place[-1]), place=place)
     return values
+
+
+def _in_header(config: SyncConfig, place: Location) -> bool:
+    """Whether the secret at a place in `rest_api` is in a header as it is, so that it must be ASCII.
+
+    HTTP basic auth writes a secret in base64, as UTF-8 by RFC 7617. A query and the body of a token request also have
+    encodings.
+    """
+    if "auth" not in place:
+        return "headers" in place
+    written = value_at(config.rest_api, place[: place.index("auth") + 1])
+    auth = written if isinstance(written, Mapping) else {"type": written}
+    kind = auth.get("type", "bearer")
+    in_query = kind == "api_key" and auth.get("location") in ("query", "param")
+    return not (in_query or kind in ("http_basic", "oauth2_client_credentials"))
 
 
 def read_secret(config: SyncConfig, field: SecretField) -> str:
@@ -233,7 +250,7 @@ def read_secret(config: SyncConfig, field: SecretField) -> str:
         UnsendableSecretError: the secret is no text, or has characters that no HTTP header can carry.
     """
     value = setting(config, field.name)
-    if not (value.isascii() and value.isprintable()):
+    if not value.isprintable() or (not value.isascii() and _in_header(config, field.place)):
         raise UnsendableSecretError("", config.name, field.name)
     return value
 

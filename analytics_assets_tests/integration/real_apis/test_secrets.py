@@ -596,6 +596,55 @@ def test_a_header_with_a_line_break_is_refused(
     assert "Evil" not in str(caught.value)
 
 
+UMLAUT = "pässwörd-日本"
+BASIC = {"type": "http_basic", "username": "me"}
+QUERY = {"type": "api_key", "name": "k", "location": "query"}
+NOT_ASCII: list[tuple[Any, bool]] = [
+    (BASIC, True),
+    ({**BASIC, "password": "{{ secrets.password }}"}, True),
+    ({**BASIC, "password": "{{ env.MY_KEY }}"}, True),
+    ({**BASIC, "username": "{{ env.MY_KEY }}", "password": ""}, True),
+    ({"type": "http_basic", "username": "mé", "password": "{{ env.MY_KEY }}"}, True),
+    (QUERY, True),
+    ({**QUERY, "api_key": "{{ env.MY_KEY }}"}, True),
+    ({"type": "api_key", "name": "k", "location": "header"}, False),
+    ({"type": "api_key", "name": "k"}, False),
+    ("bearer", False),
+    ({"type": "bearer", "token": "{{ env.MY_KEY }}"}, False),
+]
+
+
+@pytest.mark.matrix(keep=4)
+@pytest.mark.parametrize(("auth", "is_sent"), NOT_ASCII, ids=str)
+def test_a_secret_that_is_not_ascii_is_sent_where_it_has_an_encoding(
+    project: Project, monkeypatch: pytest.MonkeyPatch, auth: Any, *, is_sent: bool
+) -> None:
+    """HTTP basic auth is UTF-8 by RFC 7617, and so is a query. A header as it is has no encoding."""
+    for name in ("MY_KEY", *(f"SOURCES__API__{one}" for one in ("PASSWORD", "TOKEN", "API_KEY"))):
+        monkeypatch.setenv(name, UMLAUT)
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return Reply({"message": f"wrong: {UMLAUT} {asked.headers.get('authorization', '')}"}, 400)
+
+    with answering(reply) as url, pytest.raises(SyncError) as caught:
+        project.load(defs(url, client={"auth": auth}, paginator="single_page"), "things")
+    assert UMLAUT not in str(caught.value)
+    if not is_sent:
+        assert isinstance(caught.value, UnsendableSecretError)
+        assert not seen
+        return
+    assert caught.value.code == "halted"
+    [asked] = seen
+    if "authorization" in asked.headers:
+        encoded = asked.headers["authorization"].removeprefix("Basic ")
+        assert UMLAUT in base64.b64decode(encoded).decode("utf-8").split(":")
+        assert encoded not in str(caught.value)
+    else:
+        assert asked.params["k"] == UMLAUT
+
+
 def test_a_failing_template_does_not_repeat_the_secret(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
