@@ -337,6 +337,14 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "as `{data_type: json}`, or raise assets.orders.max_new_columns.",
     ),
     (
+        errors.TooManyColumnsError("orders", 2, ("a", "b"), "", 3, False, knows_table=False),
+        "too_many_columns",
+        "orders: the API sends more than 2 new columns (max_new_columns), such as `a`, `b`. The rows have 3 new keys. "
+        "Nothing was loaded. Declare the columns that you need. If ids are keys, correct data_selector, or raise "
+        "assets.orders.max_new_columns. A dry run does not read the table: if it already has these columns, a sync "
+        "takes them.",
+    ),
+    (
         errors.UndeclaredFieldError("orders", "vip"),
         "undeclared_field",
         "orders: the API sends the field `vip`, which is not declared, and schema_contract is freeze. Nothing was "

@@ -84,6 +84,7 @@ class TooManyColumnsError(ContractError):
         field: the column whose object or list has the most new keys; empty if it is the row itself.
         keys: the number of these keys.
         like_ids: whether most of these keys look like ids.
+        knows_table: whether the columns of the table are known; false in a dry run, for which all columns are new.
     """
 
     limit: int
@@ -91,6 +92,7 @@ class TooManyColumnsError(ContractError):
     field: str
     keys: int
     like_ids: bool
+    knows_table: bool = True
     code = "too_many_columns"
 
     @property
@@ -109,7 +111,12 @@ class TooManyColumnsError(ContractError):
             if self.field
             else "Declare the columns that you need. If ids are keys, correct data_selector"
         )
-        return f"Nothing was loaded. {first}, or raise assets.{self.resource}.max_new_columns"
+        cure = f"Nothing was loaded. {first}, or raise assets.{self.resource}.max_new_columns"
+        if self.knows_table:
+            return cure
+        return (
+            f"{cure}. A dry run does not read the table: if it already has these columns, a sync takes them"
+        )
 
 
 @dataclass(eq=False)
