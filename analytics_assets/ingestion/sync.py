@@ -157,8 +157,9 @@ def start_over_where_rows_moved(plan: LoadPlan, api: Api, attempt: Callable[[], 
             ):
                 return attempt()
         except RestartError as moved:
-            if telemetry.restarts == MAX_RESTARTS or moved.recurs(before):
-                raise moved.after(telemetry.restarts + 1) from None
+            recurs = moved.recurs(before)
+            if telemetry.restarts == MAX_RESTARTS or recurs:
+                raise moved.after(telemetry.restarts + 1, recurs=recurs) from None
             before = moved
             telemetry.restart()
             log.warning(

@@ -255,13 +255,13 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         errors.PagingFieldError("orders", "GET /orders", "total", "total_path", "", " (it has data)"),
         "paging_field",
         "orders: the response of GET /orders has no `total` (it has data). Set the paginator's total_path to the field "
-        "that holds it, or to null.",
+        "that holds it, or to null. If the endpoint has only one page, set `paginator: single_page`.",
     ),
     (
         errors.PagingFieldError("orders", "GET /orders", "total", "total_path", "text", " (it has data)"),
         "paging_field",
         "orders: `total` is text in the response of GET /orders. Set the paginator's total_path to the field that "
-        "holds it, or to null.",
+        "holds it, or to null. If the endpoint has only one page, set `paginator: single_page`.",
     ),
     (
         errors.PagingFieldError("orders", "GET /orders", "next", "next_url_path", "a list and no link", ""),

@@ -131,6 +131,7 @@ from analytics_assets.ingestion.errors.paging import (
     RefusedResponseError,
     SamePageError,
     TotalOfPageError,
+    ignore_total,
     single_page,
 )
 from analytics_assets.ingestion.errors.responses import (
@@ -235,6 +236,7 @@ __all__ = [
     "WarehouseBusyError",
     "WarehouseError",
     "counted",
+    "ignore_total",
     "names_shown",
     "redacted",
     "shown",

@@ -196,7 +196,7 @@ class PagingFieldError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         if self.setting in _NULLABLE:
-            return f"Set the paginator's {self.setting} to the field that holds it, or to null"
+            return f"Set the paginator's {self.setting} to the field that holds it, or to null. {single_page('', '')}"
         return (
             f"Set the paginator's {self.setting} to the field that leads to the next page, or choose the `paginator` "
             "that fits the API"

@@ -19,7 +19,7 @@ import msgspec
 from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from requests import Request
 
-from analytics_assets.ingestion.errors import RowsMovedError, SamePageError, SyncHalted
+from analytics_assets.ingestion.errors import RowsMovedError, SamePageError, SyncHalted, ignore_total
 from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.pages_read import PagesRead
 from analytics_assets.ingestion.http.place import Place
@@ -353,8 +353,9 @@ class PageReader(RequestTag, ABC):
 
     @property
     def _total_may_be_wrong(self) -> str:
-        return (
-            f"If `{self.reader.total_path}` counts other rows than these, set the paginator's total_path to null"
-            if self.reader.total_path
-            else ""
-        )
+        if not self.reader.total_path:
+            return ""
+        # Without a `total_path`, the end of paging would contradict the same total.
+        ignored = f", and {ignore_total(self.reader.resource)}" if self._read.more_than_one_page() else ""
+        path = self.reader.total_path
+        return f"If `{path}` counts other rows than these, set the paginator's total_path to null{ignored}"

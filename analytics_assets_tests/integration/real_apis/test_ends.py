@@ -13,6 +13,7 @@ from analytics_assets.ingestion.errors import (
     MorePagesError,
     NoNewRowsError,
     PagingFieldError,
+    RowsMovedError,
     SamePageError,
     SyncError,
     SyncHalted,
@@ -147,7 +148,7 @@ def test_a_header_that_says_there_is_more_is_not_the_end(
 def test_the_shortest_config_of_the_readme_reads_no_part_of_a_table(project: Project) -> None:
     """dlt guesses the paginator, and takes this response for the only page."""
     with answering(lambda _: _page(total=250)) as url:
-        with pytest.raises(MorePagesError, match=r"Set the `paginator`"):
+        with pytest.raises(MorePagesError, match=r"set the `paginator`"):
             project.load(defs(url), "things")
         assert project.load(defs(url, requests={"ignore_total": True}), "things").rows_loaded == 50
 
@@ -500,6 +501,25 @@ def test_the_error_of_an_endpoint_with_one_page_names_all_settings(
         if accepted:
             with pytest.raises(MorePagesError):
                 project.load(defs(url, paginator="single_page"), "things")
+
+
+@pytest.mark.parametrize("path", ["total", "all.count"])
+def test_a_total_of_other_rows_is_left_out_in_one_go(project: Project, path: str) -> None:
+    """The pages end before the total, in each attempt. Two settings name the same total."""
+
+    def reply(asked: Asked) -> Any:
+        offset = int(asked.params["offset"])
+        return {"data": ROWS[offset : offset + 20], "total": 250, "all": {"count": 250}}
+
+    paginator = {"type": "offset", "limit": 20, "total_path": path}
+    with answering(reply) as url:
+        with pytest.raises(RowsMovedError) as caught:
+            project.load(defs(url, paginator=paginator), "things")
+        assert caught.value.fault is Fault.CONFIG
+        assert "set the paginator's total_path to null, and assets.things.ignore_total" in str(caught.value)
+        asset = {"ignore_total": True}
+        text = defs(url, paginator={**paginator, "total_path": None}, asset=asset)
+        assert project.load(text, "things").rows_loaded == 50
 
 
 @pytest.mark.parametrize(
