@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import dagster as dg
 import pytest
@@ -643,6 +643,24 @@ def test_a_secret_that_is_not_ascii_is_sent_where_it_has_an_encoding(
         assert encoded not in str(caught.value)
     else:
         assert asked.params["k"] == UMLAUT
+
+
+def test_a_client_secret_that_is_not_ascii_is_sent_as_utf_8(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__API__CLIENT_SECRET", UMLAUT)
+    bodies: list[str] = []
+
+    def reply(asked: Asked) -> Any:
+        if asked.path == "/token":
+            bodies.append(dict(parse_qsl(asked.body.decode()))["client_secret"])
+            return {"access_token": "the-token", "expires_in": 3600}
+        return {"data": [{"id": 1}]}
+
+    with answering(reply) as url:
+        auth = {**OAUTH2, "access_token_url": f"{url}/token", "client_id": "me"}
+        assert project.load(defs(url, client={"auth": auth}, paginator="single_page"), "things").rows_loaded
+    assert bodies == [UMLAUT]
 
 
 def test_a_failing_template_does_not_repeat_the_secret(
