@@ -263,6 +263,17 @@ def test_a_tag_that_is_almost_ours_is_refused_and_others_are_not(project: Projec
     observed(project.run(definitions, "customers", tags=tags, asked={"dry_run": True}))
 
 
+def test_options_also_work_as_tags(project: Project, api: DemoApi) -> None:
+    definitions = project.definitions(defs(incremental("append")))
+    answer(api, row(1, 1), row(2, 2))
+    observed(project.run(definitions, "a", source="docs", tags={"analytics_assets/dry_run": "true"}))
+    assert not project.database.exists()
+    for _ in range(2):
+        result = project.run(definitions, "a", source="docs", tags={"analytics_assets/full_refresh": "true"})
+        assert loaded(result)["full_refresh"]
+    assert len(project.query("SELECT id FROM docs.a")) == 2
+
+
 @pytest.mark.parametrize(
     ("tags", "asked"),
     [
@@ -293,17 +304,6 @@ def test_a_tag_that_is_no_number_of_partitions_is_refused(
         project.run(project.definitions(shipped_yaml), "transactions", "2026-01-01", tags=tags)
     )
     assert "the tag `analytics_assets/lookback`" in str(failure.description)
-
-
-def test_options_also_work_as_tags(project: Project, api: DemoApi) -> None:
-    definitions = project.definitions(defs(incremental("append")))
-    answer(api, row(1, 1), row(2, 2))
-    observed(project.run(definitions, "a", source="docs", tags={"analytics_assets/dry_run": "true"}))
-    assert not project.database.exists()
-    for _ in range(2):
-        result = project.run(definitions, "a", source="docs", tags={"analytics_assets/full_refresh": "true"})
-        assert loaded(result)["full_refresh"]
-    assert len(project.query("SELECT id FROM docs.a")) == 2
 
 
 def test_a_dry_run_looks_at_one_page_and_writes_nothing(
