@@ -215,18 +215,24 @@ def _refuse_written_texts(parsed: Parsed, place: Location) -> None:
     """Fails if a template has a secret itself, such as the default of a variable."""
     name, names = name_at(place), {*parsed.variables, *parsed.settings}
     named = "" if is_address(place) else name
-    is_default = any(is_secret_default(named, names, one) for one in parsed.texts.defaults)
-    if is_default or any(
+    if any(is_secret_default(named, names, one) for one in parsed.texts.defaults):
+        read = f"env.{min(parsed.variables)}" if parsed.variables else f"secrets.{min(names, default='name')}"
+        what, way_out = (
+            "a default",
+            f"{{% if {read} %}}{{{{ {read} }}}}{{% else %}}{{{{ 'the text' }}}}{{% endif %}}",
+        )
+    elif any(
         looks_secret(named, one) or any(map(names_a_secret, _WRITTEN_PARAMETER.findall(one)))
         for one in parsed.texts.others
     ):
-        raise error_at(
-            place,
-            f"`{name}` has {'a default' if is_default else 'a text'} in its template that looks like a secret, and "
-            "secrets do not belong in this file. Remove it, and set the variable where Dagster runs. If it is no "
-            "secret, write it as `{{ 'the text' }}`, as in `{% if env.A %}{{ env.A }}{% else %}{{ 'the text' }}"
-            "{% endif %}`.",
-        )
+        what, way_out = "a text", "{{ 'the text' }}"
+    else:
+        return
+    raise error_at(
+        place,
+        f"`{name}` has {what} in its template that looks like a secret, and secrets do not belong in this file. "
+        f"Remove it, and set the variable where Dagster runs. If it is no secret, write `{way_out}`.",
+    )
 
 
 def _key(key: Any, place: Location) -> Any:

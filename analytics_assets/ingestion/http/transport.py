@@ -312,10 +312,9 @@ class Transport(HTTPAdapter):
             response = exchange(request)
         except NETWORK_ERRORS as error:
             return None, classify(Exchange(error=error, host=request.host), caller, self._config)
-        turn.headers = response.raw.headers
-        secrets = self._secrets
-        headers, body = response.raw.headers, response.body
-        received = Exchange(response.status, headers, body, redact=secrets.redact, settings=secrets.settings)
+        turn.headers = headers = response.raw.headers
+        hide, settings = self._secrets.redact, self._secrets.settings
+        received = Exchange(response.status, headers, response.body, redact=hide, settings=settings)
         return response, classify(received, caller, self._config)
 
     def _chunks(self, request: WireRequest, response: WireResponse) -> Iterator[bytes]:
