@@ -215,17 +215,17 @@ def _refuse_written_texts(parsed: Parsed, place: Location) -> None:
     """Fails if a template has a secret itself, such as the default of a variable."""
     name, names = name_at(place), {*parsed.variables, *parsed.settings}
     named = "" if is_address(place) else name
+    way_out = "{{ 'the text' }}"
     if any(is_secret_default(named, names, one) for one in parsed.texts.defaults):
-        read = f"env.{min(parsed.variables)}" if parsed.variables else f"secrets.{min(names, default='name')}"
-        what, way_out = (
-            "a default",
-            f"{{% if {read} %}}{{{{ {read} }}}}{{% else %}}{{{{ 'the text' }}}}{{% endif %}}",
-        )
+        what = "a default"
+        if parsed.variables:
+            read = f"env.{min(parsed.variables)}"
+            way_out = f"{{% if {read} %}}{{{{ {read} }}}}{{% else %}}{way_out}{{% endif %}}"
     elif any(
         looks_secret(named, one) or any(map(names_a_secret, _WRITTEN_PARAMETER.findall(one)))
         for one in parsed.texts.others
     ):
-        what, way_out = "a text", "{{ 'the text' }}"
+        what = "a text"
     else:
         return
     raise error_at(

@@ -447,6 +447,29 @@ def test_a_default_that_is_no_secret_is_not_refused(place: tuple[Any, ...], valu
     assert RestApiSync.rendered(_attributes(place, value)).resources
 
 
+@pytest.mark.parametrize("value", ["", "the-key"])
+def test_the_way_out_of_a_refused_default_works(
+    project: Project, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync.rendered(
+            _attributes(("client", "auth"), {"type": "bearer", "token": "{{ env.A_KEY or 'public' }}"})
+        )
+    template = caught.value.errors()[0]["msg"].split("write `")[1].removesuffix("`.")
+    if value:
+        monkeypatch.setenv("A_KEY", value)
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return {"data": [{"id": 1}]}
+
+    with answering(reply) as url:
+        auth = {"type": "bearer", "token": template}
+        project.load(defs(url, client={"auth": auth}, paginator="single_page"), "things")
+    assert seen[0].headers["authorization"] == f"Bearer {value or 'the text'}"
+
+
 @pytest.mark.parametrize("field", ["api_key", "params", "path"])
 def test_an_unset_variable_of_a_secret_has_no_default_as_cure(project: Project, field: str) -> None:
     template = "{{ env.NOWHERE_KEY }}"
