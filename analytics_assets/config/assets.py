@@ -208,6 +208,11 @@ class AssetConfig(AssetDefaults):
         description="Whether the API may send the same row on several pages. Absent: the sync takes this for a sign "
         "that rows moved between the pages, and starts over.",
     )
+    ignore_total: bool | None = Field(
+        None,
+        description="Accept the end of paging of this resource even if the last response says that there is more. "
+        "Absent: `requests.ignore_total`.",
+    )
     allow_empty: bool = Field(
         False,
         description="Whether a full load without any row may empty a table that has rows. Absent: the sync fails.",

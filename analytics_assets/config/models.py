@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from analytics_assets.config.asset_defaults import AssetDefaults, Status
 from analytics_assets.config.assets import AssetConfig
@@ -103,7 +103,8 @@ class RequestsConfig(StrictModel):
     ignore_total: bool = Field(
         False,
         description="Accept the end of paging even if the last response says that there is more, such as a `total` "
-        "above the number of rows read. Set it if these fields mean something else.",
+        "above the number of rows read. Set it if these fields mean something else. "
+        "`assets.<resource>.ignore_total` is for one resource.",
     )
     max_empty_pages: int = Field(
         3,
@@ -289,8 +290,8 @@ class SyncConfig(StrictModel):
 
     @field_validator("rest_api")
     @classmethod
-    def _valid_rest_api(cls, value: dict[str, Any]) -> dict[str, Any]:
-        check_rest_api(value)
+    def _valid_rest_api(cls, value: dict[str, Any], known: ValidationInfo) -> dict[str, Any]:
+        check_rest_api(value, known.data.get("name", "<NAME>"))
         return value
 
     @model_validator(mode="after")

@@ -47,14 +47,18 @@ def disposition_of(hint: Any) -> str:
     return str((hint.get("disposition") if isinstance(hint, dict) else hint) or "append")
 
 
-def check_rest_api(rest_api: dict[str, Any]) -> None:
+def check_rest_api(rest_api: dict[str, Any], source: str) -> None:
     """Finds mistakes in `rest_api` without the network.
+
+    Args:
+        rest_api: the config of the API.
+        source: the name of the API.
 
     Raises:
         ValidationError: `rest_api` has a mistake. The error names the key of the first mistake.
     """
     refuse_wrong_types(rest_api)
-    refuse_written_secrets(rest_api)
+    refuse_written_secrets(rest_api, source)
     _check_against_dlt(rest_api)
     _check_base_url(rest_api["client"])
     _check_resource_names(rest_api)

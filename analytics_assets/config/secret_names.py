@@ -7,6 +7,7 @@ What belongs here: judging names and texts. `written_secrets.py` refuses a secre
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _WORDS = frozenset({
     "authorization", "cookie", "credential", "credentials", "jwt", "passphrase", "passwd", "password",
@@ -83,6 +84,11 @@ def names_a_secret(name: str) -> bool:
     )
 
 
+def name_of_setting(source: str, field: str) -> str:
+    """The environment variable of dlt's setting `sources.<source>.<field>`, such as `SOURCES__SHOP__API_KEY`."""
+    return f"SOURCES__{source}__{field}".upper()
+
+
 def variable_of_a_secret(name: str) -> bool:
     """Whether an environment variable with this name may hold a secret, such as `STRIPE_KEY`."""
     return names_a_secret(name) or _words(name)[-1:] in (["key"], ["pat"], ["jwt"], ["pass"])
@@ -98,6 +104,20 @@ def is_plain_header(name: str) -> bool:
 def looks_secret(name: str, text: str) -> bool:
     """Whether a text at a key with this name has the form of an API key or an access token."""
     return bool(_WRITTEN.search(text) or (name.lower() in _USUAL and _RANDOM.fullmatch(text)))
+
+
+def is_secret_default(name: str, variables: Iterable[str], text: str) -> bool:
+    """Whether the default of a template is a secret that is written out.
+
+    Args:
+        name: the key of the file, such as `api_key`.
+        variables: the names that the template reads.
+        text: the default.
+    """
+    if not text or not any(map(str.isalnum, text)):
+        return False
+    named = any(map(names_a_secret, (name, *variables)))
+    return named or (any(map(variable_of_a_secret, variables)) and bool(_RANDOM.fullmatch(text)))
 
 
 def _words(key: str) -> list[str]:

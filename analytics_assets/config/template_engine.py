@@ -28,6 +28,7 @@ from jinja2 import (
 )
 
 from analytics_assets.config.template_sandbox import Sandbox, bound, bounded_text
+from analytics_assets.config.template_texts import NO_TEXTS, WrittenTexts, written_texts
 
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#.*?#\}", re.DOTALL)
 _DLT_PLACEHOLDER = re.compile(r"(\{(?:resources|incremental)\.[^{}]*\})")
@@ -62,6 +63,7 @@ class Parsed:
         settings: the names of the secrets that the template reads with `secrets.NAME`.
         is_constant: whether the template reads nothing of its scope.
         literal: the number or the boolean that is the whole template; None if it is none.
+        texts: the texts that the template has itself, such as a default.
     """
 
     compiled: Template
@@ -72,6 +74,7 @@ class Parsed:
     settings: frozenset[str] = frozenset()
     is_constant: bool = False
     literal: Any = None
+    texts: WrittenTexts = NO_TEXTS
 
     def value(self, env: Variables | None = None, secrets: Any = None) -> Any:
         """Renders the template. A whole template that is a text becomes a `WholeText`.
@@ -170,6 +173,7 @@ def parse(text: str, scope: Mapping[str, Any], *, formatted: bool) -> Parsed:
         literal = all(isinstance(one, nodes.Output) for one in tree.body) and all(
             isinstance(one, nodes.TemplateData) for one in top
         )
+        texts = written_texts(tree)
         compiled = environment.compiled(tree)
     except TemplateSyntaxError as error:
         raise ValueError(f"this template cannot be read: {_sentence(error)} {RAW}") from None
@@ -188,6 +192,7 @@ def parse(text: str, scope: Mapping[str, Any], *, formatted: bool) -> Parsed:
         *_read_by(tree),
         is_constant=constant,
         literal=alone.value if isinstance(alone, nodes.Const) and not isinstance(alone.value, str) else None,
+        texts=texts,
     )
 
 
@@ -211,7 +216,10 @@ def parts_of(text: str, scope: Mapping[str, Any]) -> list[str | Parsed]:
         else:
             alone = nodes.Template([nodes.Output([one], lineno=1)], lineno=1)
             alone.set_environment(environment)
-            parts.append(Parsed(environment.compiled(alone), scope, False, True, *_read_by(alone)))
+            texts = written_texts(alone)
+            parts.append(
+                Parsed(environment.compiled(alone), scope, False, True, *_read_by(alone), texts=texts)
+            )
     return parts
 
 

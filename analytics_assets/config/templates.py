@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from analytics_assets.config.secret_names import looks_secret, names_a_secret
+from analytics_assets.config.secret_names import is_secret_default, looks_secret, names_a_secret
 from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import (
     RAW,
@@ -48,6 +48,9 @@ _READ_AT_LOAD = frozenset({"type", "location"})
 _PARAMETER = re.compile(r"(?:^|[?&])([\w.-]+)=\s*\{\{")
 """The name of a parameter in a URL or a form whose value is a template."""
 
+_WRITTEN_PARAMETER = re.compile(r"[?&]([\w.-]+)=[^&{\s]")
+"""The name of a parameter in a URL or a form whose value is written out."""
+
 _SETTINGS = object()
 """What `secrets` is when Dagster loads the file. No template that uses it is read then."""
 
@@ -56,16 +59,23 @@ class AtRun(str):
     """A template that is read when a run starts. As text it has a reference in place of each expression.
 
     Attributes:
+        written: the template as the file has it.
         parts: the expressions of the template, by reference.
         place: where the template is in the file.
         is_secret: whether the values are secrets, so that only the transport may have them.
         is_key: whether the values are keys. A user name is none, so a row may well have it.
     """
 
+    written: str
     parts: Mapping[str, Parsed]
     place: Location
     is_secret: bool
     is_key: bool
+
+    @property
+    def defaults(self) -> tuple[str, ...]:
+        """The defaults that the template has itself."""
+        return tuple(one for part in self.parts.values() for one in part.texts.defaults if one)
 
     def values(self, secrets: Any) -> dict[str, str]:
         """Returns the value of each expression, by reference.
@@ -96,11 +106,13 @@ class Unset:
         variable: the name of the variable.
         place: the key of the file that needs the variable.
         resource: the resource that needs the variable; None if every resource needs it.
+        is_secret: whether the value is that of a secret.
     """
 
     variable: str
     place: Location
     resource: str | None = None
+    is_secret: bool = False
 
 
 DEFS_YAML = "defs.yaml"
@@ -175,6 +187,8 @@ def _render_text(value: str, scope: Mapping[str, Any], place: Location, unset: l
             "`secrets` is for what is sent to the API: the base_url, path, params, headers, json, data and auth of "
             "rest_api. Write `{{ env.NAME }}` here.",
         )
+    if may_be_secret(place) and not parsed.is_constant:
+        _refuse_written_texts(parsed, place)
     has_parameters = is_address(place) or in_endpoint(place) == ("data",)
     in_query = has_parameters and any(map(names_a_secret, _PARAMETER.findall(value)))
     if in_query or _is_read_at_run(place, parsed):
@@ -182,7 +196,7 @@ def _render_text(value: str, scope: Mapping[str, Any], place: Location, unset: l
     try:
         read = parsed.value()
     except UnsetError as error:
-        unset.append(Unset(str(error), place))
+        unset.append(Unset(str(error), place, is_secret=is_secret(place, parsed)))
         return _stand_in(parsed, place, str(error))
     except ValueError as error:
         raise error_at(place, str(error)) from None
@@ -195,6 +209,30 @@ def _render_text(value: str, scope: Mapping[str, Any], place: Location, unset: l
     if looks_like_one or is_said_to_be_none:
         return _at_run(value, scope, place, is_known=looks_like_one)
     return read
+
+
+def _refuse_written_texts(parsed: Parsed, place: Location) -> None:
+    """Fails if a template has a secret itself, such as the default of a variable."""
+    name, names = name_at(place), {*parsed.variables, *parsed.settings}
+    named = "" if is_address(place) else name
+    way_out = "{{ 'the text' }}"
+    if any(is_secret_default(named, names, one) for one in parsed.texts.defaults):
+        what = "a default"
+        if parsed.variables:
+            read = f"env.{min(parsed.variables)}"
+            way_out = f"{{% if {read} %}}{{{{ {read} }}}}{{% else %}}{way_out}{{% endif %}}"
+    elif any(
+        looks_secret(named, one) or any(map(names_a_secret, _WRITTEN_PARAMETER.findall(one)))
+        for one in parsed.texts.others
+    ):
+        what = "a text"
+    else:
+        return
+    raise error_at(
+        place,
+        f"`{name}` has {what} in its template that looks like a secret, and secrets do not belong in this file. "
+        f"Remove it, and set the variable where Dagster runs. If it is no secret, write `{way_out}`.",
+    )
 
 
 def _key(key: Any, place: Location) -> Any:
@@ -251,7 +289,7 @@ def _at_run(text: str, scope: Mapping[str, Any], place: Location, *, is_known: b
         found[reference] = part
         shown.append(reference)
     at_run = AtRun("".join(shown))
-    at_run.parts, at_run.place = found, place
+    at_run.written, at_run.parts, at_run.place = text, found, place
     at_run.is_key = is_known or any(is_key(place, part) for part in found.values())
     at_run.is_secret = at_run.is_key or any(is_secret(place, part) for part in found.values())
     return at_run
@@ -260,11 +298,11 @@ def _at_run(text: str, scope: Mapping[str, Any], place: Location, *, is_known: b
 def _of_resource(unset: Unset, values: Any) -> Unset:
     match unset.place:
         case ("assets", str(name), *_):
-            return Unset(unset.variable, unset.place, name)
+            return replace(unset, resource=name)
         case ("rest_api", "resources", int(index), *_):
             resources = values["rest_api"].get("resources")
             one = resources[index] if isinstance(resources, list) and index < len(resources) else None
-            return Unset(unset.variable, unset.place, one.get("name") if isinstance(one, Mapping) else None)
+            return replace(unset, resource=one.get("name") if isinstance(one, Mapping) else None)
     return unset
 
 

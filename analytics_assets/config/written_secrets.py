@@ -14,7 +14,12 @@ from dlt.common.configuration.specs.base_configuration import BaseConfiguration,
 from dlt.sources.rest_api.config_setup import AUTH_MAP
 
 from analytics_assets.config.endpoints import clients
-from analytics_assets.config.secret_names import is_plain_header, looks_secret, names_a_secret
+from analytics_assets.config.secret_names import (
+    is_plain_header,
+    looks_secret,
+    name_of_setting,
+    names_a_secret,
+)
 from analytics_assets.config.templates import AtRun
 from analytics_assets.config.validation_errors import Location, error_at, named
 
@@ -47,6 +52,19 @@ def secrets_of_objects(rest_api: Mapping[str, Any]) -> Iterator[str]:
                 yield value
 
 
+def secret_templates(value: Any) -> Iterator[AtRun]:
+    """Yields each template of a secret in a config."""
+    if isinstance(value, AtRun):
+        if value.is_secret:
+            yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from secret_templates(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from secret_templates(item)
+
+
 def secret_names_of(auth: Mapping[str, Any]) -> list[str]:
     """The names of the secret fields of an auth mapping, such as `api_key` or `token`."""
     spec = AUTH_MAP.get(auth.get("type", "bearer"))
@@ -63,19 +81,26 @@ def secret_names_of(auth: Mapping[str, Any]) -> list[str]:
     return ["username", *secret] if auth.get("username") is None else secret
 
 
-def refuse_written_secrets(rest_api: Mapping[str, Any]) -> None:
+def refuse_written_secrets(rest_api: Mapping[str, Any], source: str) -> None:
     """Fails at the first secret that is written out.
+
+    Args:
+        rest_api: the config of the API.
+        source: the name of the API, for the name of the setting.
 
     Raises:
         ValidationError: a secret field of an `auth` has a value, or another value is named or looks like a secret.
     """
     for place, auth in auths(rest_api):
         for field in secret_names_of(auth):
-            if field != "client_id" and auth.get(field) is not None and not isinstance(auth[field], AtRun):
+            value = None if field == "client_id" else auth.get(field)
+            if isinstance(value, AtRun):
+                value = value.defaults or None
+            if value is not None:
                 raise error_at(
                     (*place, field),
                     f"`{field}` is a secret, and secrets do not belong in this file. Remove it here, and set "
-                    f"SOURCES__<NAME>__{field.upper()} or add it to .dlt/secrets.toml. If it is no secret, write "
+                    f"{name_of_setting(source, field)} or add it to .dlt/secrets.toml. If it is no secret, write "
                     "`{{ 'the text' }}`.",
                 )
         _refuse_in(rest_api, auth.get("access_token_request_data"), (*place, "access_token_request_data"))

@@ -1,15 +1,55 @@
-"""Finds keys that a YAML file has twice in one place. YAML forbids them, but PyYAML silently keeps only the last one.
+"""Finds what is lost when a YAML file becomes Python values: a key that comes twice, and a template without quotes.
 
-What belongs here: what is lost when a file becomes Python values. All other rules judge the values.
+YAML forbids a key twice, but PyYAML silently keeps only the last one. Without quotes, YAML reads the braces of a
+template as a mapping. All other rules judge the values.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import yaml
 
 from analytics_assets.config.validation_errors import Location, error_at
 
 _MERGE = "tag:yaml.org,2002:merge"
+
+
+_BEGINNINGS = ("{{", "{%", "{#")
+
+
+class UnquotedTemplateError(ValueError):
+    """A template in a YAML file has no quotes around it."""
+
+
+def refuse_unquoted_templates(folder: Path) -> None:
+    """Fails if a `defs.yaml` below a folder has a template without quotes.
+
+    Dagster parses each file before a component sees it. Its error names neither the file nor the cure.
+
+    Raises:
+        UnquotedTemplateError: the first template without quotes, with file and line.
+    """
+    for path in sorted(folder.rglob("defs.yaml")):
+        text = path.read_text()
+        for line in unquoted_templates(text):
+            written = text.splitlines()[line - 1].strip()
+            begins = next(one for one in _BEGINNINGS if one in written)
+            raise UnquotedTemplateError(
+                f"{path}, line {line}: YAML reads the braces of a template as a mapping. Put quotes around the whole "
+                f'value, which begins with `{begins}`: `"{begins} … {begins[::-1].replace("{", "}")}"`.'
+            )
+
+
+def unquoted_templates(text: str) -> Iterator[int]:
+    """Yields the line of each template without quotes, from 1, until YAML cannot read on."""
+    with suppress(yaml.YAMLError):
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            start = token.start_mark.index
+            if isinstance(token, yaml.FlowMappingStartToken) and text.startswith(_BEGINNINGS, start):
+                yield token.start_mark.line + 1
 
 
 def refuse_repeated_keys(text: str, line: int) -> None:

@@ -23,6 +23,7 @@ class DryRunResult:
     """The result of a dry run.
 
     Attributes:
+        pages: the most pages that the dry run may read of each resource.
         read: the number of rows that the dry run checked.
         loading: the number of rows that a sync would load.
         quarantined: the number of rows that a sync would quarantine; a row that is neither loaded nor quarantined
@@ -35,6 +36,7 @@ class DryRunResult:
         requests: the counts of requests and responses.
     """
 
+    pages: int
     read: int
     loading: int
     quarantined: int
@@ -71,6 +73,7 @@ def run_dry(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> DryRunRe
             normalized = pipeline.normalize()
             _judge_keys(pipeline, pages)
             return DryRunResult(
+                pages=plan.pages_of_dry_run,
                 read=quarantine.rows_seen,
                 loading=normalized.row_counts.get(plan.resource.table, 0),
                 quarantined=quarantine.count,

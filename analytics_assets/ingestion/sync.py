@@ -127,7 +127,7 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
     origins = Origins(base_url, requests.trusted_origins, requests.download_origins)
 
     def session() -> ApiSession:
-        page_limit = PageLimit(plan.max_pages or (1 if plan.dry_run else None), cuts=plan.dry_run)
+        page_limit = PageLimit(plan.pages_of_dry_run if plan.dry_run else plan.max_pages, cuts=plan.dry_run)
         return ApiSession(name, origins, limiter, breaker, secrets, telemetry, page_limit=page_limit)
 
     caller = f"{name}, run {run_id.split('-', maxsplit=1)[0]}" if run_id else name
@@ -157,8 +157,9 @@ def start_over_where_rows_moved(plan: LoadPlan, api: Api, attempt: Callable[[], 
             ):
                 return attempt()
         except RestartError as moved:
-            if telemetry.restarts == MAX_RESTARTS or moved.recurs(before):
-                raise moved.after(telemetry.restarts + 1) from None
+            recurs = moved.recurs(before)
+            if telemetry.restarts == MAX_RESTARTS or recurs:
+                raise moved.after(telemetry.restarts + 1, recurs=recurs) from None
             before = moved
             telemetry.restart()
             log.warning(

@@ -66,7 +66,7 @@ def new(got: Got) -> list[Any]:
 
 
 FEW = {"max_pages": 40}
-NO_NEW_ROWS, ENDLESS, MOVED = "no_new_rows", "endless_read", "rows_moved"
+NO_NEW_ROWS, ENDLESS, MOVED, SAME = "no_new_rows", "endless_read", "rows_moved", "same_page"
 CASES: dict[str, tuple[Reply, Any, dict[str, Any], str]] = {
     # one row for every offset, with a field that changes
     "one row, offset": (ignored(), OFFSET, {}, NO_NEW_ROWS),
@@ -76,16 +76,17 @@ CASES: dict[str, tuple[Reply, Any, dict[str, Any], str]] = {
     "one row, offset, no key": (ignored(), OFFSET, {"resource": NO_KEY}, NO_NEW_ROWS),
     "one row, offset, no overlap": (ignored(), OFFSET, {"requests": {"page_overlap": False}}, NO_NEW_ROWS),
     "rows, offset, no overlap": (ignored(50), OFFSET, {"requests": {"page_overlap": False}}, NO_NEW_ROWS),
-    "rows, offset, overlap": (ignored(50), OFFSET, {}, MOVED),
-    "rows, a total of 10^12": (ignored(50, total=10**12), WITH_TOTAL, {}, MOVED),
-    "rows, page number": (ignored(50), PAGE, {}, MOVED),
+    "rows, offset, overlap": (ignored(50), OFFSET, {}, SAME),
+    "rows, offset, overlap, no key": (ignored(50), OFFSET, {"resource": NO_KEY}, SAME),
+    "rows, a total of 10^12": (ignored(50, total=10**12), WITH_TOTAL, {}, SAME),
+    "rows, page number": (ignored(50), PAGE, {}, SAME),
     "rows, page number, repeated rows": (
         ignored(50),
         PAGE,
         {"asset": {"accept_repeated_rows": True}},
         NO_NEW_ROWS,
     ),
-    "one row, 10^12 pages": (ignored(total=10**12), PAGE_TOTAL, {}, MOVED),
+    "one row, 10^12 pages": (ignored(total=10**12), PAGE_TOTAL, {}, SAME),
     "ever new rows, a total of 10^12": (ever_new(total=10**12), WITH_TOTAL, {"requests": FEW}, ENDLESS),
     "ever new rows, offset": (ever_new(5), OFFSET, {"requests": {**FEW, "page_overlap": False}}, ENDLESS),
     "ever new rows, 10^12 pages": (ever_new(total=10**12), PAGE_TOTAL, {"requests": FEW}, ENDLESS),
@@ -132,7 +133,7 @@ def test_paging_ends(tmp_path: Path, name: str) -> None:
     with raw_server(respond, keeps_open=True) as url:
         outcome = sync_limited(tmp_path, defs(url, paginator=paginator, **settings), seconds=20)
     assert outcome.code == code, outcome
-    assert len(asked) < 4 * 60, "the restarts of rows_moved included"
+    assert len(asked) < 4 * 60, "with the restarts"
 
 
 def paged(rows: list[dict[str, Any]], size: int, *, linked: bool = False) -> Reply:

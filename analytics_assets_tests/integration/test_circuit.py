@@ -165,8 +165,8 @@ def test_a_key_that_expires_opens_it_and_says_so(
     failure_of(project.run(definitions, "products"))
     said = str(failure_of(project.run(definitions, "customers")).description)
     assert (
-        "401 Unauthorized; the API does not accept the key: check the secret; it may be asked again after"
-        in said
+        "401 Unauthorized; the API does not accept the key: check SOURCES__ANALYTICS_API__API_KEY; "
+        "it may be asked again after" in said
     )
     assert api.request_counts() == {"/v1/products": 1}
 

@@ -203,10 +203,10 @@ def test_a_misspelled_op_drops_no_option(project: Project, api: DemoApi, shipped
             "The tags are `analytics_assets/dry_run`, `analytics_assets/full_refresh`",
         ),
         (
-            {"dry_run": "true"},
-            {"dry_run": False},
+            {"dry_run": "false"},
+            {"dry_run": True},
             "contradicting_options",
-            "says True, and its config says False",
+            "says False, and its config says True",
         ),
         ({"max_pages": "3"}, {"max_pages": 4}, "contradicting_options", "Remove one of them"),
         ({"lookback": "1"}, {}, "option_does_not_apply", "which has `dry_run`, `max_pages`"),
@@ -217,6 +217,24 @@ def test_a_misspelled_op_drops_no_option(project: Project, api: DemoApi, shipped
             "the tag `analytics_assets/dry_run`: Input should be a valid boolean",
         ),
         ({"max_pages": "0"}, {}, None, "the tag `analytics_assets/max_pages`: Input should be greater than"),
+        (
+            {"max_pages": "true"},
+            {},
+            None,
+            "the tag `analytics_assets/max_pages`: Input should be a valid integer",
+        ),
+        (
+            {"max_pages": "False"},
+            {},
+            None,
+            "the tag `analytics_assets/max_pages`: Input should be a valid integer",
+        ),
+        (
+            {"max_pages": "1.5"},
+            {},
+            None,
+            "the tag `analytics_assets/max_pages`: Input should be a valid integer",
+        ),
     ],
 )
 def test_a_wrong_tag_is_refused_before_a_request(
@@ -271,6 +289,38 @@ def test_options_also_work_as_tags(project: Project, api: DemoApi) -> None:
     assert len(project.query("SELECT id FROM docs.a")) == 2
 
 
+@pytest.mark.parametrize(
+    ("tags", "asked"),
+    [
+        ({"dry_run": "true"}, {"dry_run": False}),
+        ({"dry_run": "true"}, {"dry_run": False, "max_pages": 2}),
+        ({"dry_run": "true", "max_pages": "2"}, {"dry_run": False, "max_pages": 2}),
+        ({"max_pages": "1"}, {"dry_run": True}),
+        ({"dry_run": "1"}, {}),
+    ],
+)
+def test_a_default_in_the_launchpad_contradicts_no_tag(
+    project: Project, shipped_yaml: str, tags: dict[str, str], asked: dict[str, Any]
+) -> None:
+    """Dagster's launchpad fills in every default, such as `dry_run: false`."""
+    ours = {f"analytics_assets/{name}": value for name, value in tags.items()}
+    result = project.run(project.definitions(shipped_yaml), "customers", asked=asked, tags=ours)
+    sentence, _ = observed(result)
+    pages = "at most 2 pages" if "2" in str((tags, asked)) else "the first page"
+    assert f"rows of {pages} " in sentence
+
+
+@pytest.mark.parametrize("value", ["true", "1.5", "-1"])
+def test_a_tag_that_is_no_number_of_partitions_is_refused(
+    project: Project, shipped_yaml: str, value: str
+) -> None:
+    tags = {"analytics_assets/lookback": value}
+    failure = failure_of(
+        project.run(project.definitions(shipped_yaml), "transactions", "2026-01-01", tags=tags)
+    )
+    assert "the tag `analytics_assets/lookback`" in str(failure.description)
+
+
 def test_a_dry_run_looks_at_one_page_and_writes_nothing(
     project: Project, api: DemoApi, shipped_yaml: str
 ) -> None:
@@ -281,7 +331,7 @@ def test_a_dry_run_looks_at_one_page_and_writes_nothing(
     sentence, metadata = observed(project.run(definitions, "customers", asked={"dry_run": True}))
     first = api.rows("customers")[0]
     assert sentence.startswith(
-        "Dry run, nothing was written: of 100 rows read 99 would load, 1 would go to quarantine. "
+        "Dry run, nothing was written: of 100 rows of the first page 99 would load, 1 would go to quarantine. "
         "In quarantine: credit_limit is text, not a valid decimal(18, 2) (1 row, such as"
     )
     assert "secret" not in sentence

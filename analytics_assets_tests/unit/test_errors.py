@@ -31,6 +31,14 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "`{{ env('LIMIT', 'a default') }}`.",
     ),
     (
+        errors.UnsetVariableError(
+            "orders", "API_KEY", "api/defs.yaml", "rest_api.client.auth.api_key", is_secret=True
+        ),
+        "unset_variable",
+        "orders: the environment variable API_KEY is not set, and rest_api.client.auth.api_key in api/defs.yaml "
+        "needs it. Set it where Dagster runs, and reload the definitions.",
+    ),
+    (
         errors.FailingTemplateError("orders", "api/defs.yaml", "rest_api.client.auth.token", "it is empty."),
         "failing_template",
         "orders: rest_api.client.auth.token in api/defs.yaml cannot be read: it is empty. Correct the template, or "
@@ -67,8 +75,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.TooManyPagesError("orders", "GET /orders", 1),
         "max_pages_exceeded",
-        "orders: GET /orders has more than the 1 page that max_pages allows. Nothing was loaded. Raise max_pages, or "
-        "leave it out to fetch all pages.",
+        "orders: GET /orders has more than the 1 page that the option max_pages of this run allows. Nothing was "
+        "loaded. Raise max_pages in the config or the tags of the run, or leave it out to fetch all pages.",
     ),
     (
         errors.NoPartitionError("orders"),
@@ -195,8 +203,9 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.MorePagesError("orders", "GET /orders", "has `total` 250", 50),
         "more_pages",
-        "orders: the last response of GET /orders has `total` 250, and 50 rows were read. Nothing was loaded. Set the "
-        "`paginator` that fits the API. If this field means something else, set requests.ignore_total: true.",
+        "orders: the last response of GET /orders has `total` 250, and 50 rows were read. Nothing was loaded. If "
+        "the endpoint has more pages, set the `paginator` that reads them. If these are all rows, set "
+        "assets.orders.ignore_total: true (for all resources: requests.ignore_total).",
     ),
     (
         errors.NoNewRowsError("orders", "GET /orders", 3),
@@ -207,11 +216,20 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "requests.max_empty_pages.",
     ),
     (
+        errors.NoNewRowsError("orders", "GET /orders", 3, "has `more`"),
+        "no_new_rows",
+        "orders: the last 3 pages of GET /orders had no new row, and each led to another page. Nothing was loaded. If "
+        "the endpoint has only one page, set `paginator: single_page`, and assets.orders.ignore_total: true (for all "
+        "resources: requests.ignore_total), because its response has `more`. Otherwise set the paginator's "
+        "has_more_path, or stop_after_empty_page: true. If the API does send so many pages without a new row, raise "
+        "requests.max_empty_pages.",
+    ),
+    (
         errors.EndlessReadError("orders", "GET /orders", 1_000_000),
         "endless_read",
-        "orders: 1,000,000 pages of GET /orders were read, and the API says that there is another one. Nothing was "
-        "loaded. Check whether the API knows the paginator's parameters. If it does have so many pages, ask for larger "
-        "ones, or raise requests.max_pages.",
+        "orders: 1,000,000 pages of GET /orders were read, which is requests.max_pages, and the API says that there is "
+        "another one. Nothing was loaded. Check whether the API knows the paginator's parameters. If it does have so "
+        "many pages, ask for larger ones, or raise requests.max_pages in the file.",
     ),
     (
         errors.TotalOfPageError("orders", "GET /orders", "total"),
@@ -243,13 +261,13 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         errors.PagingFieldError("orders", "GET /orders", "total", "total_path", "", " (it has data)"),
         "paging_field",
         "orders: the response of GET /orders has no `total` (it has data). Set the paginator's total_path to the field "
-        "that holds it, or to null.",
+        "that holds it, or to null. If the endpoint has only one page, set `paginator: single_page`.",
     ),
     (
         errors.PagingFieldError("orders", "GET /orders", "total", "total_path", "text", " (it has data)"),
         "paging_field",
         "orders: `total` is text in the response of GET /orders. Set the paginator's total_path to the field that "
-        "holds it, or to null.",
+        "holds it, or to null. If the endpoint has only one page, set `paginator: single_page`.",
     ),
     (
         errors.PagingFieldError("orders", "GET /orders", "next", "next_url_path", "a list and no link", ""),
@@ -270,10 +288,27 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "Have the API sort them by a unique field that does not change (endpoint.params), or sync when it is quiet.",
     ),
     (
+        errors.SamePageError("orders", "two pages are the same", "GET /orders", "page").after(2),
+        "same_page",
+        "orders: `page` does not lead to another page of GET /orders in 2 attempts: two pages are the same. Nothing "
+        "was loaded. If the endpoint has only one page, set `paginator: single_page`. Otherwise correct `page` in the "
+        "paginator.",
+    ),
+    (
         errors.StaleLoadError("orders", "it has loaded a newer version of a row"),
         "stale_load",
         "orders: another run was faster: it has loaded a newer version of a row. Nothing was loaded. Materialize again "
         "when fewer runs of the asset are under way.",
+    ),
+    (
+        errors.ContractExceededError(
+            "orders", 3, 3, "50%", ("key holds the secret of the API (3 rows)",), ("key",)
+        ),
+        "contract_exceeded",
+        "orders: 3 of 3 rows break the contract (max_quarantined is 50%). Nothing was loaded. key holds the secret of "
+        "the API (3 rows). Have the API leave out the secret in `key`, or remove assets.orders.quarantine_secrets, "
+        "which loads these rows. Otherwise fix the rows at the API, correct the declared columns, or raise "
+        "assets.orders.max_quarantined.",
     ),
     (
         errors.ContractExceededError("orders", 3, 120, "2%", ("id is null (3 rows)",)),
@@ -306,6 +341,14 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "orders: the API sends more than 300 new columns (max_new_columns), such as `stats.7.clicks`, "
         "`stats.8.clicks`. `stats` has 301 keys that look like ids. Nothing was loaded. Declare `stats` under columns "
         "as `{data_type: json}`, or raise assets.orders.max_new_columns.",
+    ),
+    (
+        errors.TooManyColumnsError("orders", 2, ("a", "b"), "", 3, False, knows_table=False),
+        "too_many_columns",
+        "orders: the API sends more than 2 new columns (max_new_columns), such as `a`, `b`. The rows have 3 new keys. "
+        "Nothing was loaded. Declare the columns that you need. If ids are keys, correct data_selector, or raise "
+        "assets.orders.max_new_columns. A dry run does not read the table: if it already has these columns, a sync "
+        "takes them.",
     ),
     (
         errors.UndeclaredFieldError("orders", "vip"),

@@ -28,9 +28,11 @@ class NewColumns:
     Args:
         resource: the dlt resource name.
         most: the most new columns.
+        knows_table: whether dlt's schema has the columns of the table; false in a dry run.
     """
 
-    def __init__(self, resource: str, most: int) -> None:
+    def __init__(self, resource: str, most: int, *, knows_table: bool = True) -> None:
+        self._knows_table = knows_table
         self._resource = resource
         self._most = most
         self._seen: dict[str, set[str]] = {}
@@ -81,7 +83,9 @@ class NewColumns:
             field, keys = _widest(self._new)
             like_ids = sum(map(_is_like_an_id, keys)) * 2 > len(keys)
             examples = tuple(".".join(one) for _, one in self._new[:3])
-            raise TooManyColumnsError(self._resource, self._most, examples, field, len(keys), like_ids)
+            raise TooManyColumnsError(
+                self._resource, self._most, examples, field, len(keys), like_ids, self._knows_table
+            )
 
 
 def count_new_columns(tables: Mapping[str, Any], names: Names, row: Mapping[str, Any]) -> None:

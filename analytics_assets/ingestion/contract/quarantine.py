@@ -20,7 +20,7 @@ from dlt.extract.source import DltSource
 
 from analytics_assets.ingestion.contract.columns import Contract
 from analytics_assets.ingestion.contract.normalizer import new_schema
-from analytics_assets.ingestion.contract.rejected import Rejected
+from analytics_assets.ingestion.contract.rejected import HOLDS_SECRET, Rejected
 from analytics_assets.ingestion.contract.spool import Spool
 from analytics_assets.ingestion.errors import ContractExceededError, counted, shown
 from analytics_assets.ingestion.time_window import Cursor, Window, whole_window
@@ -243,7 +243,11 @@ class Quarantine:
         if not (self._halts and self.too_many):
             return
         reasons = tuple(self.reasons()[:_EXAMPLES])
-        raise ContractExceededError(self._resource, self.count, self.rows_seen, str(self.limit), reasons)
+        held = shown(self._redact(HOLDS_SECRET))
+        secret = dict.fromkeys(column for column, why in self._reasons if why == held)
+        raise ContractExceededError(
+            self._resource, self.count, self.rows_seen, str(self.limit), reasons, tuple(secret)
+        )
 
 
 def _primary_keys(keys: Sequence[str]) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+HOLDS_SECRET = "holds the secret of the API"  # noqa: S105  a reason, and no secret
+"""The reason of a row with a field whose whole value is a secret."""
+
 
 class Violation(NamedTuple):
     """One way in which a row breaks the contract.

@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from analytics_assets.ingestion.contract.rejected import Violation
-
-_REASON = "holds the secret of the API"
+from analytics_assets.ingestion.contract.rejected import HOLDS_SECRET, Violation
 
 
 class SecretFinder(Protocol):
@@ -59,4 +57,6 @@ class SecretWatch:
             for fields in found.values():
                 self.rows.update(fields)
             return {}
-        return {index: [Violation(one, _REASON, None) for one in fields] for index, fields in found.items()}
+        return {
+            index: [Violation(one, HOLDS_SECRET, None) for one in fields] for index, fields in found.items()
+        }

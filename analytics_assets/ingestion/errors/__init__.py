@@ -43,6 +43,7 @@
     │   │   └── RefusedResponseError    refused_response
     │   └── RestartError                the sync starts over, up to three times
     │       ├── RowsMovedError          rows_moved
+    │       ├── SamePageError           same_page
     │       └── StaleLoadError          stale_load
     ├── ContractError                   the rows do not match the declared columns
     │   ├── ContractExceededError       contract_exceeded
@@ -130,7 +131,10 @@ from analytics_assets.ingestion.errors.paging import (
     NoNewRowsError,
     PagingFieldError,
     RefusedResponseError,
+    SamePageError,
     TotalOfPageError,
+    ignore_total,
+    single_page,
 )
 from analytics_assets.ingestion.errors.responses import (
     AmbiguousRowsError,
@@ -208,6 +212,7 @@ __all__ = [
     "RestartError",
     "RowsMovedError",
     "RowsNotAListError",
+    "SamePageError",
     "StaleLoadError",
     "SyncError",
     "SyncHalted",
@@ -234,8 +239,10 @@ __all__ = [
     "WarehouseBusyError",
     "WarehouseError",
     "counted",
+    "ignore_total",
     "names_shown",
     "redacted",
     "shown",
+    "single_page",
     "utc",
 ]

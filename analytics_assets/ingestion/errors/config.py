@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from analytics_assets.config.secret_names import name_of_setting
 from analytics_assets.ingestion.errors.base import Fault, SyncError, counted
 
 
@@ -33,7 +34,7 @@ class MissingSecretError(ConfigError):
 
     @property
     def cure(self) -> str:
-        setting = f"SOURCES__{self.source.upper()}__{self.field.upper()}"
+        setting = name_of_setting(self.source, self.field)
         cure = f"Export {setting}, or put {self.field} under [sources.{self.source}] in .dlt/secrets.toml"
         none = 'Or write `password: ""` under auth, if the API takes no password'
         return f"{cure}. {none}" if self.field == "password" else cure
@@ -64,7 +65,7 @@ class UnsendableSecretError(MissingSecretError):
             return f'Write `{self.field} = "…"` under [sources.{self.source}] in .dlt/secrets.toml'
         if self.place:
             return f"Set the environment variable in {self.place} again"
-        return f"Copy it to SOURCES__{self.source.upper()}__{self.field.upper()} again"
+        return f"Copy it to {name_of_setting(self.source, self.field)} again"
 
 
 @dataclass(eq=False)
@@ -75,11 +76,13 @@ class UnsetVariableError(ConfigError):
         variable: the name of the variable.
         file: the path of the `defs.yaml`.
         field: the key of the file whose value needs the variable.
+        is_secret: whether the value is that of a secret, which has no default in a file.
     """
 
     variable: str
     file: str
     field: str
+    is_secret: bool = False
     code = "unset_variable"
 
     @property
@@ -90,10 +93,10 @@ class UnsetVariableError(ConfigError):
 
     @property
     def cure(self) -> str:
-        return (
-            "Set it where Dagster runs, and reload the definitions. Or write a default in the file: "
-            f"`{{{{ env('{self.variable}', 'a default') }}}}`"
-        )
+        cure = "Set it where Dagster runs, and reload the definitions"
+        if self.is_secret:
+            return cure
+        return f"{cure}. Or write a default in the file: `{{{{ env('{self.variable}', 'a default') }}}}`"
 
 
 @dataclass(eq=False)
@@ -223,8 +226,12 @@ class TooManyPagesError(ConfigError):
 
     @property
     def cause(self) -> str:
-        return f"{self.endpoint} has more than the {counted(self.max_pages, 'page')} that max_pages allows"
+        pages = counted(self.max_pages, "page")
+        return f"{self.endpoint} has more than the {pages} that the option max_pages of this run allows"
 
     @property
     def cure(self) -> str:
-        return "Nothing was loaded. Raise max_pages, or leave it out to fetch all pages"
+        return (
+            "Nothing was loaded. Raise max_pages in the config or the tags of the run, or leave it out to fetch all "
+            "pages"
+        )

@@ -21,12 +21,14 @@ class ContractExceededError(ContractError):
         rows: the number of rows read.
         limit: the value of `max_quarantined` as text.
         reasons: the most frequent reasons, each with masked values or with primary keys as examples.
+        secret_fields: the fields that hold a secret of the API.
     """
 
     rejected: int
     rows: int
     limit: str
     reasons: tuple[str, ...]
+    secret_fields: tuple[str, ...] = ()
     code = "contract_exceeded"
 
     @property
@@ -38,7 +40,15 @@ class ContractExceededError(ContractError):
 
     @property
     def cure(self) -> str:
-        return f"Fix the rows at the API, correct the declared columns, or raise assets.{self.resource}.max_quarantined"
+        asset = f"assets.{self.resource}"
+        cure = f"ix the rows at the API, correct the declared columns, or raise {asset}.max_quarantined"
+        if not self.secret_fields:
+            return f"F{cure}"
+        named = ", ".join(f"`{one}`" for one in self.secret_fields)
+        return (
+            f"Have the API leave out the secret in {named}, or remove {asset}.quarantine_secrets, which loads these "
+            f"rows. Otherwise f{cure}"
+        )
 
 
 @dataclass(eq=False)
@@ -74,6 +84,7 @@ class TooManyColumnsError(ContractError):
         field: the column whose object or list has the most new keys; empty if it is the row itself.
         keys: the number of these keys.
         like_ids: whether most of these keys look like ids.
+        knows_table: whether the columns of the table are known; false in a dry run, for which all columns are new.
     """
 
     limit: int
@@ -81,6 +92,7 @@ class TooManyColumnsError(ContractError):
     field: str
     keys: int
     like_ids: bool
+    knows_table: bool = True
     code = "too_many_columns"
 
     @property
@@ -99,7 +111,12 @@ class TooManyColumnsError(ContractError):
             if self.field
             else "Declare the columns that you need. If ids are keys, correct data_selector"
         )
-        return f"Nothing was loaded. {first}, or raise assets.{self.resource}.max_new_columns"
+        cure = f"Nothing was loaded. {first}, or raise assets.{self.resource}.max_new_columns"
+        if self.knows_table:
+            return cure
+        return (
+            f"{cure}. A dry run does not read the table: if it already has these columns, a sync takes them"
+        )
 
 
 @dataclass(eq=False)

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from analytics_assets.ingestion.errors.base import counted
+from analytics_assets.ingestion.errors.base import Fault, counted
 from analytics_assets.ingestion.errors.responses import UnreadableResponseError
+from analytics_assets.ingestion.errors.restarts import RestartError
+
+
+def single_page(resource: str, more: str) -> str:
+    """The sentence for an endpoint that has only one page, without the full stop.
+
+    Args:
+        resource: the dlt resource.
+        more: the clause with which a single page would say that there is more; empty if it does not.
+    """
+    sentence = "If the endpoint has only one page, set `paginator: single_page`"
+    return f"{sentence}, and {ignore_total(resource)}, because its response {more}" if more else sentence
+
+
+def ignore_total(resource: str) -> str:
+    """The settings that accept the end of paging, for one resource and for all."""
+    return f"assets.{resource}.ignore_total: true (for all resources: requests.ignore_total)"
+
 
 _NULLABLE = ("total_path", "has_more_path")
 """The settings of a paginator that may be null."""
@@ -33,8 +51,8 @@ class MorePagesError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         return (
-            "Nothing was loaded. Set the `paginator` that fits the API. If this field means something else, set "
-            "requests.ignore_total: true"
+            "Nothing was loaded. If the endpoint has more pages, set the `paginator` that reads them. If these are all "
+            f"rows, set {ignore_total(self.resource)}"
         )
 
 
@@ -45,10 +63,12 @@ class NoNewRowsError(UnreadableResponseError):
     Attributes:
         endpoint: the method and path of the request, without the query.
         pages: the number of pages without a new row.
+        more: the clause with which the first response says that there is more, even if it is the only page.
     """
 
     endpoint: str
     pages: int
+    more: str = ""
     code = "no_new_rows"
 
     @property
@@ -58,9 +78,43 @@ class NoNewRowsError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         return (
-            "Nothing was loaded. If the endpoint has only one page, set `paginator: single_page`. Otherwise set the "
+            f"Nothing was loaded. {single_page(self.resource, self.more)}. Otherwise set the "
             "paginator's has_more_path, or stop_after_empty_page: true. If the API does send so many pages without a "
             "new row, raise requests.max_empty_pages"
+        )
+
+
+@dataclass(eq=False)
+class SamePageError(RestartError):
+    """A page begins with rows of an earlier page, as if the API ignored the paginator's parameter.
+
+    Attributes:
+        endpoint: the method and path of the request, without the query.
+        parameter: the name of the parameter that leads to the page.
+        more: the clause with which the first response says that there is more, even if it is the only page.
+        way_out: what to set if the API refuses only some values of the parameter; empty if there is no such setting.
+    """
+
+    endpoint: str
+    parameter: str
+    more: str = field(default="", kw_only=True)
+    way_out: str = field(default="", kw_only=True)
+    code = "same_page"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return f"`{self.parameter}` does not lead to another page of {self.endpoint}{self._times}: {self.observation}"
+
+    def recurs(self, before: RestartError | None) -> bool:
+        """Whether the attempt before failed in the same way, so that no row has moved."""
+        return isinstance(before, SamePageError) and before.observation == self.observation
+
+    @property
+    def cure(self) -> str:
+        return (
+            f"Nothing was loaded. {single_page(self.resource, self.more)}. Otherwise correct `{self.parameter}` in "
+            "the paginator" + (f". {self.way_out}" if self.way_out else "")
         )
 
 
@@ -79,13 +133,16 @@ class EndlessReadError(UnreadableResponseError):
 
     @property
     def cause(self) -> str:
-        return f"{counted(self.pages, 'page')} of {self.endpoint} were read, and the API says that there is another one"
+        return (
+            f"{counted(self.pages, 'page')} of {self.endpoint} were read, which is requests.max_pages, and the API "
+            "says that there is another one"
+        )
 
     @property
     def cure(self) -> str:
         return (
             "Nothing was loaded. Check whether the API knows the paginator's parameters. If it does have so many "
-            "pages, ask for larger ones, or raise requests.max_pages"
+            "pages, ask for larger ones, or raise requests.max_pages in the file"
         )
 
 
@@ -139,7 +196,7 @@ class PagingFieldError(UnreadableResponseError):
     @property
     def cure(self) -> str:
         if self.setting in _NULLABLE:
-            return f"Set the paginator's {self.setting} to the field that holds it, or to null"
+            return f"Set the paginator's {self.setting} to the field that holds it, or to null. {single_page('', '')}"
         return (
             f"Set the paginator's {self.setting} to the field that leads to the next page, or choose the `paginator` "
             "that fits the API"

@@ -22,8 +22,13 @@ class RestartError(ApiError):
     attempts: int = field(default=1, kw_only=True)
     fault = Fault.TRANSIENT
 
-    def after(self, attempts: int) -> Self:
-        """Returns the same failure with another number of attempts."""
+    def after(self, attempts: int, *, recurs: bool = False) -> Self:  # noqa: ARG002  a subclass uses it
+        """Returns the same failure with another number of attempts.
+
+        Args:
+            attempts: the number of attempts.
+            recurs: whether the attempt before failed in the same way.
+        """
         return replace(self, attempts=attempts)
 
     def recurs(self, before: RestartError | None) -> bool:  # noqa: ARG002  a subclass knows more
@@ -43,16 +48,22 @@ class RowsMovedError(RestartError):
         endpoint: the method and path of the request, without the query.
         suspect: what to do if the config is wrong and no row moved; empty if the config cannot be the cause.
         way_out: what to set if the API always does this, and no row moved; empty if there is no such setting.
+        fault: transient; config after an attempt that failed in exactly the same way.
     """
 
     endpoint: str
     suspect: str = field(default="", kw_only=True)
     way_out: str = field(default="", kw_only=True)
+    fault: Fault = field(default=Fault.TRANSIENT, kw_only=True)  # type: ignore[misc]  # as in `SyncHalted`
     code = "rows_moved"
 
     @property
     def cause(self) -> str:
         return f"rows of {self.endpoint} moved while they were read{self._times}: {self.observation}"
+
+    def after(self, attempts: int, *, recurs: bool = False) -> Self:
+        """Returns the same failure with another number of attempts, and with the fault `config` if it recurs."""
+        return replace(self, attempts=attempts, fault=Fault.CONFIG if recurs else self.fault)
 
     def recurs(self, before: RestartError | None) -> bool:
         """Whether the attempt before failed in exactly the same way, so that the config is probably wrong."""

@@ -18,6 +18,8 @@ from weakref import WeakSet
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from analytics_assets.ingestion.http.header_block import WholeHeaders
+
 
 class DeadlineError(TimeoutError):
     """An exchange has taken longer than its deadline allows.
@@ -150,6 +152,8 @@ def connection_class(scheme: str, seconds: float, sockets: Sockets) -> type[HTTP
     base: Any = HTTPSConnection if scheme == "https" else HTTPConnection
 
     class Connection(base):  # type: ignore[misc]  # one of two classes
+        response_class = WholeHeaders
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.deadline = _Deadline(seconds)

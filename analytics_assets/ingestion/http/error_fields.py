@@ -54,8 +54,12 @@ _HOLDERS = ("meta", "metadata", "status", "result", "header", "head", "response"
 NAMES_BESIDE_ROWS = frozenset((*_MORE_STATUS, *_KINDS, *_CODES, *_MESSAGES, *_SUCCEEDED, *_FLAGS))
 """Names that both a row and the object around the rows often have."""
 
-_GOOD_CODE = re.compile(r"0+|[12]0*|2\d\d")
-"""The codes of success: 0, a status of HTTP, and numbers such as 1, 1000 and 20000, which several APIs use."""
+_GOOD_CODE = re.compile(r"0+|2\d\d|20{3,}|10{4,}")
+"""The codes of success: 0, a status of HTTP, and numbers such as 10000 (Alipay) and 200000 (KuCoin).
+
+1, 100 and 1000 are errors to as many APIs (OKX, VK, Tianapi, Wish) as they are successes (FastAdmin, BitMart). So there
+the message decides: an API with such a code of success also says so.
+"""
 
 _BAD_STATUS = re.compile(r"[45]\d\d(\.0+)?(\s.*)?", re.DOTALL)
 

@@ -17,6 +17,7 @@ class Exchange:
         error: the network error; None if there was a response.
         host: the host and port of the request, for the error text.
         redact: a function that replaces the secrets in a text, for the API's own words.
+        settings: the names of the settings and environment variables that have the keys of the API.
     """
 
     status: int | None = None
@@ -25,3 +26,4 @@ class Exchange:
     error: BaseException | None = None
     host: str = ""
     redact: Callable[[str], str] = str
+    settings: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ _REST = r"[^;,]*(?:,(?!\s*(?:[<,]|$))[^;,]*)*"
 _TARGET = re.compile(rf"[\s,]*(?:<([^<>]*)>|<?({_REST})){_REST}")
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"?'
 _PARAMETER = re.compile(rf';\s*([^\s=;,"]*)\s*(?:=\s*(?:{_QUOTED}|({_REST})))?{_REST}', re.DOTALL)
+_NEXT_LINK = re.compile(r",\s*(?=<)")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,14 @@ def link_header(headers: Mapping[str, str]) -> str:
 
 
 def links_of(header: str) -> Iterator[Link]:
-    """Yields the links of a `Link` header, or of several ones that are joined by commas."""
+    """Yields the links of a `Link` header, or of several ones that are joined by commas.
+
+    A quote that is never closed would hide all links after it. Then no quote counts.
+    """
+    beside_targets = re.sub(r"<[^<>]*>", "", re.sub(r"\\.", "", header))
+    if beside_targets.count('"') % 2:
+        yield from _without_quotes(header)
+        return
     at = 0
     while at < len(header):
         found = _TARGET.match(header, at)
@@ -61,6 +69,17 @@ def links_of(header: str) -> Iterator[Link]:
         at += 1
         if url.strip() or parameters:
             yield Link(url.strip(), parameters)
+
+
+def _without_quotes(header: str) -> Iterator[Link]:
+    """Yields the links of a header. A comma before `<` separates two links, and a semicolon two parameters."""
+    for piece in _NEXT_LINK.split(header):
+        target, _, rest = piece.strip(" \t,").removeprefix("<").partition(">")
+        parameters: dict[str, str] = {}
+        for one in rest.split(";"):
+            name, _, value = one.partition("=")
+            parameters.setdefault(name.strip().lower(), value.strip(" \t,").strip("\"'"))
+        yield Link(target.strip(), parameters)
 
 
 def links_by_relation(header: str) -> CaseInsensitiveDict[dict[str, str]]:

@@ -39,6 +39,12 @@ class Origins:
         """Whether the server of `url` may get the secrets."""
         return origin_of(url) in self._trusted
 
+    def trusted_in(self, domain: str) -> list[tuple[str, str]]:
+        """The trusted servers within a domain such as `.example.com`: host and port, which is empty if it is usual."""
+        parts = [urlsplit(one) for one in sorted(self._trusted)]
+        hosts = [(str(one.hostname), str(one.port or "")) for one in parts]
+        return [one for one in hosts if f".{one[0]}".endswith(domain)]
+
     def may_download(self, url: str) -> bool:
         """Whether the server of `url` may get a request without secrets."""
         return origin_of(url) in self._downloads

@@ -19,7 +19,7 @@ import msgspec
 from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from requests import Request
 
-from analytics_assets.ingestion.errors import RowsMovedError, SyncHalted
+from analytics_assets.ingestion.errors import RowsMovedError, SamePageError, SyncHalted, ignore_total
 from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.pages_read import PagesRead
 from analytics_assets.ingestion.http.place import Place
@@ -221,7 +221,8 @@ class PageReader(RequestTag, ABC):
             accepted = self._accept(planned, page, fetch, endpoint)
             self._read.add(page.response, page.body, page.headers, len(accepted.rows))
             is_new = self._is_new(planned, accepted.rows)
-            self._bounds.judge(endpoint, self._read.pages, is_new=is_new, has_next=not accepted.is_last)
+            more = self._read.more_than_one_page
+            self._bounds.judge(endpoint, self._read.pages, more, is_new=is_new, has_next=not accepted.is_last)
             self._widen(max_in_flight, is_full=accepted.is_full)
             if accepted.is_last:
                 self._finish(endpoint)
@@ -339,9 +340,11 @@ class PageReader(RequestTag, ABC):
     def _refuse_same_page(self, rows: list[Row], endpoint: str) -> None:
         """Fails if a page without overlap equals the page before, because then the API ignores the page number."""
         if rows and self._before == rows:
-            name = self._number.name
-            observation = f"two pages are the same: does the API know `{name}`?"
-            raise self._moved(endpoint, observation, f"Correct `{name}` in the paginator")
+            raise self._same_page(endpoint, "two pages are the same")
+
+    def _same_page(self, endpoint: str, observation: str, way_out: str = "") -> SamePageError:
+        more, name = self._read.more_than_one_page(), self._number.name
+        return SamePageError(self.reader.resource, observation, endpoint, name, more=more, way_out=way_out)
 
     def _moved(
         self, endpoint: str, observation: str, suspect: str = "", *, way_out: str = ""
@@ -350,8 +353,9 @@ class PageReader(RequestTag, ABC):
 
     @property
     def _total_may_be_wrong(self) -> str:
-        return (
-            f"If `{self.reader.total_path}` counts other rows than these, set the paginator's total_path to null"
-            if self.reader.total_path
-            else ""
-        )
+        if not self.reader.total_path:
+            return ""
+        # Without a `total_path`, the end of paging would contradict the same total.
+        ignored = f", and {ignore_total(self.reader.resource)}" if self._read.more_than_one_page() else ""
+        path = self.reader.total_path
+        return f"If `{path}` counts other rows than these, set the paginator's total_path to null{ignored}"

@@ -30,7 +30,7 @@ class PagesRead:
         self.rows = self.pages = 0
         self._reader = reader
         self._checks_total = checks_total
-        self._last_rows = 0
+        self._last_rows = self._first_rows = 0
         self._first: tuple[Any, bytes, Mapping[str, str]] | None = None
         self._last: tuple[Any, bytes, Mapping[str, str]] | None = None
         self._with_rows: tuple[Any, bytes, Mapping[str, str]] | None = None
@@ -45,7 +45,8 @@ class PagesRead:
             rows: the number of new rows.
         """
         self._last = (response, body, headers)
-        self._first = self._first or self._last
+        if self._first is None:
+            self._first, self._first_rows = self._last, rows
         self._with_rows = self._last if rows else self._with_rows
         self._last_rows = rows
         self.rows += rows
@@ -55,6 +56,11 @@ class PagesRead:
     def says_last(self) -> bool:
         """Whether the last page with rows says that it is the last one."""
         return self._with_rows is not None and self._reader.says_last(*self._with_rows, self.rows)
+
+    def more_than_one_page(self) -> str:
+        """The clause with which the first response says that there is more, as if it were the only page."""
+        read = Read(self._first_rows, 1, self._first_rows, checks_total=False)
+        return self._reader.says_more(*self._first, read) if self._first else ""
 
     def judge_end(self, endpoint: str) -> None:
         """Fails if the last response of a read, or the last one with rows, says that there are more rows.

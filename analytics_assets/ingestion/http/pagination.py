@@ -153,14 +153,13 @@ class OffsetReader(PageReader):
         border = self._identity(rows[0]) if rows else None
         if rows and border == self._identity(self._before[-1]):
             return
-        if rows and border == self._identity(self._first[0]):
-            name = self._number.name
-            raise self._moved(
-                endpoint,
-                f"a page begins with the very first row: does the API know `{name}`?",
-                f"Correct `{name}`. If the API accepts only multiples of the limit, set requests.page_overlap: false",
-            )
+        first = self._identity(self._first[0])
         is_same = not self._primary_key and _alike(border, self._identity(self._before[-1]))
+        # Without a primary key, the API may change a field of the first row with each response.
+        is_first = border == first or (not self._primary_key and not is_same and _alike(border, first))
+        if rows and is_first:
+            way_out = "If the API accepts only multiples of the limit, set requests.page_overlap: false"
+            raise self._same_page(endpoint, "a later page begins with the very first row", way_out)
         way_out = _VALUES_CHANGE if is_same else ""
         raise self._moved(endpoint, "the row before a page is not the one it was", way_out=way_out)
 
@@ -197,6 +196,7 @@ class PageNumberReader(PageReader):
         self._fetched = 0
         self._accepts_repeated_rows = paging.bounds.accepts_repeated_rows
         self._seen: set[int] = set()
+        self._keys_before: set[int] = set()
 
     @property
     def _end(self) -> int | None:
@@ -256,8 +256,14 @@ class PageNumberReader(PageReader):
         if not self._primary_key or self._accepts_repeated_rows:
             return
         keys = {hash_of(self._identity(row)) for row in rows}
+        before, self._keys_before = self._keys_before, keys
+        if keys and keys == before:
+            raise self._same_page(endpoint, "two pages have the same rows", self._repeats)
         if len(keys) < len(rows) or not self._seen.isdisjoint(keys):
-            setting = f"assets.{self.reader.resource}.accept_repeated_rows: true"
-            way_out = f"If it does send rows more than once, set {setting}"
-            raise self._moved(endpoint, "a row came twice", way_out=way_out)
+            raise self._moved(endpoint, "a row came twice", way_out=self._repeats)
         self._seen |= keys
+
+    @property
+    def _repeats(self) -> str:
+        setting = f"assets.{self.reader.resource}.accept_repeated_rows: true"
+        return f"If the API does send rows more than once, set {setting}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +44,15 @@ class BoundedRead:
         self._empty_pages = 0
         self._seen: set[int] = set()
 
-    def judge(self, endpoint: str, pages: int, *, is_new: bool, has_next: bool) -> None:
+    def judge(
+        self, endpoint: str, pages: int, more: Callable[[], str], *, is_new: bool, has_next: bool
+    ) -> None:
         """Judges a page.
 
         Args:
             endpoint: the method and path of the request, for the error text.
             pages: the number of pages read, with this one.
+            more: a function that returns the clause with which a single page would say that there is more.
             is_new: whether the page has a new row.
             has_next: whether the API says that there is another page.
 
@@ -59,7 +62,7 @@ class BoundedRead:
         """
         self._empty_pages = 0 if is_new else self._empty_pages + 1
         if has_next and self._empty_pages >= self._bounds.max_empty_pages:
-            raise NoNewRowsError(self._resource, endpoint, self._empty_pages)
+            raise NoNewRowsError(self._resource, endpoint, self._empty_pages, more())
         if has_next and pages >= self._bounds.max_pages:
             raise EndlessReadError(self._resource, endpoint, pages)
 

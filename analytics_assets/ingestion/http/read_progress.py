@@ -10,7 +10,7 @@ from typing import Any
 
 from requests import PreparedRequest
 
-from analytics_assets.ingestion.errors import Fault, PagingFieldError, SyncHalted
+from analytics_assets.ingestion.errors import Fault, PagingFieldError, SyncHalted, single_page
 from analytics_assets.ingestion.http.pages_read import PagesRead
 from analytics_assets.ingestion.http.read_bounds import BoundedRead, ReadBounds
 from analytics_assets.ingestion.http.response import ResponseReader
@@ -45,7 +45,8 @@ class ReadProgress:
         body = request.body if isinstance(request.body, (str, bytes)) else None
         asked = hash((request.method, request.url, body))
         if asked in self._asked:
-            reason = "the same page came twice: the paginator does not fit the API; check its parameters"
+            one_page = single_page(self._reader.resource, self.read.more_than_one_page())
+            reason = f"the paginator asks for the same page again: check its parameters. {one_page}"
             raise SyncHalted(self._reader.resource, endpoint_of(request), None, 1, reason, fault=Fault.CONFIG)
         self._asked.add(asked)
 
@@ -67,7 +68,8 @@ class ReadProgress:
         """
         self.read.add(response, body, headers, len(rows))
         is_new = self._bounds.has_new_row(rows)
-        self._bounds.judge(endpoint, self.read.pages, is_new=is_new, has_next=has_next)
+        more = self.read.more_than_one_page
+        self._bounds.judge(endpoint, self.read.pages, more, is_new=is_new, has_next=has_next)
 
     def refuse_missing_path(
         self, response: Any, endpoint: str, path: str, setting: str, sizes: Sequence[Any]

@@ -9,10 +9,9 @@ a response is redacted when it is written: errors, log records, metadata.
 from __future__ import annotations
 
 import base64
-import html
 import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from threading import Lock
@@ -22,6 +21,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 import msgspec
 
 from analytics_assets.config.secret_reference import secret_reference
+from analytics_assets.ingestion.http.secret_encodings import Encoding, Found, encodings_of, found_in
 from analytics_assets.ingestion.raw_json import read_row
 
 _LEAST_IN_TEXT = 4
@@ -50,26 +50,31 @@ class Secrets:
     Args:
         values: the secret values, by reference.
         ids: the references of values that are no keys, such as a user name. A row may well have them.
+        settings: the names of the settings and environment variables that have the keys, for error texts.
 
     Attributes:
+        settings: the names of the settings and environment variables that have the keys.
         in_responses: whether a response had a secret value, so that a row may hold it.
     """
 
-    def __init__(self, values: Mapping[str, str] | None = None, ids: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, str] | None = None,
+        ids: Collection[str] = (),
+        settings: Iterable[str] = (),
+    ) -> None:
         self._values = dict(values or {})
         self._ids = frozenset(ids)
+        self.settings = tuple(dict.fromkeys(settings))
         self._spelled: dict[str, str] = {}
         self._learnt: dict[str, str] = {}
         self._numbers = count(1)
         self._lock = Lock()
-        self._encodings: list[tuple[str, str]] = []
+        self._encodings: list[Encoding] = []
         self._in_rows = self._noticeable()
         self.in_responses = False
-        self._redact_too(
-            (encoding, reference)
-            for reference, value in self._values.items()
-            for encoding in _encodings(value)
-        )
+        for reference, value in self._values.items():
+            self._redact_too(encodings_of(value, reference))
 
     def __deepcopy__(self, _: Any) -> Self:
         """Returns the object itself, because a copy of the config in dlt must learn the same tokens."""
@@ -94,8 +99,8 @@ class Secrets:
             kept = {name: old for name, old in self._values.items() if name not in forgotten}
             self._values = {**kept, reference: value}
             self._in_rows = self._noticeable()
-            self._encodings = [one for one in self._encodings if one[1] not in forgotten]
-        self._redact_too((encoding, reference) for encoding in _encodings(value))
+            self._encodings = [one for one in self._encodings if one.reference not in forgotten]
+        self._redact_too(encodings_of(value, reference))
 
     def hide_in(self, url: str) -> str:
         """Replaces each secret value after the server of a URL, in any known encoding, by a reference.
@@ -105,10 +110,8 @@ class Secrets:
         parts = urlsplit(url)
         start = len(f"{parts.scheme}://{parts.netloc}") if parts.netloc else 0
         server, rest = url[:start], url[start:]
-        for text, reference in self._encodings:
-            if text in rest:
-                rest = rest.replace(text, self._reference_of(text, reference))
-        return server + rest
+        whole = [one for one in self._encodings if not one.is_core]
+        return server + self._replaced(rest, found_in(rest, whole), self._reference_of)
 
     def _reference_of(self, text: str, reference: str) -> str:
         if text == quote(self._values.get(reference, ""), safe=""):
@@ -148,8 +151,12 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """Replaces each secret value in a text, in any known encoding, with its reference."""
-        for encoding, reference in self._encodings:
-            text = text.replace(encoding, reference)
+        return self._replaced(text, found_in(text, self._encodings), lambda _, reference: reference)
+
+    @staticmethod
+    def _replaced(text: str, found: list[Found], by: Callable[[str, str], str]) -> str:
+        for one in reversed(found):
+            text = text[: one.start] + by(text[one.start : one.end], one.reference) + text[one.end :]
         return text
 
     def notice(self, body: bytes) -> None:
@@ -197,7 +204,7 @@ class Secrets:
                 plain = plain.replace(reference, self._values[reference])
             if found:
                 encoded = base64.b64encode(plain.encode()).decode()
-                self._redact_too([(encoded, found[0])])
+                self._redact_too([Encoding(encoded, found[0])])
                 return f"Basic {encoded}"
         for reference, secret in self._values.items():
             value = value.replace(reference, secret)
@@ -207,13 +214,12 @@ class Secrets:
         keys = {value for reference, value in self._values.items() if reference not in self._ids}
         return tuple(value for value in keys if len(value) >= _LEAST_IN_ROWS)
 
-    def _redact_too(self, encodings: Iterable[tuple[str, str]]) -> None:
-        """Adds encodings of secret values, each with the reference of its value."""
+    def _redact_too(self, encodings: Iterable[Encoding]) -> None:
+        """Adds encodings of secret values."""
         with self._lock:
-            fresh = {(one, ref) for one, ref in encodings if len(one) >= _LEAST_IN_TEXT}
-            # The list starts with the longest encoding, because one encoding may contain another.
+            fresh = {one for one in encodings if len(one.text) >= _LEAST_IN_TEXT}
             # The code makes a new list, because other threads may still iterate over the old list.
-            self._encodings = sorted(fresh.union(self._encodings), key=lambda one: (-len(one[0]), one))
+            self._encodings = sorted(fresh.union(self._encodings))
 
 
 def _decoded(text: str) -> str:
@@ -237,27 +243,3 @@ def _paths_with(secrets: Collection[str], row: Any) -> list[str]:
         elif str(value) in secrets and not isinstance(value, bool):
             found[path] = None
     return list(found)
-
-
-def _encodings(value: str) -> set[str]:
-    """Returns a value in the encodings of URLs, JSON, HTML and base64."""
-    escaped = json.dumps(value)[1:-1]
-    quoted = {quote(value, safe=""), quote(value), quote_plus(value)}
-    encoded = value.encode()
-    return {
-        value,
-        escaped,
-        escaped.replace("/", "\\/"),
-        html.escape(value),
-        base64.b64encode(encoded).decode(),
-        base64.urlsafe_b64encode(encoded).decode(),
-        repr(value)[1:-1],
-        *quoted,
-        *(_lower_hex(one) for one in quoted),
-    }
-
-
-def _lower_hex(quoted: str) -> str:
-    """Writes `%2F` as `%2f`, because APIs use both forms."""
-    first, *rest = quoted.split("%")
-    return "%".join([first, *(one[:2].lower() + one[2:] for one in rest)])

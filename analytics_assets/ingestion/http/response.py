@@ -194,11 +194,15 @@ class ResponseReader:
         Raises:
             MorePagesError: the response says that there are more rows.
         """
-        if not self.judges_end or self._rows.came_as_object:
-            return
-        more = contradiction(self._whole(response, body), self._rows.path, headers, read)
+        more = self.says_more(response, body, headers, read)
         if more:
             raise MorePagesError(self.resource, endpoint, more, read.rows)
+
+    def says_more(self, response: Any, body: bytes, headers: Mapping[str, str], read: Read) -> str:
+        """The clause with which a response says that there are more rows; empty if it does not, or may do so."""
+        if not self.judges_end or self._rows.came_as_object:
+            return ""
+        return contradiction(self._whole(response, body), self._rows.path, headers, read)
 
     def _whole(self, response: Any, body: bytes) -> Any:
         """Returns the parsed response with all its fields but the rows, also if its rows stayed JSON text."""

@@ -54,15 +54,15 @@ _LONGEST_ENDPOINT = 300  # a link of the API may have any length
 _KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 _HINTS = {
-    401: "the API does not accept the key: check the secret",
-    403: "the key may not read this: check the secret and its rights",
+    401: "the API does not accept the key: check {settings}",
+    403: "the key may not read this: check {settings} and its rights",
     404: "there is no such endpoint: check base_url and path",
 }
 
 _LIMIT_HINTS = {403: "its headers say that the rate limit is reached"}
 
 _TOKEN_HINTS = {
-    **dict.fromkeys((400, 401, 403), "it issues no token: check client_id and client_secret"),
+    **dict.fromkeys((400, 401, 403), "it issues no token: check client_id and client_secret{of_token}"),
     **dict.fromkeys((404, 405), "there is no token endpoint: check access_token_url"),
 }
 """Hints for statuses of a token endpoint."""
@@ -214,7 +214,9 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
     decision = Decision(
         action,
         # The reason of an outage must be the same in each run, so that alerts report the outage once.
-        reason=status_in_words(status, hints) if retried or refused else _with_words(exchange, status, hints),
+        reason=_in_words(exchange, status, hints)
+        if retried or refused
+        else _with_words(exchange, status, hints),
         fault=_fault_of(status, retried=retried),
         outage=refused or retried,
         # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
@@ -297,18 +299,31 @@ def endpoint_of(request: PreparedRequest) -> str:
     return shown(f"{request.method} {urlsplit(request.url or '').path}", _LONGEST_ENDPOINT)
 
 
-def status_in_words(status: int, hints: Mapping[int, str] = _HINTS) -> str:
-    """Describes an HTTP status in words, with a hint for some statuses."""
+def status_in_words(status: int, hints: Mapping[int, str] = _HINTS, settings: tuple[str, ...] = ()) -> str:
+    """Describes an HTTP status in words, with a hint for some statuses.
+
+    Args:
+        status: the status.
+        hints: the hints, by status.
+        settings: the names of the settings that have the keys of the API.
+    """
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
-    hint = hints.get(status)
+    named = " and ".join(settings)
+    hint = hints.get(status, "").format(
+        settings=named or "the secret", of_token=f" ({named})" if named else ""
+    )
     return f"{status} {phrase}" + (f"; {hint}" if hint else "")
+
+
+def _in_words(exchange: Exchange, status: int, hints: Mapping[int, str]) -> str:
+    return status_in_words(status, hints, exchange.settings)
 
 
 def _with_words(exchange: Exchange, status: int, hints: Mapping[int, str] = _HINTS) -> str:
     """Describes a status in words, with the API's own explanation."""
     encoding = get_encoding_from_headers(CaseInsensitiveDict(exchange.headers or {}))
     words = words_of(exchange.body, exchange.redact, encoding)
-    described = status_in_words(status, hints)
+    described = _in_words(exchange, status, hints)
     return f"{described}; the API says: {words}" if words else described
 
 

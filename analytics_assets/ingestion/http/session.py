@@ -81,7 +81,7 @@ class ApiSession(Session):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self.cookies = self._own_cookies = SessionCookies()
+        self.cookies = self._own_cookies = SessionCookies(origins)
         self._resource = resource
         self._secrets = secrets
         self._telemetry = telemetry

@@ -230,7 +230,7 @@ class Transport(HTTPAdapter):
 
     def refused(self, endpoint: str, exchange: Exchange, attempts: int) -> SyncHalted:
         """Returns the failure for a response that a response hook rejected."""
-        decision = classify(exchange, _PAGE, self._config)
+        decision = classify(replace(exchange, settings=self._secrets.settings), _PAGE, self._config)
         if decision.is_success:  # a hook of the user rejected a response with a success status
             decision = replace(decision, reason=status_in_words(exchange.status or 0))
         return self._halted(endpoint, decision, exchange.status, attempts)
@@ -314,8 +314,9 @@ class Transport(HTTPAdapter):
         except NETWORK_ERRORS as error:
             self._refuse_stopped()
             return None, classify(Exchange(error=error, host=request.host), caller, self._config)
-        turn.headers = response.raw.headers
-        received = Exchange(response.status, response.raw.headers, response.body, redact=self._secrets.redact)
+        turn.headers = headers = response.raw.headers
+        hide, settings = self._secrets.redact, self._secrets.settings
+        received = Exchange(response.status, headers, response.body, redact=hide, settings=settings)
         return response, classify(received, caller, self._config)
 
     def _chunks(self, request: WireRequest, response: WireResponse) -> Iterator[bytes]:

@@ -71,6 +71,11 @@ class LoadPlan:
         return whole_window(self.windows)
 
     @property
+    def pages_of_dry_run(self) -> int:
+        """The most pages that a dry run reads of each resource."""
+        return self.max_pages or 1
+
+    @property
     def replaces_windows(self) -> bool:
         """Whether, after the load, the table has exactly the rows of this sync in the windows of the partitions."""
         return bool(self.windows) and self.write_mode is WriteMode.MERGE

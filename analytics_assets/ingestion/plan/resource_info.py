@@ -15,6 +15,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import PLACEHOLDER, disposition_of, expand, for_dlt, with_secrets
+from analytics_assets.config.written_secrets import secret_templates
 from analytics_assets.ingestion.contract.columns import Column, Contract, contract_of, table_name
 from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import UnfitResourceError
@@ -108,8 +109,9 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     expanded = {"client": rest_api["client"], "resources": for_dlt(written.values())}
     _, _, parents = build_resource_dependency_graph({}, cast(Any, list(written.values())))
     described: dict[str, ResourceInfo] = {}
+    lineage = _Lineage(written, parents)
     for name, built in dlt_source(config.name, config.name, expanded).resources.items():  # parents come first
-        described[name] = _describe(config, built, written[name], _Lineage(written, parents), described)
+        described[name] = _describe(config, built, written[name], lineage, described)
     _refuse_shared_tables(described)
     return described
 
@@ -175,7 +177,7 @@ def _describe(
         name=name,
         table=table_name(str(built.table_name)),
         method=str(endpoint.get("method") or "GET").upper(),
-        path=str(endpoint.get("path") or ""),
+        path=_path(config, str(endpoint.get("path") or "")),
         parent=lineage.parent(name),
         lineage=lineage.line(name),
         selected=built.selected,
@@ -200,6 +202,14 @@ def _describe(
         and not any(one.get("hard_delete") for one in built.compute_table_schema()["columns"].values()),
         can_start_over=asset.partitions is None and remembers and can_replace_all(disposition),
     )
+
+
+def _path(config: SyncConfig, path: str) -> str:
+    """Returns the path of an endpoint. If it has a template of a secret, it is as the file has it."""
+    for template in secret_templates(config.rest_api):
+        if template.place[-1] == "path" and any(reference in path for reference in template.parts):
+            return template.written
+    return path
 
 
 def _endpoint(written: Any) -> Mapping[str, Any]:

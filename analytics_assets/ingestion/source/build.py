@@ -208,7 +208,7 @@ def _page_through_session(
         redact,
     )
     requests = config.requests
-    judges_end = not requests.ignore_total
+    judges_end = not (requests.ignore_total if asset.ignore_total is None else asset.ignore_total)
     bounds = ReadBounds(requests.max_pages, requests.max_empty_pages, asset.accept_repeated_rows)
     if not ranged:
         # Of a single page, no paginator reads a field.

@@ -6,7 +6,7 @@ This module calls the providers directly, because `dlt.secrets.get` stores each 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,11 +14,12 @@ import dlt
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import SecretField, secret_fields
+from analytics_assets.config.secret_names import name_of_setting
 from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.config.template_engine import UnsetError
 from analytics_assets.config.templates import AtRun
-from analytics_assets.config.validation_errors import Location
-from analytics_assets.config.written_secrets import secrets_of_objects
+from analytics_assets.config.validation_errors import Location, value_at
+from analytics_assets.config.written_secrets import secret_templates, secrets_of_objects
 from analytics_assets.ingestion.errors import (
     FailingTemplateError,
     MissingSecretError,
@@ -66,7 +67,9 @@ def check_variables(config: SyncConfig, resource: ResourceInfo) -> None:
     """
     for one in config.unset:
         if one.resource is None or one.resource in resource.lineage:
-            raise UnsetVariableError(resource.name, one.variable, config.file, _field(one.place))
+            raise UnsetVariableError(
+                resource.name, one.variable, config.file, _field(one.place), is_secret=one.is_secret
+            )
     with_variables(config, resource, config.rest_api)
 
 
@@ -118,7 +121,9 @@ def _values(config: SyncConfig, resource: str, template: AtRun) -> dict[str, str
     try:
         return template.values(_Settings(config))
     except UnsetError as error:
-        raise UnsetVariableError(resource, str(error), config.file, _field(template.place)) from None
+        raise UnsetVariableError(
+            resource, str(error), config.file, _field(template.place), is_secret=template.is_secret
+        ) from None
     except ValueError as error:
         problem = "this template of a secret fails. Check its filters." if template.is_secret else str(error)
         raise FailingTemplateError(resource, config.file, _field(template.place), problem) from None
@@ -174,31 +179,33 @@ def _secrets_where(
     """
     values: dict[str, str] = {}
     ids: set[str] = set()
-    for template in _secret_templates(config.rest_api):
+    names: list[str] = []
+    for template in secret_templates(config.rest_api):
         if is_needed(template.place[1:]):
             with suppress(*ignored):
                 found = _sendable(config, template)
                 values |= found
                 ids |= set() if template.is_key else found.keys()
+                names += _names_in(config.name, template) if _is_credential(template) else []
     for field in secret_fields(config.rest_api):
         if is_needed(field.place):
             with suppress(*ignored):
                 values[secret_reference(field.name)] = read_secret(config, field)
+                names.append(name_of_setting(config.name, field.name))
     for number, value in enumerate(secrets_of_objects(config.rest_api), 1):
         values[secret_reference(f"auth.object.{number}")] = value
-    return Secrets(values, ids)
+    return Secrets(values, ids, names)
 
 
-def _secret_templates(value: Any) -> Iterator[AtRun]:
-    if isinstance(value, AtRun):
-        if value.is_secret:
-            yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _secret_templates(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _secret_templates(item)
+def _is_credential(template: AtRun) -> bool:
+    return template.is_key or "auth" in template.place
+
+
+def _names_in(source: str, template: AtRun) -> Iterator[str]:
+    """Yields the names of the variables and the settings that a template reads."""
+    for part in template.parts.values():
+        yield from sorted(part.variables)
+        yield from (name_of_setting(source, name) for name in sorted(part.settings) if name)
 
 
 def _sendable(config: SyncConfig, template: AtRun) -> dict[str, str]:
@@ -206,12 +213,29 @@ def _sendable(config: SyncConfig, template: AtRun) -> dict[str, str]:
     values = {reference: value.strip() for reference, value in _values(config, "", template).items()}
     if "auth" in template.place and not any(values.values()):
         raise FailingTemplateError("", config.file, place, "the secret is empty.")
-    in_header = "auth" in template.place or "headers" in template.place
+    in_auth = "auth" in template.place
     for value in values.values():
         # Elsewhere, a line break is encoded, as in a key of several lines in `json`.
-        if "\0" in value or (in_header and not (value.isascii() and value.isprintable())):
+        if "\0" in value or ((in_auth or "headers" in template.place) and not value.isprintable()):
+            raise UnsendableSecretError("", config.name, str(template.place[-1]), place=place)
+        if not value.isascii() and _in_header(config, template.place[1:]):
             raise UnsendableSecretError("", config.name, str(template.place[-1]), place=place)
     return values
+
+
+def _in_header(config: SyncConfig, place: Location) -> bool:
+    """Whether the secret at a place in `rest_api` is in a header as it is, so that it must be ASCII.
+
+    HTTP basic auth writes a secret in base64, as UTF-8 by RFC 7617. A query and the body of a token request also have
+    encodings.
+    """
+    if "auth" not in place:
+        return "headers" in place
+    written = value_at(config.rest_api, place[: place.index("auth") + 1])
+    auth = written if isinstance(written, Mapping) else {"type": written}
+    kind = auth.get("type", "bearer")
+    in_query = kind == "api_key" and auth.get("location") in ("query", "param")
+    return not (in_query or kind in ("http_basic", "oauth2_client_credentials"))
 
 
 def read_secret(config: SyncConfig, field: SecretField) -> str:
@@ -226,7 +250,7 @@ def read_secret(config: SyncConfig, field: SecretField) -> str:
         UnsendableSecretError: the secret is no text, or has characters that no HTTP header can carry.
     """
     value = setting(config, field.name)
-    if not (value.isascii() and value.isprintable()):
+    if not value.isprintable() or (not value.isascii() and _in_header(config, field.place)):
         raise UnsendableSecretError("", config.name, field.name)
     return value
 

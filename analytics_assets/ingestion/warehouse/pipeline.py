@@ -42,6 +42,7 @@ from analytics_assets.ingestion.warehouse.load_order import (
     load_ids_after,
 )
 from analytics_assets.ingestion.warehouse.locks import DEFAULT_LOCK_TIMEOUT, lock_names
+from analytics_assets.ingestion.warehouse.one_process import one_process
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns
 from analytics_assets.ingestion.warehouse.storage_errors import STORAGE_ERRORS
@@ -222,9 +223,9 @@ class LoadPipeline(WarehousePipeline):
         Raises:
             TooManyColumnsError: the rows bring more new columns than `max_new_columns` allows.
         """
-        if self.plan.dry_run:  # which does not know the columns of the table
-            return self.dlt.normalize()
-        with NewColumns(self.plan.resource.name, self.plan.asset.max_new_columns).counted():
+        plan = self.plan
+        columns = NewColumns(plan.resource.name, plan.asset.max_new_columns, knows_table=not plan.dry_run)
+        with columns.counted(), one_process():
             return self.dlt.normalize()
 
     def load(self, client: SqlJobClientBase, restored: Restored, fetched: Fetched) -> LoadInfo:

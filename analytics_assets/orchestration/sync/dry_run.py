@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.ingestion.dry_run import DryRunResult
-from analytics_assets.ingestion.errors import names_shown
+from analytics_assets.ingestion.errors import counted, names_shown
 from analytics_assets.ingestion.errors.shown import MOST_NAMES
 from analytics_assets.ingestion.time_window import Window
 from analytics_assets.orchestration.metadata import (
@@ -67,7 +67,9 @@ def sentence(found: DryRunResult) -> str:
     others = found.read - found.loading - found.quarantined
     if others > 0:
         parts.append(f"{others:,} are of another window")
-    sentences = [f"Dry run, nothing was written: of {found.read:,} rows read {', '.join(parts)}."]
+    pages = "the first page" if found.pages == 1 else f"at most {found.pages:,} pages"
+    read = f"{counted(found.read, 'row')} of {pages}"
+    sentences = [f"Dry run, nothing was written: of {read} {', '.join(parts)}."]
     if found.reasons:
         sentences.append(f"In quarantine: {'; '.join(found.reasons)}.")
     if found.too_many:

@@ -100,8 +100,14 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
         raise UnknownOpError(info.name, min(unknown), context.op_execution_context.op.name)
     kind = run_config_class(info, partitioned=context.assets_def.partitions_def is not None)
     known = {name for one in (RunConfig, CursorRunConfig, WindowRunConfig) for name in one.model_fields}
-    in_config = dict((configured.get(context.op_execution_context.op.name) or {}).get("config") or {})
-    tagged = options_from_tags(info.name, context.run.tags, in_config, known, kind.model_fields)
+    written = (configured.get(context.op_execution_context.op.name) or {}).get("config") or {}
+    # Dagster's launchpad fills in every default, so a default contradicts no tag.
+    fields = kind.model_fields
+    in_config = {
+        name: value for name, value in written.items() if name not in fields or value != fields[name].default
+    }
+    flags = {name for name, one in kind.model_fields.items() if one.annotation is bool}
+    tagged = options_from_tags(info.name, context.run.tags, in_config, known, kind.model_fields, flags)
     try:
         asked = kind(**context.op_execution_context.op_config | tagged)
     except ValidationError as error:

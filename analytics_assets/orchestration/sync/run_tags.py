@@ -19,6 +19,8 @@ from analytics_assets.orchestration.runs import CIRCUIT_KEY, OPTION_PREFIX
 _ALMOST = 0.9
 """How similar a tag must be to one of ours, from 0 to 1, so that it counts as misspelled."""
 
+_FLAGS = {"true": True, "false": False}
+
 
 def options_from_tags(
     resource: str,
@@ -26,6 +28,7 @@ def options_from_tags(
     configured: Mapping[str, Any],
     known: Collection[str],
     own: Collection[str],
+    flags: Collection[str],
 ) -> dict[str, Any]:
     """Reads the options of a run from its tags.
 
@@ -35,9 +38,10 @@ def options_from_tags(
         configured: the options that the run config sets.
         known: the names of the options of any resource.
         own: the names of the options of this resource.
+        flags: the names of those of them that are true or false.
 
     Returns:
-        The values as text, or as a boolean for `true` and `false`.
+        The values as text, or as a boolean for `true` and `false` of a flag.
 
     Raises:
         UnknownTagError: a tag is misspelled.
@@ -48,7 +52,9 @@ def options_from_tags(
     options: dict[str, Any] = {}
     for tag, text in sorted(tags.items()):
         if tag in names:
-            options[names[tag]] = {"true": True, "false": False}.get(text.strip().lower(), text.strip())
+            word = text.strip()
+            is_flag = names[tag] in flags  # for a number, pydantic takes `True` for 1
+            options[names[tag]] = _FLAGS.get(word.lower(), word) if is_flag else word
         elif tag != CIRCUIT_KEY and (tag.startswith(OPTION_PREFIX) or suggestion(tag, names, _ALMOST)):
             near = get_close_matches(tag.partition("/")[2], sorted(known), n=1)
             raise UnknownTagError(

@@ -126,7 +126,8 @@ def test_an_expired_key_is_reported_as_a_refused_key(
     failure_of(project.run(project.definitions(text), "customers"))
     sensor.look()
     assert webhook.titles == [
-        "analytics_api: halted, 401 Unauthorized; the API does not accept the key: check the secret"
+        "analytics_api: halted, 401 Unauthorized; the API does not accept the key: check "
+        "SOURCES__ANALYTICS_API__API_KEY"
     ]
 
 

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from analytics_assets.ingestion.errors import MorePagesError, NoNewRowsError, PagingFieldError, SyncHalted
+from analytics_assets.ingestion.errors import (
+    Fault,
+    MorePagesError,
+    NoNewRowsError,
+    PagingFieldError,
+    RowsMovedError,
+    SamePageError,
+    SyncError,
+    SyncHalted,
+)
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Project
 from analytics_assets_tests.raw_server import Got, raw_server
@@ -139,7 +148,7 @@ def test_a_header_that_says_there_is_more_is_not_the_end(
 def test_the_shortest_config_of_the_readme_reads_no_part_of_a_table(project: Project) -> None:
     """dlt guesses the paginator, and takes this response for the only page."""
     with answering(lambda _: _page(total=250)) as url:
-        with pytest.raises(MorePagesError, match=r"Set the `paginator`"):
+        with pytest.raises(MorePagesError, match=r"set the `paginator`"):
             project.load(defs(url), "things")
         assert project.load(defs(url, requests={"ignore_total": True}), "things").rows_loaded == 50
 
@@ -411,7 +420,7 @@ def test_a_header_cursor_that_is_empty_at_the_end(project: Project, end: str) ->
 def test_a_cursor_that_the_api_ignores(project: Project) -> None:
     with answering(lambda _: _page(next="c1")) as url, pytest.raises(SyncHalted) as caught:
         project.load(defs(url, paginator={"type": "cursor", "cursor_path": "next"}), "things")
-    assert "the same page came twice" in caught.value.reason
+    assert "the paginator asks for the same page again" in caught.value.reason
 
 
 def test_the_last_page_may_be_in_another_encoding(project: Project) -> None:
@@ -443,3 +452,95 @@ def test_a_total_on_the_first_page_alone_counts(
         with pytest.raises(MorePagesError) as caught:
             project.load(config, "things")
     assert "`total` 250" in caught.value.more
+
+
+ONE_PAGE: list[tuple[str, Any, dict[str, Any]]] = [
+    (f"{kind}: {', '.join(beside) or 'nothing beside'}", paginator, beside)
+    for kind, paginator in (
+        ("offset", {"type": "offset", "limit": 100, "total_path": None}),
+        ("offset of full pages", {"type": "offset", "limit": 50, "total_path": None}),
+        ("offset without overlap", {"type": "offset", "limit": 50, "total_path": None, "overlap": False}),
+        ("page number", {"type": "page_number", "total_path": None}),
+        ("link", {"type": "json_link", "next_url_path": "next"}),
+        ("cursor", {"type": "cursor", "cursor_path": "next", "cursor_param": "c"}),
+    )
+    for beside in ({}, {"total": 250}, {"has_more": True}, {"next": "ever new"}, {"next": "/things?c=1"})
+    if kind not in ("link", "cursor") or "next" in beside
+]
+
+
+@pytest.mark.matrix(keep=4)
+@pytest.mark.parametrize(
+    ("paginator", "beside"), [one[1:] for one in ONE_PAGE], ids=[one[0] for one in ONE_PAGE]
+)
+def test_the_error_of_an_endpoint_with_one_page_names_all_settings(
+    project: Project, paginator: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    """The endpoint ignores every parameter. What the sentence names is set at once, and the next sync is green."""
+    asked: list[Asked] = []
+
+    def reply(one: Asked) -> Any:
+        asked.append(one)
+        new = {"next": f"/things?c={len(asked)}"} if beside.get("next") == "ever new" else {}
+        return {"data": ROWS, **beside, **new}
+
+    overlap = paginator.get("overlap", True)
+    paginator = {key: value for key, value in paginator.items() if key != "overlap"}
+    with answering(reply) as url:
+        with pytest.raises(SyncError) as caught:
+            project.load(defs(url, paginator=paginator, requests={"page_overlap": overlap}), "things")
+        error = caught.value
+        assert isinstance(error, (SamePageError, NoNewRowsError, SyncHalted))
+        assert error.fault is not Fault.TRANSIENT
+        text = str(error)
+        assert "set `paginator: single_page`" in text
+        assert "?." not in text
+        accepted = "assets.things.ignore_total: true" in text
+        asset = {"ignore_total": True} if accepted else {}
+        assert project.load(defs(url, paginator="single_page", asset=asset), "things").rows_loaded == 50
+        if accepted:
+            with pytest.raises(MorePagesError):
+                project.load(defs(url, paginator="single_page"), "things")
+
+
+@pytest.mark.parametrize("path", ["total", "all.count"])
+def test_a_total_of_other_rows_is_left_out_in_one_go(project: Project, path: str) -> None:
+    """The pages end before the total, in each attempt. Two settings name the same total."""
+
+    def reply(asked: Asked) -> Any:
+        offset = int(asked.params["offset"])
+        return {"data": ROWS[offset : offset + 20], "total": 250, "all": {"count": 250}}
+
+    paginator = {"type": "offset", "limit": 20, "total_path": path}
+    with answering(reply) as url:
+        with pytest.raises(RowsMovedError) as caught:
+            project.load(defs(url, paginator=paginator), "things")
+        assert caught.value.fault is Fault.CONFIG
+        assert "set the paginator's total_path to null, and assets.things.ignore_total" in str(caught.value)
+        asset = {"ignore_total": True}
+        text = defs(url, paginator={**paginator, "total_path": None}, asset=asset)
+        assert project.load(text, "things").rows_loaded == 50
+
+
+@pytest.mark.parametrize(
+    ("asset", "requests", "accepts"),
+    [
+        ({}, {}, False),
+        ({}, {"ignore_total": True}, True),
+        ({"ignore_total": True}, {}, True),
+        ({"ignore_total": False}, {"ignore_total": True}, False),
+        ({"ignore_total": True}, {"ignore_total": False}, True),
+    ],
+    ids=str,
+)
+def test_a_total_is_ignored_for_one_resource_or_for_all(
+    project: Project, asset: dict[str, Any], requests: dict[str, Any], *, accepts: bool
+) -> None:
+    with answering(lambda _: _page(total=250)) as url:
+        text = defs(url, paginator="single_page", asset=asset, requests=requests)
+        if accepts:
+            assert project.load(text, "things").rows_loaded == 50
+            return
+        with pytest.raises(MorePagesError) as caught:
+            project.load(text, "things")
+    assert "assets.things.ignore_total: true" in str(caught.value)

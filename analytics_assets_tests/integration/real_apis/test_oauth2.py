@@ -132,7 +132,7 @@ def test_an_auth_object_of_the_python_form_is_renewed(project: Project) -> None:
             Reply({"error": "invalid_client"}, 400),
             SyncHalted,
             "things: halted after 1 attempt of POST /token: 400 Bad Request; it issues no token: check client_id and "
-            "client_secret",
+            "client_secret (SOURCES__API__CLIENT_ID and SOURCES__API__CLIENT_SECRET)",
         ),
     ],
 )

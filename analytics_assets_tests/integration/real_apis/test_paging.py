@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analytics_assets.ingestion.errors import RowsMovedError, SyncError, SyncHalted
+from analytics_assets.ingestion.errors import RowsMovedError, SamePageError, SyncError, SyncHalted
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Project, check_of
 from analytics_assets_tests.real_api import defs
@@ -198,9 +198,9 @@ def test_an_offset_that_the_api_rounds_down_is_named(project: Project) -> None:
         start = int(asked.params["offset"]) // size * size
         return {"data": ROWS[start : start + size], "total": len(ROWS)}
 
-    with answering(reply) as url, pytest.raises(RowsMovedError) as caught:
+    with answering(reply) as url, pytest.raises(SamePageError) as caught:
         project.load(defs(url, paginator={"type": "offset", "limit": 10}), "things")
-    assert "set requests.page_overlap: false" in caught.value.suspect
+    assert "set requests.page_overlap: false" in caught.value.way_out
     assert caught.value.attempts == 2
 
 

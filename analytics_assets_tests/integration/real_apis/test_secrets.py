@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import dagster as dg
 import pytest
@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from analytics_assets import RestApiSync
 from analytics_assets.ingestion.errors import (
+    ContractExceededError,
     ErrorAnswerError,
     FailingTemplateError,
     KeyNotUniqueError,
@@ -344,6 +345,67 @@ PLAIN: list[tuple[tuple[Any, ...], Any]] = [
 ]
 
 
+DEFAULTS: list[tuple[tuple[Any, ...], Any]] = [
+    *(
+        (("client", "auth"), {"type": "bearer", "token": template})
+        for template in (
+            "{{ env('T', 'hunter2-x') }}",
+            "{{ env('T', default='hunter2-x') }}",
+            "{{ env.T | default('hunter2-x') }}",
+            "{{ env.T | default('hunter2-x', true) }}",
+            "{{ env['T'] | d('hunter2-x') }}",
+            "{{ env.T or 'hunter2-x' }}",
+            "{{ env.T if env.T else 'hunter2-x' }}",
+            "{{ 'hunter2-x' if env.STAGE == 'dev' else env.T }}",
+            "{{ (env.T or 'hunter2-x').strip() }}",
+            "{{ env.T | default('hunter2-x') | trim }}",
+            "{{ env.T | default('hunter2' ~ '-x') }}",
+            "{{ {'dev': 'hunter2-x', 'prod': env.T}[env.STAGE] }}",
+            "{{ [env.T, 'hunter2-x'] | select | first }}",
+            "{{ secrets.t or 'hunter2-x' }}",
+            "{% if env.T %}{{ env.T }}{% else %}hunter2-x{% endif %}",
+            "{% if env.STAGE == 'dev' %}hunter2-x{% else %}{{ env.T }}{% endif %}",
+        )
+    ),
+    (("client", "auth"), {"type": "http_basic", "username": "{{ env('U', 'hunter2-x') }}", "password": ""}),
+    (("client", "auth"), {**OAUTH2, "access_token_request_data": {"refresh_token": "{{ env('R', 'hunter2') }}"}}),
+    (("client", "headers", "X-Api-Key"), "{{ env('K', 'hunter2') }}"),
+    (("client", "headers", "Authorization"), "Bearer {{ env('K', 'hunter2') }}"),
+    (("client", "headers", "X-Any"), "{{ env('K', 'Bearer 0123456789abcdef0123') }}"),
+    (("client", "base_url"), "{{ env('B', 'https://me:hunter2@host/v1') }}"),
+    (("client", "base_url"), "{{ env('B', 'https://host/v1?api_key=hunter2') }}"),
+    (("endpoint", "params", "api_key"), "{{ env('K', 'hunter2') }}"),
+    (("endpoint", "params", "key"), "{{ env('K', '0123456789abcdef0123') }}"),
+    (("endpoint", "params", "q"), "{{ env('Q', 'ghp_0123456789abcdefghij0123') }}"),
+    (("endpoint", "params", "q"), "{{ env.Q }}-ghp_0123456789abcdefghij0123"),
+    (("endpoint", "params", "q"), "{{ env('API_KEY', 'hunter2') }}"),
+    (("endpoint", "params", "q"), "{{ env('MY_KEY', '0123456789abcdef0123') }}"),
+    (("endpoint", "json", "a", "password"), "{{ env('P', 'hunter2') }}"),
+    (("endpoint", "path"), "things?token=hunter2&x={{ env.X }}"),
+]  # fmt: skip
+
+NO_SECRET_DEFAULTS: list[tuple[tuple[Any, ...], Any]] = [
+    (("client", "auth"), {"type": "bearer", "token": "{{ env('T', '') }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ env.A or env.B }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ env.T | replace('a', 'b') }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ 'tok-' ~ env.T }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ 'tok-%s' % env.T }}"}),
+    (("client", "auth"), {"type": "bearer", "token": "{{ env.T if env.STAGE == 'prod' else env.S }}"}),
+    (
+        ("client", "auth"),
+        {"type": "bearer", "token": "{% if env.T %}{{ env.T }}{% else %}{{ 'demo' }}{% endif %}"},
+    ),
+    (("client", "auth"), {"type": "api_key", "name": "{{ env('KEY_NAME', 'X-Key') }}", "location": "header"}),
+    (("client", "auth"), {**OAUTH2, "access_token_url": "{{ env('TOKEN_URL', 'https://host/token') }}"}),
+    (("client", "auth"), {**OAUTH2, "client_id": "{{ env('CLIENT_ID', 'abc') }}"}),
+    (("client", "headers", "Authorization"), "{{ 'Bearer ' ~ env.T }}"),
+    (("client", "headers", "X-Tenant"), "{{ env('TENANT', 'acme') }}"),
+    (("client", "base_url"), "{{ env('B', 'https://host/v1?x=1') }}"),
+    (("endpoint", "params", "project"), "{{ env('PROJECT_KEY', 'ACME') }}"),
+    (("endpoint", "path"), "{{ env('P', 'things') }}?token={{ env.T }}"),
+]
+
+
 def _attributes(place: tuple[Any, ...], value: Any) -> dict[str, Any]:
     attributes = yaml.safe_load(defs("https://host"))["attributes"]
     rest_api = attributes["rest_api"]
@@ -364,6 +426,105 @@ def test_a_written_secret_is_refused_with_the_cure(place: tuple[Any, ...], value
     assert error["loc"][-len(place[1:]) :] == place[1:] or error["loc"][:3] == ("rest_api", "client", "auth")
     assert any(one in error["msg"] for one in ("env.", "http_basic", "SOURCES__", "Remove it here"))
     assert "hunter2" not in error["msg"]
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+@pytest.mark.parametrize(("place", "value"), DEFAULTS, ids=str)
+def test_a_secret_as_a_default_is_refused(
+    monkeypatch: pytest.MonkeyPatch, place: tuple[Any, ...], value: Any, *, is_set: bool
+) -> None:
+    for name in "TUSKRBQPX" if is_set else "":
+        monkeypatch.setenv(name, "https://host")
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync.rendered(_attributes(place, value))
+    [error] = caught.value.errors()
+    assert "hunter2" not in error["msg"]
+    assert "{{ 'the text' }}" in error["msg"]
+
+
+@pytest.mark.parametrize(("place", "value"), NO_SECRET_DEFAULTS, ids=str)
+def test_a_default_that_is_no_secret_is_not_refused(place: tuple[Any, ...], value: Any) -> None:
+    assert RestApiSync.rendered(_attributes(place, value)).resources
+
+
+@pytest.mark.parametrize("value", ["", "the-key"])
+def test_the_way_out_of_a_refused_default_works(
+    project: Project, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        RestApiSync.rendered(
+            _attributes(("client", "auth"), {"type": "bearer", "token": "{{ env.A_KEY or 'public' }}"})
+        )
+    template = caught.value.errors()[0]["msg"].split("write `")[1].removesuffix("`.")
+    if value:
+        monkeypatch.setenv("A_KEY", value)
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return {"data": [{"id": 1}]}
+
+    with answering(reply) as url:
+        auth = {"type": "bearer", "token": template}
+        project.load(defs(url, client={"auth": auth}, paginator="single_page"), "things")
+    assert seen[0].headers["authorization"] == f"Bearer {value or 'the text'}"
+
+
+@pytest.mark.parametrize("field", ["api_key", "params", "path"])
+def test_an_unset_variable_of_a_secret_has_no_default_as_cure(project: Project, field: str) -> None:
+    template = "{{ env.NOWHERE_KEY }}"
+    auth = {"type": "api_key", "name": "k", "location": "query", "api_key": template}
+    client = {"auth": auth} if field == "api_key" else {}
+    endpoint: dict[str, Any] = {"api_key": {}, "params": {"params": {"q": template}}}.get(
+        field, {"path": f"a/{template}"}
+    )
+    with pytest.raises(UnsetVariableError) as caught:
+        project.load(defs("https://host", client=client, **endpoint), "things")
+    assert caught.value.is_secret
+    assert "default" not in str(caught.value)
+
+
+KEYS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("field", {"auth": {"type": "bearer"}}, {}, "SOURCES__API__TOKEN"),
+    ("setting", {"auth": {"type": "bearer", "token": "{{ secrets.mine }}"}}, {}, "SOURCES__API__MINE"),
+    ("variable", {"auth": {"type": "bearer", "token": "{{ env.MY_VAR }}"}}, {}, "MY_VAR"),
+    (
+        "two keys",
+        {"auth": {"type": "api_key", "name": "DD-API-KEY", "location": "header"}},
+        {"headers": {"DD-APPLICATION-KEY": "{{ env.MY_VAR }}", "X-Tenant": "{{ env.TENANT }}"}},
+        "MY_VAR and SOURCES__API__API_KEY",
+    ),
+    (
+        "user and password",
+        {"auth": {"type": "http_basic", "username": "{{ env.MY_VAR }}"}},
+        {},
+        "MY_VAR and SOURCES__API__PASSWORD",
+    ),
+    ("parameter", {}, {"params": {"q": "{{ secrets.mine }}"}}, "SOURCES__API__MINE"),
+    ("none", {}, {}, "the secret"),
+]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("client", "endpoint", "names"), [one[1:] for one in KEYS], ids=[one[0] for one in KEYS]
+)
+def test_a_refused_key_names_its_settings(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    client: dict[str, Any],
+    endpoint: dict[str, Any],
+    names: str,
+    status: int,
+) -> None:
+    settings = ("TOKEN", "MINE", "API_KEY", "PASSWORD")
+    for name in ("MY_VAR", "TENANT", *(f"SOURCES__API__{one}" for one in settings)):
+        monkeypatch.setenv(name, "the-long-key")
+    with answering(lambda _: Reply({}, status)) as url, pytest.raises(SyncHalted) as caught:
+        project.load(defs(url, client=client, **endpoint), "things")
+    assert caught.value.reason.endswith(
+        f"check {names}" if status == 401 else f"check {names} and its rights"
+    )
 
 
 @pytest.mark.parametrize(
@@ -456,6 +617,73 @@ def test_a_header_with_a_line_break_is_refused(
         project.load(defs(url, client={"headers": {"X-Token": "{{ env.MY_KEY }}"}}), "things")
     assert caught.value.place == "rest_api.client.headers.X-Token"
     assert "Evil" not in str(caught.value)
+
+
+UMLAUT = "pässwörd-日本"
+BASIC = {"type": "http_basic", "username": "me"}
+QUERY = {"type": "api_key", "name": "k", "location": "query"}
+NOT_ASCII: list[tuple[Any, bool]] = [
+    (BASIC, True),
+    ({**BASIC, "password": "{{ secrets.password }}"}, True),
+    ({**BASIC, "password": "{{ env.MY_KEY }}"}, True),
+    ({**BASIC, "username": "{{ env.MY_KEY }}", "password": ""}, True),
+    ({"type": "http_basic", "username": "mé", "password": "{{ env.MY_KEY }}"}, True),
+    (QUERY, True),
+    ({**QUERY, "api_key": "{{ env.MY_KEY }}"}, True),
+    ({"type": "api_key", "name": "k", "location": "header"}, False),
+    ({"type": "api_key", "name": "k"}, False),
+    ("bearer", False),
+    ({"type": "bearer", "token": "{{ env.MY_KEY }}"}, False),
+]
+
+
+@pytest.mark.matrix(keep=4)
+@pytest.mark.parametrize(("auth", "is_sent"), NOT_ASCII, ids=str)
+def test_a_secret_that_is_not_ascii_is_sent_where_it_has_an_encoding(
+    project: Project, monkeypatch: pytest.MonkeyPatch, auth: Any, *, is_sent: bool
+) -> None:
+    """HTTP basic auth is UTF-8 by RFC 7617, and so is a query. A header as it is has no encoding."""
+    for name in ("MY_KEY", *(f"SOURCES__API__{one}" for one in ("PASSWORD", "TOKEN", "API_KEY"))):
+        monkeypatch.setenv(name, UMLAUT)
+    seen: list[Asked] = []
+
+    def reply(asked: Asked) -> Any:
+        seen.append(asked)
+        return Reply({"message": f"wrong: {UMLAUT} {asked.headers.get('authorization', '')}"}, 400)
+
+    with answering(reply) as url, pytest.raises(SyncError) as caught:
+        project.load(defs(url, client={"auth": auth}, paginator="single_page"), "things")
+    assert UMLAUT not in str(caught.value)
+    if not is_sent:
+        assert isinstance(caught.value, UnsendableSecretError)
+        assert not seen
+        return
+    assert caught.value.code == "halted"
+    [asked] = seen
+    if "authorization" in asked.headers:
+        encoded = asked.headers["authorization"].removeprefix("Basic ")
+        assert UMLAUT in base64.b64decode(encoded).decode("utf-8").split(":")
+        assert encoded not in str(caught.value)
+    else:
+        assert asked.params["k"] == UMLAUT
+
+
+def test_a_client_secret_that_is_not_ascii_is_sent_as_utf_8(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__API__CLIENT_SECRET", UMLAUT)
+    bodies: list[str] = []
+
+    def reply(asked: Asked) -> Any:
+        if asked.path == "/token":
+            bodies.append(dict(parse_qsl(asked.body.decode()))["client_secret"])
+            return {"access_token": "the-token", "expires_in": 3600}
+        return {"data": [{"id": 1}]}
+
+    with answering(reply) as url:
+        auth = {**OAUTH2, "access_token_url": f"{url}/token", "client_id": "me"}
+        assert project.load(defs(url, client={"auth": auth}, paginator="single_page"), "things").rows_loaded
+    assert bodies == [UMLAUT]
 
 
 def test_a_failing_template_does_not_repeat_the_secret(
@@ -565,6 +793,44 @@ def test_rows_with_a_secret_may_go_to_quarantine(project: Project, monkeypatch: 
     assert (result.rows_loaded, result.rows_quarantined, dict(result.rows_with_secret)) == (2, 1, {})
     [bad] = project.query("SELECT reason, row, key__id FROM api.things__quarantine")
     assert (bad["reason"], bad["key__id"]) == ("key holds the secret of the API", 1)
+
+
+@pytest.mark.parametrize(("field", "row"), [("key", {"key": "X"}), ("a.key", {"a": {"key": "X"}})])
+def test_too_many_rows_with_a_secret_name_the_field(
+    project: Project, monkeypatch: pytest.MonkeyPatch, field: str, row: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("SOURCES__API__TOKEN", "the-long-key")
+    rows = [{"id": number, **row} for number in range(3)]
+    text = json.dumps({"data": rows}).replace('"X"', '"the-long-key"')
+    asset = {"quarantine_secrets": True}
+    with answering(lambda _: Reply(text.encode())) as url, pytest.raises(ContractExceededError) as caught:
+        project.load(defs(url, client={"auth": "bearer"}, paginator="single_page", asset=asset), "things")
+    assert caught.value.secret_fields == (field,)
+    assert f"leave out the secret in `{field}`, or remove assets.things.quarantine_secrets" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("a/{{ secrets.key }}/b", "GET a/{{ secrets.key }}/b"),
+        ("a/{{ env.MY_KEY }}", "GET a/{{ env.MY_KEY }}"),
+        ("{{ env('MY_KEY') }}/b?x={{ secrets.key }}", "GET {{ env('MY_KEY') }}/b?x={{ secrets.key }}"),
+        ("a/{{ env.PART }}", "GET a/x"),
+        ("a", "GET a"),
+    ],
+)
+def test_the_description_of_an_endpoint_has_its_templates_as_written(
+    project: Project, monkeypatch: pytest.MonkeyPatch, path: str, shown: str
+) -> None:
+    monkeypatch.setenv("PART", "x")
+    monkeypatch.setenv("MY_KEY", "the-long-key")
+    graph = project.definitions(defs("https://host", path=path)).resolve_asset_graph()
+    for key in ("api/things", "api/api/things"):
+        description = graph.get(dg.AssetKey(key.split("/"))).description
+        assert f"`{shown}`" in str(description)
+        assert "hidden." not in str(description)
 
 
 def test_a_key_of_digits_leaves_numbers_alone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -599,7 +599,7 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(auth: dict[str, str]) 
         RestApiSync(**changed(("rest_api", "client", "auth"), auth))
     [error] = caught.value.errors()
     assert error["loc"] == ("rest_api", "client", "auth", field)
-    assert f"Remove it here, and set SOURCES__<NAME>__{field.upper()}" in error["msg"]
+    assert f"Remove it here, and set SOURCES__ANALYTICS_API__{field.upper()}" in error["msg"]
     assert "s3cr3t-value" not in str(caught.value)
 
 

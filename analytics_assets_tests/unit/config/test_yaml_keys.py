@@ -1,11 +1,19 @@
-"""A key that a file has twice in one place is refused, because only the last one would count."""
+"""A key that a file has twice in one place is refused, and so is a template without quotes."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from analytics_assets.config.yaml_keys import refuse_repeated_keys
+from analytics_assets.config.yaml_keys import (
+    UnquotedTemplateError,
+    refuse_repeated_keys,
+    refuse_unquoted_templates,
+    unquoted_templates,
+)
+from analytics_assets.definitions import load
 
 
 @pytest.mark.parametrize(
@@ -57,3 +65,43 @@ def test_many_aliases_are_judged_once() -> None:
     lines = ["a0: &a0 {b: 1}"]
     lines += [f"a{one}: &a{one} [{', '.join([f'*a{one - 1}'] * 9)}]" for one in range(1, 60)]
     refuse_repeated_keys("\n".join(lines), 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "lines"),
+    [
+        ("{{ env.URL }}", [2]),
+        ("{{env.URL}}", [2]),
+        ("{{ env('A', 'b') }}", [2]),
+        ("{{ env['A'] }}", [2]),
+        ("{{ env.A | default('b') }}", [2]),
+        ("{{ env.A }}/v1", [2]),
+        ("{% if env.A %}b{% endif %}", [2]),
+        ("{# a comment #}", [2]),
+        ("[{{ env.A }}, b]", [2]),
+        ("{k: {{ env.A }}}", [2]),
+        ("\n  - {{ env.A }}\n  - {{ env.B }}", [3, 4]),
+        ("'{{ env.A }}'", []),
+        ('"{{ env.A }}"', []),
+        ("https://host/{{ env.A }}", []),
+        ("a {% if b %}c{% endif %}", []),
+        (">\n  {{ env.A }}", []),
+        ("b # {{ env.A }}", []),
+        ("{k: '{{ env.A }}'}", []),
+        ("{k: {l: m}}", []),
+        ("{resources.shops.id}", []),
+    ],
+)
+def test_a_template_without_quotes(tmp_path: Path, value: str, lines: list[int]) -> None:
+    text = f"# a file\nkey: {value}\n"
+    assert list(unquoted_templates(text)) == lines
+    (tmp_path / "api").mkdir()
+    file = tmp_path / "api/defs.yaml"
+    file.write_text(text)
+    if not lines:
+        refuse_unquoted_templates(tmp_path)
+        return
+    with pytest.raises(UnquotedTemplateError) as caught:
+        load(tmp_path)
+    assert str(caught.value).startswith(f"{file}, line {lines[0]}: ")
+    assert "Put quotes around the whole value" in str(caught.value)

@@ -1,13 +1,15 @@
-"""Cookies: what the session needs, in bounded size, and only for the server that set them."""
+"""Cookies: what the session needs, in bounded size, and only for the servers that the file names."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from analytics_assets.ingestion.http.cookies import MOST_BYTES
+from analytics_assets.ingestion.http.origins import Origins
 from analytics_assets_tests.answering import api_session
 from analytics_assets_tests.raw_server import Got, answer_of, json_answer, raw_server
 
@@ -118,3 +120,78 @@ def test_a_cookie_of_the_file_is_sent_as_it_is() -> None:
         for _ in range(2):
             session.get(f"{url}/rows", headers={"Cookie": "mine=1"})
     assert [one.cookies for one in got] == [{"mine": "1"}, {"mine": "1"}]
+
+
+SHARED: list[tuple[str, tuple[str, ...], dict[str, bool]]] = [
+    # the cookie that `a` sets, the trusted servers, and which servers get it
+    ("k=1; Domain=api.test; Path=/", ("a", "b"), {"a": True, "b": True}),
+    ("k=1; Domain=.api.test; Path=/", ("a", "b"), {"a": True, "b": True}),
+    ("k=1; Domain=API.TEST; Path=/", ("a", "b"), {"a": True, "b": True}),
+    ("k=1; Domain=api.test; Path=/", ("a", "b", "c.b"), {"a": True, "b": True, "c.b": True}),
+    ("k=1; Domain=api.test; Path=/", ("a",), {"a": True, "b": False}),
+    ("k=1; Domain=api.test; Path=/", ("b",), {"a": True, "b": False}),  # `a` may only be downloaded from
+    ("k=1; Domain=a.api.test; Path=/", ("a", "b"), {"a": True, "b": False}),
+    ("k=1; Domain=b.api.test; Path=/", ("a", "b"), {"a": False, "b": False}),
+    ("k=1; Domain=test; Path=/", ("a", "b"), {"a": False, "b": False}),
+    ("k=1; Path=/", ("a", "b"), {"a": True, "b": False}),
+    ("k=1; Domain=api.test; Path=/; Secure", ("a", "b"), {"a": False, "b": False}),
+    ("k=1; Domain=api.test; Path=/; Max-Age=0", ("a", "b"), {"a": False, "b": False}),
+]
+
+
+@pytest.mark.parametrize(("cookie", "trusted", "expected"), SHARED)
+def test_a_cookie_of_a_domain_reaches_the_trusted_servers_in_it(
+    monkeypatch: pytest.MonkeyPatch, cookie: str, trusted: tuple[str, ...], expected: dict[str, bool]
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def on_loopback(host: str, *args: Any, **options: Any) -> Any:
+        return look_up("127.0.0.1" if host.endswith(".api.test") else host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", on_loopback)
+    got: dict[str, dict[str, str]] = {}
+
+    def respond(connection: socket.socket, one: Got) -> None:
+        host = one.head.split(b"\r\nHost: ")[1].split(b".api.test")[0].decode()
+        got[host] = one.cookies
+        connection.sendall(json_answer({}, *([f"Set-Cookie: {cookie}"] if one.number == 1 else [])))
+
+    with raw_server(respond, keeps_open=True) as url:
+        port = url.rpartition(":")[2]
+        servers = {name: f"http://{name}.api.test:{port}" for name in {"a", "b", *expected, *trusted}}
+        origins = Origins(servers[trusted[0]], [servers[one] for one in trusted[1:]], list(servers.values()))
+        with api_session(origins=origins) as session:
+            for name in ("a", *expected):
+                session.get(f"{servers[name]}/rows", headers={"Accept": "*/*"})
+    assert {name: "k" in got[name] for name in expected} == expected
+
+
+def test_a_shared_cookie_has_its_newest_value_and_ends_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *args, **more: look_up("127.0.0.1", *args, **more))
+    got: list[tuple[str, dict[str, str]]] = []
+    by_number = {1: "k=1", 3: "k=2", 5: "own=b", 7: "k=0; Max-Age=0"}
+
+    def respond(connection: socket.socket, one: Got) -> None:
+        got.append((one.head.split(b"Host: ")[1][:1].decode(), one.cookies))
+        value = by_number.get(one.number)
+        domain = "" if value == "own=b" else "; Domain=api.test"
+        cookies = [f"Set-Cookie: {value}{domain}; Path=/"] if value else []
+        connection.sendall(json_answer({}, *cookies))
+
+    with raw_server(respond, keeps_open=True) as url:
+        port = url.rpartition(":")[2]
+        a, b = (f"http://{name}.api.test:{port}" for name in "ab")
+        with api_session(origins=Origins(a, [b])) as session:
+            for server in (a, b, b, a, b, a, a, b):
+                session.get(f"{server}/rows")
+    assert got == [
+        ("a", {}),
+        ("b", {"k": "1"}),
+        ("b", {"k": "1"}),
+        ("a", {"k": "2"}),
+        ("b", {"k": "2"}),
+        ("a", {"k": "2"}),
+        ("a", {"k": "2"}),
+        ("b", {"own": "b"}),
+    ]

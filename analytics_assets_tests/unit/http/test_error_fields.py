@@ -41,7 +41,18 @@ FAILED: list[tuple[dict[str, Any], str]] = [
     ({"message": "Quota reached"}, "message"),
     ({"message": "Down for maintenance"}, "message"),
     ({"message": "Error: results could not be retrieved"}, "message"),
-    ({"code": 2, "message": "auth failed"}, "message"),
+    ({"code": 2, "message": "auth failed"}, "code"),
+    ({"code": "1", "msg": "All operations failed", "data": []}, "code"),  # OKX
+    ({"code": 1, "message": "User not found"}, "code"),
+    ({"code": 1, "message": "Please try again"}, "code"),
+    ({"code": 10, "message": "Please try again"}, "code"),
+    ({"code": 20, "message": "Please try again"}, "code"),
+    ({"code": 100, "msg": "系统繁忙"}, "code"),  # Tianapi
+    ({"code": 1000, "message": "Please check your parameters"}, "code"),  # Wish
+    ({"code": 1000.0, "message": "Please check your parameters"}, "code"),
+    ({"error_code": 1}, "error_code"),  # Baidu, VK
+    ({"errno": "100"}, "errno"),
+    ({"errcode": 1000, "errmsg": "busy"}, "errcode"),
     ({"code": 200, "message": "Unauthorized"}, "message"),
     ({"code": 0, "message": "401: Unauthorized"}, "message"),  # Discord
     ({"message": "Too many requests"}, "message"),
@@ -112,11 +123,18 @@ SUCCEEDED: list[dict[str, Any]] = [
     {"code": "0", "message": "anything"},
     {"code": "00000", "message": "anything"},
     {"code": 1, "msg": "操作成功"},
-    {"code": 1, "message": "anything"},
     {"code": 200, "message": "anything"},
     {"code": 204, "message": "anything"},
     {"code": "200", "message": "anything"},
-    {"code": 1000, "message": "anything"},
+    {"code": 1000, "message": "OK"},  # BitMart
+    {"code": 1, "msg": "获取成功"},  # FastAdmin, ThinkPHP
+    {"code": 1, "msg": ""},  # OKX has texts in its rows
+    {"code": 1, "data": []},
+    {"code": 1, "message": "No data found"},
+    {"code": 100, "message": "Success"},
+    {"code": 2000, "message": "anything"},
+    {"code": 10000, "msg": "anything"},  # Amap
+    {"code": 100000, "message": "anything"},
     {"code": "10000", "msg": "Success"},  # Alipay
     {"code": 20000, "message": "anything"},
     {"code": 200000, "message": "anything"},

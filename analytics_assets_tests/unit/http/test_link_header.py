@@ -54,6 +54,18 @@ NEXT: list[tuple[str, str]] = [
     (f'</a;b,c>; rel=prev; crossorigin, <{U}>; rel="next"', U),
     (f'<https://api.example.com{U}>; rel="next"; results="true"; cursor="0:100:0"', f"https://api.example.com{U}"),
     (f'<{U}>; rel="http://example.com/rel/next next"', U),
+    # a quote that is never closed
+    (f'<{U}>; rel="next', U),
+    (f'<{U}>; rel=next"', U),
+    (f'<{U}>; title="a; rel="next"', U),
+    (f'<{U}>; rel="next"; title="a', U),
+    (f'</u>; rel="prev, <{U}>; rel="next"', U),
+    (f'</u>; title="a, <{U}>; rel="next"', U),
+    (f'</u>; title="a, <{U}>; rel=next', U),
+    (f'</u>; rel="first", </v>; rel="prev; title="a b", <{U}>; rel="next"', U),
+    (f'<{U}>; rel="next", </u>; rel="last', U),
+    (f'</u?a=">; rel=prev", <{U}>; rel="next"', U),
+    (f'</u>; title="a\\" b, <{U}>; rel=next', U),
 ]  # fmt: skip
 
 NONE = [
@@ -75,6 +87,11 @@ NONE = [
     '<>; rel="next"',
     '< >; rel="next"',
     '<u;rel=next>',
+    '</u>; rel="prev',
+    '</u>; title="next',
+    '"',
+    '<"',
+    '>; rel="next',
 ]  # fmt: skip
 
 

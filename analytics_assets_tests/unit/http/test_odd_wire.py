@@ -66,6 +66,43 @@ def test_headers_of_nonsense_are_a_failed_try(headers: str, reason: str) -> None
     assert ask(answer) == (reason, [2.0])
 
 
+HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Total: 2\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 200 OK",
+        "HTTP/1.0 200 OK\r\n",
+        HEAD,
+        HEAD[:-1],
+        HEAD[:-2],
+        HEAD[:-12],
+        HEAD + "Content-Length: 7\r\n",
+        HEAD + "Content-Le",
+        HEAD + "Transfer-Encoding: chunked\r\n",
+        HEAD + "\r",
+        "HTTP/1.1 204 No Content\r\nX: 1\r\n",
+        "HTTP/1.1 404 Not Found\r\nX: 1\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\nX: 1\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n",
+        HEAD.replace("\r\n", "\n"),
+    ],
+)
+def test_headers_that_are_cut_off_are_a_failed_try(head: str) -> None:
+    assert ask(head.encode()) == ("the response broke off", [2.0])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [HEAD + "\r\n", HEAD.replace("\r\n", "\n") + "\n", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 204 X\r\n\r\n"],
+)
+def test_whole_headers_may_have_no_body(head: str) -> None:
+    assert ask(head.encode()) == ("", [])
+
+
 @pytest.mark.parametrize("size", ["-1", "-2", "-7", "f" * 30, MANY_DIGITS, "zz", "", "7_0", "8" + "0" * 15])
 def test_a_chunk_of_an_impossible_size_is_a_failed_try(size: str) -> None:
     chunks = f"{size}\r\n".encode() + BODY + b"\r\n0\r\n\r\n"
