@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
-from dagster._utils.pydantic_yaml import enrich_validation_errors_with_source_position
-from dagster.components.resolved.scopes import LoadContextScope
 from dlt.common.exceptions import DltException
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -32,6 +30,10 @@ from analytics_assets.orchestration.automation.recovery import recovery_sensor
 from analytics_assets.orchestration.automation.schedules import ScheduledSync
 from analytics_assets.orchestration.checks.registry import CHECKS
 from analytics_assets.orchestration.circuit.jobs import circuit_check, circuit_jobs
+from analytics_assets.orchestration.dagster_internals import (
+    LoadContextScope,
+    enrich_validation_errors_with_source_position,
+)
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.sync.assets import sync_asset
 from analytics_assets.orchestration.translator import SyncTranslator
