@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -192,6 +193,15 @@ def test_workspace_and_pyproject_name_the_same_module() -> None:
     assert module == pyproject["tool"]["dagster"]["module_name"]
     assert module == pyproject["tool"]["dg"]["project"]["code_location_target_module"]
     assert importlib.import_module(module).defs is defs
+
+
+@pytest.mark.repository
+def test_the_readme_has_the_requirements_without_the_pin() -> None:
+    """With pip, a user repeats them to install this package beside a newer Dagster."""
+    dependencies = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    without_pin = {one for one in dependencies if not one.startswith("dagster-embedded-elt")}
+    command = (PROJECT / "README.md").read_text().split("$ pip install ")[1].split("$ ")[0]
+    assert {*re.findall('"([^"]+)"', command)} == without_pin == {*dependencies[1:]}
 
 
 @pytest.mark.repository
