@@ -30,3 +30,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Lists the names that are imported on first use, because `dg` finds components by `dir`."""
+    return sorted({*globals(), *__all__})

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
-from dagster._utils.pydantic_yaml import enrich_validation_errors_with_source_position
-from dagster.components.resolved.scopes import LoadContextScope
 from dlt.common.exceptions import DltException
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from analytics_assets.config.assets import AssetConfig
+from analytics_assets.config.json_schema import for_written_file
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import unbuildable
 from analytics_assets.config.template_types import typed_rest_api
@@ -33,9 +32,14 @@ from analytics_assets.orchestration.automation.schedules import AutomatedSync
 from analytics_assets.orchestration.checks.registry import CHECKS
 from analytics_assets.orchestration.circuit.jobs import circuit_check, circuit_jobs
 from analytics_assets.orchestration.conditions import ApiDefinitions
+from analytics_assets.orchestration.dagster_internals import (
+    LoadContextScope,
+    enrich_validation_errors_with_source_position,
+)
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.sync.assets import sync_asset
 from analytics_assets.orchestration.translator import SyncTranslator
+from analytics_assets.scaffolder import RestApiSyncScaffolder
 
 
 class WrittenFile(BaseModel):
@@ -49,6 +53,7 @@ class WrittenFile(BaseModel):
         return RestApiSync.model_json_schema(*args, **kwargs)
 
 
+@dg.scaffold_with(RestApiSyncScaffolder)
 class RestApiSync(SyncConfig, dg.Component):
     """A REST API that dlt syncs. Each resource becomes a Dagster asset with checks."""
 
@@ -105,7 +110,7 @@ class RestApiSync(SyncConfig, dg.Component):
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Returns pydantic's JSON schema with the name and description of each check, for editors and `dg`."""
+        """Returns the JSON schema of a file as written, with the names of the checks, for editors and `dg`."""
         schema = super().model_json_schema(*args, **kwargs)
         checks = schema["$defs"]["AssetConfig"]["properties"]["checks"]
         config = checks["additionalProperties"]
@@ -113,7 +118,7 @@ class RestApiSync(SyncConfig, dg.Component):
             name: {**config, "description": check.description} for name, check in CHECKS.items()
         }
         checks["additionalProperties"] = False
-        return schema
+        return for_written_file(schema)
 
     @cached_property
     def resources(self) -> dict[str, ResourceInfo]:

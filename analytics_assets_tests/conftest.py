@@ -29,6 +29,7 @@ from dagster.components.core import snapshot as descriptions
 from dagster_shared.serdes.objects.package_entry import json_for_all_components
 from dlt.common.time import increasing_precise_time
 
+import analytics_assets
 from analytics_assets import RestApiSync
 from analytics_assets.demo_api.data import Row, snapshot
 from analytics_assets.demo_api.server import DEFAULT_KEY, serve
@@ -42,7 +43,7 @@ from analytics_assets_tests.memory_circuit import MemoryCircuit
 from analytics_assets_tests.truth import query
 
 TODAY = date(2026, 2, 1)
-SHIPPED_DEFS = Path(__file__).parents[1] / "analytics_assets/defs/analytics_api/defs.yaml"
+SHIPPED_DEFS = Path(str(analytics_assets.__file__)).parent / "defs/analytics_api/defs.yaml"
 PROJECT = Path(__file__).parents[1]
 
 

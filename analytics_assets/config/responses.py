@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from analytics_assets.config.json_paths import problem_of
 from analytics_assets.config.strict_model import StrictModel
+from analytics_assets.config.template_engine import WholeText
+from analytics_assets.config.template_types import only_text
 from analytics_assets.config.validation_errors import error_at
 
 ANY = "*"
@@ -35,6 +38,15 @@ class ResponseRule(StrictModel):
         "the last retry. `refresh_token` sends the request again once with a new OAuth2 token, and then opens the "
         "circuit. `empty` is a page without rows, `fail` ends the sync, and `success` reads the response."
     )
+
+    @field_validator("body", mode="before")
+    @classmethod
+    def _texts_or_numbers(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for path, item in value.items():
+                if isinstance(item, WholeText):
+                    only_text(item, (path,))
+        return value
 
     @model_validator(mode="after")
     def _has_a_condition(self) -> ResponseRule:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from dlt.common.schema.typing import TColumnSchema
@@ -19,6 +19,9 @@ from dlt.sources.rest_api import typing as rest_api_typing
 
 from analytics_assets.config.template_engine import WholeText, read_literal
 from analytics_assets.config.validation_errors import Location, error_at, value_at
+
+_BOOLEANS = {True: ("true", "yes", "on", "1"), False: ("false", "no", "off", "0")}
+"""The texts of a boolean. A key that may also be text or a number takes only the first of each."""
 
 _BOUNDS = {"bigint": frozenset({int}), "double": frozenset({int, float})}
 """The types of `initial_value` and `end_value`, by the data type of a cursor that is a number."""
@@ -35,8 +38,11 @@ def as_type(text: str, kinds: frozenset[Any]) -> Any:
         The converted value, or the text if no conversion fits. The rules of the key then judge the text.
     """
     stripped = text.strip()
-    if bool in kinds and stripped.lower() in ("true", "false"):
-        return stripped.lower() == "true"
+    if bool in kinds:
+        is_clear = kinds.isdisjoint((int, str))
+        for value, words in _BOOLEANS.items():
+            if stripped.lower() in (words if is_clear else words[:1]):
+                return value
     if int in kinds and re.fullmatch(r"[-+]?\d+", stripped):
         return int(stripped)
     if float in kinds and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", stripped):
@@ -94,37 +100,49 @@ def typed_rest_api(rest_api: Any) -> Any:
     Raises:
         ValidationError: the key may have any type, and the text may be meant as a text or as another type.
     """
-    return _typed(rest_api, (), lambda place: _bound_kind(rest_api, place))
+    return _typed(rest_api, (), rest_api)
 
 
-def _typed(value: Any, place: Location, bound_kind: Callable[[Location], str | None]) -> Any:
+def _typed(value: Any, place: Location, rest_api: Any) -> Any:
     if isinstance(value, WholeText):
-        typed = _value(value, place, bound_kind)
-        return typed if isinstance(typed, str) else _typed(typed, place, bound_kind)
+        typed = _value(value, place, rest_api)
+        return typed if isinstance(typed, str) else _typed(typed, place, rest_api)
     if isinstance(value, dict):
-        return {key: _typed(item, (*place, key), bound_kind) for key, item in value.items()}
+        return {key: _typed(item, (*place, key), rest_api) for key, item in value.items()}
     if isinstance(value, list):
-        return [_typed(item, (*place, index), bound_kind) for index, item in enumerate(value)]
+        return [_typed(item, (*place, index), rest_api) for index, item in enumerate(value)]
     return value
 
 
-def _value(text: WholeText, place: Location, bound_kind: Callable[[Location], str | None]) -> Any:
+def _value(text: WholeText, place: Location, rest_api: Any) -> Any:
     if not place:
         return as_type(text, frozenset({dict}))
     key, holders = place[-1], place[:-1]
+    in_rest_api = ("rest_api", *place)
     if "json" in holders:
-        return _only_text(text, place)
-    if "params" in holders or key == "data":
-        return _only_text(text, place) if text.strip()[:1] in ("[", "{") else str(text)
+        return only_text(text, in_rest_api)
+    # In `params`, dlt knows only the keys of a cursor or of a value of a parent.
+    is_sent = "params" in holders and value_at(rest_api, (*holders, "type")) not in ("incremental", "resolve")
+    if is_sent or key == "data":
+        return only_text(text, in_rest_api) if text.strip()[:1] in ("[", "{") else str(text)
     if key in ("initial_value", "end_value"):
-        kind = bound_kind(place)
-        return _only_text(text, place) if kind is None else as_type(text, _BOUNDS.get(kind, frozenset()))
+        kind = _bound_kind(rest_api, place)
+        return only_text(text, in_rest_api) if kind is None else as_type(text, _BOUNDS.get(kind, frozenset()))
     keys = _COLUMN_KEYS if "columns" in holders else _KEYS
     kinds = frozenset() if {"data", "headers"}.intersection(holders) else keys.get(str(key), frozenset())
     return as_type(text, kinds)
 
 
-def _only_text(text: WholeText, place: Location) -> str:
+def only_text(text: WholeText, place: Location) -> str:
+    """Returns the text of a whole template whose key may have any type.
+
+    Args:
+        text: the text.
+        place: the key, for the error.
+
+    Raises:
+        ValidationError: the text may also be meant as another type.
+    """
     try:
         value = read_literal(text.strip())
     except ValueError:
@@ -132,7 +150,7 @@ def _only_text(text: WholeText, place: Location) -> str:
     if isinstance(value, str):
         return str(text)
     raise error_at(
-        ("rest_api", *place),
+        place,
         f"the value of this template may be {type(value).__name__} or text. Write `| from_json` before `}}}}` for "
         f"{type(value).__name__}, or `| string` for text.",
     )

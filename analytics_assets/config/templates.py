@@ -41,8 +41,8 @@ from analytics_assets.config.template_places import (
 )
 from analytics_assets.config.validation_errors import Location, error_at
 
-_READ_AT_LOAD = frozenset({"type", "location"})
-"""The keys of `auth` that say which secrets there are."""
+_READ_AT_LOAD = frozenset({"type", "location", "default_token_expiration"})
+"""The keys of `auth` that are no text for the API: which secrets there are, and a number."""
 
 
 _PARAMETER = re.compile(r"(?:^|[?&])([\w.-]+)=\s*\{\{")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -97,10 +98,12 @@ def surface(definitions: dg.Definitions) -> dict[str, Any]:
     }
 
 
+@pytest.mark.repository
 def test_the_public_surface() -> None:
     assert surface(defs()) == PUBLIC_SURFACE
 
 
+@pytest.mark.repository
 def test_the_circuit_is_downstream_of_the_endpoints_and_upstream_of_nothing() -> None:
     """With this lineage, a circuit event makes no table stale, and starts no automation."""
     node = defs().resolve_asset_graph().get(dg.AssetKey(["analytics_api", "circuit"]))
@@ -108,6 +111,7 @@ def test_the_circuit_is_downstream_of_the_endpoints_and_upstream_of_nothing() ->
     assert node.child_keys == set()
 
 
+@pytest.mark.repository
 def test_before_any_run_an_asset_shows_its_schema_and_owners() -> None:
     graph = defs().resolve_asset_graph()
     node = graph.get(dg.AssetKey(["analytics_api", "transactions"]))
@@ -132,6 +136,7 @@ def test_before_any_run_an_asset_shows_its_schema_and_owners() -> None:
     )
 
 
+@pytest.mark.repository
 def test_policies_and_pools_are_dagsters_own(project: Project, shipped_yaml: str, tmp_path: Path) -> None:
     document = yaml.safe_load(shipped_yaml)
     document["attributes"]["assets"]["transactions"] |= {
@@ -166,6 +171,7 @@ def test_policies_and_pools_are_dagsters_own(project: Project, shipped_yaml: str
         assert instance.freshness_enabled
 
 
+@pytest.mark.repository
 def test_loading_needs_no_network_no_secret_and_no_database(tmp_path: Path) -> None:
     """The process cannot open a socket and has no secret. It creates no database."""
     program = (
@@ -179,6 +185,7 @@ def test_loading_needs_no_network_no_secret_and_no_database(tmp_path: Path) -> N
     assert list(tmp_path.rglob("*.duckdb")) == []
 
 
+@pytest.mark.repository
 def test_workspace_and_pyproject_name_the_same_module() -> None:
     pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     [location] = yaml.safe_load((PROJECT / "workspace.yaml").read_text())["load_from"]
@@ -188,6 +195,16 @@ def test_workspace_and_pyproject_name_the_same_module() -> None:
     assert importlib.import_module(module).defs is defs
 
 
+@pytest.mark.repository
+def test_the_readme_has_the_requirements_without_the_pin() -> None:
+    """With pip, a user repeats them to install this package beside a newer Dagster."""
+    dependencies = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    without_pin = {one for one in dependencies if not one.startswith("dagster-embedded-elt")}
+    command = (PROJECT / "README.md").read_text().split("$ pip install ")[1].split("$ ")[0]
+    assert {*re.findall('"([^"]+)"', command)} == without_pin == {*dependencies[1:]}
+
+
+@pytest.mark.repository
 def test_the_readmes_first_example_loads(project: Project) -> None:
     readme = (PROJECT / "README.md").read_text()
     example = readme.split("```yaml\n")[1].split("```")[0]

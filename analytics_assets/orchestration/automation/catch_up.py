@@ -6,14 +6,10 @@ Each schedule calls this module at each tick. The recovery sensor calls this mod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
 
 import dagster as dg
 
-# Dagster's public method `get_backfills` needs this private type, to find the active backfills.
-# Without the active backfills, this module would request the partitions of a waiting backfill a second time.
-from dagster._core.execution.backfill import BulkActionStatus
-
+from analytics_assets.orchestration.dagster_internals import BulkActionStatus, partitions_in_backfill
 from analytics_assets.orchestration.partitions import latest_materializations
 from analytics_assets.orchestration.runs import CIRCUIT_KEY, PartitionRange, is_dry_run, is_of
 
@@ -208,8 +204,5 @@ def _in_backfills(context: EvaluationContext, asset: dg.AssetKey) -> set[str]:
     """Returns the partitions of `asset` in active backfills."""
     keys: set[str] = set()
     for backfill in context.instance.get_backfills(status=BulkActionStatus.REQUESTED):
-        if asset in (backfill.asset_selection or ()):
-            # Dagster uses only the asset graph of this argument, and a repository definition has an asset graph.
-            subset = backfill.get_target_partitions_subset(cast(Any, context.repository_def), asset)
-            keys |= set(subset.get_partition_keys()) if subset else set()
+        keys |= partitions_in_backfill(backfill, context, asset)
     return keys

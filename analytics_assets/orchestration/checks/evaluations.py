@@ -8,15 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 import dagster as dg
 
-# Dagster's public parameter `target_materialization_data` has this private type.
-# Without `target_materialization_data`, Dagster links no evaluation of a partition to its materialization.
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationTargetMaterializationData,
-)
-
 from analytics_assets.config.assets import AssetConfig, CheckConfig
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.orchestration.checks.registry import CHECKS, Check, Outcomes
+from analytics_assets.orchestration.dagster_internals import AssetCheckEvaluationTargetMaterializationData
 from analytics_assets.orchestration.metadata import without_secrets
 from analytics_assets.orchestration.partitions import latest_materializations
 

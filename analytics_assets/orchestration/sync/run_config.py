@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from analytics_assets.ingestion.errors import OptionInBackfillError, UnfitRunConfigError, UnknownOpError
 from analytics_assets.ingestion.plan.load_plan import RunOptions
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
+from analytics_assets.orchestration.dagster_internals import op_names
 from analytics_assets.orchestration.runs import BACKFILL_TAG, OPTION_PREFIX
 from analytics_assets.orchestration.sync.run_tags import options_from_tags
 
@@ -95,7 +96,7 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
         OptionInBackfillError: the run belongs to a backfill, and the option is for a single run.
     """
     configured: dict[str, Any] = dict(context.run.run_config.get("ops") or {})  # type: ignore[call-overload]
-    unknown = configured.keys() - _op_names(context)
+    unknown = configured.keys() - op_names(context.job_def)
     if unknown:
         raise UnknownOpError(info.name, min(unknown), context.op_execution_context.op.name)
     kind = run_config_class(info, partitioned=context.assets_def.partitions_def is not None)
@@ -125,11 +126,3 @@ def _place(path: tuple[int | str, ...], tagged: Mapping[str, Any]) -> str:
     """Returns the name of an option, or of its tag."""
     name = ".".join(map(str, path))
     return f"the tag `{OPTION_PREFIX}{name}`" if name in tagged else name
-
-
-def _op_names(context: dg.AssetExecutionContext) -> set[str]:
-    """The names of all ops of the job, also of those that this run does not select."""
-    job = context.job_def
-    while job.asset_selection_data:
-        job = job.asset_selection_data.parent_job_def
-    return {node.name for node in job.graph.nodes}

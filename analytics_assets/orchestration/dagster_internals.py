@@ -1,0 +1,82 @@
+"""The parts of Dagster that are private, or public without being documented, and that this project uses.
+
+What belongs here: each such import, with the reason, and each access to an attribute that Dagster does not document. No
+other module imports from a private module of Dagster. `integration/test_dagster_internals.py` has a test of each part,
+which says what to do when Dagster moves the part.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+try:
+    # The type of the public parameter `target_materialization_data`, which links an evaluation of a partition to its
+    # materialization.
+    from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+        AssetCheckEvaluationTargetMaterializationData,
+    )
+
+    # The type of the public method `get_backfills`, to find the active backfills. Without them, the partitions of a
+    # waiting backfill would be requested a second time.
+    from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+
+    # Names the file, the line and the key of a mistake in a `defs.yaml`.
+    from dagster._utils.pydantic_yaml import enrich_validation_errors_with_source_position
+
+    # What `context` is in a template of a `defs.yaml`.
+    from dagster.components.resolved.scopes import LoadContextScope
+except ImportError as error:
+    raise ImportError(
+        f"This version of analytics_assets does not fit Dagster {dg.__version__}: {error}. Install a newer version of "
+        "analytics_assets, or an older version of Dagster."
+    ) from error
+
+__all__ = [
+    "UNDOCUMENTED",
+    "AssetCheckEvaluationTargetMaterializationData",
+    "BulkActionStatus",
+    "LoadContextScope",
+    "enrich_validation_errors_with_source_position",
+    "op_names",
+    "partitions_in_backfill",
+]
+
+UNDOCUMENTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
+    (dg.DagsterInstance, "all_instigator_state", ()),
+    (dg.DagsterInstance, "get_latest_planned_materialization_info", ("asset_key", "partition")),
+    (dg.DagsterInstance, "get_latest_storage_id_by_partition", ("asset_key", "event_type", "partitions")),
+    (dg.DagsterInstance, "get_records_for_run", ("run_id", "of_type")),
+    (dg.DagsterInstance, "get_status_by_partition", ("asset_key", "partition_keys", "partitions_def")),
+    (dg.EventLogRecord, "asset_materialization", ()),
+    (dg.EventLogRecord, "partition_key", ()),
+    (dg.ResolutionContext, "source_position_tree", ()),
+    (dg.TimeWindowPartitionsDefinition, "time_window_for_partition_key", ("partition_key",)),
+)
+"""Methods and properties that Dagster does not document, each with its parameters that this project passes."""
+
+
+def op_names(job: dg.JobDefinition) -> set[str]:
+    """Returns the names of all ops of a job, also of those that its run does not select."""
+    while job.asset_selection_data:
+        job = job.asset_selection_data.parent_job_def
+    return {node.name for node in job.graph.nodes}
+
+
+def partitions_in_backfill(
+    backfill: PartitionBackfill,
+    context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
+    asset: dg.AssetKey,
+) -> set[str]:
+    """Returns the partitions of `asset` that a backfill loads.
+
+    Args:
+        backfill: a backfill that is active.
+        context: the context of the evaluation, with the code location.
+        asset: the key of the partitioned asset.
+    """
+    if asset not in (backfill.asset_selection or ()):
+        return set()
+    # Dagster uses only the asset graph of this argument, and a repository definition has an asset graph.
+    graph: Any = context.repository_def
+    subset = backfill.get_target_partitions_subset(graph, asset)
+    return set(subset.get_partition_keys()) if subset else set()

@@ -1,0 +1,140 @@
+"""What this project uses of Dagster without a promise of Dagster. Each failure says what to do."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.execution.backfill import PartitionBackfill
+from dagster_shared.yaml_utils import parse_yaml_with_source_position
+from pydantic import BaseModel, ValidationError
+
+import analytics_assets
+from analytics_assets.orchestration import dagster_internals
+from analytics_assets.orchestration.dagster_internals import (
+    UNDOCUMENTED,
+    AssetCheckEvaluationTargetMaterializationData,
+    BulkActionStatus,
+    LoadContextScope,
+    enrich_validation_errors_with_source_position,
+    op_names,
+    partitions_in_backfill,
+)
+
+PACKAGE = Path(str(analytics_assets.__file__)).parent
+HOME = Path(str(dagster_internals.__file__)).relative_to(PACKAGE)
+
+
+def private_imports(source: str) -> Iterator[str]:
+    """The private modules and names of Dagster that a module imports."""
+    for node in ast.walk(ast.parse(source)):
+        names = [one.name for one in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        for name in names:
+            parts = f"{module}.{name}".strip(".").split(".")
+            if parts[0].startswith("dagster") and any(one.startswith("_") for one in parts):
+                yield ".".join(parts)
+
+
+def test_no_other_module_imports_a_private_module() -> None:
+    """Move the import to `dagster_internals.py`, and give it a test here."""
+    found = {
+        file.relative_to(PACKAGE): {*private_imports(file.read_text())} for file in PACKAGE.rglob("*.py")
+    }
+    assert {file for file, names in found.items() if names} == {HOME}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "passed"),
+    UNDOCUMENTED,
+    ids=[f"{owner.__name__}.{name}" for owner, name, _ in UNDOCUMENTED],
+)
+def test_an_undocumented_part_is_there(owner: type, name: str, passed: tuple[str, ...]) -> None:
+    """Look in Dagster's changelog for the part that took its place, or compute the value from documented parts."""
+    in_fields = name in getattr(owner, "_fields", ()) or name in getattr(owner, "__annotations__", {})
+    assert in_fields or hasattr(owner, name), f"Dagster {dg.__version__} has no {owner.__name__}.{name}"
+    if passed:
+        assert {*passed} <= inspect.signature(getattr(owner, name)).parameters.keys()
+
+
+def test_a_job_names_the_ops_that_its_run_does_not_select() -> None:
+    """If this fails, find how a job of a selection leads to the whole job: without it, an op may be misspelled."""
+
+    @dg.asset
+    def one() -> None: ...
+
+    @dg.asset
+    def two() -> None: ...
+
+    job = dg.Definitions([one, two]).resolve_implicit_global_asset_job_def()
+    assert op_names(job.get_subset(asset_selection={dg.AssetKey("one")})) == {"one", "two"}
+
+
+def test_a_backfill_names_its_partitions() -> None:
+    """If this fails, see how Dagster's daemon reads a backfill: without it, its partitions are requested twice."""
+    daily = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-01-10")
+
+    @dg.asset(partitions_def=daily)
+    def days() -> None: ...
+
+    @dg.asset(partitions_def=daily)
+    def other() -> None: ...
+
+    repository = dg.Definitions([days, other]).get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_backfill(
+            PartitionBackfill.from_asset_partitions(
+                "a-backfill",
+                asset_graph=repository.asset_graph,
+                partition_names=["2026-01-02", "2026-01-03"],
+                asset_selection=[days.key],
+                backfill_timestamp=time.time(),
+                tags={},
+                dynamic_partitions_store=instance,
+                all_partitions=False,
+                title=None,
+                description=None,
+                run_config=None,
+            )
+        )
+        context = dg.build_schedule_context(instance, repository_def=repository)
+        [backfill] = instance.get_backfills(status=BulkActionStatus.REQUESTED)
+        assert partitions_in_backfill(backfill, context, days.key) == {"2026-01-02", "2026-01-03"}
+        assert partitions_in_backfill(backfill, context, other.key) == set()
+
+
+def test_an_evaluation_names_its_materialization() -> None:
+    """If this fails, read the type of the parameter of `dg.AssetCheckEvaluation` that it is for."""
+    target = AssetCheckEvaluationTargetMaterializationData(storage_id=1, run_id="a", timestamp=2.0)
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("a"),
+        check_name="c",
+        passed=True,
+        metadata={},
+        target_materialization_data=target,
+    )
+    assert evaluation.target_materialization_data == target
+
+
+def test_a_mistake_in_a_file_gets_its_line() -> None:
+    """If this fails, see how `dg.Component.load` reports the line of a mistake."""
+
+    class Model(BaseModel):
+        number: int
+
+    tree = parse_yaml_with_source_position("a: 1\nnumber: seven\n", "defs.yaml").source_position_tree
+    with (
+        pytest.raises(ValidationError, match=r"attributes.number at defs.yaml:2"),
+        enrich_validation_errors_with_source_position(tree, ["attributes"]),
+    ):
+        Model.model_validate({"number": "seven"})
+
+
+def test_a_template_has_the_context_of_the_load() -> None:
+    """If this fails, see what `context` is in a template of Dagster's own components."""
+    assert hasattr(LoadContextScope, "project_root")
