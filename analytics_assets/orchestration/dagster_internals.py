@@ -47,6 +47,7 @@ UNDOCUMENTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (dg.DagsterInstance, "get_latest_storage_id_by_partition", ("asset_key", "event_type", "partitions")),
     (dg.DagsterInstance, "get_records_for_run", ("run_id", "of_type")),
     (dg.DagsterInstance, "get_status_by_partition", ("asset_key", "partition_keys", "partitions_def")),
+    (dg.Definitions, "permissive_map_resolved_asset_specs", ("func", "selection")),
     (dg.EventLogRecord, "asset_materialization", ()),
     (dg.EventLogRecord, "partition_key", ()),
     (dg.ResolutionContext, "source_position_tree", ()),

@@ -23,6 +23,9 @@ The value of the tag is the id of the run that failed. A re-execution copies the
 shows whether the tag is a copy.
 """
 
+NO_RETRY_KEY = "analytics_assets/no_retry"
+"""The tag of a run whose retries by Dagster a failure stopped: the id of the run, and what its tag for retries said."""
+
 OPTION_PREFIX = "analytics_assets/"
 """The start of the run tags that set an option of a sync, such as `analytics_assets/dry_run`."""
 

@@ -289,15 +289,22 @@ def test_a_report_with_metadata_of_its_own_is_a_persons(project: Project, shippe
     assert store(project, shipped_yaml).circuit().phase(time.time()) is Phase.FORCED_OPEN
 
 
+@pytest.mark.parametrize(
+    ("stopped", "again"),
+    [
+        ({"analytics_assets/circuit": "the-run-before"}, "true"),  # as version 0.1.0 marked it
+        ({"analytics_assets/no_retry": "the-run-before"}, "true"),
+        ({"analytics_assets/no_retry": "the-run-before true"}, "true"),
+        ({"analytics_assets/no_retry": "the-run-before false"}, "false"),
+        ({}, "false"),  # a person has set it
+    ],
+)
 def test_a_reexecuted_run_does_not_inherit_the_halt(
-    project: Project, api: DemoApi, impatient_yaml: str
+    project: Project, api: DemoApi, impatient_yaml: str, stopped: dict[str, str], again: str
 ) -> None:
     """Dagster copies the tags of a run to its re-execution. But the re-execution may be retried."""
     definitions = project.definitions(impatient_yaml)
-    inherited = {
-        "analytics_assets/circuit": "the run before",
-        "dagster/retry_on_asset_or_op_failure": "false",
-    }
+    inherited = {**stopped, "dagster/retry_on_asset_or_op_failure": "false"}
     [products] = [
         one
         for one in definitions.assets or ()
@@ -313,8 +320,8 @@ def test_a_reexecuted_run_does_not_inherit_the_halt(
     )
     run = project.instance.get_run_by_id(result.run_id)
     assert run is not None
-    assert run.tags["dagster/retry_on_asset_or_op_failure"] == "true"
-    assert run.tags["analytics_assets/circuit"] != run.run_id
+    assert run.tags["dagster/retry_on_asset_or_op_failure"] == again
+    assert run.tags.get("analytics_assets/circuit") != run.run_id
 
 
 def test_two_sources_have_circuits_of_their_own(project: Project, api: DemoApi, impatient_yaml: str) -> None:

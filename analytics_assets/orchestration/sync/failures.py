@@ -12,7 +12,7 @@ import dagster as dg
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.errors import CircuitOpenError, SyncError, SyncHalted, TooManyPagesError
 from analytics_assets.ingestion.sync import user_errors
-from analytics_assets.orchestration.runs import CIRCUIT_KEY, RESOURCE_KEY, SOURCE_KEY
+from analytics_assets.orchestration.runs import CIRCUIT_KEY, NO_RETRY_KEY, RESOURCE_KEY, SOURCE_KEY
 
 _RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
 
@@ -37,21 +37,24 @@ def recorded_as_failure(
     except SyncError as error:
         if isinstance(error, (SyncHalted, CircuitOpenError, TooManyPagesError)):
             # `allow_retries=False` stops only the retries of the step. `_RUN_RETRY` stops the retries of the run.
-            run_id = context.run.run_id
-            tags = {_RUN_RETRY: "false"} | ({CIRCUIT_KEY: run_id} if _is_outage(error) else {})
-            context.instance.add_run_tags(run_id, tags)
+            run_id, before = context.run.run_id, context.run.tags.get(_RUN_RETRY, "")
+            tags = {_RUN_RETRY: "false", NO_RETRY_KEY: f"{run_id} {before}".rstrip()}
+            context.instance.add_run_tags(run_id, tags | ({CIRCUIT_KEY: run_id} if _is_outage(error) else {}))
         raise _failure(config.name, resource, error) from None
 
 
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
-    """Resets the tag `_RUN_RETRY` of this run, if this run re-executes a run that an outage halted.
+    """Resets the tag `_RUN_RETRY` of this run, if this run re-executes a run whose retries this module stopped.
 
-    Dagster copies the tags of a halted run to its re-execution, including `_RUN_RETRY` with the value `false`. So this
-    function sets the tag to the Dagster instance's default, `run_retries_retry_on_asset_or_op_failure`.
+    Dagster copies the tags of a run to its re-execution, including `_RUN_RETRY` with the value `false`. So this
+    function sets the tag to the value from before, or to the Dagster instance's default,
+    `run_retries_retry_on_asset_or_op_failure`.
     """
-    if context.run.tags.get(CIRCUIT_KEY) not in (None, context.run.run_id):
+    run, tags = context.run.run_id, context.run.tags
+    stopped_by, _, before = tags.get(NO_RETRY_KEY, tags.get(CIRCUIT_KEY, "")).partition(" ")
+    if stopped_by not in ("", run):
         default = context.instance.run_retries_retry_on_asset_or_op_failure
-        context.instance.add_run_tags(context.run.run_id, {_RUN_RETRY: str(default).lower()})
+        context.instance.add_run_tags(run, {_RUN_RETRY: before or str(default).lower()})
 
 
 def _is_outage(error: SyncError) -> bool:

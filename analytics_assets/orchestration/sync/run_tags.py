@@ -14,7 +14,10 @@ from analytics_assets.ingestion.errors import (
     OptionDoesNotApplyError,
     UnknownTagError,
 )
-from analytics_assets.orchestration.runs import CIRCUIT_KEY, OPTION_PREFIX
+from analytics_assets.orchestration.runs import CIRCUIT_KEY, NO_RETRY_KEY, OPTION_PREFIX
+
+_OWN = (CIRCUIT_KEY, NO_RETRY_KEY)
+"""The tags that this project sets itself, and that are no options."""
 
 _ALMOST = 0.9
 """How similar a tag must be to one of ours, from 0 to 1, so that it counts as misspelled."""
@@ -55,7 +58,9 @@ def options_from_tags(
             word = text.strip()
             is_flag = names[tag] in flags  # for a number, pydantic takes `True` for 1
             options[names[tag]] = _FLAGS.get(word.lower(), word) if is_flag else word
-        elif tag != CIRCUIT_KEY and (tag.startswith(OPTION_PREFIX) or suggestion(tag, names, _ALMOST)):
+        elif tag not in (CIRCUIT_KEY, NO_RETRY_KEY) and (
+            tag.startswith(OPTION_PREFIX) or suggestion(tag, names, _ALMOST)
+        ):
             near = get_close_matches(tag.partition("/")[2], sorted(known), n=1)
             raise UnknownTagError(
                 resource, tag, tuple(f"{OPTION_PREFIX}{one}" for one in near or sorted(known))
