@@ -154,7 +154,7 @@ def test_dg_dev_serves_the_assets(shop: Shop) -> None:
         start_new_session=True,
     )  # fmt: skip
     try:
-        assert ["my_api", "orders"] in assets_of(port, seconds=90)
+        assert ["my_api", "orders"] in assets_of(port, seconds=240)
     finally:
         os.killpg(server.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
