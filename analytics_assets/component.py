@@ -199,6 +199,7 @@ class RestApiSync(SyncConfig, dg.Component):
         translator = SyncTranslator(self, self.resources)
         assets: list[Any] = [translator.circuit_spec()]
         syncs: dict[str, ScheduledSync] = {}
+        loaded = {translator.key(info): info.name for info in self.resources.values() if info.selected}
         for info in self.resources.values():
             assets.append(translator.api_spec(info))
             if not info.selected:
@@ -214,7 +215,7 @@ class RestApiSync(SyncConfig, dg.Component):
             asset_checks=[circuit_check(self)],
             jobs=circuit_jobs(self),
             schedules=[one.schedule for one in syncs.values()],
-            sensors=[failure_sensor(self), *([recovery_sensor(self, syncs)] if syncs else [])],
+            sensors=[failure_sensor(self, loaded), *([recovery_sensor(self, syncs)] if syncs else [])],
         )
 
 
