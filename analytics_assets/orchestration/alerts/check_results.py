@@ -46,10 +46,8 @@ class CheckResults:
                 yield self._of_check(run, asset, name, evaluations)
             if _COUNTS_QUARANTINE in by_name:
                 yield self._of_quarantine(run, asset, by_name[_COUNTS_QUARANTINE])
-            elif found.rows_quarantined:
-                parts = {partition or WHOLE_ASSET: found.rows_quarantined for partition in found.materialized}
-                rows = {"rows": str(found.rows_quarantined)}
-                yield _outcome(Kind.QUARANTINE, run, asset, "", wrong=parts, details=rows)
+            elif found.materialized:
+                yield _of_load_without_checks(run, asset, found)
             yield from self._not_executed(run, asset, found)
 
     def _of_check(
@@ -128,6 +126,20 @@ class CheckResults:
                 yield _outcome(
                     Kind.FAILED_CHECK, run, asset, ALL_CHECKS, wrong=wrong, details={"reason": reason}
                 )
+
+
+def _of_load_without_checks(run: FinishedRun, asset: dg.AssetKey, found: AssetEvents) -> Outcome:
+    """Returns what a load says about the quarantine.
+
+    A load of only new rows does not say whether rows of earlier loads are still in quarantine.
+    """
+    parts = {partition or WHOLE_ASSET for partition in found.materialized}
+    rows = found.rows_quarantined
+    if rows:
+        return _outcome(
+            Kind.QUARANTINE, run, asset, "", wrong=dict.fromkeys(parts, rows), details={"rows": str(rows)}
+        )
+    return _outcome(Kind.QUARANTINE, run, asset, "", right=frozenset(parts if found.read_all else ()))
 
 
 def _outcome(kind: Kind, run: FinishedRun, asset: dg.AssetKey, reason: str, **others: Any) -> Outcome:

@@ -70,7 +70,7 @@ class IncidentState(_Stored):
         run_failure: the storage id of the last run failure that was read; None before the first poll.
         run_success: the same, for runs that succeeded.
         run_canceled: the same, for runs that a person canceled.
-        awaiting_retry: the failed runs that Dagster will retry, with the storage ids of their failures.
+        awaiting_retry: the failed runs that Dagster will retry, with the storage ids of the events that ended them.
         incidents: the incidents that are not over, oldest first.
         waiting_in_0_1_0: the ids of the failed runs that version 0.1.0 waited for.
         reported_in_0_1_0: the failed syncs that version 0.1.0 has reported.

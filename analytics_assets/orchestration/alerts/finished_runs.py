@@ -1,6 +1,6 @@
 """Finds the runs that ended since the last poll, by three queries for any number of runs.
 
-A failed run that Dagster will retry is not over: its retry decides. What does not belong here: what a run has done.
+A failed run that Dagster will retry is not over: it is read when the retry has begun.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,8 +12,11 @@ import dagster as dg
 from analytics_assets.orchestration.alerts.cursor import IncidentState
 
 _FIRST_POLL_REACH = 3600.0  # the first poll reads runs that ended up to this many seconds ago
-# After a run has failed, Dagster needs up to three seconds to store whether it will retry the run.
+# After a run has ended, Dagster needs up to three seconds to store its status, and whether it will retry the run.
 _RETRY_DECISION_DELAY = 3.0
+_CLOCK_AHEAD = (
+    60.0  # an event further in the future is not waited for, because the clock of its machine is wrong
+)
 _RETRY_PATIENCE = 3600.0  # if no retry has begun after this many seconds, the failure is final
 _PAGE = 1000  # the most failures that one query reads to find old failures
 _MAX_RUNS = 200  # the most runs of each status that one poll reads
@@ -38,12 +41,14 @@ class FinishedRun:
     Attributes:
         run: the run.
         storage_id: the storage id of the event that ended the run. Later materializations have larger ids.
-        at: the time of the end, in seconds since 1970.
+        at: the time of the end, in seconds since 1970, but not in the future.
+        retried: whether Dagster has retried the failed run.
     """
 
     run: dg.DagsterRun
     storage_id: int
     at: float
+    retried: bool
 
     @property
     def failed(self) -> bool:
@@ -82,10 +87,12 @@ class FinishedRuns:
         runs: list[FinishedRun] = []
         for record in self._records(ended):
             run = record.dagster_run
-            one = FinishedRun(run, ended[run.run_id], record.end_time or self._clock())
-            if run.is_complete_and_waiting_to_retry and one.at > self._clock() - _RETRY_PATIENCE:
+            at = min(record.end_time or self._clock(), self._clock())
+            one = FinishedRun(run, ended[run.run_id], at, "dagster/auto_retry_run_id" in run.tags)
+            waits = run.is_complete_and_waiting_to_retry and at > self._clock() - _RETRY_PATIENCE
+            if waits or not run.is_finished:
                 awaiting_retry[run.run_id] = one.storage_id
-            elif run.is_finished and not (one.failed and "dagster/auto_retry_run_id" in run.tags):
+            else:
                 runs.append(one)
         runs.sort(key=lambda one: one.storage_id)
         return runs, state.model_copy(update={**positions, "awaiting_retry": awaiting_retry})
@@ -127,7 +134,7 @@ class FinishedRuns:
         for change in self._instance.fetch_run_status_changes(
             wanted, limit=_MAX_RUNS, ascending=True
         ).records:
-            if status == "run_failure" and change.timestamp > self._clock() - _RETRY_DECISION_DELAY:
+            if -_CLOCK_AHEAD < self._clock() - change.timestamp < _RETRY_DECISION_DELAY:
                 break
             position = change.storage_id
             ended[change.run_id] = change.storage_id

@@ -93,6 +93,13 @@ class Incidents:
         if not selects_any(run.run, self._assets):
             return
         events = events_of_run(self._instance, run.run.run_id, self._assets)
+        if run.retried:
+            # A retry executes the failed steps again, and decides about them. Other steps may not run again.
+            events = {
+                asset: found
+                for asset, found in events.items()
+                if found.failure is None and (found.materialized or found.evaluations)
+            }
         for outcome in (*self._syncs.outcomes(run, events), *self._checks.outcomes(run, events)):
             if outcome.kind in self._kinds:
                 yield outcome

@@ -40,6 +40,7 @@ class AssetEvents:
         planned: whether the run was to materialize the asset.
         materialized: the partitions that were materialized; None stands for the asset without partitions.
         rows_quarantined: the rows that the sync put in quarantine.
+        read_all: whether the sync read all rows of the asset or of its partitions, and not only new ones.
         checks_planned: the names of the checks that the run was to execute.
         evaluations: the evaluations of the checks, in order.
         failure: the failure of the step; None if the step did not fail.
@@ -49,6 +50,7 @@ class AssetEvents:
     planned: bool = False
     materialized: set[str | None] = field(default_factory=set)
     rows_quarantined: int = 0
+    read_all: bool = True
     checks_planned: set[str] = field(default_factory=set)
     evaluations: list[dg.AssetCheckEvaluation] = field(default_factory=list)
     failure: StepFailure | None = None
@@ -100,9 +102,10 @@ def events_of_run(
         if event.is_step_materialization:
             materialization = event.step_materialization_data.materialization
             one.materialized.add(materialization.partition)
-            one.rows_quarantined = max(
-                one.rows_quarantined, keys.read(materialization.metadata, keys.ROWS_QUARANTINED, 0) or 0
-            )
+            rows = keys.read(materialization.metadata, keys.ROWS_QUARANTINED, 0) or 0
+            one.rows_quarantined = max(one.rows_quarantined, rows)
+            if materialization.partition is None and keys.CURSOR_TO in materialization.metadata:
+                one.read_all = False
         else:
             one.planned, one.step = True, event.step_key or ""
     for one in found.values():

@@ -158,6 +158,12 @@ def test_a_load_without_checks_reports_its_quarantine(
     [received] = webhook.got
     assert received["title"] == QUARANTINE
     assert "rows: 2" in received["message"]
+    run(project, rows_quarantined=0, cursor_to="2026-01-05")
+    sensor.look()
+    assert len(webhook.got) == 1, "only new rows were read"
+    run(project, rows_quarantined=0)
+    sensor.look()
+    assert webhook.titles[1:] == [NO_QUARANTINE]
 
 
 def test_a_failed_check_of_a_canceled_run_is_reported(
@@ -177,6 +183,24 @@ def test_a_failed_check_of_a_canceled_run_is_reported(
     ended = project.instance.get_run_by_id(canceled[0].run_id)
     assert ended is not None
     assert ended.status is dg.DagsterRunStatus.CANCELED
+    sensor.look()
+    assert webhook.titles == [FAILED.format("complete")]
+
+
+def test_a_failed_check_of_a_run_that_is_retried_is_reported(
+    project: Project, sensor: Sensor, webhook: Webhook
+) -> None:
+    """A retry from the failed step does not run our step again, which succeeded."""
+
+    @dg.asset(deps=[PRODUCTS])
+    def theirs() -> None:
+        raise ValueError
+
+    first = run(project, results=[result("complete")], beside=[theirs]).run_id
+    project.instance.add_run_tags(first, {"dagster/will_retry": "true"})
+    sensor.look()
+    assert webhook.got == []
+    project.instance.add_run_tags(first, {"dagster/auto_retry_run_id": "another"})
     sensor.look()
     assert webhook.titles == [FAILED.format("complete")]
 

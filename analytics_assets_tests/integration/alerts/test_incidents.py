@@ -150,6 +150,19 @@ def test_a_retry_that_never_comes_is_waited_for_an_hour(
     assert webhook.titles == [FAILED.format("products")]
 
 
+def test_a_clock_that_was_ahead_mutes_nothing(
+    project: Project, sensor: Sensor, webhook: Webhook, clock: Clock
+) -> None:
+    clock.pass_minutes(30 * 24 * 60)
+    run(project, loads=False, error=failure())
+    clock.pass_minutes(-30 * 24 * 60)
+    for reports in (1, 2):
+        sensor.look()
+        assert webhook.titles == reports * [FAILED.format("products")]
+        clock.pass_minutes(24 * 60)
+        run(project, loads=False, error=failure())
+
+
 def test_a_failure_with_an_own_job_name_and_in_a_whole_job_is_found(
     project: Project, sensor: Sensor, webhook: Webhook
 ) -> None:
