@@ -97,6 +97,8 @@ class FailedSyncs:
     def _is_loaded(self, asset: dg.AssetKey, part: str, failed: int) -> bool:
         """Whether each partition of a part was materialized after the failure with this storage id."""
         loads = self._latest_loads(asset)
+        if self._config.asset(self._assets[asset]).partitions is None:
+            return loads[WHOLE_ASSET] > failed  # the asset may have had partitions when the sync failed
         first, _, last = part.partition(_BETWEEN)
         if any(loads.get(key, 0) <= failed for key in (first, last or first)):
             return False

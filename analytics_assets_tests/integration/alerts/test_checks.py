@@ -205,6 +205,7 @@ def test_a_failed_check_of_a_run_that_is_retried_is_reported(
     assert webhook.titles == [FAILED.format("complete")]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize(
     ("off", "expected"),
     [("failed_check", [QUARANTINE]), ("quarantine", [FAILED.format("complete")])],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+import yaml
 
+from analytics_assets.config.models import SyncConfig
 from analytics_assets_tests.alerting import Sensor, Webhook
 from analytics_assets_tests.conftest import Clock, Project
 from analytics_assets_tests.scripted import DAILY, PRODUCTS, TRANSACTIONS, reported, run
@@ -35,6 +37,7 @@ def test_an_asset_without_partitions_fails_in_a_run_with_a_partition(
     assert webhook.titles[1:] == [AGAIN.format("products")]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("path", [("analytics_api", "x", "products"), ("theirs", "products")])
 def test_an_asset_with_a_similar_key_is_not_ours(
     project: Project, sensor: Sensor, webhook: Webhook, path: tuple[str, ...]
@@ -130,6 +133,29 @@ def test_a_run_that_a_person_cancels_is_no_incident(
     project.instance.report_run_canceled(made)
     sensor.look()
     assert webhook.got == []
+
+
+def test_a_dry_run_by_a_tag_of_the_run_is_no_incident(
+    project: Project, sensor: Sensor, webhook: Webhook
+) -> None:
+    run(project, loads=False, error=failure(), tags={"analytics_assets/dry_run": "true"})
+    sensor.look()
+    assert webhook.got == []
+
+
+def test_an_incident_of_a_partition_ends_after_the_partitions_are_gone_from_the_file(
+    project: Project, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    run(project, "2026-01-05", key=TRANSACTIONS, loads=False, error=failure())
+    sensor.look()
+    document = yaml.safe_load(text)
+    del document["attributes"]["assets"]["transactions"]
+    sensor.config = SyncConfig(**document["attributes"])
+    sensor.look()
+    assert len(webhook.got) == 1
+    reported(project, *TRANSACTIONS.path)
+    sensor.look()
+    assert webhook.titles[1:] == [AGAIN.format("transactions")]
 
 
 @dg.op(name="analytics_api__products")
