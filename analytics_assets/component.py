@@ -211,12 +211,13 @@ class RestApiSync(SyncConfig, dg.Component):
             assets.append(sync_asset(self, info, translator, partitions))
             assets += [translator.child_spec(info, name) for name in asset.child_tables]
             syncs[info.name] = AutomatedSync(self, info.name, translator.key(info), partitions)
+        loaded = {sync.key: name for name, sync in syncs.items()}
         return ApiDefinitions(
             assets=assets,
             asset_checks=[circuit_check(self)],
             jobs=circuit_jobs(self),
             schedules=[one.schedule for one in syncs.values() if one.schedule is not None],
-            sensors=[failure_sensor(self), *([recovery_sensor(self, syncs)] if syncs else [])],
+            sensors=[failure_sensor(self, loaded), *([recovery_sensor(self, syncs)] if syncs else [])],
         )
 
 

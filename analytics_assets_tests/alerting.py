@@ -9,6 +9,8 @@ import dagster as dg
 import yaml
 
 from analytics_assets.config.models import SyncConfig
+from analytics_assets.orchestration.alerts.cursor import AlertMemory
+from analytics_assets.orchestration.alerts.memory import MemoryStore
 from analytics_assets.orchestration.alerts.sensor import failure_sensor
 from analytics_assets_tests.answering import Asked, Reply
 from analytics_assets_tests.conftest import DemoApi, Project
@@ -50,15 +52,26 @@ class Sensor:
     def __init__(self, project: Project, text: str) -> None:
         self._project = project
         self.config = SyncConfig(**yaml.safe_load(text)["attributes"])
+        self.assets = assets_of(self.config)
         self.cursor: str | None = None
         self.said = ""
 
     def look(self) -> None:
         """Runs one tick. As after a restart of the daemon, only the cursor of the previous tick remains."""
         context = dg.build_sensor_context(instance=self._project.instance, cursor=self.cursor)
-        data = failure_sensor(self.config).evaluate_tick(context)
+        data = failure_sensor(self.config, self.assets).evaluate_tick(context)
         assert not data.run_requests
         self.cursor, self.said = data.cursor, str(data.skip_message)
+
+    @property
+    def memory(self) -> AlertMemory:
+        """What the sensor remembers after the last tick."""
+        return MemoryStore(self._project.instance, self.config.name, self.cursor).read()
+
+
+def assets_of(config: SyncConfig) -> dict[dg.AssetKey, str]:
+    """The dlt resource names by asset key, as the component gives them to the sensor."""
+    return {dg.AssetKey([config.name, name]): name for name in config.resource_names}
 
 
 def outage(api: DemoApi) -> None:

@@ -182,12 +182,20 @@ class CircuitBreakerConfig(StrictModel):
 
 
 class AlertsConfig(StrictModel):
-    """What alerts contain. The channels of alerts are a secret, `sources.alerts`."""
+    """What alerts are about, and what they contain. The channels of alerts are a secret, `sources.alerts`."""
 
     dagster_url: str = Field(
         "http://127.0.0.1:3000",
         description="The address of the Dagster UI, as in a browser. Alerts link to runs there.",
     )
+    failed_sync: bool = Field(
+        True,
+        description="Whether an alert is sent about a sync that failed for a reason other than an outage.",
+    )
+    failed_check: bool = Field(
+        True, description="Whether an alert is sent about a check that failed with the severity `error`."
+    )
+    quarantine: bool = Field(True, description="Whether an alert is sent about rows in quarantine.")
 
     @field_validator("dagster_url")
     @classmethod
@@ -241,7 +249,7 @@ class SyncConfig(StrictModel):
     )
     alerts: AlertsConfig = Field(
         AlertsConfig(),
-        description="What alerts contain. Their channels are the secret `sources.alerts`. Absent: the defaults.",
+        description="What alerts are about. Their channels are the secret `sources.alerts`. Absent: the defaults.",
     )
     destination: DestinationConfig = Field(
         DestinationConfig(),

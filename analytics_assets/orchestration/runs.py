@@ -92,8 +92,13 @@ def is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:
 
 def is_dry_run(run: dg.DagsterRun, asset: dg.AssetKey) -> bool:
     """Whether a run is a dry run of `asset`, by its tags or by its run config."""
+    return is_dry_run_of_step(run, "__".join(asset.path))
+
+
+def is_dry_run_of_step(run: dg.DagsterRun, step: str) -> bool:
+    """Whether a run is a dry run of the asset whose step has the key `step`, by its tags or by its run config."""
     if run.tags.get(f"{OPTION_PREFIX}dry_run", "").lower() == "true":
         return True
     ops: Any = run.run_config.get("ops") or {}
-    op = ops.get("__".join(asset.path)) or {}
+    op = ops.get(step) or {}
     return bool((op.get("config") or {}).get("dry_run"))

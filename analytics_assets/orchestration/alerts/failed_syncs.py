@@ -1,70 +1,30 @@
-"""Finds the failed syncs of one source in Dagster's event log, with the reason of each failure.
+"""Finds the syncs that a failed run did not load, with the reason, and finds out which of them were loaded since.
 
-This module also finds out whether a later run has loaded the rows of a failed sync. The module ignores failed dry runs,
-and failures that `circuit_alerts.py` reports.
+What belongs here: incidents of the kind `failed_sync`. A failed dry run is no incident, because the person who launched
+it sees the failure. `circuit_alerts.py` reports failures because of the circuit.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.orchestration.alerts.cursor import IncidentState, ReportedFailure
-from analytics_assets.orchestration.partitions import latest_materializations, partitions_def
+from analytics_assets.orchestration.alerts.cursor import Incident, Kind
+from analytics_assets.orchestration.alerts.finished_runs import FinishedRun
+from analytics_assets.orchestration.alerts.outcomes import WHOLE_ASSET, Outcome
+from analytics_assets.orchestration.alerts.run_events import AssetEvents
+from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.runs import (
     CIRCUIT_KEY,
     SOURCE_KEY,
     PartitionRange,
-    is_dry_run,
+    is_dry_run_of_step,
     run_partitions,
 )
 
-_FIRST_POLL_REACH = 3600.0  # the first poll reports failures up to this age in seconds
-# After a run has failed, Dagster needs up to three seconds to store whether it will retry the run.
-_RETRY_DECISION_DELAY = 3.0
-_MAX_FAILURES = 200  # the most failed runs that one poll reads
-
-_STEP_EVENTS = {
-    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
-    dg.DagsterEventType.STEP_FAILURE,
-}
-
-
-@dataclass(frozen=True)
-class FailedSync:
-    """A resource that a failed run did not load.
-
-    Attributes:
-        resource: the dlt resource name.
-        reason: the reason of the failure, in a sentence.
-        run_id: the id of the failed run.
-        partitions: the `PartitionRange.key` of the run; "" for a run without partitions.
-        at: the time when the run failed, in seconds since 1970.
-    """
-
-    resource: str
-    reason: str
-    run_id: str
-    partitions: str
-    at: float
-
-
-@dataclass(frozen=True)
-class FailedRuns:
-    """The failed runs that one poll found.
-
-    Attributes:
-        records: the records of failed runs that Dagster will not retry.
-        run_failure: the storage id of the last run failure that was read.
-        awaiting_retry: the ids of failed runs that Dagster will retry.
-    """
-
-    records: Sequence[dg.RunRecord]
-    run_failure: int
-    awaiting_retry: Sequence[str]
+_OF_A_CHECK = "DagsterAssetCheckFailedError"  # a blocking check of the step failed; its evaluation says so
+_BETWEEN = " to "
 
 
 class FailedSyncs:
@@ -73,115 +33,104 @@ class FailedSyncs:
     Args:
         instance: the Dagster instance.
         config: the config of the API.
-        clock: a function that returns the time in seconds since 1970.
+        assets: the dlt resource names, by asset key.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, config: SyncConfig, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, instance: dg.DagsterInstance, config: SyncConfig, assets: Mapping[dg.AssetKey, str]
+    ) -> None:
         self._instance = instance
         self._config = config
-        self._clock = clock
+        self._assets = assets
+        self._loads: dict[dg.AssetKey, Mapping[str, int]] = {}
 
-    def runs(self, state: IncidentState) -> FailedRuns:
-        """Returns the runs that failed since the last poll, and earlier failed runs that Dagster did not retry."""
-        run_failure = state.run_failure
-        if run_failure is None:
-            run_failure = self._last_failure_before(self._clock() - _FIRST_POLL_REACH)
-        failed = [*state.awaiting_retry]
-        wanted = dg.RunStatusChangeRecordsFilter(
-            event_type=dg.DagsterEventType.RUN_FAILURE, after_storage_id=run_failure
-        )
-        changes = self._instance.fetch_run_status_changes(wanted, limit=_MAX_FAILURES, ascending=True)
-        for change in changes.records:
-            if change.timestamp > self._clock() - _RETRY_DECISION_DELAY:
-                break
-            run_failure = change.storage_id
-            failed.append(change.run_id)
-        records, awaiting_retry = [], []
-        for run_id in failed:
-            record = self._instance.get_run_record_by_id(run_id)
-            if record is None or record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
-                continue  # a person has deleted the run
-            if record.dagster_run.is_complete_and_waiting_to_retry:
-                awaiting_retry.append(run_id)
-            elif "dagster/auto_retry_run_id" not in record.dagster_run.tags:
-                records.append(record)
-        return FailedRuns(records, run_failure, awaiting_retry)
-
-    def of_run(self, record: dg.RunRecord) -> Iterator[FailedSync]:
-        """Yields the failed syncs of a failed run."""
-        run = record.dagster_run
-        partitions = run_partitions(run.tags)
-        for resource, reason in self._reasons(run):
-            yield FailedSync(
-                resource=resource,
-                reason=reason,
-                run_id=run.run_id,
-                partitions=partitions.key if partitions else "",
-                at=record.end_time or self._clock(),
+    def outcomes(self, run: FinishedRun, events: Mapping[dg.AssetKey, AssetEvents]) -> Iterator[Outcome]:
+        """Yields an outcome for each asset that a failed run planned to load and did not load."""
+        for asset, found in events.items():
+            reason = reason_of_events(found) if run.failed and found.planned else None
+            if reason is None or is_dry_run_of_step(run.run, found.step):
+                continue
+            yield Outcome(
+                Kind.FAILED_SYNC,
+                asset,
+                reason,
+                run.run.run_id,
+                run.at,
+                run.storage_id,
+                wrong={self._part(run.run, asset): run.storage_id},
             )
 
-    def still_failed(self, reported: ReportedFailure) -> dict[str, float]:
-        """Returns the failures of a reported sync for which there is no later load."""
-        return {
-            partitions: at
-            for partitions, at in reported.failures.items()
-            if not self._loaded_since(reported.resource, partitions, at)
+    def not_loaded(self, incident: Incident, asset: dg.AssetKey) -> Incident | None:
+        """Returns the incident with the parts that no run has loaded since; None if all are loaded."""
+        loads = self._latest_loads(asset)
+        parts = {
+            part: failed
+            for part, failed in incident.parts.items()
+            if not self._is_loaded(asset, part, failed)
         }
+        if not parts:
+            return None
+        good_since = loads[WHOLE_ASSET] > incident.last_failure
+        return incident.model_copy(update={"parts": parts, "good_since": good_since})
 
-    def _last_failure_before(self, moment: float) -> int:
-        wanted = dg.RunStatusChangeRecordsFilter(
-            event_type=dg.DagsterEventType.RUN_FAILURE, before_timestamp=moment
-        )
-        records = self._instance.fetch_run_status_changes(wanted, limit=1).records
-        return records[0].storage_id if records else 0
+    def _part(self, run: dg.DagsterRun, asset: dg.AssetKey) -> str:
+        """Returns the partitions that a run was to load. A run with partitions may have an asset without."""
+        partitions = run_partitions(run.tags)
+        if partitions is None or self._config.asset(self._assets[asset]).partitions is None:
+            return WHOLE_ASSET
+        return partitions.label(_BETWEEN)
 
-    def _reasons(self, run: dg.DagsterRun) -> Iterator[tuple[str, str]]:
-        """Yields the resources of this source that a failed run did not load, each with the reason."""
-        planned: set[str] = set()
-        loaded: set[str] = set()
-        failures = {}
-        for record in self._instance.get_records_for_run(run.run_id, of_type=_STEP_EVENTS).records:
-            event = record.event_log_entry.dagster_event
-            assert event is not None
-            if event.is_step_failure and event.step_key:
-                failures[event.step_key] = event.step_failure_data
-            elif event.asset_key and event.asset_key.path[0] == self._config.name:
-                (loaded if event.is_step_materialization else planned).add(event.asset_key.path[-1])
-        for resource in sorted(planned - loaded):
-            if is_dry_run(run, dg.AssetKey([self._config.name, resource])):
-                continue  # no alert for a dry run, because the person who launched it sees the failure
-            failure = failures.get(f"{self._config.name}__{resource}")
-            if failure is None:
-                yield resource, "the run ended before the sync could report a reason"
-                continue
-            metadata: Mapping[str, Any] = (
-                failure.user_failure_data.metadata if failure.user_failure_data else {}
-            )
-            if CIRCUIT_KEY in metadata:
-                continue
-            if SOURCE_KEY in metadata:
-                yield resource, str(metadata["reason"].value)
-            else:
-                error = failure.error
-                while error and error.cause:
-                    error = error.cause
-                # The reason does not contain the text of the error, because the text may contain rows.
-                yield resource, f"{error.cls_name if error else 'an error'}; the log of the run has its text"
+    def _latest_loads(self, asset: dg.AssetKey) -> Mapping[str, int]:
+        """Returns the storage id of the latest materialization by partition, and of all as `WHOLE_ASSET`.
 
-    def _loaded_since(self, resource: str, partitions: str, at: float) -> bool:
-        """Whether an asset, or each partition of a range, was loaded after the time `at`."""
-        asset = dg.AssetKey([self._config.name, resource])
-        if not partitions:
-            wanted = dg.AssetRecordsFilter(asset, after_timestamp=at)
-            return bool(self._instance.fetch_materializations(wanted, limit=1).records)
-        keys = self._partition_keys(resource, partitions)
-        latest = latest_materializations(self._instance, asset, keys)
-        return {key for key, record in latest if record.timestamp > at} == {*keys}
+        This is at most two queries for an asset, whatever number of partitions has failed.
+        """
+        if asset not in self._loads:
+            latest = self._instance.fetch_materializations(asset, limit=1).records
+            loads: dict[str, int] = {}
+            if self._config.asset(self._assets[asset]).partitions is not None:
+                event = dg.DagsterEventType.ASSET_MATERIALIZATION
+                loads |= self._instance.get_latest_storage_id_by_partition(asset, event)
+            self._loads[asset] = loads | {WHOLE_ASSET: latest[0].storage_id if latest else 0}
+        return self._loads[asset]
 
-    def _partition_keys(self, resource: str, partitions: str) -> Sequence[str]:
-        failed = PartitionRange.from_key(partitions)
-        definition = partitions_def(self._config.asset(resource).partitions)
-        if definition is None or not all(map(definition.has_partition_key, (failed.first, failed.last))):
-            # Since the failure, the partitions in the `defs.yaml` have changed.
-            return [failed.first, failed.last]
-        return definition.get_partition_keys_in_range(dg.PartitionKeyRange(failed.first, failed.last))
+    def _is_loaded(self, asset: dg.AssetKey, part: str, failed: int) -> bool:
+        """Whether each partition of a part was materialized after the failure with this storage id."""
+        loads = self._latest_loads(asset)
+        if self._config.asset(self._assets[asset]).partitions is None:
+            return loads[WHOLE_ASSET] > failed  # the asset may have had partitions when the sync failed
+        first, _, last = part.partition(_BETWEEN)
+        if any(loads.get(key, 0) <= failed for key in (first, last or first)):
+            return False
+        return not last or all(loads.get(key, 0) > failed for key in self._keys_between(asset, first, last))
+
+    def _keys_between(self, asset: dg.AssetKey, first: str, last: str) -> list[str]:
+        definition = partitions_def(self._config.asset(self._assets[asset]).partitions)
+        if definition is None or not all(map(definition.has_partition_key, (first, last))):
+            return []  # since the failure, the partitions in the `defs.yaml` have changed
+        return [*definition.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))]
+
+
+def part_of(partitions: str) -> str:
+    """Converts the text of `PartitionRange.key` to a part."""
+    return PartitionRange.from_key(partitions).label(_BETWEEN) if partitions else WHOLE_ASSET
+
+
+def same_reason(one: str, other: str) -> bool:
+    """Whether two reasons are the same but for their numbers, such as counts of rows and dates."""
+    return re.sub(r"\d+", "0", one) == re.sub(r"\d+", "0", other)
+
+
+def reason_of_events(found: AssetEvents) -> str | None:
+    """Returns why an asset was not loaded or checked, or why its step failed later.
+
+    Returns None if there is nothing to report: no failure, a failure because of the circuit, or a failed check.
+    """
+    if found.failure is None:
+        return None if found.materialized else "the run ended before the sync could report a reason"
+    if found.failure.error == _OF_A_CHECK or CIRCUIT_KEY in found.failure.metadata:
+        return None
+    if SOURCE_KEY in found.failure.metadata:
+        return str(found.failure.metadata["reason"].value)
+    # The reason does not contain the text of the error, because the text may contain rows.
+    return f"{found.failure.error}; the log of the run has its text"

@@ -42,6 +42,8 @@ def schema_nullability(context: CheckContext) -> CheckOutcome:
     if queries:
         metadata[keys.QUERY] = _sql(queries)
     missing = nulls.missing_columns if nulls.rows else ()
+    if missing:
+        metadata[keys.MISSING_COLUMNS] = ", ".join(missing)
     problems = _nullability_problems(nulls, quarantine, missing)
     if problems:
         return CheckOutcome(False, "; ".join(problems) + ".", metadata)

@@ -31,7 +31,7 @@ def text(impatient_yaml: str) -> str:
 def project(project: Project, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> Project:
     project.keep_on_disk()
     monkeypatch.setenv("SOURCES__ALERTS", webhook.url)
-    monkeypatch.setattr("analytics_assets.orchestration.alerts.failed_syncs._RETRY_DECISION_DELAY", 0.0)
+    monkeypatch.setattr("analytics_assets.orchestration.alerts.finished_runs._RETRY_DECISION_DELAY", 0.0)
     return project
 
 

@@ -117,7 +117,7 @@ def test_failures_of_long_ago_are_history_at_every_look(
     wrong_answer(api)
     project.run(project.definitions(text), "products")
     state = IncidentState()
-    tomorrow = Incidents(project.instance, sensor.config, clock=lambda: time.time() + 86_400)
+    tomorrow = Incidents(project.instance, sensor.config, sensor.assets, clock=lambda: time.time() + 86_400)
     alerts, state = tomorrow.poll(state)
     assert alerts == []
     alerts, state = tomorrow.poll(state)
@@ -206,9 +206,9 @@ def test_a_retry_that_comes_to_nothing_is_waited_for_no_more(
 def test_a_failure_is_read_when_dagster_has_said_whether_it_will_be_retried(
     project: Project, api: DemoApi, text: str, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_assets.orchestration.alerts.failed_syncs._RETRY_DECISION_DELAY", 3.0)
+    monkeypatch.setattr("analytics_assets.orchestration.alerts.finished_runs._RETRY_DECISION_DELAY", 3.0)
     state, now = IncidentState(), [time.time()]
-    incidents = Incidents(project.instance, sensor.config, clock=lambda: now[0])
+    incidents = Incidents(project.instance, sensor.config, sensor.assets, clock=lambda: now[0])
     wrong_answer(api)
     project.run(project.definitions(text), "products")
     alerts, state = incidents.poll(state)

@@ -64,7 +64,7 @@ MISTAKES = [
         ("assets", "transactions", "catch_up"),
         "greater than or equal to 0",
     ),
-    (("alerts",), {"url": "x"}, ("alerts", "url"), "unknown key `url`. The keys here are dagster_url."),
+    (("alerts",), {"url": "x"}, ("alerts", "url"), "unknown key `url`. The keys here are dagster_url, "),
     (
         ("rest_api", "resources", 1, "name"),
         "circuit",
