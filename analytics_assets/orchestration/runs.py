@@ -85,17 +85,17 @@ def run_partitions(tags: Mapping[str, str]) -> PartitionRange | None:
     return PartitionRange(first, last) if first and last else None
 
 
+def sync_job_name(step: str) -> str:
+    """Returns the name of the job of one asset, by the key of its step."""
+    return f"{step}__sync"
+
+
 def is_of(run: dg.DagsterRun, asset: dg.AssetKey, job: str) -> bool:
     """Whether a run loads `asset`: the run selects the asset, or the run executes the asset's job `job`."""
-    return run.job_name == job if run.asset_selection is None else asset in run.asset_selection
+    return asset in run.asset_selection if run.asset_selection else run.job_name == job
 
 
-def is_dry_run(run: dg.DagsterRun, asset: dg.AssetKey) -> bool:
-    """Whether a run is a dry run of `asset`, by its tags or by its run config."""
-    return is_dry_run_of_step(run, "__".join(asset.path))
-
-
-def is_dry_run_of_step(run: dg.DagsterRun, step: str) -> bool:
+def is_dry_run(run: dg.DagsterRun, step: str) -> bool:
     """Whether a run is a dry run of the asset whose step has the key `step`, by its tags or by its run config."""
     if run.tags.get(f"{OPTION_PREFIX}dry_run", "").lower() == "true":
         return True

@@ -426,7 +426,7 @@ def test_a_dry_run_under_way_is_no_sync_under_way(
         asset_selection=frozenset({asset}),
     )
     project.instance.add_run(run)
-    assert was_missed(project.instance, asset, "docs__a__sync", "0 * * * *", "UTC") is looks_only
+    assert was_missed(project.instance, asset, "docs__a", "0 * * * *", "UTC") is looks_only
 
 
 @pytest.mark.matrix(keep=2)

@@ -17,7 +17,7 @@ from analytics_assets.orchestration.alerts.finished_runs import FinishedRun
 from analytics_assets.orchestration.alerts.outcomes import ALL_CHECKS, WHOLE_ASSET, Outcome
 from analytics_assets.orchestration.alerts.run_events import AssetEvents
 from analytics_assets.orchestration.checks.registry import CHECKS, Scope
-from analytics_assets.orchestration.runs import is_dry_run_of_step, run_partitions
+from analytics_assets.orchestration.runs import is_dry_run, run_partitions
 
 _LONGEST_RESULT = 1000
 _COUNTS_QUARANTINE = "schema_nullability"
@@ -121,7 +121,7 @@ class CheckResults:
             yield _outcome(Kind.FAILED_CHECK, run, asset, ALL_CHECKS, all_right=True)
         elif run.failed and found.checks_planned and not found.planned:
             reason = reason_of_events(found)
-            if reason and not is_dry_run_of_step(run.run, found.step):
+            if reason and not is_dry_run(run.run, found.step):
                 wrong = {WHOLE_ASSET: run.storage_id}
                 yield _outcome(
                     Kind.FAILED_CHECK, run, asset, ALL_CHECKS, wrong=wrong, details={"reason": reason}

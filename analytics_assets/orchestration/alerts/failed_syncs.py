@@ -19,7 +19,7 @@ from analytics_assets.orchestration.runs import (
     CIRCUIT_KEY,
     SOURCE_KEY,
     PartitionRange,
-    is_dry_run_of_step,
+    is_dry_run,
     run_partitions,
 )
 
@@ -48,7 +48,7 @@ class FailedSyncs:
         """Yields an outcome for each asset that a failed run planned to load and did not load."""
         for asset, found in events.items():
             reason = reason_of_events(found) if run.failed and found.planned else None
-            if reason is None or is_dry_run_of_step(run.run, found.step):
+            if reason is None or is_dry_run(run.run, found.step):
                 continue
             yield Outcome(
                 Kind.FAILED_SYNC,

@@ -11,7 +11,7 @@ import dagster as dg
 
 from analytics_assets.orchestration.dagster_internals import BulkActionStatus, partitions_in_backfill
 from analytics_assets.orchestration.partitions import latest_materializations
-from analytics_assets.orchestration.runs import CIRCUIT_KEY, PartitionRange, is_dry_run, is_of
+from analytics_assets.orchestration.runs import CIRCUIT_KEY, PartitionRange, is_dry_run, is_of, sync_job_name
 
 EvaluationContext = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
 
@@ -130,13 +130,13 @@ def first_requests(ranges: Sequence[RangeRequest]) -> list[RangeRequest]:
     return [one for one in ranges if one in chosen]
 
 
-def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron: str, timezone: str) -> bool:
+def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, step: str, cron: str, timezone: str) -> bool:
     """Whether an unpartitioned asset was not loaded since the last tick of its schedule, and no run loads it now.
 
     Args:
         instance: the Dagster instance.
         asset: the asset key.
-        job: the name of the schedule's job.
+        step: the key of the asset's step, which also begins the name of its job.
         cron: the cron expression of the schedule.
         timezone: the IANA time zone of the schedule.
     """
@@ -150,7 +150,7 @@ def was_missed(instance: dg.DagsterInstance, asset: dg.AssetKey, job: str, cron:
     if latest is not None and latest.timestamp >= window.end.timestamp():
         return False
     running = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
-    return not any(is_of(run, asset, job) and not is_dry_run(run, asset) for run in running)
+    return not any(is_of(run, asset, sync_job_name(step)) and not is_dry_run(run, step) for run in running)
 
 
 def ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:

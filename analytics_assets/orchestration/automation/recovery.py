@@ -149,7 +149,7 @@ def _missed(
             or (
                 is_scheduled
                 and was_missed(
-                    context.instance, sync.key, sync.job_name, sync.asset.schedule or "", sync.timezone
+                    context.instance, sync.key, sync.step, sync.asset.schedule or "", sync.timezone
                 )
             )
         ):

@@ -26,6 +26,7 @@ from analytics_assets.orchestration.automation.catch_up import (
 )
 from analytics_assets.orchestration.automation.status import is_evaluated, is_running
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
+from analytics_assets.orchestration.runs import sync_job_name
 
 _MAX_RUNTIME = "dagster/max_runtime"
 """Dagster's run tag for the most seconds of a run."""
@@ -60,7 +61,7 @@ class AutomatedSync:
     @property
     def job_name(self) -> str:
         """The name of the job, `<source>__<resource>__sync`."""
-        return f"{self._name}__sync"
+        return sync_job_name(self.step)
 
     @cached_property
     def job(self) -> Any:
@@ -155,7 +156,7 @@ class AutomatedSync:
 
     @property
     def _schedule_name(self) -> str:
-        return f"{self._name}__schedule"
+        return f"{self.step}__schedule"
 
     @property
     def _description(self) -> str:
@@ -175,5 +176,6 @@ class AutomatedSync:
         return self.asset.lookback + 1 + self.partitions.end_offset
 
     @property
-    def _name(self) -> str:
+    def step(self) -> str:
+        """The key of the asset's step, `<source>__<resource>`."""
         return f"{self.config.name}__{self.resource}"
