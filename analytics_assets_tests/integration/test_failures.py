@@ -198,7 +198,9 @@ def test_a_database_that_is_open_elsewhere_is_reported_in_a_sentence(
     project: Project, shipped_yaml: str
 ) -> None:
     """A DuckDB shell without the lock keeps the file open. After the shell is closed, the sync succeeds."""
-    definitions = project.definitions(shipped_yaml)
+    document = yaml.safe_load(shipped_yaml)
+    document["attributes"]["destination"] = {"lock_timeout": 0}
+    definitions = project.definitions(yaml.safe_dump(document))
     project.database.parent.mkdir()
     connect = f"held = duckdb.connect({str(project.database)!r})"
     hold = f"import duckdb, sys; {connect}; print('open', flush=True); sys.stdin.read()"

@@ -117,7 +117,8 @@ def complete(context: CheckContext) -> CheckOutcome:
         sync, context.resource, context.current is not None, rows, split
     )
     if problem:
-        return CheckOutcome(False, problem, metadata)
+        # What other partitions lack is no fault of this sync, so it keeps nothing from running.
+        return CheckOutcome(False, problem, metadata, is_warning=bool(context.lost_partitions))
     split += _left_out(sync)
     if reported is None:
         sentence = f"{counted(fetched, 'row')} fetched ({split}); the API does not report how many it has."
