@@ -116,7 +116,8 @@ def _places_of(model: type[BaseModel], key: str, here: Place) -> str:
         holder = max(above, key=len)
         return f"beside `{here[len(holder)]}`"
     other = "resources" if "resource_defaults" in here else "resource_defaults"
-    found = [place for place in found if other not in place]
+    # Each key of `asset_defaults` is also a key of a resource.
+    found = [place for place in found if other not in place and place[:1] != ("asset_defaults",)]
     found = [place for place in found if not any(place != one and place[: len(one)] == one for one in found)]
     found = [place for place in found if place[-1] != "[]" or (*place[:-1], "*") not in found]
     nearest: dict[str, Place] = {}  # one place of each kind, such as `paginator`

@@ -1,4 +1,7 @@
-"""A table that somebody drops by hand, to have another column type or by mistake, comes back whole."""
+"""A table that somebody drops by hand, to have another column type or by mistake, comes back whole.
+
+A table of another API in the same dataset is left alone.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from analytics_assets.ingestion.errors import TakenTableError
 from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project, check_of
@@ -210,3 +214,30 @@ def test_a_table_of_which_no_load_brought_a_row_is_not_gone(project: Project, li
     for _ in range(2):
         assert sync(project, text, "append").success
         assert rows(project) == [{"n": 4}]
+
+
+@pytest.mark.parametrize("table", ["things", "others"])
+def test_two_apis_may_share_a_dataset_but_no_table(
+    project: Project, lists: tuple[Api, str], table: str
+) -> None:
+    _, url = lists
+
+    def shared(name: str, table: str) -> str:
+        document = yaml.safe_load(defs(url, "replace"))
+        attributes = document["attributes"]
+        attributes |= {"name": name, "dataset_name": "raw"}
+        attributes["rest_api"]["resources"][0]["table_name"] = table
+        attributes["assets"] = {}
+        return yaml.safe_dump(document)
+
+    assert project.load(shared("one", "things"), "things").dataset_name == "raw"
+    if table == "things":
+        with pytest.raises(TakenTableError) as taken:
+            project.load(shared("two", table), "things")
+        assert taken.value.owner == "one__things"
+        project.execute("DROP TABLE raw.things")
+    for _ in range(2):
+        assert project.load(shared("two", table), "things").row_count == 4
+    assert project.query(f"SELECT count(*) AS n FROM raw.{table}") == [{"n": 4}]
+    result = project.run(project.definitions(shared("two", table)), "things", source="two")
+    assert all(one.passed for one in result.get_asset_check_evaluations())

@@ -399,6 +399,13 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "there is no a.duckdb yet. Materialize an asset first.",
     ),
     (
+        errors.TakenTableError("orders", "a.orders", "shop__orders"),
+        "taken_table",
+        "orders: a.orders belongs to the dlt pipeline `shop__orders`, so nothing was requested or loaded. Set "
+        "`dataset_name` of this API to another dataset, or `table_name` of the resource to another table. If the other "
+        "pipeline is no longer used, drop its table first.",
+    ),
+    (
         errors.WarehouseBusyError("orders", "a.duckdb", holder="python3, process 7"),
         "warehouse_busy",
         "orders: a.duckdb is open in another program. Close it there, or open it read-only and only for a moment. Then "

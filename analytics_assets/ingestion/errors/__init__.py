@@ -67,6 +67,7 @@
         ├── DuckDbVersionError          duckdb_version
         ├── DiskFullError               disk_full
         ├── NoWorkingDirectoryError     no_working_directory
+        ├── TakenTableError             taken_table
         └── MissingGuaranteesError      missing_guarantees
 
 An error text says what happened, where, and what to do. An error text contains no secret. An error text may contain the
@@ -163,6 +164,7 @@ from analytics_assets.ingestion.errors.warehouse import (
     NoSqlError,
     NoWarehouseFileError,
     NoWorkingDirectoryError,
+    TakenTableError,
     UnreachableWarehouseError,
     WarehouseBusyError,
     WarehouseError,
@@ -216,6 +218,7 @@ __all__ = [
     "StaleLoadError",
     "SyncError",
     "SyncHalted",
+    "TakenTableError",
     "TooManyColumnsError",
     "TooManyPagesError",
     "TooManyRemovedError",

@@ -214,3 +214,29 @@ class MissingGuaranteesError(WarehouseError):
     @property
     def cure(self) -> str:
         return "Use DuckDB, or accept this with `destination: {accept_missing_guarantees: true}` in defs.yaml"
+
+
+@dataclass(eq=False)
+class TakenTableError(WarehouseError):
+    """The table of a resource that was never loaded belongs to another dlt pipeline.
+
+    Attributes:
+        table: the qualified name of the table.
+        owner: the name of the dlt pipeline that has loaded the table.
+    """
+
+    table: str
+    owner: str
+    code = "taken_table"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return f"{self.table} belongs to the dlt pipeline `{self.owner}`, so nothing was requested or loaded"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Set `dataset_name` of this API to another dataset, or `table_name` of the resource to another table. If "
+            "the other pipeline is no longer used, drop its table first"
+        )

@@ -46,6 +46,7 @@ from analytics_assets.ingestion.warehouse.one_process import one_process
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns
 from analytics_assets.ingestion.warehouse.storage_errors import STORAGE_ERRORS
+from analytics_assets.ingestion.warehouse.table_owner import refuse_taken_table
 from analytics_assets.ingestion.warehouse.workdir import working_directory
 
 log = logging.getLogger("analytics_assets")
@@ -170,6 +171,8 @@ class LoadPipeline(WarehousePipeline):
         with self.exclusive() as client:
             self.dlt.sync_destination()
             if not self.dlt.default_schema_name:
+                # The schema of a resource has the name of its pipeline.
+                refuse_taken_table(client, self.resource, self.dlt.pipeline_name, self.plan.resource.table)
                 return NOTHING
             schema = self.dlt.default_schema
             if repair(client, schema, self.dlt.pipeline_name, self.plan.resource.table):

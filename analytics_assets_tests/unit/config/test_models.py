@@ -130,7 +130,7 @@ MISTAKES = [
         ("assets", "events", "cron"),
         "x",
         ("assets", "events", "cron"),
-        "unknown key `cron`. The keys here are description, owners",
+        "unknown key `cron`. The keys here are group_name, key_prefix",
     ),
     (
         ("assets", "event"),

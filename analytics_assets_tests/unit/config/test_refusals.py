@@ -270,7 +270,7 @@ PLACES = [
     ((*CLIENT, "resources"), "It belongs beside `client`."),
     ((*CLIENT, "endpoint"), "It belongs in `rest_api.resources[]`."),
     ((*CLIENT, "token"), "It belongs in `auth`."),
-    ((*CLIENT, "max_retries"), "It belongs in `requests`."),
+    ((*CLIENT, "max_retries"), "It belongs in `requests` or `assets.<resource>.retry_policy`."),
     (("rest_api", "paginator"), "It belongs in `client` or `resources[].endpoint`."),
     (("rest_api", "base_url"), "It belongs in `client`."),
     (("rest_api", "bas_url"), "Did you mean `base_url`? It belongs in `client`."),
@@ -285,9 +285,9 @@ PLACES = [
     (("assets", "orders", "columns"), "It belongs in `rest_api.resources[]`."),
     (("assets", "orders", "selected"), "It belongs in `rest_api.resources[]`."),
     (("assets", "orders", "severity"), "It belongs in `checks.<check>`."),
-    (("assets", "orders", "timezone"), "It belongs in `partitions`"),
+    (("assets", "orders", "end_offset"), "It belongs in `partitions`"),
     (("assets", "orders", "partitions"), {"schedule": "x"}, "It belongs beside `partitions`."),
-    (("assets", "orders", "colour"), "unknown key `colour`. The keys here are description, owners"),
+    (("assets", "orders", "colour"), "unknown key `colour`. The keys here are group_name, key_prefix"),
 ]  # fmt: skip
 
 
