@@ -23,6 +23,13 @@ _MERGED = ("tags", "metadata", "op_tags", "run_tags")
 """The mappings to which a resource adds its own entries."""
 
 
+_KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+
+
+def _filled(key: str, source: str, resource: str) -> str:
+    return key.replace("{source}", source).replace("{resource}", resource)
+
+
 class FreshnessConfig(StrictModel):
     """The age that the latest materialization of an asset may have, as Dagster's time-window or cron policy."""
 
@@ -103,6 +110,11 @@ class AssetDefaults(StrictModel):
         description="The first parts of the asset keys of resources and child tables, before the name of the API. "
         "Absent: none.",
     )
+    key: str | None = Field(
+        None,
+        description="The whole asset key, with slashes between its parts. `{source}` and `{resource}` in it stand for "
+        "the names of the API and of the resource. Absent: `key_prefix`, `{source}/{resource}`.",
+    )
     owners: list[str] = Field(
         default_factory=list,
         description="Owners of the asset: e-mail addresses, or `team:name`. Absent: none.",
@@ -175,6 +187,15 @@ class AssetDefaults(StrictModel):
                 )
         return value
 
+    @field_validator("key")
+    @classmethod
+    def _whole_key(cls, value: str | None) -> str | None:
+        if value is not None and not _KEY.fullmatch(_filled(value, "x", "x")):
+            raise ValueError(
+                f"`{value}` cannot be an asset key. Write it as `warehouse/orders`, or as `warehouse/{{resource}}`."
+            )
+        return value
+
     @field_validator("owners")
     @classmethod
     def _owners_that_dagster_accepts(cls, value: list[str]) -> list[str]:
@@ -186,10 +207,17 @@ class AssetDefaults(StrictModel):
                 )
         return value
 
-    @property
-    def prefix(self) -> tuple[str, ...]:
-        """The parts of `key_prefix`."""
-        return (self.key_prefix,) if isinstance(self.key_prefix, str) else tuple(self.key_prefix or ())
+    def key_path(self, source: str, resource: str) -> tuple[str, ...]:
+        """The parts of the asset key.
+
+        Args:
+            source: the name of the API.
+            resource: the dlt resource name.
+        """
+        if self.key is not None:
+            return tuple(_filled(self.key, source, resource).split("/"))
+        prefix = [self.key_prefix] if isinstance(self.key_prefix, str) else self.key_prefix or ()
+        return (*prefix, source, resource)
 
     def shared_with(self, own: AssetDefaults) -> Mapping[str, Any]:
         """Returns what the keys of one resource take from these defaults, by name of the key.

@@ -130,11 +130,6 @@ class BackfillPolicyConfig(StrictModel):
 class AssetConfig(AssetDefaults):
     """What Dagster adds to one dlt resource."""
 
-    key: str | None = Field(
-        None,
-        description="The whole asset key, with slashes between its parts. Absent: `key_prefix`, the name of the API, "
-        "and the name of the resource.",
-    )
     description: str | None = Field(
         None,
         description="What the Dagster UI shows about the asset. Absent: the endpoint and how it is read.",
@@ -286,15 +281,6 @@ class AssetConfig(AssetDefaults):
                 "`partitions.timezone`.",
             )
         return self
-
-    @field_validator("key")
-    @classmethod
-    def _whole_key(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", value):
-            raise ValueError(
-                f"`{value}` cannot be an asset key. Write it as `warehouse/orders`, for example."
-            )
-        return value
 
     @field_validator("child_tables")
     @classmethod

@@ -63,7 +63,7 @@ class SyncTranslator(DagsterDltTranslator):
         if info.parent:
             upstream.append(self.api_key(self._infos[info.parent]))
         return dg.AssetSpec(
-            key=_key(self._config.name, info.name, asset),
+            key=dg.AssetKey(asset.key_path(self._config.name, info.name)),
             deps=upstream,
             group_name=asset.group_name or self._config.name,
             description="\n\n".join([asset.description or _description(info, asset), *self._warning()]),
@@ -196,12 +196,6 @@ def _column(name: str, data_type: str, contract: Contract, description: str | No
             other=["primary key"] if declared and declared.primary_key else [],
         ),
     )
-
-
-def _key(source: str, resource: str, asset: AssetConfig) -> dg.AssetKey:
-    if asset.key is not None:
-        return dg.AssetKey.from_user_string(asset.key)
-    return dg.AssetKey([*asset.prefix, source, resource])
 
 
 def _code_version(info: ResourceInfo) -> str:

@@ -141,6 +141,18 @@ def test_a_key_of_the_users_works_with_checks_and_the_circuit(
     assert EventLogCircuit(project.instance, config).circuit().opened is not None
 
 
+def test_a_key_for_all_resources_has_their_names(project: Project, shipped_yaml: str) -> None:
+    text = with_attributes(shipped_yaml, {"key": "lake/{source}_{resource}"}, key="people")
+    definitions = project.definitions(text)
+    assert spec_of(definitions, "lake", "analytics_api_products")
+    assert spec_of(definitions, "people")
+    for shared, own in (("lake/one", {}), ("lake/{resource}", {"key": "lake/products"})):
+        with pytest.raises(ValidationError, match="would have one key, lake/"):
+            RestApiSync.rendered(
+                yaml.safe_load(with_attributes(shipped_yaml, {"key": shared}, **own))["attributes"]
+            )
+
+
 def test_a_prefix_also_holds_for_child_tables(project: Project, shipped_yaml: str) -> None:
     document = yaml.safe_load(with_attributes(shipped_yaml, {"key_prefix": "lake"}))
     document["attributes"]["assets"]["customers"]["child_tables"] = ["lists"]
