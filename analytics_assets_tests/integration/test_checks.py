@@ -330,6 +330,7 @@ def test_after_a_wipe_the_next_sync_is_right(project: Project, shipped_yaml: str
 
 
 def test_metadata_that_version_0_1_0_stored_is_still_read(project: Project, shipped_yaml: str) -> None:
+    project.load(shipped_yaml, "customers")
     old = {"rows_promised": 41, "rows_fetched": 40, "rows_loaded": 40}
     project.instance.report_runless_asset_event(
         dg.AssetMaterialization(dg.AssetKey(["analytics_api", "customers"]), metadata=old)

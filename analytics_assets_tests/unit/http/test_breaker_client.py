@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -53,8 +54,18 @@ class World:
 
     def sync(self, resource: str = "rows") -> int:
         """Runs a whole sync as in a separate process. Returns the number of rows."""
-        with self.session(resource) as session:
-            return len(sweep(self.url, session))
+        try:
+            with self.session(resource) as session:
+                return len(sweep(self.url, session))
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Waits for the requests that the end of the session cut off, which still reach the API."""
+        before = -1
+        while before != len(self.asked):
+            before = len(self.asked)
+            time.sleep(0.1)
 
     def fail(self) -> int:
         """Runs a sync that halts. Returns the number of requests."""
