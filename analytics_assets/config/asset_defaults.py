@@ -56,7 +56,9 @@ class FreshnessConfig(StrictModel):
         le=8760,
         description="With `deadline_cron`: hours before each deadline in which the materialization counts.",
     )
-    timezone: TimeZone = Field("UTC", description="With `deadline_cron`: its IANA time zone.")
+    timezone: TimeZone | None = Field(
+        None, description="With `deadline_cron`: its IANA time zone. Absent: that of the schedule."
+    )
 
     @model_validator(mode="after")
     def _one_policy(self) -> FreshnessConfig:
@@ -206,6 +208,14 @@ class AssetDefaults(StrictModel):
                     f"Dagster does not accept the owner `{owner}`. Write an e-mail address, or `team:{owner}`.",
                 )
         return value
+
+    @model_validator(mode="after")
+    def _one_way_to_the_key(self) -> AssetDefaults:
+        if self.key is not None and self.key_prefix is not None:
+            raise error_at(
+                ("key_prefix",), "`key` is the whole asset key. Write `key_prefix` into it, or remove `key`."
+            )
+        return self
 
     def key_path(self, source: str, resource: str) -> tuple[str, ...]:
         """The parts of the asset key.

@@ -28,7 +28,7 @@ def freshness_policy(asset: AssetConfig) -> dg.FreshnessPolicy | None:
         return dg.FreshnessPolicy.cron(
             deadline_cron=config.deadline_cron,
             lower_bound_delta=timedelta(hours=config.lower_bound_hours),
-            timezone=config.timezone,
+            timezone=config.timezone or _zone(asset),
         )
     assert config.fail_after_hours is not None
     warn = config.warn_after_hours

@@ -114,7 +114,6 @@ def test_post_processing_sets_the_same(project: Project, shipped_yaml: str) -> N
     [
         ({"key_prefix": "lake"}, ("lake", "analytics_api", "customers")),
         ({"key": "warehouse/people"}, ("warehouse", "people")),
-        ({"key_prefix": ["a", "b"], "key": "people"}, ("people",)),
     ],
 )
 def test_a_key_of_the_users_works_with_checks_and_the_circuit(
@@ -214,6 +213,7 @@ def test_the_sensors_are_on_or_off_as_the_file_says(project: Project, shipped_ya
         ({"key_prefix": "a/b"}, "key_prefix", "cannot be a part of an asset key"),
         ({"kinds": ["a", "b", "c", "d"]}, "kinds", "at most 3 items"),
         ({"tags": {"a b!": "x"}}, "tags", "tag"),
+        ({"key_prefix": "a", "key": "b/{resource}"}, "key_prefix", "is the whole asset key"),
         ({"schedule": "0 2 * *"}, "schedule", "is not a cron expression"),
         ({"freshness": {}}, "freshness", "write either"),
         ({"freshness": {"deadline_cron": "x", "lower_bound_hours": 1}}, "deadline_cron", "is not a cron"),

@@ -23,7 +23,7 @@ PAGINATORS: dict[str, Any] = {
 }
 
 
-def defs(url: str, kind: str) -> str:
+def defs(url: str, kind: str, **asset: Any) -> str:
     resource = {
         "name": "things",
         "write_disposition": "replace",
@@ -32,12 +32,21 @@ def defs(url: str, kind: str) -> str:
     attributes = {
         "name": "analytics_api",
         "rest_api": {"client": {"base_url": url, "paginator": PAGINATORS[kind]}, "resources": [resource]},
+        "assets": {"things": asset},
     }
     return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
 
 
-@pytest.mark.parametrize("kind", PAGINATORS)
-def test_a_terminated_run_ends_at_once_and_leaves_nothing(tmp_path: Path, api: DemoApi, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "asset"),
+    [
+        ("offset", {}),
+        ("cursor", {"retry_policy": {"max_retries": 2, "delay": 1}}),
+    ],
+)
+def test_a_terminated_run_ends_at_once_and_leaves_nothing(
+    tmp_path: Path, api: DemoApi, kind: str, asset: dict[str, Any]
+) -> None:
     hangs, until = threading.Event(), threading.Event()
 
     def reply(asked: Asked) -> Any:
@@ -45,11 +54,11 @@ def test_a_terminated_run_ends_at_once_and_leaves_nothing(tmp_path: Path, api: D
         if offset >= 4:
             hangs.set()
             until.wait(120)
-        more = offset + 2 if offset < 8 else None
-        return {"data": [{"id": offset}, {"id": offset + 1}], "total": 10, "next": more}
+        rows = [{"id": one} for one in range(offset, min(offset + 2, 10))]
+        return {"data": rows, "total": 10, "next": offset + 2 if offset < 8 else None}
 
     with answering(reply) as url:
-        home = Home(tmp_path, api, defs(url, kind))
+        home = Home(tmp_path, api, defs(url, kind, **asset))
         workdirs = tmp_path / "tmp"
         workdirs.mkdir()
         home.environment["TMPDIR"] = str(workdirs)

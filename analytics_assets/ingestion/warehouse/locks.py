@@ -75,6 +75,8 @@ def _hold(path: Path, by: str) -> Iterator[None]:
             holder.write_text(f"{by}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
         yield
     finally:
+        if lock.lock_counter == 1:
+            holder.unlink(missing_ok=True)  # the next holder may be a program that does not write its name
         lock.release()
 
 
@@ -85,7 +87,7 @@ def _wait(lock: FileLock, what: str, holder: Path, by: str) -> None:
             lock.acquire(timeout=patience)
             break
         except Timeout:
-            other = holder.read_text() if holder.exists() else "another run"
+            other = holder.read_text() if holder.exists() else "another run or program"
             log.warning("%s: waiting for %s, after %s", by, what, other)
             patience = _NOTICE_EVERY
     if patience == _NOTICE_EVERY:

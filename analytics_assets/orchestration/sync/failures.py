@@ -41,6 +41,11 @@ def recorded_as_failure(
             tags = {_RUN_RETRY: "false", NO_RETRY_KEY: f"{run_id} {before}".rstrip()}
             context.instance.add_run_tags(run_id, tags | ({CIRCUIT_KEY: run_id} if _is_outage(error) else {}))
         raise _failure(config.name, resource, error) from None
+    except BaseException as error:
+        if isinstance(error, Exception) or config.asset(resource).retry_policy is None:
+            raise
+        # Dagster would retry an interrupted step by its policy, although a person terminated the run.
+        raise dg.Failure(description=f"{resource}: the run was terminated", allow_retries=False) from error
 
 
 def forget_halt_of_parent(context: dg.AssetExecutionContext) -> None:
