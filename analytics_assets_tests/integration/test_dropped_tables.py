@@ -183,6 +183,47 @@ def test_a_dropped_child_table_or_column_is_made_again(
     assert project.query("SELECT count(n) AS n FROM api.things") == [{"n": 4}]
 
 
+@pytest.mark.matrix(keep=4)
+@pytest.mark.parametrize("kind", ["merge", "append", "partitions", "replace", "upsert"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DROP TABLE api.things; DROP TABLE api._dlt_version",
+        "DROP TABLE api.things; DROP TABLE api._dlt_pipeline_state",
+        "DROP TABLE api.things; DROP TABLE api._dlt_loads",
+        "DROP TABLE api.things; DELETE FROM api._dlt_pipeline_state",
+        "DROP TABLE api.things; DELETE FROM api._dlt_version",
+    ],
+)
+def test_a_table_dropped_with_one_of_dlt_comes_back_whole(
+    project: Project, lists: tuple[Api, str], kind: str, sql: str
+) -> None:
+    _, url = lists
+    text = defs(url, kind)
+    assert sync(project, text, kind).success
+    project.execute(sql)
+    for _ in range(2):
+        assert sync(project, text, kind).success
+        assert rows(project) == [{"n": 4}]
+        assert rows(project, "things__items") == [{"n": 4}]
+    assert lost(project, text) is None
+
+
+@pytest.mark.parametrize("kind", ["merge", "partitions"])
+@pytest.mark.parametrize("table", ["_dlt_version", "_dlt_pipeline_state", "_dlt_loads"])
+def test_a_dropped_table_of_dlt_is_made_again(
+    project: Project, lists: tuple[Api, str], kind: str, table: str
+) -> None:
+    _, url = lists
+    text = defs(url, kind)
+    assert sync(project, text, kind).success
+    project.execute(f"DROP TABLE api.{table}")
+    for _ in range(2):
+        assert sync(project, text, kind).success
+        assert rows(project) == [{"n": 4}]
+    assert project.query(f"SELECT count(*) > 0 AS n FROM api.{table}") == [{"n": True}]
+
+
 @pytest.mark.parametrize("kind", ["replace", "append", "partitions"])
 def test_a_kill_after_the_warehouse_forgot_the_table_loses_nothing(
     project: Project, lists: tuple[Api, str], kind: str, monkeypatch: pytest.MonkeyPatch

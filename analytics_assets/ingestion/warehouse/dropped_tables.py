@@ -51,6 +51,34 @@ def repair(client: SqlJobClientBase, schema: Schema, pipeline_name: str, table: 
     return False
 
 
+def forget_remains(client: SqlJobClientBase, pipeline_name: str, table: str) -> bool:
+    """Prepares the destination for a load without a restored schema, because somebody dropped or emptied dlt's tables.
+
+    A schema that is still stored would keep dlt from making the missing tables. If the table is gone, a state that is
+    still stored would leave out all rows before its cursor.
+
+    Args:
+        client: an open client of the destination, whose dataset exists or not.
+        pipeline_name: the name of the dlt pipeline, and of its schema.
+        table: the table name in the warehouse.
+
+    Returns:
+        Whether the destination forgot a state.
+    """
+    sql, own = client.sql_client, client.schema
+    if not sql.has_dataset():
+        return False
+    names = [table, own.version_table_name, own.state_table_name, own.loads_table_name]
+    found = {name for name, columns in client.get_storage_tables(names) if columns}
+    owner = dict.fromkeys(names, "schema_name") | {own.state_table_name: "pipeline_name"}
+    forgotten = [own.version_table_name] if table in found else names[1:]
+    with sql.begin_transaction():
+        for one in forgotten:
+            if one in found:
+                _delete(client, one, owner[one], pipeline_name)
+    return table not in found
+
+
 def first_load(client: SqlJobClientBase, schema_name: str) -> datetime | None:
     """Returns the time of the first load of a schema; None if there was none.
 
@@ -77,10 +105,6 @@ def _forget(
     client: SqlJobClientBase, schema_name: str, pipeline_name: str, table: str, family: list[str]
 ) -> None:
     sql, schema = client.sql_client, client.schema
-    pipeline, name = _names(client, "pipeline_name", "schema_name")
-
-    def delete(of: str, column: str, value: str) -> None:
-        sql.execute_sql(f"DELETE FROM {sql.make_qualified_table_name(of)} WHERE {column} = %s", value)  # noqa: S608
 
     def drop(tables: Iterable[str]) -> None:
         for one in tables:
@@ -90,11 +114,17 @@ def _forget(
         with sql.with_staging_dataset():
             if sql.has_dataset():
                 drop(family)
-                delete(schema.version_table_name, name, schema_name)
+                _delete(client, schema.version_table_name, "schema_name", schema_name)
         drop(one for one in family if one != table)
-        delete(schema.state_table_name, pipeline, pipeline_name)
-        delete(schema.version_table_name, name, schema_name)
-        delete(schema.loads_table_name, name, schema_name)
+        _delete(client, schema.state_table_name, "pipeline_name", pipeline_name)
+        _delete(client, schema.version_table_name, "schema_name", schema_name)
+        _delete(client, schema.loads_table_name, "schema_name", schema_name)
+
+
+def _delete(client: SqlJobClientBase, table: str, column: str, value: str) -> None:
+    [name] = _names(client, column)
+    there = client.sql_client.make_qualified_table_name(table)
+    client.sql_client.execute_sql(f"DELETE FROM {there} WHERE {name} = %s", value)  # noqa: S608  names from dlt
 
 
 def _names(client: SqlJobClientBase, *names: str) -> list[str]:

@@ -30,7 +30,7 @@ from analytics_assets.ingestion.errors import MissingGuaranteesError, NoSqlError
 from analytics_assets.ingestion.http.list_memory import without_cursors
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.backend import Backend
-from analytics_assets.ingestion.warehouse.dropped_tables import repair
+from analytics_assets.ingestion.warehouse.dropped_tables import forget_remains, repair
 from analytics_assets.ingestion.warehouse.duckdb import DuckDbBackend, database_of
 from analytics_assets.ingestion.warehouse.duckdb_merge import MergeObserver, duckdb
 from analytics_assets.ingestion.warehouse.generic import MISSING, GenericBackend
@@ -170,9 +170,13 @@ class LoadPipeline(WarehousePipeline):
         """Restores dlt's state and schema from the destination."""
         with self.exclusive() as client:
             self.dlt.sync_destination()
-            if not self.dlt.default_schema_name:
+            # Without a stored schema, dlt makes an empty one for the restored state.
+            if not self.dlt.default_schema_name or not self.dlt.default_schema.data_tables():
                 # The schema of a resource has the name of its pipeline.
-                refuse_taken_table(client, self.resource, self.dlt.pipeline_name, self.plan.resource.table)
+                name, table = self.dlt.pipeline_name, self.plan.resource.table
+                refuse_taken_table(client, self.resource, name, table)
+                if forget_remains(client, name, table):
+                    self.dlt.drop()
                 return NOTHING
             schema = self.dlt.default_schema
             if repair(client, schema, self.dlt.pipeline_name, self.plan.resource.table):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
+from dlt.common.schema.utils import get_nested_tables
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
@@ -84,9 +85,12 @@ class Reconcile:
             self._keys_file = Path(pipeline.working_dir) / "quarantined_keys.parquet"
             pyarrow.parquet.write_table(self._quarantine.keys_table(), self._keys_file)
         table = self._plan.resource.table
+        if not client.get_storage_table(table)[0]:
+            _Statements(client, self._plan, self._quarantine, ()).empty_children()
+            return
         if self._plan.write_mode is not WriteMode.APPEND or table not in client.schema.tables:
             return
-        if all(client.get_storage_table(name)[0] for name in (table, client.schema.loads_table_name)):
+        if client.get_storage_table(client.schema.loads_table_name)[0]:
             with client.sql_client.begin_transaction():
                 _Statements(client, self._plan, self._quarantine, ()).drop_dead_load()
 
@@ -280,6 +284,17 @@ class _Statements:
             either.append("(q.window_start >= %s AND q.window_end <= %s)")
             values = [window.start, window.end]
         return f"({' OR '.join(either)})", values
+
+    def empty_children(self) -> None:
+        """Deletes all rows of the child tables, because their table is gone."""
+        root = self._plan.resource.table
+        tables = (
+            get_nested_tables(self._client.schema.tables, root) if root in self._client.schema.tables else []
+        )
+        children = [str(one["name"]) for one in tables if one["name"] != root]
+        for name, columns in self._client.get_storage_tables(children) if children else ():
+            if "_dlt_parent_id" in columns:  # or else it is a table of another resource
+                self._sql.execute_sql(f"DELETE FROM {self._sql.make_qualified_table_name(name)}")  # noqa: S608
 
     def _drop_orphans(self) -> None:
         """Deletes child rows whose parent row is deleted, first in a child table and then in its own child tables."""
