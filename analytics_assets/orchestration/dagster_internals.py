@@ -10,6 +10,9 @@ from typing import Any
 import dagster as dg
 
 try:
+    # What a freshness policy raises for a time that Dagster does not accept.
+    from dagster._check import CheckError
+
     # The type of the public parameter `target_materialization_data`, which links an evaluation of a partition to its
     # materialization.
     from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -35,6 +38,7 @@ __all__ = [
     "UNDOCUMENTED",
     "AssetCheckEvaluationTargetMaterializationData",
     "BulkActionStatus",
+    "CheckError",
     "LoadContextScope",
     "enrich_validation_errors_with_source_position",
     "op_names",

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import dagster as dg
 
+from analytics_assets.config.asset_defaults import FreshnessConfig
 from analytics_assets.config.assets import AssetConfig
 
 _TICKS = 64
@@ -23,6 +24,18 @@ def freshness_policy(asset: AssetConfig) -> dg.FreshnessPolicy | None:
             return None
         gap = longest_gap(asset.schedule, _zone(asset))
         return dg.FreshnessPolicy.time_window(fail_window=max(2 * gap, timedelta(minutes=2)))
+    return declared_policy(config)
+
+
+def declared_policy(config: FreshnessConfig) -> dg.FreshnessPolicy:
+    """Builds the freshness policy that the file declares.
+
+    Args:
+        config: the key `freshness` of an asset.
+
+    Raises:
+        CheckError: Dagster does not accept a time.
+    """
     if config.deadline_cron is not None:
         assert config.lower_bound_hours is not None
         return dg.FreshnessPolicy.cron(

@@ -223,6 +223,17 @@ def test_the_sensors_are_on_or_off_as_the_file_says(project: Project, shipped_ya
         ({"default_status": "on"}, "default_status", "'running' or 'stopped'"),
         ({"timezone": "Berlin"}, "timezone", "there is no time zone"),
         ({"max_runtime": 0}, "max_runtime", "greater than 0"),
+        ({"pool": "a b"}, "pool", "not a valid pool name"),
+        ({"owners": ["a@b..c"]}, "owners", "owner"),
+        ({"op_tags": {"a": float("nan")}}, "op_tags", "Invalid value for tag"),
+        ({"op_tags": {"dagster/concurrency_key": "x"}}, "op_tags", "Set `pool`"),
+        ({"run_tags": {"dagster/partition": "x"}}, "run_tags", "for each run. Remove it."),
+        ({"run_tags": {"dagster/backfill": "x"}}, "run_tags", "for each run. Remove it."),
+        ({"run_tags": {"dagster/max_runtime": "9"}, "max_runtime": 9}, "run_tags", "Remove one"),
+        ({"freshness": {"fail_after_hours": 0.01}}, "freshness", "cannot be less than 1 minute"),
+        ({"freshness": {"deadline_cron": "0 9 * * *", "lower_bound_hours": 25}}, "freshness", "less than or"),
+        ({"freshness": {"deadline_cron": "0 9 * * *", "lower_bound_hours": 0.001}}, "freshness", "1 minute"),
+        ({"metadata": {"dagster/row_count": "x"}}, "metadata", "the sync sets"),
     ],
 )
 @pytest.mark.parametrize("level", ["asset_defaults", "assets"])
