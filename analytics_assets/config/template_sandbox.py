@@ -82,8 +82,10 @@ class Sandbox(ImmutableSandboxedEnvironment, NativeEnvironment):
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  as in Jinja
         """Calls a function of a template."""
-        if getattr(__obj, "__name__", "") in ("join", "replace"):
-            _judge_product((getattr(__obj, "__self__", None), *args))
+        owner = getattr(__obj, "__self__", None)
+        of_text = owner is None or isinstance(owner, (str, bytes))  # a condition also has a method `replace`
+        if of_text and getattr(__obj, "__name__", "") in ("join", "replace"):
+            _judge_product((owner, *args))
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:

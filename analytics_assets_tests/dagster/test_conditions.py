@@ -114,6 +114,13 @@ def test_a_sync_is_no_news_for_its_own_condition(project: Project, shipped_yaml:
     assert ticks.at(noon + timedelta(minutes=1)) == set()
 
 
+def test_a_part_of_a_condition_may_be_replaced_in_the_file(project: Project, shipped_yaml: str) -> None:
+    own = "{{ dg.AutomationCondition.eager().replace('handled', dg.AutomationCondition.newly_requested()) }}"
+    definitions = project.definitions(conditioned(shipped_yaml, own, "asset"))
+    spec = next(one for one in definitions.resolve_all_asset_specs() if one.key == CUSTOMERS)
+    assert isinstance(spec.automation_condition, dg.AutomationCondition)
+
+
 def test_a_condition_keeps_what_its_user_ignores() -> None:
     own = dg.AutomationCondition.eager().ignore(dg.AssetSelection.assets(ENDPOINT))
     spec = dg.AssetSpec("a", deps=[ENDPOINT], automation_condition=own)

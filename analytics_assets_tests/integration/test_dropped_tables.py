@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from analytics_assets.ingestion.errors import TakenTableError
 from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline
@@ -282,3 +283,17 @@ def test_two_apis_may_share_a_dataset_but_no_table(
     assert project.query(f"SELECT count(*) AS n FROM raw.{table}") == [{"n": 4}]
     result = project.run(project.definitions(shared("two", table)), "things", source="two")
     assert all(one.passed for one in result.get_asset_check_evaluations())
+
+
+def test_a_table_of_another_api_with_the_name_of_a_child_table_is_not_dropped(
+    project: Project, lists: tuple[Api, str]
+) -> None:
+    _, url = lists
+    text = defs(url, "merge")
+    assert project.load(text, "things").row_count == 4
+    project.execute(
+        "DROP TABLE api.things; DROP TABLE api.things__items; CREATE TABLE api.things__items AS SELECT 1 AS mine"
+    )
+    with pytest.raises(PipelineStepFailed):
+        project.load(text, "things")
+    assert project.query("SELECT mine FROM api.things__items") == [{"mine": 1}]

@@ -105,6 +105,13 @@ def _forget(
     client: SqlJobClientBase, schema_name: str, pipeline_name: str, table: str, family: list[str]
 ) -> None:
     sql, schema = client.sql_client, client.schema
+    children = [one for one in family if one != table]
+    # A table without this column is of another resource, made after somebody dropped the child table.
+    own = (
+        [name for name, columns in client.get_storage_tables(children) if "_dlt_parent_id" in columns]
+        if children
+        else []
+    )
 
     def drop(tables: Iterable[str]) -> None:
         for one in tables:
@@ -115,7 +122,7 @@ def _forget(
             if sql.has_dataset():
                 drop(family)
                 _delete(client, schema.version_table_name, "schema_name", schema_name)
-        drop(one for one in family if one != table)
+        drop(own)
         _delete(client, schema.state_table_name, "pipeline_name", pipeline_name)
         _delete(client, schema.version_table_name, "schema_name", schema_name)
         _delete(client, schema.loads_table_name, "schema_name", schema_name)
