@@ -285,6 +285,27 @@ def test_two_apis_may_share_a_dataset_but_no_table(
     assert all(one.passed for one in result.get_asset_check_evaluations())
 
 
+@pytest.mark.parametrize("kind", ["replace", "append", "partitions"])
+@pytest.mark.parametrize("good", [True, False])
+def test_a_dropped_quarantine_is_made_again(
+    project: Project, lists: tuple[Api, str], kind: str, *, good: bool
+) -> None:
+    api, url = lists
+    document = yaml.safe_load(defs(url, kind))
+    document["attributes"]["assets"]["things"]["max_quarantined"] = "100%"
+    text = yaml.safe_dump(document)
+    for row in api.rows[: None if not good else 1]:
+        row["id"] = None
+    asked = {"full_refresh": True} if kind == "append" else {}
+    assert sync(project, text, kind).success
+    bad = rows(project, "things__quarantine")
+    project.execute("DROP TABLE api.things__quarantine")
+    for _ in range(2):
+        assert sync(project, text, kind, **asked).success
+        assert rows(project, "things__quarantine") == bad
+        assert not good or rows(project) == [{"n": 3}]
+
+
 def test_a_table_of_another_api_with_the_name_of_a_child_table_is_not_dropped(
     project: Project, lists: tuple[Api, str]
 ) -> None:

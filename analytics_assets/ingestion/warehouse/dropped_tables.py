@@ -24,7 +24,7 @@ def repair(client: SqlJobClientBase, schema: Schema, pipeline_name: str, table: 
 
     If the table is gone, the destination forgets the resource: its state, its schema, its child tables and the list of
     its loads. The next load is then a first load, also after a kill.
-    If only a child table or a column is gone, the next load creates it again.
+    If only a child table, the quarantine or a column is gone, the next load creates it again.
 
     Args:
         client: an open client of the destination.
@@ -38,11 +38,11 @@ def repair(client: SqlJobClientBase, schema: Schema, pipeline_name: str, table: 
     if table not in schema.tables:
         return False
     family = [str(one["name"]) for one in get_nested_tables(schema.tables, table)]
-    known = [one for one in family if has_table_seen_data(schema.tables[one])]
+    known = [str(one["name"]) for one in schema.data_tables() if has_table_seen_data(one)]
     if not known:
         return False
     found: dict[str, Mapping[str, Any]] = dict(client.get_storage_tables(known))
-    if not found.get(table):
+    if table in known and not found[table]:
         _forget(client, schema.name, pipeline_name, table, family)
         return True
     columns = {name: schema.get_table_columns(name) for name in known}
