@@ -24,14 +24,15 @@ def freshness_policy(asset: AssetConfig) -> dg.FreshnessPolicy | None:
             return None
         gap = longest_gap(asset.schedule, _zone(asset))
         return dg.FreshnessPolicy.time_window(fail_window=max(2 * gap, timedelta(minutes=2)))
-    return declared_policy(config)
+    return declared_policy(config, _zone(asset))
 
 
-def declared_policy(config: FreshnessConfig) -> dg.FreshnessPolicy:
+def declared_policy(config: FreshnessConfig, timezone: str = "UTC") -> dg.FreshnessPolicy:
     """Builds the freshness policy that the file declares.
 
     Args:
         config: the key `freshness` of an asset.
+        timezone: the IANA time zone of a deadline that names none.
 
     Raises:
         CheckError: Dagster does not accept a time.
@@ -41,7 +42,7 @@ def declared_policy(config: FreshnessConfig) -> dg.FreshnessPolicy:
         return dg.FreshnessPolicy.cron(
             deadline_cron=config.deadline_cron,
             lower_bound_delta=timedelta(hours=config.lower_bound_hours),
-            timezone=config.timezone or _zone(asset),
+            timezone=config.timezone or timezone,
         )
     assert config.fail_after_hours is not None
     warn = config.warn_after_hours

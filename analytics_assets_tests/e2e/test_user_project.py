@@ -22,7 +22,7 @@ class Unit(dg.ConfigurableResource):
 
 
 @dg.asset(
-    deps=["analytics_api/customers"],
+    deps=[dg.AssetKey(["analytics_api", "customers"])],
     group_name="marts",
     automation_condition=dg.AutomationCondition.eager(),
 )
