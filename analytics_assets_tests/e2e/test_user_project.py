@@ -52,6 +52,9 @@ def careless():
 @dg.definitions
 def defs() -> dg.Definitions:
     return dg.Definitions(
+        assets=[customer_count],
+        asset_checks=[has_customers],
+        sensors=[careless],
         jobs=[dg.define_asset_job("nightly", dg.AssetSelection.groups("analytics_api", "marts"))],
         resources={"dlt": Unit(name="people")},
     )
