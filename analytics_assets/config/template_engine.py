@@ -19,6 +19,7 @@ from typing import Any
 
 from jinja2 import (
     Template,
+    TemplateError,
     TemplateSyntaxError,
     Undefined,
     UndefinedError,
@@ -92,7 +93,7 @@ class Parsed:
                 str(value)  # raises the error of the undefined value
         except UnsetError:
             raise
-        except Exception as error:  # a template may call Dagster's functions, which raise errors of their own
+        except (TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
             raise ValueError(f"this template fails: {_sentence(error)} {RAW}") from error
         if isinstance(value, Variables):
             sentence = "`env` alone has no value. Write the name of a variable, such as `{{ env.LIMIT }}`."

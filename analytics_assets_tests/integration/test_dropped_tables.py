@@ -88,6 +88,7 @@ def rows(project: Project, table: str = "things") -> list[dict[str, Any]]:
     return project.query(f"SELECT count(*) AS n FROM api.{table}")
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize("retyped", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dropped_table_comes_back_whole(
@@ -161,6 +162,7 @@ def test_a_deleted_warehouse_is_noticed(project: Project, lists: tuple[Api, str]
     assert lost(project, text) is None
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "sql",
@@ -225,6 +227,7 @@ def test_a_dropped_table_of_dlt_is_made_again(
     assert project.query(f"SELECT count(*) > 0 AS n FROM api.{table}") == [{"n": True}]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("kind", ["replace", "append", "partitions"])
 def test_a_kill_after_the_warehouse_forgot_the_table_loses_nothing(
     project: Project, lists: tuple[Api, str], kind: str, monkeypatch: pytest.MonkeyPatch
