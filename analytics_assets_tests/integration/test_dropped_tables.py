@@ -6,6 +6,7 @@ A table of another API in the same dataset is left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from analytics_assets.ingestion.errors import TakenTableError
 from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline
+from analytics_assets.orchestration.checks.context import CheckContext
+from analytics_assets.orchestration.checks.results import complete
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project, check_of
 
@@ -123,11 +126,11 @@ def test_partitions_of_a_dropped_table_come_back_one_after_the_other(
     for number, day in enumerate(DAYS, 1):
         result = sync(project, text, "partitions", day)
         assert rows(project) == [{"n": number}]
-        complete = check_of(result, "complete")
+        judged = check_of(result, "complete")
         left = len(DAYS) - number
         counted = f"lacks the rows of {left} partition{'s' if left > 1 else ''} loaded before, such as"
-        assert (counted in str(complete.description)) is (left > 0)
-        assert complete.passed is (left == 0)
+        assert (counted in str(judged.description)) is (left > 0)
+        assert judged.passed is (left == 0)
         assert result.success
     assert lost(project, text) is None
 
@@ -135,8 +138,8 @@ def test_partitions_of_a_dropped_table_come_back_one_after_the_other(
 def lost(project: Project, text: str) -> str | None:
     """What the check `complete` says in a run without a sync; None if it passes."""
     result = project.run(project.definitions(text), "things", source="api", checks_only=True)
-    complete = check_of(result, "complete")
-    return None if complete.passed else str(complete.description)
+    judged = check_of(result, "complete")
+    return None if judged.passed else str(judged.description)
 
 
 @pytest.mark.parametrize("kind", ["replace", "merge", "append"])
@@ -321,3 +324,17 @@ def test_a_table_of_another_api_with_the_name_of_a_child_table_is_not_dropped(
     with pytest.raises(PipelineStepFailed):
         project.load(text, "things")
     assert project.query("SELECT mine FROM api.things__items") == [{"mine": 1}]
+
+
+@pytest.mark.parametrize("reported", [4, 5])
+def test_lost_partitions_hide_no_fault_of_the_sync(
+    project: Project, lists: tuple[Api, str], reported: int
+) -> None:
+    _, url = lists
+    resource = project.plan(defs(url, "partitions"), "things", DAYS[0], DAYS[-1]).resource
+    table: Any = SimpleNamespace(exists=True, row_count=lambda: 4)
+    sync = {"rows_fetched": 4, "rows_reported_by_api": reported, "rows_loaded": 4}
+    outcome = complete(CheckContext(table, resource, None, None, sync, lost_partitions=(DAYS[0],)))
+    assert not outcome.passed
+    assert outcome.is_warning is (reported == 4)
+    assert ("lacks the rows of 1 partition" in outcome.sentence) is (reported == 4)

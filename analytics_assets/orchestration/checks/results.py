@@ -113,12 +113,13 @@ def complete(context: CheckContext) -> CheckOutcome:
     rows = context.table.row_count() if context.resource.write_disposition == "replace" else None
     if rows is not None:
         metadata[keys.ROWS_IN_TABLE] = rows
-    problem = _went_with_the_table(context, loaded) or _what_is_missing(
-        sync, context.resource, context.current is not None, rows, split
-    )
+    gone = _table_is_gone(context, loaded)
+    problem = gone or _what_is_missing(sync, context.resource, context.current is not None, rows, split)
     if problem:
+        return CheckOutcome(False, problem, metadata)
+    if context.lost_partitions:
         # What other partitions lack is no fault of this sync, so it keeps nothing from running.
-        return CheckOutcome(False, problem, metadata, is_warning=bool(context.lost_partitions))
+        return CheckOutcome(False, _lost(context.lost_partitions), metadata, is_warning=True)
     split += _left_out(sync)
     if reported is None:
         sentence = f"{counted(fetched, 'row')} fetched ({split}); the API does not report how many it has."
@@ -134,19 +135,20 @@ def complete(context: CheckContext) -> CheckOutcome:
     return CheckOutcome(True, f"{sentence}{_unproven(context.resource)}", metadata)
 
 
-def _went_with_the_table(context: CheckContext, loaded: int) -> str:
-    """Says which rows went when somebody dropped the table; empty if no row did."""
-    lost = context.lost_partitions
-    if lost:
-        examples = ", ".join(lost[:3])
-        return (
-            f"The table was dropped and made anew, and lacks the rows of {counted(len(lost), 'partition')} loaded "
-            f"before, such as {examples}. Materialize them again. If they are to stay away, wipe their "
-            "materializations."
-        )
+def _table_is_gone(context: CheckContext, loaded: int) -> str:
+    """Says that somebody dropped the table after the latest sync; empty if the table is there."""
     if context.current is None and loaded and not context.table.exists:
         return "The table was dropped after the latest sync. Materialize all of the asset again."
     return ""
+
+
+def _lost(partitions: Sequence[str]) -> str:
+    """Says which partitions went with a dropped table."""
+    return (
+        f"The table was dropped and made anew, and lacks the rows of {counted(len(partitions), 'partition')} loaded "
+        f"before, such as {', '.join(partitions[:3])}. Materialize them again. If they are to stay away, wipe their "
+        "materializations."
+    )
 
 
 def no_secrets(context: CheckContext) -> CheckOutcome:
