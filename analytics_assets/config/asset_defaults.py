@@ -84,7 +84,7 @@ class FreshnessConfig(StrictModel):
 
 
 class RetryPolicyConfig(StrictModel):
-    """Dagster's retries of the step, for what is no failure of the API, such as a process that ends."""
+    """Dagster's retries of the step after an unexpected error, for which neither the API nor the config is to blame."""
 
     max_retries: int = Field(1, ge=1, le=100, description="The most retries of the step.")
     delay: float | None = Field(None, gt=0, le=86_400, description="Seconds before a retry. Absent: none.")

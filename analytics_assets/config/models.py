@@ -32,6 +32,9 @@ from analytics_assets.config.validation_errors import Location, error_at, sugges
 CIRCUIT = "circuit"
 """The last part of the asset key of the asset that shows the history of the circuit breaker."""
 
+DEFAULT_LOCK_TIMEOUT = 600.0
+"""Seconds: how long a sync waits for another program that has the DuckDB file open."""
+
 LONGEST_RETRY_DELAY = 3600.0
 """Seconds: the largest `requests.max_retry_delay`."""
 
@@ -222,7 +225,7 @@ class DestinationConfig(StrictModel):
         "missing.",
     )
     lock_timeout: float = Field(
-        600,
+        DEFAULT_LOCK_TIMEOUT,
         ge=0,
         le=86_400,
         description="Seconds: how long a run waits for another program that has the DuckDB file open.",
@@ -272,6 +275,7 @@ class SyncConfig(StrictModel):
         "Absent: an asset without partitions or a schedule.",
     )
     _file: SourceFile = PrivateAttr(SourceFile())
+    _merged: dict[str, AssetConfig] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -357,9 +361,10 @@ class SyncConfig(StrictModel):
 
     def asset(self, resource: str) -> AssetConfig:
         """The keys under `assets.<resource>` of the `defs.yaml`, with those of `asset_defaults` for absent keys."""
-        own = self.assets.get(resource, AssetConfig())
-        shared = self.asset_defaults.shared_with(own)
-        return own.model_copy(update=dict(shared)) if shared else own
+        if resource not in self._merged:
+            own = self.assets.get(resource, AssetConfig())
+            self._merged[resource] = own.model_copy(update=dict(self.asset_defaults.shared_with(own)))
+        return self._merged[resource]
 
     @property
     def dataset(self) -> str:

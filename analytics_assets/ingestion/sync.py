@@ -19,7 +19,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from analytics_assets.config.models import RequestsConfig
-from analytics_assets.ingestion.errors import RestartError, SyncError, UnexpectedError, redacted
+from analytics_assets.ingestion.errors import RestartError, SyncError, UnexpectedError, causes, redacted
 from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.dlt_errors import find_sync_error
 from analytics_assets.ingestion.http.origins import Origins
@@ -213,11 +213,9 @@ def user_errors(resource: str, requests: RequestsConfig) -> Iterator[None]:
 
 def _raise_interrupt(error: BaseException) -> None:
     """Raises the interrupt that ended the run, which dlt wraps as if it were a failure of its step."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if not isinstance(cause, Exception):
             raise cause from None
-        cause = cause.__cause__ or cause.__context__
 
 
 @dataclass(frozen=True)

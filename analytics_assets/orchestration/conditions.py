@@ -19,9 +19,8 @@ def beside_endpoints(spec: dg.AssetSpec, endpoints: Collection[dg.AssetKey]) -> 
         endpoints: the keys of the endpoints of the API.
     """
     condition = spec.automation_condition
-    if condition is None or not hasattr(
-        condition, "ignore"
-    ):  # the second is a condition without dependencies
+    # A condition without dependencies has no `ignore`.
+    if condition is None or not hasattr(condition, "ignore"):
         return spec
     selection = dg.AssetSelection.assets(*endpoints)
     updated = dg.AutomationCondition.any_deps_updated()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -104,6 +104,14 @@ class UnexpectedError(SyncError):
 
 def _restored(kind: type[_Error], facts: dict[str, Any]) -> _Error:
     return kind(**facts)
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yields an error and its causes, the error first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def redacted(value: Any, redact: Callable[[str], str]) -> Any:

@@ -136,9 +136,8 @@ class Sockets:
 
 def _end(sock: socket.socket) -> None:
     with suppress(OSError):  # the socket is closed already
-        socket.socket.shutdown(
-            sock, socket.SHUT_RDWR
-        )  # a TLS socket's own `shutdown` is for the thread that reads it
+        # A TLS socket's own `shutdown` is for the thread that reads it.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def connection_class(scheme: str, seconds: float, sockets: Sockets) -> type[HTTPConnection]:

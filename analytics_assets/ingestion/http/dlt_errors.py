@@ -25,6 +25,7 @@ from analytics_assets.ingestion.errors import (
     UncoercibleValueError,
     UnfitJsonPathError,
     UnfollowableLinkError,
+    causes,
 )
 from analytics_assets.ingestion.http.exchange import Exchange
 from analytics_assets.ingestion.http.retry_policy import (
@@ -52,13 +53,8 @@ def find_sync_error(error: BaseException, resource: str, config: RequestsConfig)
         resource: the dlt resource that the sync loads.
         config: the request settings, which list the statuses to retry.
     """
-    cause: BaseException | None = error
-    while cause is not None:
-        found = _sync_error_of(cause, resource, config)
-        if found is not None:
-            return found
-        cause = cause.__cause__ or cause.__context__
-    return None
+    found = (_sync_error_of(cause, resource, config) for cause in causes(error))
+    return next((one for one in found if one is not None), None)
 
 
 def _sync_error_of(error: BaseException, resource: str, config: RequestsConfig) -> SyncError | None:

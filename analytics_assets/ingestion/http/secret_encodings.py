@@ -89,9 +89,8 @@ def _places(text: str, encoding: Encoding) -> Iterator[Found]:
     at = text.find(encoding.text)
     while at >= 0:
         start, end = at, at + len(encoding.text)
-        if (
-            encoding.is_core
-        ):  # the whole base64 text goes, because its other characters have bits of the secret
+        if encoding.is_core:
+            # The whole base64 text goes, because its other characters have bits of the secret.
             before, after = _BASE64_BEFORE.search(text, 0, start), _BASE64.match(text, end)
             start = before.start() if before else start
             end = after.end() if after else end

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import duckdb
 
+from analytics_assets.config.models import DEFAULT_LOCK_TIMEOUT
 from analytics_assets.ingestion.errors import NoWarehouseFileError
-from analytics_assets.ingestion.warehouse.locks import DEFAULT_LOCK_TIMEOUT, WAREHOUSE
+from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
 from analytics_assets.ingestion.warehouse.pipeline import WarehousePipeline, open_pipeline
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from dlt.common.schema import Schema
 from dlt.common.schema.utils import get_nested_tables, has_table_seen_data
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientBase
+
+from analytics_assets.ingestion.warehouse.load_order import column_names
 
 _REPAIRED = "x-repaired-at"
 """The hint that changes the version of a schema, so that dlt compares it with the tables at the next load."""
@@ -79,28 +79,6 @@ def forget_remains(client: SqlJobClientBase, pipeline_name: str, table: str) -> 
     return table not in found
 
 
-def first_load(client: SqlJobClientBase, schema_name: str) -> datetime | None:
-    """Returns the time of the first load of a schema; None if there was none.
-
-    Args:
-        client: an open client of the destination.
-        schema_name: the name of the schema, which is that of the pipeline.
-    """
-    inserted, name = _names(client, "inserted_at", "schema_name")
-    loads = client.sql_client.make_qualified_table_name(client.schema.loads_table_name)
-    try:
-        found = client.sql_client.execute_sql(
-            f"SELECT min({inserted}) FROM {loads} WHERE {name} = %s",  # noqa: S608  names from dlt
-            schema_name,
-        )
-    except DatabaseUndefinedRelation:
-        return None
-    first = found[0][0] if found else None
-    if not isinstance(first, datetime):
-        return None
-    return first.astimezone(UTC) if first.tzinfo else first.replace(tzinfo=UTC)
-
-
 def _forget(
     client: SqlJobClientBase, schema_name: str, pipeline_name: str, table: str, family: list[str]
 ) -> None:
@@ -129,11 +107,6 @@ def _forget(
 
 
 def _delete(client: SqlJobClientBase, table: str, column: str, value: str) -> None:
-    [name] = _names(client, column)
+    [name] = column_names(client, column)
     there = client.sql_client.make_qualified_table_name(table)
     client.sql_client.execute_sql(f"DELETE FROM {there} WHERE {name} = %s", value)  # noqa: S608  names from dlt
-
-
-def _names(client: SqlJobClientBase, *names: str) -> list[str]:
-    naming = client.schema.naming
-    return [str(client.sql_client.escape_column_name(naming.normalize_path(one))) for one in names]

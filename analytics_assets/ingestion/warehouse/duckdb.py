@@ -14,6 +14,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
+from analytics_assets.config.models import DEFAULT_LOCK_TIMEOUT
 from analytics_assets.ingestion.errors import (
     DiskFullError,
     SyncError,
@@ -23,7 +24,7 @@ from analytics_assets.ingestion.errors import (
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
 from analytics_assets.ingestion.warehouse.load_order import Restored
-from analytics_assets.ingestion.warehouse.locks import DEFAULT_LOCK_TIMEOUT, WAREHOUSE, hold, until_free
+from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold, until_free
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 from analytics_assets.ingestion.warehouse.storage_errors import disk_full, explain_duckdb, remove_stub
 

@@ -12,6 +12,7 @@ import random
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any, cast
 
@@ -48,8 +49,8 @@ class OrderedPipeline(Pipeline):
 def _last_state(client: SqlJobClientBase, pipeline_name: str) -> StateInfo | None:
     """Returns the state of the highest version among the completed loads; None if there is none."""
     sql, schema = client.sql_client, client.schema
-    columns = _columns(client, "version", "engine_version", "pipeline_name", "state", "created_at")
-    version, name, of_load, load, status = _columns(
+    columns = column_names(client, "version", "engine_version", "pipeline_name", "state", "created_at")
+    version, name, of_load, load, status = column_names(
         client, "version", "pipeline_name", "_dlt_load_id", "load_id", "status"
     )
     states, loads = map(sql.make_qualified_table_name, (schema.state_table_name, schema.loads_table_name))
@@ -67,7 +68,7 @@ def _last_state(client: SqlJobClientBase, pipeline_name: str) -> StateInfo | Non
 def _last_schema(client: SqlJobClientBase, schema_name: str) -> StorageSchemaInfo | None:
     """Returns the schema of the highest version; None if there is none."""
     sql = client.sql_client
-    digest, name, version, inserted = _columns(
+    digest, name, version, inserted = column_names(
         client, "version_hash", "schema_name", "version", "inserted_at"
     )
     first, last = sql._limit_clause_sql(1)
@@ -81,9 +82,10 @@ def _last_schema(client: SqlJobClientBase, schema_name: str) -> StorageSchemaInf
     return None
 
 
-def _columns(client: SqlJobClientBase, *names: str) -> list[Any]:
+def column_names(client: SqlJobClientBase, *names: str) -> list[str]:
+    """Returns the names of columns of dlt's own tables as the destination writes them in SQL."""
     naming = client.schema.naming
-    return [client.sql_client.escape_column_name(naming.normalize_path(one)) for one in names]
+    return [str(client.sql_client.escape_column_name(naming.normalize_path(one))) for one in names]
 
 
 @dataclass(frozen=True)
@@ -132,24 +134,40 @@ def completed_loads(client: SqlJobClientBase, schema_name: str) -> frozenset[str
         client: an open client of the destination.
         schema_name: the name of the schema.
     """
-    [load] = _columns(client, "load_id")
+    [load] = column_names(client, "load_id")
     return frozenset(str(one) for (one,) in _of_loads(client, load, schema_name))
 
 
 def loads_since(client: SqlJobClientBase, before: Collection[str]) -> list[str]:
     """Returns the loads of the client's schema that were completed after `completed_loads` returned `before`.
 
-    A load is never removed, so the same number means that there is none. To read 100,000 load ids takes 0.2 s.
+    The same number and the same highest id mean that there is none. To read 100,000 load ids takes 0.2 s.
     """
-    if _of_loads(client, "COUNT(*)", client.schema.name) in ([], [(len(before),)]):
+    [load] = column_names(client, "load_id")
+    known = (len(before), max(before, default=None))
+    if _of_loads(client, f"COUNT(*), MAX({load})", client.schema.name) in ([], [known]):
         return []
     return sorted(completed_loads(client, client.schema.name).difference(before))
+
+
+def first_load(client: SqlJobClientBase, schema_name: str) -> datetime | None:
+    """Returns the time of the first completed load of a schema; None if there was none.
+
+    Args:
+        client: an open client of the destination.
+        schema_name: the name of the schema.
+    """
+    [inserted] = column_names(client, "inserted_at")
+    for (first,) in _of_loads(client, f"MIN({inserted})", schema_name):
+        if isinstance(first, datetime):
+            return first.astimezone(UTC) if first.tzinfo else first.replace(tzinfo=UTC)
+    return None
 
 
 def _of_loads(client: SqlJobClientBase, expression: str, schema_name: str) -> list[tuple[Any, ...]]:
     """Selects an expression of the completed loads of a schema; nothing if dlt has not loaded yet."""
     sql = client.sql_client
-    [name] = _columns(client, "schema_name")
+    [name] = column_names(client, "schema_name")
     loads = sql.make_qualified_table_name(client.schema.loads_table_name)
     with suppress(DatabaseUndefinedRelation):
         query = f"SELECT {expression} FROM {loads} WHERE {name} = %s"  # noqa: S608  names from dlt

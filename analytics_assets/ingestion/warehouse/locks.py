@@ -25,9 +25,6 @@ log = logging.getLogger("analytics_assets")
 WAREHOUSE = "warehouse"
 """The name of the lock that a process needs to open the DuckDB file."""
 
-DEFAULT_LOCK_TIMEOUT = 600.0
-"""Seconds: how long a sync waits for another program that has the DuckDB file open."""
-
 _T = TypeVar("_T")
 
 _NOTICE_AFTER = 2.0  # the seconds that a run waits before its log first reports the wait

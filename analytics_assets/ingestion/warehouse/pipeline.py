@@ -24,6 +24,7 @@ from dlt.extract.source import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
+from analytics_assets.config.models import DEFAULT_LOCK_TIMEOUT
 from analytics_assets.ingestion.contract.new_columns import NewColumns
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.errors import MissingGuaranteesError, NoSqlError
@@ -41,7 +42,7 @@ from analytics_assets.ingestion.warehouse.load_order import (
     completed_loads,
     load_ids_after,
 )
-from analytics_assets.ingestion.warehouse.locks import DEFAULT_LOCK_TIMEOUT, lock_names
+from analytics_assets.ingestion.warehouse.locks import lock_names
 from analytics_assets.ingestion.warehouse.one_process import one_process
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -21,6 +20,7 @@ from analytics_assets.ingestion.errors import (
     SyncError,
     UnreachableWarehouseError,
     WarehouseBusyError,
+    causes,
 )
 
 log = logging.getLogger("analytics_assets")
@@ -58,7 +58,7 @@ def disk_full(error: BaseException, resource: str, place: str) -> DiskFullError 
         resource: the dlt resource that the sync loads.
         place: the path that is probably full, if the error names none.
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         found = _FULL_TEXT.search(str(cause))
         is_full = isinstance(cause, OSError) and cause.errno in _FULL
         if is_full or (found and isinstance(cause, (OSError, duckdb.Error))):
@@ -80,7 +80,7 @@ def explain_duckdb(error: BaseException, resource: str, database: Path | None) -
     full = disk_full(error, resource, str(database or "the database in memory"))
     if full or database is None:
         return full
-    for cause in _causes(error):
+    for cause in causes(error):
         text = str(cause) if isinstance(cause, duckdb.Error) else ""
         if "Could not set lock on file" in text:
             holder = _HOLDER.search(text)
@@ -122,13 +122,6 @@ def remove_stub(database: Path) -> None:
     if not content.strip(b"\0") or content[_MAGIC_AT:].startswith(_MAGIC):
         database.unlink()
         log.warning("%s: removed %s bytes of a DuckDB file that was never complete.", database, len(content))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
 
 
 def _shortened(text: str, database: Path) -> str:

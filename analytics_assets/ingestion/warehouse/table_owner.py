@@ -10,6 +10,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.ingestion.errors import TakenTableError
+from analytics_assets.ingestion.warehouse.load_order import column_names
 
 
 def refuse_taken_table(client: SqlJobClientBase, resource: str, schema_name: str, table: str) -> None:
@@ -25,10 +26,7 @@ def refuse_taken_table(client: SqlJobClientBase, resource: str, schema_name: str
         TakenTableError: another pipeline has loaded the table.
     """
     sql, schema = client.sql_client, client.schema
-    name, text, version = (
-        str(sql.escape_column_name(schema.naming.normalize_path(one)))
-        for one in ("schema_name", "schema", "version")
-    )
+    name, text, version = column_names(client, "schema_name", "schema", "version")
     there = sql.make_qualified_table_name(schema.version_table_name)
     rows: list[tuple[str, str]] = []
     with suppress(DatabaseUndefinedRelation):

@@ -13,7 +13,7 @@ from analytics_assets.ingestion.plan.load_plan import LoadPlan, plan_load
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.source.settings import known_secrets
 from analytics_assets.ingestion.sync import run_sync
-from analytics_assets.ingestion.warehouse.dropped_tables import first_load
+from analytics_assets.ingestion.warehouse.load_order import first_load
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 from analytics_assets.ingestion.warehouse.reader import Table
 from analytics_assets.orchestration.checks.context import CheckContext
