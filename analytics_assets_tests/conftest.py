@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -27,6 +28,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from dagster.components.core import snapshot as descriptions
 from dagster_shared.serdes.objects.package_entry import json_for_all_components
+from dlt.common.runtime.run_context import active
 from dlt.common.time import increasing_precise_time
 
 import analytics_assets
@@ -161,6 +163,19 @@ class Project:
     def instance(self) -> dg.DagsterInstance:
         """The instance of the project's runs: in memory, unless `keep_on_disk` was called first."""
         return dg.DagsterInstance.ephemeral()
+
+    @contextlib.contextmanager
+    def secrets_toml(self, text: str) -> Iterator[None]:
+        """Writes dlt's file of secrets. dlt reads it once per process, so it reads it again before and after."""
+        file = self.folder / ".dlt/secrets.toml"
+        file.parent.mkdir()
+        file.write_text(text)
+        active().reload()
+        try:
+            yield
+        finally:
+            file.unlink()
+            active().reload()
 
     def definitions(self, text: str) -> dg.Definitions:
         """The project with this defs.yaml, loaded as Dagster does; once for all projects that are the same."""

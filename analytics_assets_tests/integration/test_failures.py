@@ -84,15 +84,8 @@ def test_a_secret_in_dlts_secrets_file_is_found(
     project: Project, shipped_yaml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SOURCES__ANALYTICS_API__API_KEY")
-    secrets = project.folder / ".dlt/secrets.toml"
-    secrets.parent.mkdir()
-    secrets.write_text('[sources.analytics_api]\napi_key = "demo-key"\n')
-    from dlt.common.runtime.run_context import (  # noqa: PLC0415  dlt reads its files once per process
-        active,
-    )
-
-    active().reload()
-    assert project.run(project.definitions(shipped_yaml), "products").success
+    with project.secrets_toml('[sources.analytics_api]\napi_key = "demo-key"\n'):
+        assert project.run(project.definitions(shipped_yaml), "products").success
 
 
 def test_a_wrong_key_is_reported_as_a_wrong_key(

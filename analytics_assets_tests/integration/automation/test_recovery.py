@@ -63,6 +63,13 @@ def days_ago(*ends: int) -> str:
     return "...".join(f"{today - timedelta(days=days)}" for days in ends)
 
 
+@pytest.fixture
+def clock(clock: Clock) -> Clock:
+    """The clock at noon, far from the daily ticks of the schedules."""
+    clock.move_to(f"{days_ago(-1)}T12:00")
+    return clock
+
+
 def trip(
     project: Project, api: DemoApi, definitions: dg.Definitions, resource: str, *partitions: str
 ) -> None:

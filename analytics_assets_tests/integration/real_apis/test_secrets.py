@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, quote
 import dagster as dg
 import pytest
 import yaml
-from dlt.common.runtime.run_context import active
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -567,17 +566,6 @@ def test_secrets_are_only_for_what_is_sent() -> None:
     assert caught.value.errors()[0]["loc"] == ("requests", "max_retries")
 
 
-@contextlib.contextmanager
-def _reloaded(secrets_toml: Path) -> Iterator[None]:
-    """dlt reads its files once per process, so it must read them again before and after a test that writes them."""
-    active().reload()
-    try:
-        yield
-    finally:
-        secrets_toml.unlink()
-        active().reload()
-
-
 TOML = [
     ('token = ["a", "b"]', UnsendableSecretError, "a list"),
     ('[sources.api.token]\nvalue = "abc-secret"', UnsendableSecretError, "a table"),
@@ -599,10 +587,11 @@ TOML = [
 def test_a_secret_that_cannot_be_sent_is_refused_and_not_repeated(
     project: Project, auth: Any, toml: str, kind: type[SyncError], words: str
 ) -> None:
-    secrets_toml = project.folder / ".dlt/secrets.toml"
-    secrets_toml.parent.mkdir()
-    secrets_toml.write_text(f"[sources.api]\n{toml}\n")
-    with _reloaded(secrets_toml), answering(lambda _: {"data": []}) as url, pytest.raises(kind) as caught:
+    with (
+        project.secrets_toml(f"[sources.api]\n{toml}\n"),
+        answering(lambda _: {"data": []}) as url,
+        pytest.raises(kind) as caught,
+    ):
         project.load(defs(url, client={"auth": auth}), "things")
     assert words in str(caught.value)
     assert "abc-secret" not in str(caught.value)
