@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from analytics_assets.ingestion.errors import shown
 from analytics_assets.ingestion.http.telemetry import Telemetry
@@ -61,6 +62,21 @@ class RequestCounts:
             rows_fetched=telemetry.rows_fetched,
             rows_per_second=round(telemetry.rows_per_second, 1),
             rows_reported_by_api=telemetry.total if promised else None,
+        )
+
+    def plus(self, later: Self) -> Self:
+        """The counts of two batches of one run."""
+        summed = {
+            name: getattr(self, name) + getattr(later, name)
+            for name in vars(self)
+            if name not in ("rows_per_second", "rows_reported_by_api")
+        }
+        seconds = sum(one.rows_fetched / one.rows_per_second for one in (self, later) if one.rows_per_second)
+        return replace(
+            self,
+            **summed,
+            rows_per_second=round(summed["rows_fetched"] / seconds, 1) if seconds else 0.0,
+            rows_reported_by_api=_sum_of_known(self.rows_reported_by_api, later.rows_reported_by_api),
         )
 
     def to_metadata(self) -> dict[str, Any]:
@@ -156,12 +172,35 @@ class SyncResult:
     missing_guarantees: Sequence[str] = ()
     load_id_ahead: float = 0.0
 
+    def followed_by(self, later: Self) -> Self:
+        """The result of two batches of one run, as if one load had brought both.
+
+        Args:
+            later: the result of the batch that was loaded after this one, of the same resource.
+        """
+        both = (self, later)
+        merged: dict[str, Any] = {name: sum(getattr(one, name) for one in both) for name in _COUNTS}
+        for name in _COUNTS_BY_NAME:
+            merged[name] = dict(sum((Counter(getattr(one, name)) for one in both), Counter[str]()))
+        for name in ("rows_by_partition", "rows_of_earlier_loads", "variants"):
+            merged[name] = {**getattr(self, name), **getattr(later, name)}
+        return replace(
+            later,
+            first_run=self.first_run,
+            started_at=self.started_at,
+            requests=self.requests.plus(later.requests),
+            rows_kept=_sum_of_known(self.rows_kept, later.rows_kept),
+            partitions=(*self.partitions, *later.partitions),
+            cursor_from=self.cursor_from,
+            **merged,
+        )
+
     def to_metadata(self) -> dict[str, Any]:
         """The facts about the whole sync as metadata. Facts about single partitions are in `rows_by_partition`."""
         known: dict[str, Any] = {
             "dagster/table_name": self.table_name,
             "dagster/row_count": self.row_count,
-            "partitions_in_run": len(self.partitions) or None,
+            "partitions_in_batch": len(self.partitions) or None,
             "rows_loaded": self.rows_loaded,
             "rows_repeated": self.rows_repeated or None,
             "rows_superseded": self.rows_superseded or None,
@@ -189,6 +228,22 @@ class SyncResult:
             "finished_at": None if self.finished_at is None else str(self.finished_at),
         }
         return {name: value for name, value in known.items() if value is not None}
+
+
+_COUNTS = (
+    "rows_loaded",
+    "rows_repeated",
+    "rows_superseded",
+    "rows_outside_window",
+    "rows_in_future",
+    "rows_quarantined",
+    "rows_removed",
+)
+_COUNTS_BY_NAME = ("undeclared", "cut", "rows_with_secret")
+
+
+def _sum_of_known(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 def _duration(seconds: float) -> str:

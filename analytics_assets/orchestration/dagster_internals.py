@@ -5,6 +5,7 @@ other module imports from a private module of Dagster. `integration/test_dagster
 which says what to do when Dagster moves the part.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -19,9 +20,15 @@ try:
         AssetCheckEvaluationTargetMaterializationData,
     )
 
+    # Marks an output whose materializations the step has logged itself, so that Dagster logs none for the output.
+    from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+
     # The type of the public method `get_backfills`, to find the active backfills. Without them, the partitions of a
     # waiting backfill would be requested a second time.
     from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+
+    # Makes the tags of a materialization: code version, data version and provenance.
+    from dagster._core.execution.plan.execute_step import _get_output_asset_events
 
     # Names the file, the line and the key of a mistake in a `defs.yaml`.
     from dagster._utils.pydantic_yaml import enrich_validation_errors_with_source_position
@@ -41,7 +48,9 @@ __all__ = [
     "CheckError",
     "LoadContextScope",
     "enrich_validation_errors_with_source_position",
+    "materialization_tags",
     "op_names",
+    "output_of_logged",
     "partitions_in_backfill",
 ]
 
@@ -58,6 +67,35 @@ UNDOCUMENTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (dg.TimeWindowPartitionsDefinition, "time_window_for_partition_key", ("partition_key",)),
 )
 """Methods and properties that Dagster does not document, each with its parameters that this project passes."""
+
+
+def materialization_tags(context: dg.AssetExecutionContext, key: dg.AssetKey) -> Mapping[str, str]:
+    """Returns the tags that Dagster gives the materializations of an asset in a step, such as its code version.
+
+    Args:
+        context: the context of the step. A second call for one asset would mark its data version as set by the user.
+        key: the key of the asset, which the step materializes.
+    """
+    step = context.get_step_execution_context()
+    output = dg.Output(None, output_name=_output_name(context, key))
+    definition = step.op_def.output_def_named(output.output_name)
+    kind = context.assets_def.execution_type
+    [event] = _get_output_asset_events(key, (), output, definition, {}, step, kind)
+    return event.tags or {}
+
+
+def output_of_logged(context: dg.AssetExecutionContext, key: dg.AssetKey) -> dg.Output[None]:
+    """Returns the output of an asset whose materializations the step has yielded itself.
+
+    Without an output, Dagster skips the steps that depend on the asset. With an ordinary output, Dagster logs each
+    materialization a second time.
+    """
+    name = _output_name(context, key)
+    return dg.Output(None, output_name=name, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+
+
+def _output_name(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str:
+    return str(context.assets_def.get_output_name_for_asset_key(key))
 
 
 def op_names(job: dg.JobDefinition) -> set[str]:

@@ -2,8 +2,9 @@
 
 For each key that was renamed after version 0.1.0, this module also has the old name.
 
-The value of `dagster/partition_row_count` describes one partition. The values of all other keys describe the whole run.
-`partitions_in_run` is the number of partitions of the run. What does not belong here: code that computes values.
+The value of `dagster/partition_row_count` describes one partition, and `partitions_in_run` the run. The values of all
+other keys describe the batch that loaded the partition, or the whole sync of an asset without partitions. What does not
+belong here: code that computes values.
 `runs.py` has the keys that identify a source or a resource.
 """
 
@@ -29,6 +30,7 @@ STARTED_AT: Final = "started_at"
 FINISHED_AT: Final = "finished_at"
 
 # The keys for the rows and the cursor of a run.
+PARTITIONS_IN_BATCH: Final = "partitions_in_batch"
 PARTITIONS_IN_RUN: Final = "partitions_in_run"
 ROWS_REPORTED_BY_API: Final = "rows_reported_by_api"
 ROWS_FETCHED: Final = "rows_fetched"
@@ -104,6 +106,7 @@ _PAGE_ORDER = (
     ROWS_IN_FUTURE,
     ROWS_FETCHED,
     ROWS_REPORTED_BY_API,
+    PARTITIONS_IN_BATCH,
     PARTITIONS_IN_RUN,
     FULL_REFRESH,
     CURSOR_FROM,

@@ -22,7 +22,9 @@ from analytics_assets.orchestration.dagster_internals import (
     BulkActionStatus,
     LoadContextScope,
     enrich_validation_errors_with_source_position,
+    materialization_tags,
     op_names,
+    output_of_logged,
     partitions_in_backfill,
 )
 
@@ -138,3 +140,34 @@ def test_a_mistake_in_a_file_gets_its_line() -> None:
 def test_a_template_has_the_context_of_the_load() -> None:
     """If this fails, see what `context` is in a template of Dagster's own components."""
     assert hasattr(LoadContextScope, "project_root")
+
+
+def test_a_step_may_log_its_materializations_itself() -> None:
+    """If an asset is materialized twice, or its dependent is skipped: look for another way to yield an output alone.
+
+    If the tags differ: see what Dagster adds to the materialization of a `MaterializeResult`.
+    """
+    key = dg.AssetKey("logged")
+
+    @dg.multi_asset(specs=[dg.AssetSpec(key, code_version="7")], can_subset=True)
+    def logs() -> Iterator[dg.AssetMaterialization | dg.Output[None]]:
+        context = dg.AssetExecutionContext.get()
+        yield dg.AssetMaterialization(key, tags=dict(materialization_tags(context, key)))
+        yield output_of_logged(context, key)
+
+    @dg.multi_asset(specs=[dg.AssetSpec("returned", code_version="7")], can_subset=True)
+    def returns() -> Iterator[dg.MaterializeResult[None]]:
+        yield dg.MaterializeResult(asset_key="returned")
+
+    @dg.asset(deps=[key])
+    def dependent() -> None: ...
+
+    result = dg.materialize([logs, returns, dependent])
+    made = {
+        one.asset_key: one.step_materialization_data.materialization
+        for one in result.get_asset_materialization_events()
+    }
+    assert len(result.get_asset_materialization_events()) == len(made) == 3
+    logged, returned = made[key].tags or {}, made[dg.AssetKey("returned")].tags or {}
+    assert logged.keys() == returned.keys()
+    assert logged["dagster/code_version"] == returned["dagster/code_version"] == "7"

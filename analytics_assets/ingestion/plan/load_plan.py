@@ -6,9 +6,10 @@ that carries out a choice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Self
 
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
@@ -92,6 +93,14 @@ class LoadPlan:
         The strategies `insert-only`, `scd2` and `cdc`, and rows that are marked as deleted, leave rows out.
         """
         return self.resource.keeps_each_key and self.write_mode is not WriteMode.SKIP
+
+    def batch(self, partitions: Sequence[str]) -> Self:
+        """The plan of a batch: the same sync, with the windows of consecutive partitions.
+
+        Args:
+            partitions: the keys of some partitions of this plan, in order of time.
+        """
+        return replace(self, windows=MappingProxyType({key: self.windows[key] for key in partitions}))
 
     def new_quarantine(self, redact: Callable[[str], str] = str) -> Quarantine:
         """An empty quarantine for one attempt of this sync.

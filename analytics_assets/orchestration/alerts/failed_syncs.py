@@ -5,7 +5,7 @@ it sees the failure. `circuit_alerts.py` reports failures because of the circuit
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -45,10 +45,13 @@ class FailedSyncs:
         self._loads: dict[dg.AssetKey, Mapping[str, int]] = {}
 
     def outcomes(self, run: FinishedRun, events: Mapping[dg.AssetKey, AssetEvents]) -> Iterator[Outcome]:
-        """Yields an outcome for each asset that a failed run planned to load and did not load."""
+        """Yields an outcome for each asset that a failed run planned to load and did not load, or only in part."""
         for asset, found in events.items():
-            reason = reason_of_events(found) if run.failed and found.planned else None
-            if reason is None or is_dry_run(run.run, found.step):
+            if not run.failed or not found.planned or is_dry_run(run.run, found.step):
+                continue
+            missing = self._missing(run.run, asset, found)
+            reason = reason_of_events(found, missing) if missing else None
+            if reason is None:
                 continue
             yield Outcome(
                 Kind.FAILED_SYNC,
@@ -57,7 +60,7 @@ class FailedSyncs:
                 run.run.run_id,
                 run.at,
                 run.storage_id,
-                wrong={self._part(run.run, asset): run.storage_id},
+                wrong=dict.fromkeys(missing, run.storage_id),
             )
 
     def not_loaded(self, incident: Incident, asset: dg.AssetKey) -> Incident | None:
@@ -73,12 +76,20 @@ class FailedSyncs:
         good_since = loads[WHOLE_ASSET] > incident.last_failure
         return incident.model_copy(update={"parts": parts, "good_since": good_since})
 
-    def _part(self, run: dg.DagsterRun, asset: dg.AssetKey) -> str:
-        """Returns the partitions that a run was to load. A run with partitions may have an asset without."""
+    def _missing(self, run: dg.DagsterRun, asset: dg.AssetKey, found: AssetEvents) -> list[str]:
+        """Returns the parts that a run was to load and did not load: a range of partitions, or `WHOLE_ASSET`.
+
+        A run with partitions may have an asset without. A run loads its partitions in order of time.
+        """
         partitions = run_partitions(run.tags)
         if partitions is None or self._config.asset(self._assets[asset]).partitions is None:
-            return WHOLE_ASSET
-        return partitions.label(_BETWEEN)
+            return [] if found.materialized and found.failure is None else [WHOLE_ASSET]
+        keys = self._keys_between(asset, partitions.first, partitions.last)
+        rest = [key for key in keys if key not in found.materialized]
+        if rest:
+            return [PartitionRange.of_keys(rest).label(_BETWEEN)]
+        # Everything is loaded, and the step failed later; or the file has other partitions now.
+        return [partitions.label(_BETWEEN)] if found.failure or not keys else []
 
     def _latest_loads(self, asset: dg.AssetKey) -> Mapping[str, int]:
         """Returns the storage id of the latest materialization by partition, and of all as `WHOLE_ASSET`.
@@ -121,13 +132,19 @@ def same_reason(one: str, other: str) -> bool:
     return re.sub(r"\d+", "0", one) == re.sub(r"\d+", "0", other)
 
 
-def reason_of_events(found: AssetEvents) -> str | None:
+def reason_of_events(found: AssetEvents, missing: Sequence[str] = ()) -> str | None:
     """Returns why an asset was not loaded or checked, or why its step failed later.
 
-    Returns None if there is nothing to report: no failure, a failure because of the circuit, or a failed check.
+    Args:
+        found: the events of the asset in the run.
+        missing: the parts of the asset that the run was to load and did not load.
+
+    Returns:
+        The reason; None if there is nothing to report: no failure, a failure because of the circuit, or a failed check.
     """
     if found.failure is None:
-        return None if found.materialized else "the run ended before the sync could report a reason"
+        is_loaded = found.materialized and not missing
+        return None if is_loaded else "the run ended before the sync could report a reason"
     if found.failure.error == _OF_A_CHECK or CIRCUIT_KEY in found.failure.metadata:
         return None
     if SOURCE_KEY in found.failure.metadata:

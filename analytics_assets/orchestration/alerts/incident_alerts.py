@@ -5,7 +5,7 @@ import dagster as dg
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.orchestration.alerts.alert import Alert, run_details
 from analytics_assets.orchestration.alerts.cursor import Incident, Kind
-from analytics_assets.orchestration.alerts.outcomes import ALL_CHECKS, Outcome
+from analytics_assets.orchestration.alerts.outcomes import ALL_CHECKS, WHOLE_ASSET, Outcome
 
 
 def began(instance: dg.DagsterInstance, config: SyncConfig, resource: str, outcome: Outcome) -> Alert:
@@ -19,14 +19,13 @@ def began(instance: dg.DagsterInstance, config: SyncConfig, resource: str, outco
             failed = f"the check {outcome.reason} of {resource} failed"
             title = failed if outcome.reason != ALL_CHECKS else f"the checks of {resource} were not executed"
             details = dict(outcome.details)
+    of_run = run_details(instance, config, outcome.run_id)
+    missing = ", ".join(outcome.wrong)
+    if outcome.kind is Kind.FAILED_SYNC and missing not in (WHOLE_ASSET, of_run.get("window")):
+        details["not loaded"] = missing  # the run has loaded its other partitions
     return Alert(
         f"{config.name}: {title}",
-        {
-            "source": config.name,
-            "resource": resource,
-            **details,
-            **run_details(instance, config, outcome.run_id),
-        },
+        {"source": config.name, "resource": resource, **details, **of_run},
     )
 
 

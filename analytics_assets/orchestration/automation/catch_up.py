@@ -11,7 +11,14 @@ import dagster as dg
 
 from analytics_assets.orchestration.dagster_internals import BulkActionStatus, partitions_in_backfill
 from analytics_assets.orchestration.partitions import latest_materializations
-from analytics_assets.orchestration.runs import CIRCUIT_KEY, PartitionRange, is_dry_run, is_of, sync_job_name
+from analytics_assets.orchestration.runs import (
+    CIRCUIT_KEY,
+    PartitionRange,
+    is_dry_run,
+    is_of,
+    run_partitions,
+    sync_job_name,
+)
 
 EvaluationContext = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
 
@@ -32,7 +39,8 @@ class RangeRequest:
 
     Attributes:
         partitions: the range of the partitions.
-        failed_before: whether the range is one partition whose latest run failed for a reason other than an outage.
+        failed_before: whether the range is one partition that its latest run began with, and failed to load. A failure
+            because of an outage does not count.
     """
 
     partitions: PartitionRange
@@ -76,8 +84,9 @@ def missing_ranges(
     A partition is missing if it was never loaded, if its latest run failed, or if its latest load began before the
     partition ended. A partition that is queued, running or in a backfill is not requested.
 
-    Consecutive partitions share one run, because each run takes seconds to start. A partition that failed for a reason
-    other than an outage gets its own run, so that a second failure fails no other partition.
+    Consecutive partitions share one run, because each run takes seconds to start. A run loads its partitions one after
+    the other, and keeps what it has loaded. So after a failure, one run asks for the rest. If it fails at its first
+    partition for a reason other than an outage, that partition gets its own run, and holds up no other partition.
 
     Args:
         context: the context of the evaluation, with the Dagster instance and the code location.
@@ -89,7 +98,7 @@ def missing_ranges(
     found = instance.get_status_by_partition(asset, keys, partitions) or {}
     statuses = {key: status.value if status else None for key, status in found.items()}
     failed = [key for key in keys if statuses.get(key) == "FAILED"]
-    failed_before = {*failed} - _partitions_ended_by_outage(instance, asset, failed)
+    failed_before = _failed_at_the_start(instance, asset, failed)
     skipped = _in_backfills(context, asset) | {key for key in keys if statuses.get(key) == "IN_PROGRESS"}
     loaded = {key for key in keys if statuses.get(key) == "MATERIALIZED"} - {*candidates.always}
     skipped |= loaded - _loaded_too_early(instance, asset, partitions, loaded, candidates.moment)
@@ -160,10 +169,8 @@ def ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
     return run is not None and run.tags.get(CIRCUIT_KEY) == run.run_id
 
 
-def _partitions_ended_by_outage(
-    instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]
-) -> set[str]:
-    """Returns the failed partitions whose latest run opened the circuit, or found the circuit open.
+def _failed_at_the_start(instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]) -> set[str]:
+    """Returns the failed partitions that their latest run began with, without the runs that an outage ended.
 
     When a run is created, Dagster records a planned materialization for each partition of the run. The planned
     materializations show the latest run of each partition, even if a person or a backfill launched the run.
@@ -172,9 +179,15 @@ def _partitions_ended_by_outage(
     run_ids = {info.run_id for info in latest.values() if info}
     if not run_ids:
         return set()
-    runs = instance.get_runs(dg.RunsFilter(run_ids=[*run_ids]))
-    ended = {run.run_id for run in runs if run.tags.get(CIRCUIT_KEY) == run.run_id}
-    return {key for key, info in latest.items() if info and info.run_id in ended}
+    runs = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=[*run_ids]))}
+    found = {key: runs.get(info.run_id) for key, info in latest.items() if info}
+    return {key for key, run in found.items() if run is None or _is_suspect(key, run)}
+
+
+def _is_suspect(key: str, run: dg.DagsterRun) -> bool:
+    partitions = run_partitions(run.tags)
+    is_first = partitions is None or partitions.first == key
+    return is_first and run.tags.get(CIRCUIT_KEY) != run.run_id
 
 
 def _loaded_too_early(

@@ -4,7 +4,7 @@ When an asset is materialized, its checks run in the step of the sync. When a pe
 check runs without a sync.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import dagster as dg
 
@@ -39,6 +39,8 @@ def evaluations(
     asset: AssetConfig,
     outcomes: Mapping[str, Outcomes],
     redact: Callable[[str], str],
+    *,
+    summary_follows: bool = False,
 ) -> Iterator[CheckEvent]:
     """Yields the events that record the outcomes of the checks.
 
@@ -50,8 +52,9 @@ def evaluations(
         context: the context of the step, which has materialized the asset if the asset is selected.
         key: the asset key.
         asset: the config of the asset.
-        outcomes: the result of `run_checks`.
+        outcomes: the outcomes by name of the check, from `run_checks` or `run_summary`.
         redact: a function that replaces the secrets in a text.
+        summary_follows: whether a summary of all partitions follows. Then only the summary blocks downstream assets.
     """
     partitions = {partition for found in outcomes.values() for partition in found if partition}
     materializations = _materializations(context, key, partitions)
@@ -76,14 +79,27 @@ def evaluations(
                 passed=result.passed,
                 metadata=result.metadata,
                 severity=severity,
-                # If a run has a summary of all partitions, only this summary blocks downstream assets.
-                blocking=None not in found and _blocks(check, asset),
+                blocking=not summary_follows and _blocks(check, asset),
                 description=result.description,
                 partition=partition,
                 target_materialization_data=materializations.get(partition),
             )
-        if None not in found:
-            yield dg.Output(None, output_name=dg.AssetCheckSpec(name, asset=key).get_python_identifier())
+
+
+def outputs(context: dg.AssetExecutionContext, names: Iterable[str]) -> Iterator[dg.Output[None]]:
+    """Yields the outputs of checks whose evaluations are all of partitions.
+
+    Dagster makes the output of a check only for an evaluation without a partition. Downstream steps wait for the
+    outputs of blocking checks.
+
+    Args:
+        context: the context of the step.
+        names: the names of the checks.
+    """
+    keys = {one.name: one for one in context.selected_asset_check_keys}
+    for name in names:
+        spec = dg.AssetCheckSpec(name, asset=keys[name].asset_key)
+        yield dg.Output(None, output_name=spec.get_python_identifier())
 
 
 def _blocks(check: Check, asset: AssetConfig) -> bool:

@@ -5,7 +5,7 @@
 What does not belong here: code that records outcomes of checks in Dagster. `evaluations.py` has that code.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -128,28 +128,51 @@ _NOT_JUDGED = CheckOutcome(
 def run_checks(
     names: Collection[str], context: CheckContext, windows: Mapping[str, Window]
 ) -> dict[str, Outcomes]:
-    """Runs checks on the partitions of this run, or on the whole table.
+    """Runs checks on each partition of a batch, or on the whole table.
 
     Args:
         names: the names of the checks to run.
         context: the check context of the whole table.
-        windows: the windows of the run's partitions, by partition key; empty for the whole table.
+        windows: the windows of the partitions, by partition key; empty for the whole table.
 
     Returns:
         The outcomes, by name of the check.
     """
-    return {name: _outcomes(CHECKS[name], context, windows) for name in names}
-
-
-def _outcomes(check: Check, context: CheckContext, windows: Mapping[str, Window]) -> Outcomes:
-    has_summary = len(windows) != 1  # a run of one partition needs no summary
-    if check.scope is Scope.PER_SYNC:
-        not_judged = context.reported_by_hand and context.current is None
-        outcome = _NOT_JUDGED if not_judged else check.function(context)
-        return dict.fromkeys([*windows, *([None] if has_summary else [])], outcome)
-    found: Outcomes = {
-        key: check.function(replace(context, window=window)) for key, window in windows.items()
-    }
-    if has_summary:
-        found[None] = check.function(replace(context, window=whole_window(windows)))
+    found = {}
+    for name in names:
+        check = CHECKS[name]
+        if not windows or check.scope is Scope.PER_SYNC:
+            found[name] = dict.fromkeys(windows or (None,), _outcome(check, context, None))
+        else:
+            found[name] = {key: _outcome(check, context, window) for key, window in windows.items()}
     return found
+
+
+def run_summary(
+    names: Collection[str], context: CheckContext, windows: Mapping[str, Window]
+) -> dict[str, Outcomes]:
+    """Runs checks on all partitions of a run together. A run of one partition needs no summary.
+
+    Args:
+        names: the names of the checks to run.
+        context: the check context of the whole table, with the metadata of all batches.
+        windows: the windows of the partitions, by partition key.
+
+    Returns:
+        The outcomes, by name of the check.
+    """
+    if len(windows) < 2:
+        return {}
+    return {name: {None: _outcome(CHECKS[name], context, whole_window(windows))} for name in names}
+
+
+def _outcome(check: Check, context: CheckContext, window: Window | None) -> CheckOutcome:
+    if check.scope is Scope.PER_WINDOW:
+        return check.function(replace(context, window=window))
+    not_judged = context.reported_by_hand and context.current is None
+    return _NOT_JUDGED if not_judged else check.function(context)
+
+
+def worst(outcomes: Iterable[CheckOutcome]) -> CheckOutcome:
+    """Returns the first outcome that failed as more than a warning, or else the first."""
+    return min(outcomes, key=lambda one: one.is_warning)

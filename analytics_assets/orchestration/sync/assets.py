@@ -1,39 +1,27 @@
 """The Dagster asset of one dlt resource: makes the plan, runs the sync, and records the result."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import dagster as dg
 
 from analytics_assets.config.asset_defaults import RetryPolicyConfig
 from analytics_assets.config.models import SyncConfig
+from analytics_assets.ingestion.batches import run_batches
 from analytics_assets.ingestion.dry_run import run_dry
 from analytics_assets.ingestion.errors import NoPartitionError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan, plan_load
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.source.settings import known_secrets
-from analytics_assets.ingestion.sync import run_sync
-from analytics_assets.ingestion.warehouse.load_order import first_load
-from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
-from analytics_assets.ingestion.warehouse.reader import Table
-from analytics_assets.orchestration.checks.context import CheckContext
-from analytics_assets.orchestration.checks.evaluations import CheckEvent, check_specs, evaluations
-from analytics_assets.orchestration.checks.registry import Outcomes, run_checks
+from analytics_assets.orchestration.checks.evaluations import check_specs, evaluations, outputs
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
-from analytics_assets.orchestration.metadata import Metadata, without_secrets
-from analytics_assets.orchestration.partitions import backfill_policy, partitions_def, run_windows
+from analytics_assets.orchestration.partitions import backfill_policy, run_windows
 from analytics_assets.orchestration.sync.dry_run import observation
 from analytics_assets.orchestration.sync.failures import forget_halt_of_parent, recorded_as_failure
-from analytics_assets.orchestration.sync.materializations import (
-    latest_sync,
-    lost_partitions,
-    record,
-    sync_metadata,
-)
+from analytics_assets.orchestration.sync.materializations import not_loaded
+from analytics_assets.orchestration.sync.run_checks import RunChecks
 from analytics_assets.orchestration.sync.run_config import read_run_config, run_config_class
+from analytics_assets.orchestration.sync.run_record import RunRecord, SyncEvent
 from analytics_assets.orchestration.translator import SyncTranslator
-
-SyncEvent = dg.MaterializeResult[None] | dg.AssetObservation | CheckEvent
 
 
 def sync_asset(
@@ -77,20 +65,10 @@ def sync_asset(
         plan = plan_load(config, info, windows, asked.options())
         if plan.dry_run:
             yield from _dry_run(context, translator, plan)
-            return
-        redact = known_secrets(config).redact
-        previous, by_hand = latest_sync(context.instance, spec.key)
-        result, metadata = None, None
-        # The step yields its first event after it has released all locks.
-        with recorded_as_failure(context, config, info.name):
-            if spec.key in context.selected_asset_keys:
-                forget_halt_of_parent(context)
-                result = run_sync(plan, EventLogCircuit(context.instance, config), context.run.run_id)
-                metadata = without_secrets(sync_metadata(plan, result), redact)
-            outcomes = _check(context, spec.key, plan, previous, metadata, by_hand=by_hand)
-        if result is not None and metadata is not None:
-            yield from record(context, translator, plan, result, metadata)
-        yield from evaluations(context, spec.key, asset, outcomes, redact)
+        elif spec.key in context.selected_asset_keys:
+            yield from _run(context, translator, plan)
+        else:
+            yield from _check_alone(context, translator, plan)
 
     return sync
 
@@ -120,48 +98,49 @@ def _dry_run(
     yield seen
 
 
-def _lost(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, plan: LoadPlan, since: datetime | None
-) -> tuple[str, ...]:
-    partitions = partitions_def(plan.asset.partitions)
-    if partitions is None:
-        return ()
-    return tuple(
-        one for one in lost_partitions(context.instance, key, partitions, since) if one not in plan.windows
-    )
+def _run(
+    context: dg.AssetExecutionContext, translator: SyncTranslator, plan: LoadPlan
+) -> Iterator[SyncEvent]:
+    """Loads the plan batch by batch, and records each batch before the next begins.
+
+    The step yields events only while it holds no lock.
+    """
+    key, config, name = translator.key(plan.resource), plan.config, plan.resource.name
+    left = plan.batch(list(not_loaded(context, key, plan.windows)))
+    record = RunRecord(context, translator, left, len(plan.windows))
+    checks = RunChecks(context, key, plan)
+    with recorded_as_failure(context, config, name):
+        forget_halt_of_parent(context)
+    batches = run_batches(left, EventLogCircuit(context.instance, config), context.run.run_id)
+    if plan.windows and not left.windows:
+        context.log.info(f"{name}: the run before this one has loaded all partitions.")
+        yield from record.ended({})
+        return
+    while True:
+        try:
+            with recorded_as_failure(context, config, name, record.kept):
+                batch = next(batches, None)
+                if batch is None:
+                    summary = checks.summary(left.windows, record.total())
+                    break
+                metadata = record.metadata(batch.result)
+                outcomes = checks.of_batch(batch.plan.windows, metadata)
+        except dg.Failure:
+            yield from record.failed()
+            raise
+        yield from record.batch(batch, metadata, outcomes)
+    yield from record.ended(summary)
 
 
-def _check(
-    context: dg.AssetExecutionContext,
-    key: dg.AssetKey,
-    plan: LoadPlan,
-    previous: Metadata | None,
-    current: Metadata | None,
-    *,
-    by_hand: bool,
-) -> dict[str, Outcomes]:
-    """Runs the selected checks on the warehouse. `key` is the asset key."""
-    names = [one.name for one in context.selected_asset_check_keys]
-    if not names:
-        return {}
-    with (
-        open_pipeline(
-            plan.config.name,
-            plan.resource.name,
-            f"checks of {plan.resource.name}",
-            plan.config.dataset,
-            plan.config.destination.lock_timeout,
-        ) as pipeline,
-        pipeline.exclusive() as client,
-    ):
-        since = first_load(client, pipeline.dlt.pipeline_name)
-        checked = CheckContext(
-            table=Table(client, plan.resource),
-            resource=plan.resource,
-            window=None,
-            previous=previous,
-            current=current,
-            lost_partitions=_lost(context, key, plan, since),
-            reported_by_hand=by_hand,
-        )
-        return run_checks(names, checked, plan.windows)
+def _check_alone(
+    context: dg.AssetExecutionContext, translator: SyncTranslator, plan: LoadPlan
+) -> Iterator[SyncEvent]:
+    """Runs the checks without a sync."""
+    key = translator.key(plan.resource)
+    with recorded_as_failure(context, plan.config, plan.resource.name):
+        outcomes = RunChecks(context, key, plan).alone()
+    one_partition = len(plan.windows) == 1
+    redact = known_secrets(plan.config).redact
+    yield from evaluations(context, key, plan.asset, outcomes, redact, summary_follows=not one_partition)
+    if one_partition:
+        yield from outputs(context, outcomes)

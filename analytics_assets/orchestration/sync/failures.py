@@ -19,7 +19,7 @@ _RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
 
 @contextmanager
 def recorded_as_failure(
-    context: dg.AssetExecutionContext, config: SyncConfig, resource: str
+    context: dg.AssetExecutionContext, config: SyncConfig, resource: str, kept: str = ""
 ) -> Iterator[None]:
     """Converts a `SyncError` within the `with` block into a failure that Dagster does not retry.
 
@@ -27,6 +27,7 @@ def recorded_as_failure(
         context: the context of the step.
         config: the config of the API.
         resource: the dlt resource name.
+        kept: says what of the run is loaded; empty if nothing is.
 
     Raises:
         dg.Failure: the block raised a `SyncError`, or a dlt error that wraps a `SyncError`.
@@ -40,7 +41,7 @@ def recorded_as_failure(
             run_id, before = context.run.run_id, context.run.tags.get(_RUN_RETRY, "")
             tags = {_RUN_RETRY: "false", NO_RETRY_KEY: f"{run_id} {before}".rstrip()}
             context.instance.add_run_tags(run_id, tags | ({CIRCUIT_KEY: run_id} if _is_outage(error) else {}))
-        raise _failure(config.name, resource, error) from None
+        raise _failure(config.name, resource, error, kept) from None
     except BaseException as error:
         if isinstance(error, Exception) or config.asset(resource).retry_policy is None:
             raise
@@ -66,7 +67,7 @@ def _is_outage(error: SyncError) -> bool:
     return isinstance(error, CircuitOpenError) or (isinstance(error, SyncHalted) and error.outage)
 
 
-def _failure(source: str, resource: str, error: SyncError) -> dg.Failure:
+def _failure(source: str, resource: str, error: SyncError, kept: str) -> dg.Failure:
     metadata: dict[str, Any] = {
         **{
             name: _shown(value)
@@ -85,7 +86,8 @@ def _failure(source: str, resource: str, error: SyncError) -> dg.Failure:
             metadata["retry_at"] = dg.MetadataValue.timestamp(error.retry_at)
     if _is_outage(error):
         metadata[CIRCUIT_KEY] = "open"
-    return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)
+    description = f"{str(error).rstrip('.')}. {kept}." if kept else str(error)
+    return dg.Failure(description=description, metadata=metadata, allow_retries=False)
 
 
 def _shown(value: Any) -> Any:

@@ -1,30 +1,18 @@
-"""The Dagster record of a successful sync: writes and reads materializations with metadata."""
+"""Reads the materializations of earlier runs: the metadata of the latest sync, and what is loaded or lost.
 
-from collections.abc import Iterator, Mapping
+`run_record.py` writes the materializations of a run.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
 import dagster as dg
 
-from analytics_assets.ingestion.contract.columns import Contract
-from analytics_assets.ingestion.plan.load_plan import LoadPlan
-from analytics_assets.ingestion.sync_result import SyncResult
-from analytics_assets.orchestration.metadata import (
-    COLUMN_SCHEMA,
-    PARTITION_ROW_COUNT,
-    ROW_COUNT,
-    ROWS_FETCHED,
-    Metadata,
-    for_page,
-    read,
-)
+from analytics_assets.orchestration.metadata import PARTITION_ROW_COUNT, ROWS_FETCHED, Metadata, read
 from analytics_assets.orchestration.partitions import latest_materializations
-from analytics_assets.orchestration.translator import SyncTranslator, loaded_schema
 
-
-def sync_metadata(plan: LoadPlan, result: SyncResult) -> dict[str, Any]:
-    """Returns the metadata of a sync, with the columns of the table."""
-    return {**result.to_metadata(), COLUMN_SCHEMA: loaded_schema(plan.resource.contract, result.columns)}
+_T = TypeVar("_T")
 
 
 _PAGE = 100  # the materializations that one query reads
@@ -85,44 +73,37 @@ def _has_rows(record: dg.EventLogRecord) -> bool:
     return found is not None and bool(read(found.metadata, PARTITION_ROW_COUNT))
 
 
-def record(
-    context: dg.AssetExecutionContext,
-    translator: SyncTranslator,
-    plan: LoadPlan,
-    result: SyncResult,
-    metadata: Mapping[str, Any],
-) -> Iterator[dg.MaterializeResult[None]]:
-    """Yields the materialization of the asset, and logs the materializations of lookback partitions and child tables.
+_RESUMES = "dagster/resume_retry"
+"""Dagster's tag of a run that re-executes an earlier run from its failure. Its value is `true`."""
 
-    Lookback partitions are not part of the Dagster run, so the step logs their materializations as events. The step
-    logs the oldest partition first, because the UI shows the event that was logged last.
+
+def not_loaded(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, windows: Mapping[str, _T]
+) -> dict[str, _T]:
+    """Returns the windows that a re-execution from failure, or a retry of the step, still has to load.
+
+    A run loads its partitions in order of time, so the rest begins at the first partition that is missing.
 
     Args:
         context: the context of the step.
-        translator: the translator, which builds the asset keys.
-        plan: the plan of the sync.
-        result: the result of the sync.
-        metadata: the result of `sync_metadata`.
+        key: the asset key.
+        windows: the windows of the partitions of the run, by partition key in order of time.
     """
-    key = translator.key(plan.resource)
-    asked = set(context.partition_keys) if plan.windows else set()
-    for partition in plan.windows:
-        rows = result.rows_by_partition.get(partition)
-        page = for_page({**metadata, PARTITION_ROW_COUNT: rows})
-        if partition in asked:
-            context.add_asset_metadata(page, asset_key=key, partition_key=partition)
-        else:
-            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=page))
-    # `MaterializeResult` has no metadata in a partitioned run, so that Dagster shows the partition's own metadata.
-    yield dg.MaterializeResult(asset_key=key, metadata={} if plan.windows else for_page(metadata))
-    for name, child in result.children.items():
-        described: dict[str, Any] = {
-            ROW_COUNT: child.rows,
-            COLUMN_SCHEMA: loaded_schema(Contract(()), child.columns),
-        }
-        for child_partition in plan.windows or (None,):
-            context.log_event(
-                dg.AssetMaterialization(
-                    translator.child_key(plan.resource, name), metadata=described, partition=child_partition
-                )
-            )
+    instance, loaded, run = context.instance, set[str](), context.run
+    runs = [run.run_id] if context.retry_number else []
+    while run.tags.get(_RESUMES) == "true" and run.parent_run_id and run.parent_run_id not in runs:
+        runs.append(run.parent_run_id)
+        parent = instance.get_run_by_id(run.parent_run_id)
+        if parent is None:
+            break
+        run = parent
+    for run_id in runs:
+        for record in instance.get_records_for_run(
+            run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+        ).records:
+            event = record.event_log_entry.dagster_event
+            if event and event.asset_key == key and event.partition:
+                loaded.add(event.partition)
+    partitions = list(windows)
+    first = next((at for at, one in enumerate(partitions) if one not in loaded), len(partitions))
+    return {one: windows[one] for one in partitions[first:]}

@@ -8,7 +8,10 @@ import dagster as dg
 import pytest
 
 from analytics_assets.orchestration.alerts.cursor import IncidentState
+from analytics_assets.orchestration.alerts.failed_syncs import FailedSyncs
+from analytics_assets.orchestration.alerts.finished_runs import FinishedRun
 from analytics_assets.orchestration.alerts.incidents import Incidents
+from analytics_assets.orchestration.alerts.run_events import AssetEvents
 from analytics_assets_tests.alerting import DAY, Sensor, Webhook, wrong_answer
 from analytics_assets_tests.conftest import DemoApi, Project, failure_of
 
@@ -94,6 +97,50 @@ def test_a_failed_range_ends_when_its_last_partition_is_loaded(
     project.run(definitions, "transactions", DAY, "2026-01-07")
     sensor.look()
     assert_over_when_all_are_loaded(project, api, text, sensor, webhook)
+
+
+def test_a_run_that_failed_halfway_is_reported_until_the_rest_is_loaded(
+    project: Project, api: DemoApi, text: str, sensor: Sensor, webhook: Webhook
+) -> None:
+    definitions = project.definitions(text)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>", "requests": [*range(2, 100)]})
+    project.run(definitions, "transactions", DAY, "2026-01-07")
+    sensor.look()
+    [received] = webhook.got
+    assert "not loaded: 2026-01-06 to 2026-01-07" in received["message"]
+    api.set_faults()
+    assert project.run(definitions, "transactions", "2026-01-06").success
+    sensor.look()
+    assert len(webhook.got) == 1, "the last partition is still missing"
+    assert project.run(definitions, "transactions", "2026-01-07").success
+    sensor.look()
+    assert webhook.titles[1:] == ["analytics_api: transactions is synced again"]
+
+
+@pytest.mark.parametrize(
+    ("loaded", "missing"),
+    [
+        ([], "2026-01-05 to 2026-01-07"),
+        ([DAY], "2026-01-06 to 2026-01-07"),
+        ([DAY, "2026-01-06"], "2026-01-07"),
+    ],
+)
+def test_a_killed_run_lacks_only_what_it_has_not_loaded(
+    project: Project, sensor: Sensor, loaded: list[str], missing: str
+) -> None:
+    """A process that was killed reports no failure of its step."""
+    asset = dg.AssetKey(["analytics_api", "transactions"])
+    tags = {
+        "dagster/asset_partition_range_start": DAY,
+        "dagster/asset_partition_range_end": "2026-01-07",
+    }
+    run = dg.DagsterRun(job_name="a_job", tags=tags, status=dg.DagsterRunStatus.FAILURE)
+    events = {asset: AssetEvents(step="a_step", planned=True, materialized={*loaded})}
+    [outcome] = FailedSyncs(project.instance, sensor.config, sensor.assets).outcomes(
+        FinishedRun(run, 7, 0.0, retried=False), events
+    )
+    assert outcome.wrong == {missing: 7}
+    assert outcome.reason == "the run ended before the sync could report a reason"
 
 
 def test_a_failure_that_ended_before_the_tick_is_reported_with_start_and_end_and_may_return(

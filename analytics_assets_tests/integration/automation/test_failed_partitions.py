@@ -1,4 +1,4 @@
-"""A partition that failed by itself gets its own run. Partitions that failed in an outage share a run."""
+"""A partition at which a run failed twice gets its own run. What else a failed run did not load shares one run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,50 @@ import dagster as dg
 import pytest
 
 from analytics_assets_tests.conftest import Clock, DemoApi, Project
-from analytics_assets_tests.ticking import MORNING, SCHEDULE, TRANSACTIONS, ranges, tick
+from analytics_assets_tests.ticking import MORNING, SCHEDULE, TRANSACTIONS, plan, ranges, tick
 
 
 def test_a_partition_that_cannot_be_loaded_keeps_no_other_back(
     project: Project, api: DemoApi, ten_days: str
 ) -> None:
-    """After a range has failed, the next tick requests each partition in its own run."""
+    """A run that failed at its first partition may fail there again, so this partition gets its own run."""
     definitions = project.definitions(ten_days)
     api.set_faults({"path": "/v1/transactions", "body": "<html>"})
     assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-03").success
     assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == [
         "2026-01-01",
+        "2026-01-02...2026-01-10",
+    ]
+
+
+def test_what_a_failed_run_did_not_load_is_one_run(project: Project, api: DemoApi, ten_days: str) -> None:
+    """The run fails at a later partition. One run asks for the rest, and fails at its first partition."""
+    definitions = project.definitions(ten_days)
+    api.set_faults({"path": "/v1/transactions", "body": "<html>", "requests": [*range(2, 100)]})
+    assert not project.run(definitions, "transactions", "2026-01-03", "2026-01-10").success
+    rest = ["2026-01-01...2026-01-02", "2026-01-04...2026-01-10"]
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == rest
+    assert not project.run(definitions, "transactions", "2026-01-04", "2026-01-10").success
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01...2026-01-02",
+        "2026-01-04",
+        "2026-01-05...2026-01-10",
+    ]
+    api.set_faults()
+    for days in (("2026-01-01", "2026-01-02"), ("2026-01-04",), ("2026-01-05", "2026-01-10")):
+        assert project.run(definitions, "transactions", *days).success
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-10"], "as at each tick"
+
+
+def test_a_run_that_was_killed_holds_up_at_most_its_first_partition(project: Project, ten_days: str) -> None:
+    """The run reported nothing, so the partition that it died at is unknown."""
+    definitions = project.definitions(ten_days)
+    died = plan(project, definitions, "2026-01-02", "2026-01-09")
+    project.instance.report_run_failed(died)
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == [
+        "2026-01-01",
         "2026-01-02",
-        "2026-01-03",
-        "2026-01-04...2026-01-10",
+        "2026-01-03...2026-01-10",
     ]
 
 
@@ -58,7 +87,8 @@ def test_ten_that_cannot_be_loaded_do_not_keep_what_is_missing_back(
 ) -> None:
     definitions = project.definitions(ten_days.replace("catch_up: 9", "catch_up: 29"))
     api.set_faults({"path": "/v1/transactions", "body": "<html>"})
-    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-12").success
+    for day in range(1, 13):
+        assert not project.run(definitions, "transactions", f"2026-01-{day:02d}").success
     project.instance.report_runless_asset_event(dg.AssetMaterialization(TRANSACTIONS, partition="2026-01-20"))
     assert ranges(tick(project, definitions, SCHEDULE, "2026-01-31T02:00")) == [
         *(f"2026-01-{day:02d}" for day in range(1, 10)),
@@ -73,7 +103,8 @@ def test_the_outage_of_another_asset_says_nothing_of_a_partition(
     """The other asset has a newer run of the same day, which an outage ended."""
     definitions = project.definitions(ten_days)
     api.set_faults({"path": "/v1/transactions", "body": "<html>"})
-    assert not project.run(definitions, "transactions", "2026-01-01", "2026-01-02").success
+    for day in ("2026-01-01", "2026-01-02"):
+        assert not project.run(definitions, "transactions", day).success
 
     @dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-01-01"))
     def somebody_elses() -> None:

@@ -1,0 +1,104 @@
+"""Runs a plan of partitions in batches: consecutive windows that one load package brings, oldest first.
+
+What belongs here: how many windows a batch has, and the order of the batches. `sync.py` runs one batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from analytics_assets.ingestion.http.breaker_client import CircuitStore
+from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.sync import run_sync
+from analytics_assets.ingestion.sync_result import SyncResult
+
+log = logging.getLogger("analytics_assets")
+
+TARGET_SECONDS = 20.0
+"""About how long a batch may take. A failure repeats at most the work of one batch."""
+
+TARGET_ROWS = 250_000
+"""About how many rows a batch may fetch."""
+
+MOST_GROWTH = 8
+"""The most windows of a batch for each window of the batch before, because one batch says little about the next."""
+
+
+class BatchSize:
+    """Decides how many windows the next batch has. The first batch has one.
+
+    Attributes:
+        windows: the number of windows of the next batch.
+    """
+
+    def __init__(self) -> None:
+        self.windows = 1
+
+    def learn(self, windows: int, rows: int, seconds: float) -> None:
+        """Sizes the next batch by the work of a batch.
+
+        Args:
+            windows: the number of windows that the batch had.
+            rows: the number of rows that the batch fetched.
+            seconds: the duration of the batch.
+        """
+        share = max(rows / TARGET_ROWS, seconds / TARGET_SECONDS, 1 / MOST_GROWTH)
+        self.windows = max(1, int(windows / share))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that is in the warehouse.
+
+    Attributes:
+        plan: the plan of the batch.
+        result: the result of the batch.
+    """
+
+    plan: LoadPlan
+    result: SyncResult
+
+
+def run_batches(
+    plan: LoadPlan, circuit: CircuitStore, run_id: str = "", clock: Callable[[], float] = time.monotonic
+) -> Iterator[Batch]:
+    """Runs a plan batch by batch. A plan without partitions, or with a limit of pages, is one batch.
+
+    What was yielded is in the warehouse, whatever happens later. The next batch begins when the caller asks for it.
+
+    Args:
+        plan: the plan of the run.
+        circuit: the store of the API's circuit.
+        run_id: the id of the Dagster run, for log and error messages.
+        clock: a function that returns the time in seconds.
+
+    Yields:
+        Each batch after its load.
+
+    Raises:
+        SyncError: a batch failed in a way that a user can act on. The batches before it are loaded.
+    """
+    keys = list(plan.windows)
+    # A limit of pages is one for the whole run: with more pages, the run loads nothing.
+    if not keys or plan.max_pages is not None:
+        yield Batch(plan, run_sync(plan, circuit, run_id))
+        return
+    size, done, rows, began = BatchSize(), 0, 0, clock()
+    while done < len(keys):
+        batch, started = plan.batch(keys[done : done + size.windows]), clock()
+        result = run_sync(batch, circuit, run_id)
+        size.learn(len(batch.windows), result.requests.rows_fetched, clock() - started)
+        done += len(batch.windows)
+        rows += result.requests.rows_fetched
+        if done < len(keys) or done > len(batch.windows):
+            log.info("%s", _progress(plan.resource.name, done, len(keys), rows, clock() - began))
+        yield Batch(batch, result)
+
+
+def _progress(resource: str, done: int, of: int, rows: int, seconds: float) -> str:
+    rate = f", {rows / seconds:,.0f} rows/s" if seconds > 0 else ""
+    left = f", about {seconds / done * (of - done):,.0f} s left" if done < of else ""
+    return f"{resource}: {done:,} of {of:,} partitions loaded, {rows:,} rows{rate}{left}"
