@@ -122,6 +122,12 @@ class RequestsConfig(StrictModel):
         description="The most pages of one read of all rows, or of all rows of one parent row. With more, the sync "
         "fails.",
     )
+    max_offset: int | None = Field(
+        None,
+        ge=1,
+        description="The most rows that the API pages through in one read, such as 10,000. A partition with more rows "
+        "is read in smaller ranges of time. Absent: the sync sees from the responses where the API ends.",
+    )
     trusted_origins: list[str] = Field(
         default_factory=list,
         description="Servers that belong to the API beside `base_url`, such as `https://eu.example.com`. Links and "

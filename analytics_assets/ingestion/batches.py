@@ -1,6 +1,7 @@
 """Runs a plan of partitions in batches: consecutive windows that one load package brings, oldest first.
 
-What belongs here: how many windows a batch has, and the order of the batches. `sync.py` runs one batch.
+What belongs here: how many windows a batch has, the order of the batches, and the split of a window that is too large
+for the API. `sync.py` runs one batch, or one part of a window.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from analytics_assets.ingestion.errors import RangeTooLargeError
 from analytics_assets.ingestion.http.breaker_client import CircuitStore
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.sync import run_sync
@@ -89,13 +91,68 @@ def run_batches(
     size, done, rows, began = BatchSize(), 0, 0, clock()
     while done < len(keys):
         batch, started = plan.batch(keys[done : done + size.windows]), clock()
-        result = run_sync(batch, circuit, run_id)
+        result = _attempt(batch, circuit, run_id)
+        if isinstance(result, RangeTooLargeError):
+            plan = replace(plan, max_offset=result.rows)  # a later range is not read up to the limit again
+            if len(batch.windows) > 1:
+                size.windows = len(batch.windows) // 2
+                log.info("%s. The next batch has %d partitions.", _what(result), size.windows)
+                continue
+            result = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, result)
         size.learn(len(batch.windows), result.requests.rows_fetched, clock() - started)
         done += len(batch.windows)
         rows += result.requests.rows_fetched
         if done < len(keys) or done > len(batch.windows):
             log.info("%s", _progress(plan.resource.name, done, len(keys), rows, clock() - began))
         yield Batch(batch, result)
+
+
+def _attempt(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> SyncResult | RangeTooLargeError:
+    """Runs a sync, and returns the error if its range is too large."""
+    try:
+        return run_sync(plan, circuit, run_id)
+    except RangeTooLargeError as error:
+        return error
+
+
+def _in_parts(plan: LoadPlan, circuit: CircuitStore, run_id: str, error: RangeTooLargeError) -> SyncResult:
+    """Loads a window in two halves of its time, and a half that is too large in halves again.
+
+    Args:
+        plan: the plan of one window.
+        circuit: the store of the API's circuit.
+        run_id: the id of the Dagster run.
+        error: why the window is too large.
+
+    Returns:
+        The result of all parts together.
+
+    Raises:
+        RangeTooLargeError: a part is too large, and the API cannot be asked for a smaller one.
+    """
+    parts, total = _halves(plan, error), None
+    while parts:
+        part = parts.pop(0)
+        result = _attempt(part, circuit, run_id)
+        if isinstance(result, RangeTooLargeError):
+            parts = [*_halves(part, result), *parts]
+        else:
+            total = total.followed_by(result) if total else result
+    assert total is not None
+    return total
+
+
+def _halves(plan: LoadPlan, error: RangeTooLargeError) -> list[LoadPlan]:
+    halves = plan.halves()
+    if halves is None:
+        raise error
+    first, second = (one for half in halves for one in half.windows.values())
+    log.info("%s. It is read in parts of %s and %s.", _what(error), first.length, second.length)
+    return [*halves]
+
+
+def _what(error: RangeTooLargeError) -> str:
+    return f"{error.resource}: {error.cause}"
 
 
 def _progress(resource: str, done: int, of: int, rows: int, seconds: float) -> str:

@@ -181,17 +181,18 @@ class SyncResult:
         both = (self, later)
         merged: dict[str, Any] = {name: sum(getattr(one, name) for one in both) for name in _COUNTS}
         for name in _COUNTS_BY_NAME:
-            merged[name] = dict(sum((Counter(getattr(one, name)) for one in both), Counter[str]()))
-        for name in ("rows_by_partition", "rows_of_earlier_loads", "variants"):
-            merged[name] = {**getattr(self, name), **getattr(later, name)}
+            counts = Counter(getattr(self, name))
+            counts.update(getattr(later, name))  # unlike a sum of counters, an update keeps zeros
+            merged[name] = dict(counts)
         return replace(
             later,
             first_run=self.first_run,
             started_at=self.started_at,
             requests=self.requests.plus(later.requests),
             rows_kept=_sum_of_known(self.rows_kept, later.rows_kept),
-            partitions=(*self.partitions, *later.partitions),
+            partitions=tuple(dict.fromkeys((*self.partitions, *later.partitions))),
             cursor_from=self.cursor_from,
+            variants={**self.variants, **later.variants},
             **merged,
         )
 
@@ -239,7 +240,13 @@ _COUNTS = (
     "rows_quarantined",
     "rows_removed",
 )
-_COUNTS_BY_NAME = ("undeclared", "cut", "rows_with_secret")
+_COUNTS_BY_NAME = (
+    "rows_by_partition",
+    "rows_of_earlier_loads",
+    "undeclared",
+    "cut",
+    "rows_with_secret",
+)
 
 
 def _sum_of_known(one: int | None, other: int | None) -> int | None:

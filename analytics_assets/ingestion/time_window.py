@@ -23,12 +23,34 @@ class Window:
     start: datetime
     end: datetime
 
+    @property
+    def length(self) -> timedelta:
+        """The duration of the window."""
+        return self.end - self.start
+
 
 def whole_window(windows: Mapping[str, Window]) -> Window | None:
     """Returns one window from the first start to the last end of contiguous `windows`, or None for an empty mapping."""
     if not windows:
         return None
     return Window(min(one.start for one in windows.values()), max(one.end for one in windows.values()))
+
+
+def halves(window: Window, cursor: Cursor) -> tuple[Window, Window] | None:
+    """Splits a window into two by time, at a value of the cursor.
+
+    Args:
+        window: the window.
+        cursor: the cursor, whose values are times.
+
+    Returns:
+        The two windows, without a gap and without an overlap; None if no value of the cursor is between them.
+    """
+    middle = (window.start + window.length / 2).replace(microsecond=0)
+    middle = cursor.moment(cursor.bound(middle))
+    if not window.start < middle < window.end:
+        return None
+    return Window(window.start, middle), Window(middle, window.end)
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,20 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "1970-01-02 00:00:00 UTC: the API says so in `Retry-After`.",
     ),
     (
+        errors.RangeTooLargeError(
+            "orders",
+            "GET /orders",
+            400,
+            1,
+            "400 Bad Request; the API refuses page 101 after 10,000 rows",
+            rows=10_000,
+        ),
+        "range_too_large",
+        "orders: GET /orders has more rows than the API pages through: 400 Bad Request; the API refuses page 101 after "
+        "10,000 rows. Read smaller parts, with partitions or shorter ones. If the response means that there are no "
+        "more rows, set requests.responses to `{status: 400, action: empty}`.",
+    ),
+    (
         errors.ForeignOriginError("orders", "GET /more", "https://files.example.com"),
         "foreign_origin",
         "orders: GET /more leads to https://files.example.com, which is not the server of base_url. Nothing was sent "

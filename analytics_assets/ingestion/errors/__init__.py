@@ -21,6 +21,7 @@
     │   └── ContradictingOptionsError   contradicting_options
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
+    │   │   └── RangeTooLargeError      range_too_large
     │   ├── ForeignOriginError          foreign_origin
     │   ├── NoTokenError                no_token
     │   ├── CircuitOpenError            circuit_open
@@ -80,6 +81,7 @@ from analytics_assets.ingestion.errors.api import (
     CircuitOpenError,
     ForeignOriginError,
     NoTokenError,
+    RangeTooLargeError,
     SyncHalted,
 )
 from analytics_assets.ingestion.errors.base import (
@@ -211,6 +213,7 @@ __all__ = [
     "OptionDoesNotApplyError",
     "OptionInBackfillError",
     "PagingFieldError",
+    "RangeTooLargeError",
     "RefusedResponseError",
     "RestartError",
     "RowsMovedError",

@@ -56,6 +56,33 @@ class SyncHalted(ApiError):  # noqa: N818  users read this name of a state of th
 
 
 @dataclass(eq=False)
+class RangeTooLargeError(SyncHalted):
+    """The API does not page through as many rows as the range has. A sync of partitions then reads smaller ranges.
+
+    Attributes:
+        rows: how many rows the API pages through.
+    """
+
+    rows: int = field(default=0, kw_only=True)
+    code = "range_too_large"
+
+    @property
+    def cause(self) -> str:
+        return f"{self.endpoint} has more rows than the API pages through: {self.reason}"
+
+    @property
+    def cure(self) -> str:
+        if self.status is None:
+            otherwise = "If the API pages further, correct requests.max_offset"
+        else:
+            empty = f"`{{status: {self.status}, action: empty}}`"
+            otherwise = (
+                f"If the response means that there are no more rows, set requests.responses to {empty}"
+            )
+        return f"Read smaller parts, with partitions or shorter ones. {otherwise}"
+
+
+@dataclass(eq=False)
 class CircuitOpenError(ApiError):
     """The circuit of the API is open, because a sync halted or because a person opened the circuit.
 

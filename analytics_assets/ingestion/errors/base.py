@@ -107,9 +107,11 @@ def _restored(kind: type[_Error], facts: dict[str, Any]) -> _Error:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error and its causes, the error first."""
+    """Yields an error and its causes, the error first. An error that is raised again may be among its own causes."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         yield cause
         cause = cause.__cause__ or cause.__context__
 

@@ -23,7 +23,7 @@ from analytics_assets.ingestion.errors import RowsMovedError, SamePageError, Syn
 from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.pages_read import PagesRead
 from analytics_assets.ingestion.http.place import Place
-from analytics_assets.ingestion.http.read_bounds import BoundedRead, ReadBounds
+from analytics_assets.ingestion.http.read_bounds import REFUSALS, BoundedRead, ReadBounds, refused_page
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import Content, ResponseReader
 from analytics_assets.ingestion.http.row_key import key_of
@@ -73,9 +73,6 @@ class AheadError(Exception):
 
 _NO_SUCH_PAGE = (HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 """The statuses with which APIs answer a request for a page after the last one."""
-
-REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
-"""The statuses with which APIs refuse an offset or page number that is too large."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +205,7 @@ class PageReader(RequestTag, ABC):
         Raises:
             RowsMovedError: rows may be missing or doubled.
             UnreadableResponseError: a response does not match the config, or the read does not end.
+            RangeTooLargeError: the API does not page through so many rows.
         """
         while not self._is_finished:
             while len(self._ahead) < self._window and (not self._ahead or self._has_next()):
@@ -226,6 +224,8 @@ class PageReader(RequestTag, ABC):
             self._widen(max_in_flight, is_full=accepted.is_full)
             if accepted.is_last:
                 self._finish(endpoint)
+            else:
+                self._bounds.judge_size(endpoint, self._read.rows + 1)
             yield page, accepted.rows
         self._before = []  # which may be large
 
@@ -246,6 +246,9 @@ class PageReader(RequestTag, ABC):
             is_after_end = planned.is_extra or self._read.says_last
             if is_after_end and halted.status == HTTPStatus.BAD_REQUEST:
                 return None  # otherwise a 400 may also be a limit of the offset
+            refused = refused_page(halted, self._read.rows, f"`{self._number.name}` {planned.start:,}")
+            if refused is not halted:
+                raise refused from None
             reason = f"{halted.reason}{self._hint(planned, halted.status)}"
             if halted.status == HTTPStatus.NOT_FOUND:
                 reason = f"404 Not Found for a page that the total promises, after {self._read.rows:,} rows"

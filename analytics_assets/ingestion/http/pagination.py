@@ -15,7 +15,6 @@ from requests import Request
 from analytics_assets.ingestion.errors import TotalOfPageError
 from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.page_reader import (
-    REFUSALS,
     Accepted,
     Fetch,
     Page,
@@ -24,6 +23,7 @@ from analytics_assets.ingestion.http.page_reader import (
     Planned,
 )
 from analytics_assets.ingestion.http.place import Place
+from analytics_assets.ingestion.http.read_bounds import REFUSALS
 from analytics_assets.ingestion.http.row_key import hash_of
 
 _VALUES_CHANGE = (
@@ -90,6 +90,8 @@ class OffsetReader(PageReader):
         if self._totals_are_of_pages and self._read.pages and page.content.rows:
             raise TotalOfPageError(self.reader.resource, endpoint, self.reader.total_path)
         super()._judge_total(page, endpoint)
+        if not self._read.pages and self.total_rows is not None:
+            self._bounds.judge_size(endpoint, self.total_rows)
 
     def _hint(self, planned: Planned, status: int | None) -> str:
         """Also names `page_overlap` if the second page is refused, because some APIs accept only whole pages."""

@@ -4,13 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from analytics_assets.ingestion.errors import EndlessReadError, NoNewRowsError
+from analytics_assets.ingestion.errors import (
+    EndlessReadError,
+    Fault,
+    NoNewRowsError,
+    RangeTooLargeError,
+    SyncHalted,
+)
 from analytics_assets.ingestion.http.row_key import hash_of, key_of
 from analytics_assets.ingestion.raw_json import read_row
+
+REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
+"""The statuses with which APIs refuse an offset, a page number or a cursor that leads too far."""
+
+_LEAST_OFFSET = 1000  # no API is known that pages through fewer rows; a refusal before has another cause
+
+
+def refused_page(halted: SyncHalted, rows: int, place: str) -> SyncHalted:
+    """Returns the failure for a page after the first that the API refuses.
+
+    Args:
+        halted: the failure of the request.
+        rows: the number of rows that the read has brought before.
+        place: the clause that says which page the API refuses.
+
+    Returns:
+        A `RangeTooLargeError` if the API probably pages only that far; otherwise `halted`.
+    """
+    if halted.status not in REFUSALS or rows < _LEAST_OFFSET:
+        return halted
+    reason = f"{halted.reason}; the API refuses {place} after {rows:,} rows"
+    return RangeTooLargeError(
+        halted.resource,
+        halted.endpoint,
+        halted.status,
+        halted.attempts,
+        reason,
+        fault=halted.fault,
+        rows=rows,
+    )
 
 
 @dataclass(frozen=True)
@@ -21,11 +58,15 @@ class ReadBounds:
         max_pages: the most pages of a read.
         max_empty_pages: the most pages in succession without a new row.
         accepts_repeated_rows: whether the API may send a row on several pages.
+        max_offset: the most rows that the API pages through; None if unknown.
+        suspect_total: a total that the API may send for any larger one; None if the read cannot be made smaller.
     """
 
     max_pages: int = 1_000_000
     max_empty_pages: int = 3
     accepts_repeated_rows: bool = False
+    max_offset: int | None = None
+    suspect_total: int | None = None
 
 
 class BoundedRead:
@@ -65,6 +106,21 @@ class BoundedRead:
             raise NoNewRowsError(self._resource, endpoint, self._empty_pages, more())
         if has_next and pages >= self._bounds.max_pages:
             raise EndlessReadError(self._resource, endpoint, pages)
+
+    def judge_size(self, endpoint: str, rows: int) -> None:
+        """Judges the size of a read: the total that the API reports, or the rows read so far, if there are more.
+
+        Raises:
+            RangeTooLargeError: the API does not page through so many rows.
+        """
+        most, suspect = self._bounds.max_offset, self._bounds.suspect_total
+        if most is not None and rows > most:
+            reason = f"it has {rows:,} rows or more, and ends at {most:,}"
+        elif rows == suspect:
+            reason, most = f"its total is exactly {rows:,}, which many APIs send for any larger one", rows
+        else:
+            return
+        raise RangeTooLargeError(self._resource, endpoint, None, 1, reason, fault=Fault.CONFIG, rows=most)
 
     def has_new_row(self, rows: Sequence[Any]) -> bool:
         """Whether one of some parsed rows is new, by its primary key."""

@@ -70,6 +70,8 @@ class ReadProgress:
         is_new = self._bounds.has_new_row(rows)
         more = self.read.more_than_one_page
         self._bounds.judge(endpoint, self.read.pages, more, is_new=is_new, has_next=has_next)
+        if has_next:
+            self._bounds.judge_size(endpoint, self.read.rows + 1)
 
     def refuse_missing_path(
         self, response: Any, endpoint: str, path: str, setting: str, sizes: Sequence[Any]

@@ -30,6 +30,7 @@ from analytics_assets.ingestion.http.page_group import PageGroups, SendOptions
 from analytics_assets.ingestion.http.page_limit import PageLimit
 from analytics_assets.ingestion.http.page_reader import Numbers, Page, PageReader
 from analytics_assets.ingestion.http.rate_limit import RateLimiter
+from analytics_assets.ingestion.http.read_bounds import refused_page
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.request_tag import RequestTag, caller_of, take_tag
 from analytics_assets.ingestion.http.response import Content
@@ -151,6 +152,11 @@ class ApiSession(Session):
             if caller.judge is Judge.TOKEN_REQUEST:
                 kwargs["allow_redirects"] = False  # a redirect would repost the client_secret elsewhere
             response = super().send(request, caller=caller, **kwargs)
+        except SyncHalted as halted:
+            progress = tag.progress if tag else None
+            if progress is None:
+                raise
+            raise refused_page(halted, progress.read.rows, f"page {progress.read.pages + 1:,}") from None
         except RequestException as error:
             raise self._failure(request, error) from None
         return response if tag is None else self._checked(request, response, tag)

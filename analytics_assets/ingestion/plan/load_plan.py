@@ -6,8 +6,8 @@ that carries out a choice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Self
 
@@ -16,7 +16,7 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.quarantine import Limit, Quarantine
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.plan.write_mode import WriteMode
-from analytics_assets.ingestion.time_window import Window, whole_window
+from analytics_assets.ingestion.time_window import Window, halves, whole_window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,8 @@ class LoadPlan:
         max_pages: the most pages to fetch of each resource; None for no limit.
         max_quarantined: the most rows that may break the contract.
         max_removed: the most rows of a partition that the load may remove; None for no limit.
+        max_offset: the most rows that the API pages through; None if unknown.
+        partitions: the windows of whole partitions, if `windows` has a part of a partition; otherwise empty.
     """
 
     config: SyncConfig
@@ -60,6 +62,8 @@ class LoadPlan:
     max_pages: int | None
     max_quarantined: Limit
     max_removed: Limit | None
+    max_offset: int | None
+    partitions: Mapping[str, Window] = field(default_factory=dict)
 
     @property
     def asset(self) -> AssetConfig:
@@ -101,6 +105,32 @@ class LoadPlan:
             partitions: the keys of some partitions of this plan, in order of time.
         """
         return replace(self, windows=MappingProxyType({key: self.windows[key] for key in partitions}))
+
+    def halves(self) -> tuple[Self, Self] | None:
+        """Two plans that split the only window of this plan by time.
+
+        Returns:
+            The plans, the earlier one first. None if there is no smaller range for which the API can be asked.
+        """
+        cursor, api_filter = self.resource.cursor, self.resource.filter
+        if len(self.windows) != 1 or cursor is None or api_filter is None:
+            return None
+        [(partition, whole)] = self.windows.items()
+        found = halves(whole, cursor)
+        asked = api_filter.asked(whole)
+        if found is None or any(api_filter.asked(half).length >= asked.length for half in found):
+            return None
+        partitions = self.partitions or self.windows
+        first, second = (
+            replace(self, windows=MappingProxyType({partition: half}), partitions=partitions)
+            for half in found
+        )
+        return first, second
+
+    @property
+    def locked_windows(self) -> Collection[Window]:
+        """The windows whose locks the sync takes. The parts of a partition share its lock."""
+        return (self.partitions or self.windows).values()
 
     def new_quarantine(self, redact: Callable[[str], str] = str) -> Quarantine:
         """An empty quarantine for one attempt of this sync.
@@ -145,6 +175,7 @@ def plan_load(
         max_pages=options.max_pages,
         max_quarantined=Limit.parse(asset.max_quarantined),
         max_removed=None if asset.max_removed is None else Limit.parse(asset.max_removed),
+        max_offset=config.requests.max_offset,
     )
 
 

@@ -7,7 +7,7 @@ of the config.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dlt.common.destination import DestinationCapabilitiesContext
@@ -22,7 +22,6 @@ from dlt.sources.helpers.rest_client.paginators import (
 from dlt.sources.rest_api.config_setup import create_paginator
 from requests import Session
 
-from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import SecretField, disposition_of, expand, for_dlt, with_secrets
 from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.ingestion.contract.arrow_json import reads_json
@@ -58,6 +57,9 @@ from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.source.incremental import filter_parents, follow_cursor
 from analytics_assets.ingestion.source.path_parameters import encode_path_parameters
 from analytics_assets.ingestion.source.settings import ONLY_SENT, read_secret, with_variables
+
+CAPPED_TOTAL = 10_000
+"""The total that search engines report for any larger one, by default: Elasticsearch counts no further."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def build_source(
     for one in resources.values():
         if isinstance(one, dict):
             raw = one["name"] == resource.name and _may_stay_raw(one, resource)
-            _page_through_session(config, one, rest_api["client"], secrets.redact, raw=raw)
+            _page_through_session(plan, one, rest_api["client"], secrets.redact, raw=raw)
             encode_path_parameters(one)
     own = resources[resource.name]
     if isinstance(own, dict):
@@ -179,7 +181,7 @@ def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
 
 
 def _page_through_session(
-    config: SyncConfig,
+    plan: LoadPlan,
     resource: dict[str, Any],
     client: Mapping[str, Any],
     redact: Callable[[str], str],
@@ -190,7 +192,7 @@ def _page_through_session(
 
     The session also does the paging by offset and by page number.
     """
-    endpoint, asset = resource["endpoint"], config.asset(resource["name"])
+    endpoint, asset = resource["endpoint"], plan.config.asset(resource["name"])
     paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
     ranged = is_range(paginator)
     key = resource.get("primary_key") or ()
@@ -207,9 +209,14 @@ def _page_through_session(
         ListMemory(resource["name"], str(resource.get("table_name") or resource["name"])),
         redact,
     )
-    requests = config.requests
+    requests = plan.config.requests
     judges_end = not (requests.ignore_total if asset.ignore_total is None else asset.ignore_total)
     bounds = ReadBounds(requests.max_pages, requests.max_empty_pages, asset.accept_repeated_rows)
+    if (
+        resource["name"] == plan.resource.name
+    ):  # a smaller range of the resource is no smaller range of its parent
+        suspect = CAPPED_TOTAL if plan.halves() else None
+        bounds = replace(bounds, max_offset=plan.max_offset, suspect_total=suspect)
     if not ranged:
         # Of a single page, no paginator reads a field.
         raw = raw and isinstance(paginator, SinglePagePaginator)

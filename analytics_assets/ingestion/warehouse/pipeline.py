@@ -165,7 +165,7 @@ class LoadPipeline(WarehousePipeline):
         Raises:
             UnreachableWarehouseError: the lock files cannot be written.
         """
-        return self.backend.locked(lock_names(self.dlt.pipeline_name, self.plan.windows.values()), self.by)
+        return self.backend.locked(lock_names(self.dlt.pipeline_name, self.plan.locked_windows), self.by)
 
     def restore(self) -> Restored:
         """Restores dlt's state and schema from the destination."""
