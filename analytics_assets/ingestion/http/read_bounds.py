@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from analytics_assets.ingestion.errors import EndlessReadError, NoNewRowsError
-from analytics_assets.ingestion.http.row_key import hash_of, key_of
-from analytics_assets.ingestion.raw_json import read_row
+from analytics_assets.ingestion.http.row_key import hash_of, key_of, keys_of
+
+_PART = 10_000
+"""The most rows that are joined at once."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,18 @@ class BoundedRead:
             raise EndlessReadError(self._resource, endpoint, pages)
 
     def has_new_row(self, rows: Sequence[Any]) -> bool:
-        """Whether one of some parsed rows is new, by its primary key."""
-        keys = [key_of(row, self._primary_key) for row in rows]
-        if not keys or None in keys:
-            return self.is_new_page(rows)
-        hashes = set(map(hash_of, keys))
-        is_new = not hashes <= self._seen
-        self._seen |= hashes
-        return is_new
+        """Whether one of some rows is new, by its primary key. The rows may be JSON text."""
+        new: set[int] = set()
+        for key in keys_of(rows, self._primary_key):
+            if key is None:
+                return self.is_new_page(rows)
+            one = hash_of(key)
+            if one not in self._seen:
+                new.add(one)
+        self._seen = (
+            self._seen | new if self._seen else new
+        )  # without a copy of the keys of a first, large page
+        return bool(new)
 
     def is_new_page(self, rows: Sequence[Any]) -> bool:
         """Whether a page is new: by the primary key of its first row, or without a primary key by all its rows.
@@ -83,14 +89,14 @@ class BoundedRead:
         """
         if not rows:
             return False
-        first = read_row(rows[0]) if isinstance(rows[0], msgspec.Raw) else rows[0]
-        key = key_of(first, self._primary_key)
+        key = key_of(rows[0], self._primary_key)
         if key is not None:
             page = hash_of(key)
         elif self._bounds.accepts_repeated_rows:
             return True
         elif all(type(row) is msgspec.Raw for row in rows):
-            page = hash(b"\n".join(rows))
+            parts = (rows[start : start + _PART] for start in range(0, len(rows), _PART))
+            page = hash(tuple(hash(b"\n".join(part)) for part in parts))
         else:
             page = hash(str(rows))
         is_new = page not in self._seen
