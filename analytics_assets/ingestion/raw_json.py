@@ -29,6 +29,9 @@ _MOST_DIGITS = 800
 _MOST_LEVELS = 300
 """The most levels of JSON that Python parses here. No column can store more than 254 levels."""
 
+_PIECE = 1_048_576
+"""The bytes of a body that are decoded at once."""
+
 _PART = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]|-?Infinity|NaN', re.DOTALL)
 """The parts of JSON text that matter for its levels: a whole text, a bracket, or a number that JSON does not know."""
 
@@ -166,20 +169,24 @@ def read_json(text: bytes) -> Any:
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def read_beside(text: bytes | msgspec.Raw, path: tuple[str, ...]) -> Any:
-    """Parses JSON text without the value at a path, in whose place is None. The value may be almost the whole text.
+_rows_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def read_around_rows(text: bytes | msgspec.Raw, path: tuple[str, ...]) -> Any:
+    """Parses JSON text, of which each row stays JSON text (`msgspec.Raw`). A parsed row takes many times its text.
 
     Args:
         text: the JSON text.
-        path: the names of the fields that lead to the value; empty if the whole text is the value.
+        path: the names of the fields that lead to the list of rows; empty if the whole text is the list.
 
     Raises:
-        msgspec.DecodeError: the text is not strict JSON, or has another value than an object on the path.
+        msgspec.DecodeError: the text is not strict JSON, or has another value than an object on the path, or than a
+            list at its end.
     """
     if not path:
-        return None
+        return _rows_of(text)
     return {
-        name: read_beside(value, path[1:]) if name == path[0] else read_row(value)
+        name: read_around_rows(value, path[1:]) if name == path[0] else read_row(value)
         for name, value in _fields_of(text).items()
     }
 
@@ -276,6 +283,20 @@ def _texts(body: bytes, charset: str | None) -> Iterator[str]:
         if charset and not (is_guess and not body.decode(errors="ignore").isascii()):
             yield body.decode(charset)
     yield body.decode("utf-8-sig", "surrogateescape")
+
+
+def is_utf_8(body: bytes) -> bool:
+    """Whether a body is UTF-8. A large body is decoded in pieces, because its text may take four times its size."""
+    if body.isascii():
+        return True
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    try:
+        for start in range(0, len(body), _PIECE):
+            decode(body[start : start + _PIECE])
+        decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_row(row: msgspec.Raw) -> Any:

@@ -206,6 +206,7 @@ def test_the_sensors_are_on_or_off_as_the_file_says(project: Project, shipped_ya
         assert sensor.default_status.value.lower() == status
 
 
+@pytest.mark.matrix(keep=12)
 @pytest.mark.parametrize(
     ("own", "place", "sentence"),
     [

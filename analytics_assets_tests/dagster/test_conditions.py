@@ -72,6 +72,7 @@ def noon() -> datetime:
     return datetime(2026, 2, 1, 12, 30, tzinfo=UTC)
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("way", WAYS)
 def test_on_cron_fires_once_per_tick(project: Project, shipped_yaml: str, noon: datetime, way: str) -> None:
     ticks = Ticks(project, project.definitions(conditioned(shipped_yaml, HOURLY, way)))
@@ -82,6 +83,7 @@ def test_on_cron_fires_once_per_tick(project: Project, shipped_yaml: str, noon: 
     assert ticks.at(noon + timedelta(hours=5)) == both  # after an outage of the daemon, once
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("way", WAYS)
 def test_eager_fires_for_a_new_partition_and_for_an_event_of_the_endpoint(
     project: Project, shipped_yaml: str, noon: datetime, way: str
@@ -96,6 +98,7 @@ def test_eager_fires_for_a_new_partition_and_for_an_event_of_the_endpoint(
     assert ticks.at(noon + timedelta(days=1, minutes=1)) == set()
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("way", WAYS)
 def test_on_missing_fires_once_for_a_new_partition(
     project: Project, shipped_yaml: str, noon: datetime, way: str

@@ -142,6 +142,7 @@ def lost(project: Project, text: str) -> str | None:
     return None if judged.passed else str(judged.description)
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("kind", ["replace", "merge", "append"])
 def test_the_check_says_that_a_table_is_gone(project: Project, lists: tuple[Api, str], kind: str) -> None:
     _, url = lists
@@ -215,6 +216,7 @@ def test_a_table_dropped_with_one_of_dlt_comes_back_whole(
     assert lost(project, text) is None
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("kind", ["merge", "partitions"])
 @pytest.mark.parametrize("table", ["_dlt_version", "_dlt_pipeline_state", "_dlt_loads"])
 def test_a_dropped_table_of_dlt_is_made_again(
@@ -291,6 +293,7 @@ def test_two_apis_may_share_a_dataset_but_no_table(
     assert all(one.passed for one in result.get_asset_check_evaluations())
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("kind", ["replace", "append", "partitions"])
 @pytest.mark.parametrize("good", [True, False])
 def test_a_dropped_quarantine_is_made_again(

@@ -192,6 +192,7 @@ def test_a_misspelled_op_drops_no_option(project: Project, api: DemoApi, shipped
     observed(run("analytics_api__customers"))
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(
     ("tags", "asked", "code", "says"),
     [
@@ -263,6 +264,7 @@ def test_a_tag_that_is_almost_ours_is_refused_and_others_are_not(project: Projec
     observed(project.run(definitions, "customers", tags=tags, asked={"dry_run": True}))
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("way", ["config", "tag"])
 @pytest.mark.parametrize(("option", "value"), [("dry_run", True), ("lookback", 2)])
 def test_a_run_of_a_backfill_claims_each_of_its_partitions_and_no_others(
@@ -289,6 +291,7 @@ def test_options_also_work_as_tags(project: Project, api: DemoApi) -> None:
     assert len(project.query("SELECT id FROM docs.a")) == 2
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("tags", "asked"),
     [
@@ -310,6 +313,7 @@ def test_a_default_in_the_launchpad_contradicts_no_tag(
     assert f"rows of {pages} " in sentence
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("value", ["true", "1.5", "-1"])
 def test_a_tag_that_is_no_number_of_partitions_is_refused(
     project: Project, shipped_yaml: str, value: str

@@ -170,6 +170,7 @@ def with_log_of_another(path: Path) -> None:
     Path(f"{other}.wal").rename(f"{path}.wal")
 
 
+@pytest.mark.matrix(keep=4)
 @pytest.mark.parametrize(
     ("make", "code", "says"),
     [
@@ -216,6 +217,7 @@ def test_a_file_that_is_no_warehouse(
         pass
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("size", [0, 100, 4096, 8192])
 def test_a_part_of_the_headers_is_made_again(project: Project, defs: str, size: int) -> None:
     """A full disk or a kill leaves such a file. DuckDB does not open it."""
@@ -267,6 +269,7 @@ def test_a_file_that_another_process_holds_for_too_long(project: Project, defs: 
     assert project.load(defs, "things").row_count == len(ROWS)
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("way", ["sync", "read", "write"])
 def test_syncs_and_readers_wait_for_another_program(
     project: Project, defs: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, way: str

@@ -25,9 +25,6 @@ from analytics_assets.ingestion.contract.secret_watch import SecretWatch
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.raw_json import read_row
 
-_MOST_ROWS = 100_000
-"""The most rows to validate at once. A page with more rows would need several times its size in memory."""
-
 _ID_LENGTH = 14
 _ID_CHARACTERS = bytes(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[byte % 64] for byte in range(256)
@@ -57,11 +54,6 @@ class ValidateStep(ValidateItem):
         rows = item if isinstance(item, list) else [item]
         if not rows:
             return item
-        most = len(rows) if self._validator.needs_whole_pages else _MOST_ROWS
-        parts = [self._validated(rows[start : start + most]) for start in range(0, len(rows), most)]
-        return parts[0] if len(parts) == 1 else self._validator.joined(parts)
-
-    def _validated(self, rows: list[Any]) -> TDataItems:
         violations = self._secret_watch.violations(rows)
         if set(map(type, rows)) == {Raw} and not violations:
             result = self._validator.read(rows)

@@ -184,17 +184,6 @@ class Validator:
         """Whether a page must be validated at once: Python rows lose nanoseconds, and one row decides for its page."""
         return any(field.type in _NANOSECONDS for field in self._schema)
 
-    def joined(self, parts: Sequence[pa.Table | list[Row]]) -> pa.Table | list[Row]:
-        """Returns the good rows of the parts of a page as one item."""
-        tables = [part for part in parts if isinstance(part, pa.Table)]
-        if tables and all(isinstance(part, pa.Table) or not part for part in parts):
-            return pa.concat_tables(tables)
-        return [
-            row
-            for part in parts
-            for row in (self._for_normalizer(part) if isinstance(part, pa.Table) else part)
-        ]
-
     def _as_object(self, row: Any, violations: list[Violation]) -> Row:
         """Returns a row as an object. Numbers, texts and flags need a declared column `value`, which is dlt's name."""
         if isinstance(row, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlt.common.jsonpath import TJsonPath
 from dlt.sources.helpers.rest_client.detector import PaginatorFactory
 from dlt.sources.helpers.rest_client.exceptions import PaginatorNotFound
 from dlt.sources.helpers.rest_client.paginators import (
@@ -17,6 +18,7 @@ from dlt.sources.helpers.rest_client.paginators import (
     OffsetPaginator,
     PageNumberPaginator,
     RangePaginator,
+    SinglePagePaginator,
 )
 from requests import Request, Response
 
@@ -95,7 +97,12 @@ class CheckedPaginator(BasePaginator):
             # After the end, some APIs repeat the cursor of the end, from which a later read may continue.
             self._ends = self._ends or (not data and bool(reference) and reference == before)
         self._progress.add(
-            data or [], parsed, response.content, response.headers, endpoint, has_next=self.has_next_page
+            data or [],
+            parsed,
+            response.headers,
+            endpoint,
+            has_body=bool(response.content),
+            has_next=self.has_next_page,
         )
         if not self.has_next_page:
             missing = _missing_path(self._paginator, response) if self._progress.read.pages == 1 else None
@@ -157,6 +164,28 @@ class PagingBySession(BasePaginator):
 
     def update_request(self, request: Request) -> None:  # noqa: D102  described by dlt
         pass
+
+
+READ_NO_ROWS = (
+    type(None),  # dlt detects it by the fields beside the rows
+    SinglePagePaginator,
+    JSONLinkPaginator,
+    JSONResponseCursorPaginator,
+    HeaderLinkPaginator,
+    HeaderCursorPaginator,
+)
+"""The types of dlt's paginators that read only headers and the fields at the paths of `paths_read_by`."""
+
+
+def paths_read_by(paginator: BasePaginator | None) -> tuple[TJsonPath, ...]:
+    """Returns the JSONPaths that a paginator of dlt reads in a response."""
+    match paginator:
+        case JSONLinkPaginator(next_url_path=path):
+            return (path,)
+        case JSONResponseCursorPaginator(cursor_path=path, has_more_path=more):
+            return (path, more) if more else (path,)
+        case _:
+            return ()
 
 
 def is_range(paginator: BasePaginator | None) -> bool:

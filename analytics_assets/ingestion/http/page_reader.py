@@ -217,7 +217,7 @@ class PageReader(RequestTag, ABC):
                 return
             self._judge_total(page, endpoint)
             accepted = self._accept(planned, page, fetch, endpoint)
-            self._read.add(page.response, page.body, page.headers, len(accepted.rows))
+            self._read.add(page.response, page.headers, len(accepted.rows), has_body=bool(page.body))
             is_new = self._is_new(planned, accepted.rows)
             more = self._read.more_than_one_page
             self._bounds.judge(endpoint, self._read.pages, more, is_new=is_new, has_next=not accepted.is_last)
@@ -336,9 +336,10 @@ class PageReader(RequestTag, ABC):
 
     def _identity(self, row: Row) -> Any:
         """The identity of a row: its primary key, or the whole row if the row has no primary key."""
-        row = read_row(row) if isinstance(row, msgspec.Raw) else row
         key = key_of(row, self._primary_key)
-        return row if key is None else key
+        if key is None:
+            return read_row(row) if isinstance(row, msgspec.Raw) else row
+        return key
 
     def _refuse_same_page(self, rows: list[Row], endpoint: str) -> None:
         """Fails if a page without overlap equals the page before, because then the API ignores the page number."""

@@ -31,20 +31,23 @@ class PagesRead:
         self._reader = reader
         self._checks_total = checks_total
         self._last_rows = self._first_rows = 0
-        self._first: tuple[Any, bytes, Mapping[str, str]] | None = None
-        self._last: tuple[Any, bytes, Mapping[str, str]] | None = None
-        self._with_rows: tuple[Any, bytes, Mapping[str, str]] | None = None
+        # Responses without their rows, which may be large.
+        self._first: tuple[Any, Mapping[str, str]] | None = None
+        self._last: tuple[Any, Mapping[str, str]] | None = None
+        self._with_rows: tuple[Any, Mapping[str, str]] | None = None
+        self._has_body = False
 
-    def add(self, response: Any, body: bytes, headers: Mapping[str, str], rows: int) -> None:
+    def add(self, response: Any, headers: Mapping[str, str], rows: int, *, has_body: bool) -> None:
         """Counts a page.
 
         Args:
             response: the parsed response.
-            body: the body of the response; empty if it has none.
             headers: the headers of the response.
             rows: the number of new rows.
+            has_body: whether the response has a body.
         """
-        self._last = (response, body, headers)
+        self._last = (self._reader.without_rows(response), headers)
+        self._has_body = has_body
         if self._first is None:
             self._first, self._first_rows = self._last, rows
         self._with_rows = self._last if rows else self._with_rows
@@ -76,11 +79,9 @@ class PagesRead:
         assert self._first is not None
         assert self._last is not None
         read = Read(self.rows, self.pages, self._last_rows, self._checks_total)
-        has_body = bool(self._last[1])
-        if has_body:
+        if self._has_body:
             self._reader.judge_end(*self._last, endpoint, read)
-        if self.pages > 1 and not (has_body and self._reader.says_last(*self._last, self.rows)):
+        if self.pages > 1 and not (self._has_body and self._reader.says_last(*self._last, self.rows)):
             self._reader.judge_end(*self._first, endpoint, replace(read, last_rows=0))
         if not self._last_rows and self._with_rows:  # a page without rows may say nothing
             self._reader.judge_end(*self._with_rows, endpoint, read)
-        self._first = self._last = self._with_rows = None  # which may be large

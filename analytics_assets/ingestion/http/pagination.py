@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
+from msgspec import Raw
 from requests import Request
 
 from analytics_assets.ingestion.errors import TotalOfPageError
@@ -24,7 +25,7 @@ from analytics_assets.ingestion.http.page_reader import (
 )
 from analytics_assets.ingestion.http.place import Place
 from analytics_assets.ingestion.http.read_bounds import REFUSALS
-from analytics_assets.ingestion.http.row_key import hash_of
+from analytics_assets.ingestion.http.row_key import hash_of, keys_of
 
 _VALUES_CHANGE = (
     "If the API sends other values of a row with each request, set `primary_key`, "
@@ -64,7 +65,7 @@ class OffsetReader(PageReader):
         if self._maximum is not None:  # dlt requests no page that starts at or after its `maximum_offset`
             pages = -(-(int(self._maximum) - self._start) // self._limit)
             self._maximum = self._start + max(1, pages) * self._limit
-        self._first: list[Row] = []
+        self._first: list[Row] = []  # a copy, because a row that is JSON text keeps its whole page in memory
         # `_position` is the offset after the last row read. `_next` is the offset after the last row requested.
         self._position = self._next = self._start
         self._step = self._limit  # the expected number of rows of a page
@@ -91,7 +92,7 @@ class OffsetReader(PageReader):
             raise TotalOfPageError(self.reader.resource, endpoint, self.reader.total_path)
         super()._judge_total(page, endpoint)
         if not self._read.pages and self.total_rows is not None:
-            self._bounds.judge_size(endpoint, self.total_rows)
+            self._bounds.judge_total(endpoint, self.total_rows)
 
     def _hint(self, planned: Planned, status: int | None) -> str:
         """Also names `page_overlap` if the second page is refused, because some APIs accept only whole pages."""
@@ -118,7 +119,7 @@ class OffsetReader(PageReader):
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:
         promised = self.total is not None and self._position < self.total
         rows = self._rows(page, endpoint, promised=promised)
-        self._first = self._first or rows[:1]
+        self._first = self._first or [one.copy() if isinstance(one, Raw) else one for one in rows[:1]]
         if planned.overlap:
             self._refuse_other_border(rows, endpoint)
         else:
@@ -198,7 +199,7 @@ class PageNumberReader(PageReader):
         self._fetched = 0
         self._accepts_repeated_rows = paging.bounds.accepts_repeated_rows
         self._seen: set[int] = set()
-        self._keys_before: set[int] = set()
+        self._keys_before = (0, 0)  # the number and the sum of the keys of the page before
 
     @property
     def _end(self) -> int | None:
@@ -257,13 +258,18 @@ class PageNumberReader(PageReader):
     def _refuse_seen(self, rows: list[Row], endpoint: str) -> None:
         if not self._primary_key or self._accepts_repeated_rows:
             return
-        keys = {hash_of(self._identity(row)) for row in rows}
-        before, self._keys_before = self._keys_before, keys
-        if keys and keys == before:
+        keys = {
+            hash_of(self._identity(row) if key is None else key)
+            for row, key in zip(rows, keys_of(rows, self._primary_key), strict=True)
+        }
+        before, self._keys_before = self._keys_before, (len(keys), sum(keys))
+        if keys and self._keys_before == before:
             raise self._same_page(endpoint, "two pages have the same rows", self._repeats)
         if len(keys) < len(rows) or not self._seen.isdisjoint(keys):
             raise self._moved(endpoint, "a row came twice", way_out=self._repeats)
-        self._seen |= keys
+        self._seen = (
+            self._seen | keys if self._seen else keys
+        )  # without a copy of the keys of a first, large page
 
     @property
     def _repeats(self) -> str:

@@ -16,8 +16,10 @@ from analytics_assets.ingestion.errors import (
     RangeTooLargeError,
     SyncHalted,
 )
-from analytics_assets.ingestion.http.row_key import hash_of, key_of
-from analytics_assets.ingestion.raw_json import read_row
+from analytics_assets.ingestion.http.row_key import hash_of, key_of, keys_of
+
+_PART = 10_000
+"""The most rows that are joined at once."""
 
 REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 """The statuses with which APIs refuse an offset, a page number or a cursor that leads too far."""
@@ -107,30 +109,44 @@ class BoundedRead:
         if has_next and pages >= self._bounds.max_pages:
             raise EndlessReadError(self._resource, endpoint, pages)
 
+    def judge_total(self, endpoint: str, total: int) -> None:
+        """Judges the total that the API reports.
+
+        Raises:
+            RangeTooLargeError: the API does not page through so many rows, or reports this total for any larger one.
+        """
+        if total == self._bounds.suspect_total:
+            reason = f"its total is exactly {total:,}, which many APIs send for any larger one"
+            raise self._too_large(endpoint, reason, total)
+        self.judge_size(endpoint, total)
+
     def judge_size(self, endpoint: str, rows: int) -> None:
-        """Judges the size of a read: the total that the API reports, or the rows read so far, if there are more.
+        """Judges the number of rows that a read has at least.
 
         Raises:
             RangeTooLargeError: the API does not page through so many rows.
         """
-        most, suspect = self._bounds.max_offset, self._bounds.suspect_total
+        most = self._bounds.max_offset
         if most is not None and rows > most:
-            reason = f"it has {rows:,} rows or more, and ends at {most:,}"
-        elif rows == suspect:
-            reason, most = f"its total is exactly {rows:,}, which many APIs send for any larger one", rows
-        else:
-            return
-        raise RangeTooLargeError(self._resource, endpoint, None, 1, reason, fault=Fault.CONFIG, rows=most)
+            raise self._too_large(endpoint, f"it has {rows:,} rows or more, and ends at {most:,}", most)
+
+    def _too_large(self, endpoint: str, reason: str, rows: int) -> RangeTooLargeError:
+        return RangeTooLargeError(self._resource, endpoint, None, 1, reason, fault=Fault.CONFIG, rows=rows)
 
     def has_new_row(self, rows: Sequence[Any]) -> bool:
-        """Whether one of some parsed rows is new, by its primary key."""
-        keys = [key_of(row, self._primary_key) for row in rows]
-        if not keys or None in keys:
-            return self.is_new_page(rows)
-        hashes = set(map(hash_of, keys))
-        is_new = not hashes <= self._seen
-        self._seen |= hashes
-        return is_new
+        """Whether one of some rows is new, by its primary key. The rows may be JSON text."""
+        new: set[int] = set()
+        for key in keys_of(rows, self._primary_key):
+            if key is None:
+                return self.is_new_page(rows)
+            one = hash_of(key)
+            if one not in self._seen:
+                new.add(one)
+        if self._seen:
+            self._seen |= new
+        else:
+            self._seen = new  # without a copy of the keys of a first, large page
+        return bool(new)
 
     def is_new_page(self, rows: Sequence[Any]) -> bool:
         """Whether a page is new: by the primary key of its first row, or without a primary key by all its rows.
@@ -139,14 +155,14 @@ class BoundedRead:
         """
         if not rows:
             return False
-        first = read_row(rows[0]) if isinstance(rows[0], msgspec.Raw) else rows[0]
-        key = key_of(first, self._primary_key)
+        key = key_of(rows[0], self._primary_key)
         if key is not None:
             page = hash_of(key)
         elif self._bounds.accepts_repeated_rows:
             return True
         elif all(type(row) is msgspec.Raw for row in rows):
-            page = hash(b"\n".join(rows))
+            parts = (rows[start : start + _PART] for start in range(0, len(rows), _PART))
+            page = hash(tuple(hash(b"\n".join(part)) for part in parts))
         else:
             page = hash(str(rows))
         is_new = page not in self._seen

@@ -54,10 +54,10 @@ class ReadProgress:
         self,
         rows: list[Any],
         response: Any,
-        body: bytes,
         headers: Mapping[str, str],
         endpoint: str,
         *,
+        has_body: bool,
         has_next: bool,
     ) -> None:
         """Counts a page.
@@ -66,8 +66,8 @@ class ReadProgress:
             NoNewRowsError: too many pages in succession had no new row, and there is another page.
             EndlessReadError: there is a page beyond the most pages of a read.
         """
-        self.read.add(response, body, headers, len(rows))
-        is_new = self._bounds.has_new_row(rows)
+        self.read.add(response, headers, len(rows), has_body=has_body)
+        is_new = not has_next or self._bounds.has_new_row(rows)  # no later page is compared with a last one
         more = self.read.more_than_one_page
         self._bounds.judge(endpoint, self.read.pages, more, is_new=is_new, has_next=has_next)
         if has_next:

@@ -7,7 +7,7 @@ row of the response, because a row may contain personal data.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,7 +26,7 @@ from analytics_assets.ingestion.http.end_hints import LARGEST_COUNT, Read, contr
 from analytics_assets.ingestion.http.json_path import Find, finder
 from analytics_assets.ingestion.http.row_selection import RowRules, RowSelector, keys_of
 from analytics_assets.ingestion.json_kind import kind_of
-from analytics_assets.ingestion.raw_json import read_beside, read_body
+from analytics_assets.ingestion.raw_json import is_utf_8, read_around_rows, read_body
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,13 @@ class PagingFields:
         total_path: the JSONPath of the total; None for no total.
         has_more_path: the JSONPath of the has-more flag; None for no flag.
         judges_end: whether paging fails at its end if the last response says that there is more.
+        read_by_dlt: the JSONPaths that dlt's own paginator reads in a response.
     """
 
     total_path: TJsonPath | None = None
     has_more_path: TJsonPath | None = None
     judges_end: bool = True
+    read_by_dlt: tuple[TJsonPath, ...] = ()
 
 
 class ResponseReader:
@@ -95,7 +97,8 @@ class ResponseReader:
         rules: what counts as rows.
         paging: the fields in which the API describes its paging.
         raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses for a whole page at once.
-            Rows stay JSON text only if all configured JSONPaths consist of plain field names.
+            Rows stay JSON text only if the JSONPath of the rows consists of field names, and no other path leads into
+            the rows.
 
     Attributes:
         resource: the dlt resource of the responses.
@@ -111,8 +114,8 @@ class ResponseReader:
         self._total = _Field.at(paging.total_path, "total_path", _as_whole_number)
         self._has_more = _Field.at(paging.has_more_path, "has_more_path", _as_flag)
         self.judges_end = paging.judges_end
-        paths = (rules.data_selector, paging.total_path, paging.has_more_path)
-        self._decode_raw = _decoder_of_raw_rows(*paths) if raw_rows else None
+        others = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
+        self._raw_path = _path_of_raw_rows(rules.data_selector, others) if raw_rows else None
 
     @property
     def total_path(self) -> str:
@@ -140,15 +143,9 @@ class ResponseReader:
         """
         if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT):
             return NoContent()
-        if self._decode_raw is not None and _is_utf_8(body):
+        if self._raw_path is not None and is_utf_8(body):
             with suppress(msgspec.DecodeError, RecursionError):
-                response = self._decode_raw(body)
-                # If a field is null, missing or empty, the code below reads the whole body.
-                if all(response.values()):
-                    return response
-        return self._parse_whole(body, endpoint, encoding)
-
-    def _parse_whole(self, body: bytes, endpoint: str, encoding: Callable[[], str | None]) -> Any:
+                return read_around_rows(body, self._raw_path)
         try:
             return read_body(body, encoding())
         except ValueError:
@@ -175,18 +172,15 @@ class ResponseReader:
         """Whether a response whose rows are null says that there are no more rows, after `rows` rows."""
         return self._rows.is_null(response) and says_end(response, self._rows.path, rows)
 
-    def says_last(self, response: Any, body: bytes, headers: Mapping[str, str], rows: int) -> bool:
+    def says_last(self, response: Any, headers: Mapping[str, str], rows: int) -> bool:
         """Whether a page with rows says that it is the last one, after `rows` rows with its own."""
-        return says_end(self._whole(response, body), self._rows.path, rows, headers)
+        return says_end(response, self._rows.path, rows, headers)
 
-    def judge_end(
-        self, response: Any, body: bytes, headers: Mapping[str, str], endpoint: str, read: Read
-    ) -> None:
+    def judge_end(self, response: Any, headers: Mapping[str, str], endpoint: str, read: Read) -> None:
         """Fails if the last response of a read, or the last one with rows, says that there are more rows.
 
         Args:
-            response: the parsed response.
-            body: the body of the response, which is parsed again only if its rows stayed JSON text.
+            response: the parsed response; its rows may be left out.
             headers: the headers of the response.
             endpoint: the method and path of the request, for the error text.
             read: the pages that were read.
@@ -194,24 +188,19 @@ class ResponseReader:
         Raises:
             MorePagesError: the response says that there are more rows.
         """
-        more = self.says_more(response, body, headers, read)
+        more = self.says_more(response, headers, read)
         if more:
             raise MorePagesError(self.resource, endpoint, more, read.rows)
 
-    def says_more(self, response: Any, body: bytes, headers: Mapping[str, str], read: Read) -> str:
+    def says_more(self, response: Any, headers: Mapping[str, str], read: Read) -> str:
         """The clause with which a response says that there are more rows; empty if it does not, or may do so."""
         if not self.judges_end or self._rows.came_as_object:
             return ""
-        return contradiction(self._whole(response, body), self._rows.path, headers, read)
+        return contradiction(response, self._rows.path, headers, read)
 
-    def _whole(self, response: Any, body: bytes) -> Any:
-        """Returns the parsed response with all its fields but the rows, also if its rows stayed JSON text."""
-        is_raw = self._decode_raw is not None and _is_utf_8(body)
-        if not is_raw:
-            return response
-        with suppress(msgspec.DecodeError, RecursionError):
-            return read_beside(body, self._rows.path)
-        return self._parse_whole(body, "", lambda: None)
+    def without_rows(self, response: Any) -> Any:
+        """Returns a response with None in place of its rows, so that the rows can leave the memory."""
+        return _without(response, self._rows.path)
 
     def _value(self, field: _Field | None, response: Any, rows: list[Any] | None, endpoint: str) -> Any:
         if field is None:
@@ -231,29 +220,32 @@ class ResponseReader:
         return value
 
 
-def _decoder_of_raw_rows(*paths: TJsonPath | None) -> Callable[[bytes], Any] | None:
-    """Returns a decoder that keeps each row as JSON text; None if a path has more than field names.
+_FIELDS = re.compile(r"\$|(?:\$\.)?[\w@:' -]+(?:\.[\w@:' -]+)*")
+"""A JSONPath of field names, without a wildcard, an index or a filter."""
 
-    The first of `paths` leads to the rows.
-    """
-    plain = [str(path) for path in paths if path]
-    if not paths[0] or not all(re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", path) for path in plain):
+
+def _path_of_raw_rows(rows: TJsonPath | None, others: Iterable[TJsonPath | None]) -> tuple[str, ...] | None:
+    """Returns the names of the fields that lead to the rows; None if a step before the validator reads parsed rows."""
+    plain = re.fullmatch(r"\$|(?:\$\.)?[A-Za-z_]\w*(?:\.\w+)*", str(rows or ""))
+    if plain is None:
         return None
-    rows, *others = [path.partition(".")[0] for path in plain]
-    if rows != plain[0] or rows in others:
+    path = _names(plain[0])
+    for other in filter(None, others):
+        if not _FIELDS.fullmatch(str(other)) or _names(str(other))[: len(path)] == path:
+            return None
+    return path
+
+
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(path.removeprefix("$").removeprefix(".").split(".")) if path != "$" else ()
+
+
+def _without(response: Any, path: tuple[str, ...]) -> Any:
+    if not path:
         return None
-    fields = [(name, Any, None) for name in dict.fromkeys(others)]
-    response = msgspec.defstruct("Response", [(rows, list[msgspec.Raw] | None, None), *fields])
-    decoder = msgspec.json.Decoder(response)
-    # dlt copies the `ResponseReader`. Python's `copy` returns a function unchanged, so this code returns a function.
-    return lambda body: msgspec.structs.asdict(decoder.decode(body))
-
-
-def _is_utf_8(body: bytes) -> bool:
-    try:
-        return body.isascii() or bool(body.decode())
-    except UnicodeDecodeError:
-        return False
+    if not isinstance(response, dict) or path[0] not in response:
+        return response
+    return {**response, path[0]: _without(response[path[0]], path[1:])}
 
 
 def _as_whole_number(value: Any) -> int | None:

@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from analytics_assets.ingestion.http.end_hints import plain
+from analytics_assets.ingestion.raw_json import read_number, read_row
 
 _MISSING = object()
+_ABSENT = (msgspec.UNSET,)
 
 
 def key_of(row: Any, primary_key: Sequence[str]) -> tuple[Any, ...] | None:
-    """Returns the primary key values of a parsed row; None if there is no primary key, or the row lacks a part of it.
+    """Returns the primary key values of a row; None if there is no primary key, or the row lacks a part of it.
 
     Args:
-        row: the parsed row.
+        row: the row, parsed or as JSON text.
         primary_key: the fields of the primary key, or their columns, such as `order_id` for `orderId` and `meta__id`
             for `meta: {id}`; empty if the resource has none.
     """
-    if not primary_key or not isinstance(row, dict):
+    return next(keys_of((row,), primary_key))
+
+
+def keys_of(rows: Iterable[Any], primary_key: Sequence[str]) -> Iterator[tuple[Any, ...] | None]:
+    """Yields the primary key of each row, as `key_of` returns it."""
+    if not primary_key:
+        yield from (None for _ in rows)
+        return
+    parse, in_order = _key_parser(tuple(primary_key)), msgspec.structs.astuple
+    for row in rows:
+        if isinstance(row, msgspec.Raw):
+            try:
+                key = in_order(parse(row))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                key = _ABSENT
+            yield _key_in(read_row(row), primary_key) if msgspec.UNSET in key else key
+        else:
+            yield _key_in(row, primary_key)
+
+
+def _key_in(row: Any, primary_key: Sequence[str]) -> tuple[Any, ...] | None:
+    if not isinstance(row, dict):
         return None
     found = tuple(row[name] if name in row else _value(row, name) for name in primary_key)
     return None if any(one is _MISSING for one in found) else found
+
+
+@lru_cache(maxsize=64)
+def _key_parser(fields: tuple[str, ...]) -> Callable[[msgspec.Raw], Any]:
+    """Returns a function that parses only some fields of a row, in a fraction of the time."""
+    named = [
+        (f"key_{number}", Any, msgspec.field(default=msgspec.UNSET, name=name))
+        for number, name in enumerate(fields)
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct("Key", named), float_hook=read_number).decode
 
 
 def _value(row: Any, column: str) -> Any:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.client import HTTPException
+from io import BytesIO
 from itertools import chain
 from typing import Any
 from urllib.parse import quote
@@ -220,13 +221,12 @@ class Wire:
         try:
             if raw.status >= HTTPStatus.BAD_REQUEST:
                 return raw.read(_MOST_OF_AN_ERROR, decode_content=True)
-            pieces, size = [], 0
+            body = BytesIO()  # pieces in a list would be a second body, whose memory the C library keeps
             for piece in raw.stream(_PIECE, decode_content=True):
-                size += len(piece)
-                if size > self._most:
+                body.write(piece)
+                if body.tell() > self._most:
                     raise AnswerTooLargeError(self._resource, request.endpoint, self._most)
-                pieces.append(piece)
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            return body.getvalue()
         finally:
             if not raw.closed:
                 raw.close()  # the rest of the body would be taken for the next response

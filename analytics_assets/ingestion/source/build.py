@@ -14,11 +14,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
 from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
-from dlt.sources.helpers.rest_client.paginators import (
-    OffsetPaginator,
-    RangePaginator,
-    SinglePagePaginator,
-)
+from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from dlt.sources.rest_api.config_setup import create_paginator
 from requests import Session
 
@@ -44,7 +40,13 @@ from analytics_assets.ingestion.contract.renames import Renames
 from analytics_assets.ingestion.contract.secret_watch import SecretWatch
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.errors import MissingBaseUrlError
-from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, PagingBySession, is_range
+from analytics_assets.ingestion.http.dlt_paginators import (
+    READ_NO_ROWS,
+    CheckedPaginator,
+    PagingBySession,
+    is_range,
+    paths_read_by,
+)
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.read_bounds import ReadBounds
@@ -54,6 +56,7 @@ from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, dlt_source
 from analytics_assets.ingestion.plan.write_mode import WriteMode
+from analytics_assets.ingestion.source.divided_pages import divide_pages
 from analytics_assets.ingestion.source.incremental import filter_parents, follow_cursor
 from analytics_assets.ingestion.source.path_parameters import encode_path_parameters
 from analytics_assets.ingestion.source.settings import ONLY_SENT, read_secret, with_variables
@@ -155,6 +158,8 @@ def build_source(
     watch = None
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         built = source.resources[resource.name]
+        if not validator.needs_whole_pages:
+            divide_pages(built)
         built.add_step(ValidateStep(validator, quarantine, secret_watch)).add_step(AddDltIdsStep())
         if resource.cursor:
             missing = own["endpoint"]["incremental"].get("on_cursor_value_missing")
@@ -218,14 +223,13 @@ def _page_through_session(
         suspect = CAPPED_TOTAL if plan.halves() else None
         bounds = replace(bounds, max_offset=plan.max_offset, suspect_total=suspect)
     if not ranged:
-        # Of a single page, no paginator reads a field.
-        raw = raw and isinstance(paginator, SinglePagePaginator)
-        reader = ResponseReader(resource["name"], rules, PagingFields(judges_end=judges_end), raw_rows=raw)
+        fields = PagingFields(judges_end=judges_end, read_by_dlt=paths_read_by(paginator))
+        # Another paginator is the user's, and may read the rows.
+        raw = raw and type(paginator) in READ_NO_ROWS
+        reader = ResponseReader(resource["name"], rules, fields, raw_rows=raw)
         endpoint["paginator"] = CheckedPaginator(paginator, reader, keys, bounds)
         return
     assert isinstance(paginator, RangePaginator)
-    # With paging by page number, the page reader reads the primary key of every row, so the rows must be parsed.
-    raw = raw and isinstance(paginator, OffsetPaginator)
     fields = PagingFields(paginator.total_path, paginator.has_more_path, judges_end)
     paging = Paging(
         paginator,

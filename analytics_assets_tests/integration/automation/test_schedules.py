@@ -41,6 +41,7 @@ def test_a_tick_before_the_first_partition_is_complete_skips_and_says_so(
     assert data.skip_message == "No partition is complete yet at 2026-01-01 12:00 UTC."
 
 
+@pytest.mark.matrix(keep=3)
 @pytest.mark.parametrize(
     ("moment", "asked"),
     [

@@ -504,6 +504,7 @@ KEYS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.matrix(keep=5)
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize(
     ("client", "endpoint", "names"), [one[1:] for one in KEYS], ids=[one[0] for one in KEYS]

@@ -124,6 +124,7 @@ def test_the_form_of_requests() -> None:
     }
 
 
+@pytest.mark.matrix(keep=4)
 @pytest.mark.parametrize(
     "piece", ["<", "<,", ",", ", ", ";", '"', ';a="\\"', ";a=,", "<>", "< ", "\\", '<a>;="', ";a=, "]
 )

@@ -66,6 +66,7 @@ def start_of(kind: str, asked: Asked) -> int:
     return int(asked.params.get("offset" if kind == "offset" else "at", 0))
 
 
+@pytest.mark.matrix(keep=20)
 @pytest.mark.parametrize("after_end", [200, 404])
 @pytest.mark.parametrize(("first", "headers", "later", "is_more"), CASES)
 @pytest.mark.parametrize("kind", KINDS)

@@ -54,6 +54,7 @@ def paginator_for(kind: BasePaginator) -> BasePaginator:
     return PagingBySession(Paging(kind, reader, ("id",), overlap=False))
 
 
+@pytest.mark.matrix(keep=10)
 @pytest.mark.parametrize("hops", [1, 2])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""Rows stay JSON text where no step before the validator reads them, and large answers are not copied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import dlt
+import msgspec
+import pytest
+from msgspec import Raw
+
+from analytics_assets.ingestion.http.read_bounds import BoundedRead, ReadBounds
+from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
+from analytics_assets.ingestion.http.row_key import key_of, keys_of
+from analytics_assets.ingestion.http.row_selection import RowRules
+from analytics_assets.ingestion.raw_json import is_utf_8, read_row
+from analytics_assets.ingestion.source import divided_pages
+from analytics_assets.ingestion.source.divided_pages import divide_pages
+
+ROWS = [{"id": 1, "meta": {"userId": "a"}}, {"id": 2}]
+
+
+@pytest.mark.parametrize(
+    ("selector", "body", "read_by_dlt", "is_text"),
+    [
+        ("data", {"data": ROWS, "next": None}, ("next",), True),
+        ("$.data", {"data": ROWS}, ("$.meta.next",), True),
+        ("data.items", {"data": {"items": ROWS, "next": 1}}, ("data.next",), True),
+        ("$", ROWS, (), True),
+        ("data", {"data": ROWS}, ("data.[-1].id",), False),
+        ("data", {"data": ROWS}, ("($..next)",), False),
+        ("data", {"data": ROWS}, ("data.next",), False),
+        ("$", ROWS, ("[-1].id",), False),
+        ("data[*]", {"data": ROWS}, (), False),
+        ("data", {"data": ROWS[0]}, (), False),
+        ("data", {"data": None, "next": 3}, (), False),
+        ("data.items", {"data": [{"items": ROWS}]}, (), False),
+    ],
+)
+def test_only_rows_that_nobody_reads_stay_text(
+    selector: str, body: Any, read_by_dlt: tuple[str, ...], is_text: bool
+) -> None:
+    rules, paging = RowRules(selector), PagingFields(read_by_dlt=read_by_dlt)
+    texts = ResponseReader("rows", rules, paging, raw_rows=True)
+    response = texts.parse(json.dumps(body).encode(), "GET /rows")
+    assert (Raw in types_in(response)) is is_text
+    assert parsed(response) == body
+
+
+def types_in(value: Any) -> set[type]:
+    if isinstance(value, dict):
+        return set().union(*map(types_in, value.values()))
+    return set().union(*map(types_in, value)) if isinstance(value, list) else {type(value)}
+
+
+def parsed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: parsed(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [parsed(one) for one in value]
+    return read_row(value) if isinstance(value, Raw) else value
+
+
+@pytest.mark.parametrize("key", [("id",), ("meta__user_id",), ("id", "meta.userId"), ("absent",), ()])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"id": 1, "meta": {"userId": "a"}}',
+        b'{"id": 1.00000000000000000000001}',
+        b'{"id": 1, "id": 2}',
+        b'{"id": null}',
+        b'{"id": {"a": [1]}}',
+        b'{"other": 7}',
+        b"[1]",
+        b"null",
+        b'{"id": 5, "text": "\\ud800"}',
+    ],
+)
+def test_a_text_has_the_key_of_its_row(text: bytes, key: tuple[str, ...]) -> None:
+    assert key_of(Raw(text), key) == key_of(read_row(Raw(text)), key)
+
+
+def test_texts_and_parsed_rows_have_their_keys_in_order() -> None:
+    rows = [Raw(b'{"id": 1}'), {"id": 2}, Raw(b'{"ID": 3}'), Raw(b"4")]
+    assert list(keys_of(rows, ("id",))) == [(1,), (2,), (3,), None]
+
+
+def test_a_page_is_new_by_one_new_key() -> None:
+    read = BoundedRead("rows", ("id",), ReadBounds())
+    pages = [[1, 2], [2, 1], [2, 3], [3], []]
+    texts = [[Raw(msgspec.json.encode({"id": one})) for one in page] for page in pages]
+    assert [read.has_new_row(page) for page in texts] == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_a_character_may_be_between_two_pieces(shift: int) -> None:
+    text = b"x" * (2**20 - shift) + "€😀".encode()
+    assert is_utf_8(text)
+    assert not is_utf_8(text[:-1])
+    assert not is_utf_8(text + b"\xff" + b"x" * 2**20)
+
+
+def test_a_large_page_comes_in_parts_before_the_next_page_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(divided_pages, "MOST_ROWS", 2)
+    seen: list[Any] = []
+
+    def pages() -> Iterator[Any]:
+        for page in ([1, 2, 3, 4, 5], [6], [], {"id": 7}):
+            seen.append("asked")
+            yield page
+
+    def follow(item: Any) -> Any:
+        seen.append(item)
+        return item
+
+    resource = dlt.resource(pages, name="rows")()
+    divide_pages(resource)
+    resource._pipe.append_step(follow)
+    assert len(list(resource)) == 7
+    assert seen == ["asked", [1, 2], [3, 4], [5], "asked", [6], "asked", [], "asked", {"id": 7}]
+
+
+def test_pages_of_a_parent_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divided_pages, "MOST_ROWS", 2)
+    parts: list[Any] = []
+
+    def children(parent: int) -> Iterator[Any]:
+        yield [parent, parent + 1, parent + 2]
+
+    resource = dlt.resource([10, 20], name="parents") | dlt.transformer(children, name="children")
+    divide_pages(resource)
+
+    def follow(item: Any) -> Any:
+        parts.append(item)
+        return item
+
+    resource._pipe.append_step(follow)
+    assert sorted(resource) == [10, 11, 12, 20, 21, 22]
+    assert sorted(map(len, parts)) == [1, 1, 2, 2]
