@@ -5,6 +5,7 @@ other module imports from a private module of Dagster. `integration/test_dagster
 which says what to do when Dagster moves the part.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -18,6 +19,11 @@ try:
     from dagster._core.definitions.asset_checks.asset_check_evaluation import (
         AssetCheckEvaluationTargetMaterializationData,
     )
+
+    # A job of assets resolves itself against an asset graph. Against the graph of all APIs, each job costs time and
+    # memory for each asset of each API.
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
     # The type of the public method `get_backfills`, to find the active backfills. Without them, the partitions of a
     # waiting backfill would be requested a second time.
@@ -40,6 +46,7 @@ __all__ = [
     "BulkActionStatus",
     "CheckError",
     "LoadContextScope",
+    "OneAssetJob",
     "enrich_validation_errors_with_source_position",
     "op_names",
     "partitions_in_backfill",
@@ -58,6 +65,35 @@ UNDOCUMENTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (dg.TimeWindowPartitionsDefinition, "time_window_for_partition_key", ("partition_key",)),
 )
 """Methods and properties that Dagster does not document, each with its parameters that this project passes."""
+
+
+class OneAssetJob(UnresolvedAssetJobDefinition):
+    """A job of one asset with its checks: what `dg.define_asset_job` makes, at a cost that other assets do not raise.
+
+    Dagster resolves a job against the graph of all assets. This job resolves against the asset, its checks and its
+    direct upstream assets, and so becomes the same job.
+    """
+
+    @classmethod
+    def of(cls, name: str, asset: dg.AssetKey, run_tags: Mapping[str, str]) -> "OneAssetJob":
+        """Makes the job.
+
+        Args:
+            name: the name of the job.
+            asset: the key of its asset.
+            run_tags: the tags of its runs.
+        """
+        return cls(name=name, selection=dg.AssetSelection.assets(asset), run_tags=run_tags)
+
+    def resolve(self, asset_graph: AssetGraph, *args: Any, **kwargs: Any) -> dg.JobDefinition:
+        """Resolves the job, as Dagster does when it first needs the job."""
+        [key] = self.selection.resolve(asset_graph)
+        node = asset_graph.get(key)
+        own = asset_graph.assets_defs_for_keys([key, *node.check_keys])
+        # One definition of Dagster's may have the specs of all upstream assets, so each one gets its own.
+        upstream = [asset_graph.get(one).assets_def.specs_by_key[one] for one in node.parent_keys]
+        alone = [dg.AssetsDefinition(specs=[one.replace_attributes(deps=[])]) for one in upstream]
+        return super().resolve(AssetGraph.from_assets([*own, *alone]), *args, **kwargs)
 
 
 def op_names(job: dg.JobDefinition) -> set[str]:
