@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from dlt.common.jsonpath import compile_path
@@ -44,6 +45,7 @@ def problem_of(path: Any) -> str:
     return ""
 
 
+@lru_cache(maxsize=1000)
 def _compiles(path: str) -> bool:
     try:
         compile_path(path)

@@ -16,6 +16,8 @@ from analytics_assets.config.validation_errors import Location, error_at
 
 _MERGE = "tag:yaml.org,2002:merge"
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml, where PyYAML has it: it reads a file ten times as fast."""
 
 _BEGINNINGS = ("{{", "{%", "{#")
 
@@ -46,7 +48,7 @@ def refuse_unquoted_templates(folder: Path) -> None:
 def unquoted_templates(text: str) -> Iterator[int]:
     """Yields the line of each template without quotes, from 1, until YAML cannot read on."""
     with suppress(yaml.YAMLError):
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        for token in yaml.scan(text, Loader=_LOADER):
             start = token.start_mark.index
             if isinstance(token, yaml.FlowMappingStartToken) and text.startswith(_BEGINNINGS, start):
                 yield token.start_mark.line + 1
@@ -62,7 +64,7 @@ def refuse_repeated_keys(text: str, line: int) -> None:
     Raises:
         ValidationError: a key comes twice. The error names the key and both lines.
     """
-    for document in yaml.compose_all(text, Loader=yaml.SafeLoader):
+    for document in yaml.compose_all(text, Loader=_LOADER):
         if document is not None and document.start_mark.line + 1 == line:
             _judge(document)
 

@@ -20,8 +20,13 @@ try:
         AssetCheckEvaluationTargetMaterializationData,
     )
 
+    # A job of assets resolves itself against an asset graph. Against the graph of all APIs, each job costs time and
+    # memory for each asset of each API.
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
     # Marks an output whose materializations the step has logged itself, so that Dagster logs none for the output.
     from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
     # The type of the public method `get_backfills`, to find the active backfills. Without them, the partitions of a
     # waiting backfill would be requested a second time.
@@ -47,6 +52,7 @@ __all__ = [
     "BulkActionStatus",
     "CheckError",
     "LoadContextScope",
+    "OneAssetJob",
     "enrich_validation_errors_with_source_position",
     "materialization_tags",
     "op_names",
@@ -96,6 +102,35 @@ def output_of_logged(context: dg.AssetExecutionContext, key: dg.AssetKey) -> dg.
 
 def _output_name(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str:
     return str(context.assets_def.get_output_name_for_asset_key(key))
+
+
+class OneAssetJob(UnresolvedAssetJobDefinition):
+    """A job of one asset with its checks: what `dg.define_asset_job` makes, at a cost that other assets do not raise.
+
+    Dagster resolves a job against the graph of all assets. This job resolves against the asset, its checks and its
+    direct upstream assets, and so becomes the same job.
+    """
+
+    @classmethod
+    def of(cls, name: str, asset: dg.AssetKey, run_tags: Mapping[str, str]) -> "OneAssetJob":
+        """Makes the job.
+
+        Args:
+            name: the name of the job.
+            asset: the key of its asset.
+            run_tags: the tags of its runs.
+        """
+        return cls(name=name, selection=dg.AssetSelection.assets(asset), run_tags=run_tags)
+
+    def resolve(self, asset_graph: AssetGraph, *args: Any, **kwargs: Any) -> dg.JobDefinition:
+        """Resolves the job, as Dagster does when it first needs the job."""
+        [key] = self.selection.resolve(asset_graph)
+        node = asset_graph.get(key)
+        own = asset_graph.assets_defs_for_keys([key, *node.check_keys])
+        # One definition of Dagster's may have the specs of all upstream assets, so each one gets its own.
+        upstream = [asset_graph.get(one).assets_def.specs_by_key[one] for one in node.parent_keys]
+        alone = [dg.AssetsDefinition(specs=[one.replace_attributes(deps=[])]) for one in upstream]
+        return super().resolve(AssetGraph.from_assets([*own, *alone]), *args, **kwargs)
 
 
 def op_names(job: dg.JobDefinition) -> set[str]:

@@ -21,6 +21,7 @@ from analytics_assets.orchestration.dagster_internals import (
     AssetCheckEvaluationTargetMaterializationData,
     BulkActionStatus,
     LoadContextScope,
+    OneAssetJob,
     enrich_validation_errors_with_source_position,
     materialization_tags,
     op_names,
@@ -75,6 +76,41 @@ def test_a_job_names_the_ops_that_its_run_does_not_select() -> None:
 
     job = dg.Definitions([one, two]).resolve_implicit_global_asset_job_def()
     assert op_names(job.get_subset(asset_selection={dg.AssetKey("one")})) == {"one", "two"}
+
+
+def test_a_job_of_one_asset_is_what_dagster_makes_of_it_without_the_other_assets() -> None:
+    """If this fails, see how `define_asset_job` resolves: each job may again hold the graph of all APIs."""
+    days = dg.DailyPartitionsDefinition("2026-01-01")
+
+    @dg.asset(partitions_def=days, deps=["endpoint"])
+    def one() -> None: ...
+
+    @dg.asset_check(asset=one, name="apart")
+    def apart() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    @dg.asset(deps=[one])
+    def below() -> None: ...
+
+    others = [dg.AssetSpec("endpoint"), *(dg.AssetSpec(f"other_{number}") for number in range(3))]
+    tags = {"team": "data"}
+    definitions = dg.Definitions(
+        assets=[one, below, *others],
+        asset_checks=[apart],
+        jobs=[
+            OneAssetJob.of("ours", one.key, tags),
+            dg.define_asset_job("dagsters", dg.AssetSelection.assets(one.key), run_tags=tags),
+        ],
+    )
+    ours, dagsters = definitions.resolve_job_def("ours"), definitions.resolve_job_def("dagsters")
+    assert op_names(ours) == op_names(dagsters) == {"one", "one_apart"}
+    assert ours.run_tags == dagsters.run_tags == tags
+    assert ours.partitions_def == dagsters.partitions_def == days
+    assert ours.executor_def is dagsters.executor_def
+    graphs = [job.asset_layer.asset_graph for job in (ours, dagsters)]
+    assert graphs[0].asset_check_keys == graphs[1].asset_check_keys
+    assert {*graphs[0].get_all_asset_keys()} == {dg.AssetKey("one"), dg.AssetKey("endpoint")}
+    assert ours.get_subset(asset_selection={one.key}).name == "ours"
 
 
 def test_a_backfill_names_its_partitions() -> None:

@@ -21,6 +21,7 @@ from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import UnfitResourceError
 from analytics_assets.ingestion.plan.api_filter import ApiFilter, api_filter_of, filter_params
 from analytics_assets.ingestion.plan.cursor import cursor_column_of, cursor_of
+from analytics_assets.ingestion.plan.judged_resources import judged_resources
 from analytics_assets.ingestion.plan.write_mode import (
     WriteMode,
     can_replace_all,
@@ -110,7 +111,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     _, _, parents = build_resource_dependency_graph({}, cast(Any, list(written.values())))
     described: dict[str, ResourceInfo] = {}
     lineage = _Lineage(written, parents)
-    for name, built in dlt_source(config.name, config.name, expanded).resources.items():  # parents come first
+    for name, built in judged_resources(config.name, expanded).items():  # parents come first
         described[name] = _describe(config, built, written[name], lineage, described)
     _refuse_shared_tables(described)
     return described

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -26,6 +25,7 @@ from analytics_assets.orchestration.automation.catch_up import (
 )
 from analytics_assets.orchestration.automation.status import is_evaluated, is_running
 from analytics_assets.orchestration.circuit.event_log import EventLogCircuit
+from analytics_assets.orchestration.dagster_internals import OneAssetJob
 from analytics_assets.orchestration.runs import sync_job_name
 
 _MAX_RUNTIME = "dagster/max_runtime"
@@ -64,15 +64,10 @@ class AutomatedSync:
         return sync_job_name(self.step)
 
     @cached_property
-    def job(self) -> Any:
-        """The job that materializes the asset and runs its checks.
-
-        Dagster has no public name for the type of the job.
-        """
+    def job(self) -> OneAssetJob:
+        """The job that materializes the asset and runs its checks."""
         limit = {} if self.asset.max_runtime is None else {_MAX_RUNTIME: str(self.asset.max_runtime)}
-        return dg.define_asset_job(
-            self.job_name, dg.AssetSelection.assets(self.key), run_tags={**self.asset.run_tags, **limit}
-        )
+        return OneAssetJob.of(self.job_name, self.key, {**self.asset.run_tags, **limit})
 
     @cached_property
     def schedule(self) -> dg.ScheduleDefinition | None:
