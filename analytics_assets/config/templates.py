@@ -51,7 +51,10 @@ _PARAMETER = re.compile(r"(?:^|[?&])([\w.-]+)=\s*\{\{")
 _WRITTEN_PARAMETER = re.compile(r"[?&]([\w.-]+)=[^&{\s]")
 """The name of a parameter in a URL or a form whose value is written out."""
 
-_OF_A_CONDITION = "Write one such as `{{ dg.AutomationCondition.eager() }}` or `{{ dg.AutomationCondition.on_cron('0 2 * * *') }}`."
+_OF_A_CONDITION = (
+    "Write one such as `{{ dg.AutomationCondition.eager() }}` or "
+    "`{{ dg.AutomationCondition.on_cron('0 2 * * *') }}`."
+)
 """What to write in place of a condition that fails."""
 
 _SETTINGS = object()

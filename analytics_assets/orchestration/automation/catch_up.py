@@ -11,7 +11,14 @@ import dagster as dg
 
 from analytics_assets.orchestration.dagster_internals import BulkActionStatus, partitions_in_backfill
 from analytics_assets.orchestration.partitions import latest_materializations
-from analytics_assets.orchestration.runs import CIRCUIT_KEY, PartitionRange, is_dry_run, is_of, sync_job_name
+from analytics_assets.orchestration.runs import (
+    CIRCUIT_KEY,
+    REFUSED_KEY,
+    PartitionRange,
+    is_dry_run,
+    is_of,
+    sync_job_name,
+)
 
 EvaluationContext = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
 
@@ -73,8 +80,8 @@ def missing_ranges(
 ) -> list[RangeRequest]:
     """Returns the missing partitions as ranges, oldest first.
 
-    A partition is missing if it was never loaded, if its latest run failed, or if its latest load began before the
-    partition ended. A partition that is queued, running or in a backfill is not requested.
+    A partition is missing if it was never loaded, if its latest run failed and was not refused, or if its latest load
+    began before the partition ended. A partition that is queued, running or in a backfill is not requested.
 
     Consecutive partitions share one run, because each run takes seconds to start. A partition that failed for a reason
     other than an outage gets its own run, so that a second failure fails no other partition.
@@ -89,9 +96,13 @@ def missing_ranges(
     found = instance.get_status_by_partition(asset, keys, partitions) or {}
     statuses = {key: status.value if status else None for key, status in found.items()}
     failed = [key for key in keys if statuses.get(key) == "FAILED"]
-    failed_before = {*failed} - _partitions_ended_by_outage(instance, asset, failed)
+    refused = _partitions_ended_by(instance, asset, failed, REFUSED_KEY)
+    failed_before = {*failed} - _partitions_ended_by(instance, asset, failed, CIRCUIT_KEY) - refused
     skipped = _in_backfills(context, asset) | {key for key in keys if statuses.get(key) == "IN_PROGRESS"}
-    loaded = {key for key in keys if statuses.get(key) == "MATERIALIZED"} - {*candidates.always}
+    loaded = {key for key in keys if statuses.get(key) == "MATERIALIZED"}
+    if refused:  # a refused run has done nothing, so what was loaded before it counts
+        loaded |= dict(latest_materializations(instance, asset, refused)).keys()
+    loaded -= {*candidates.always}
     skipped |= loaded - _loaded_too_early(instance, asset, partitions, loaded, candidates.moment)
     ranges: list[RangeRequest] = []
     extends = False  # whether the range of the previous partition may grow by this partition
@@ -160,10 +171,10 @@ def ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
     return run is not None and run.tags.get(CIRCUIT_KEY) == run.run_id
 
 
-def _partitions_ended_by_outage(
-    instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]
+def _partitions_ended_by(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str], tag: str
 ) -> set[str]:
-    """Returns the failed partitions whose latest run opened the circuit, or found the circuit open.
+    """Returns the failed partitions whose latest run has `tag`, which says why the run ended, with its own id.
 
     When a run is created, Dagster records a planned materialization for each partition of the run. The planned
     materializations show the latest run of each partition, even if a person or a backfill launched the run.
@@ -173,7 +184,7 @@ def _partitions_ended_by_outage(
     if not run_ids:
         return set()
     runs = instance.get_runs(dg.RunsFilter(run_ids=[*run_ids]))
-    ended = {run.run_id for run in runs if run.tags.get(CIRCUIT_KEY) == run.run_id}
+    ended = {run.run_id for run in runs if run.tags.get(tag) == run.run_id}
     return {key for key, info in latest.items() if info and info.run_id in ended}
 
 

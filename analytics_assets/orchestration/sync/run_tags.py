@@ -14,9 +14,9 @@ from analytics_assets.ingestion.errors import (
     OptionDoesNotApplyError,
     UnknownTagError,
 )
-from analytics_assets.orchestration.runs import CIRCUIT_KEY, NO_RETRY_KEY, OPTION_PREFIX
+from analytics_assets.orchestration.runs import CIRCUIT_KEY, NO_RETRY_KEY, OPTION_PREFIX, REFUSED_KEY
 
-OWN_TAGS = (CIRCUIT_KEY, NO_RETRY_KEY)
+OWN_TAGS = (CIRCUIT_KEY, NO_RETRY_KEY, REFUSED_KEY)
 """The tags that this project sets itself, and that are no options."""
 
 _ALMOST = 0.9
