@@ -11,7 +11,7 @@ MEMORY := $(shell df -k --output=avail /dev/shm 2> /dev/null | awk 'NR == 2 && $
 IN_MEMORY := $(if $(MEMORY),TMPDIR=$(MEMORY))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test e2e newest stress bench check format lock clean
+.PHONY: help setup demo dev test e2e postgres newest stress bench check format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ e2e: $(STAMP) ## run the tests through `dagster dev`, its daemon and a browser, 
 	@command -v chromedriver > /dev/null || { echo "No chromedriver: apt-get install chromium chromium-driver"; exit 1; }
 	@$(IN_MEMORY) $(BIN)/python -m pytest analytics_assets_tests/e2e
 	@EXAMPLES=all $(IN_MEMORY) $(BIN)/python -m pytest -m matrix --ignore=analytics_assets_tests/e2e
+
+postgres: $(STAMP) ## test alerts, automation, the circuit and the checks with the storage of Dagster on PostgreSQL (two minutes)
+	@$(IN_MEMORY) .ci/postgres
 
 newest: $(STAMP) ## install the wheel beside the newest Dagster in another project, and run `dg` and the integration tests there
 	@$(IN_MEMORY) .ci/newest

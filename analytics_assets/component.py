@@ -20,7 +20,7 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.rest_api import unbuildable
 from analytics_assets.config.template_types import typed_rest_api
 from analytics_assets.config.templates import DEFS_YAML, SourceFile, render
-from analytics_assets.config.validation_errors import error_at, suggestion
+from analytics_assets.config.validation_errors import InvalidFileError, error_at, suggestion
 from analytics_assets.config.yaml_keys import refuse_repeated_keys
 from analytics_assets.ingestion.errors import UnfitCursorError, UnfitFilterError, UnfitResourceError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
@@ -38,6 +38,7 @@ from analytics_assets.orchestration.dagster_internals import (
 )
 from analytics_assets.orchestration.partitions import partitions_def
 from analytics_assets.orchestration.sync.assets import sync_asset
+from analytics_assets.orchestration.sync.run_config import judge_run_tags
 from analytics_assets.orchestration.translator import SyncTranslator
 from analytics_assets.scaffolder import RestApiSyncScaffolder
 
@@ -67,8 +68,15 @@ class RestApiSync(SyncConfig, dg.Component):
         """Renders the Jinja templates of a `defs.yaml`, and then validates it in full.
 
         Raises:
-            ValidationError: the file has a mistake. The error names the key, the file and the line.
+            InvalidFileError: the file has a mistake. The error names the key, the file and the line.
         """
+        try:
+            return cls._loaded(attributes, context)
+        except ValidationError as error:
+            raise InvalidFileError(error) from None
+
+    @classmethod
+    def _loaded(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         positions = context.resolution_context.source_position_tree
         file = Path(positions.position.filename) if positions else None
         if positions and file and file.is_file():
@@ -187,6 +195,9 @@ class RestApiSync(SyncConfig, dg.Component):
         judge_attributes(("asset_defaults",), self.asset_defaults)
         for name, asset in self.assets.items():
             judge_attributes(("assets", name), asset)
+        for info in self.resources.values():
+            if info.selected:
+                judge_run_tags(self, info)
         return self
 
     def get_asset_spec(self, resource: ResourceInfo) -> dg.AssetSpec:

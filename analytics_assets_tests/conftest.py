@@ -42,6 +42,7 @@ from analytics_assets.ingestion.sync_result import SyncResult
 from analytics_assets.orchestration.partitions import partitions_def, windows_of
 from analytics_assets_tests.examples import EVERYTHING
 from analytics_assets_tests.memory_circuit import MemoryCircuit
+from analytics_assets_tests.postgres import SERVER, instance_on_postgres
 from analytics_assets_tests.truth import query
 
 TODAY = date(2026, 2, 1)
@@ -161,8 +162,8 @@ class Project:
 
     @functools.cached_property
     def instance(self) -> dg.DagsterInstance:
-        """The instance of the project's runs: in memory, unless `keep_on_disk` was called first."""
-        return dg.DagsterInstance.ephemeral()
+        """The instance of the project's runs: in memory or on PostgreSQL, unless `keep_on_disk` was called first."""
+        return instance_on_postgres(self.folder / "home") if SERVER else dg.DagsterInstance.ephemeral()
 
     @contextlib.contextmanager
     def secrets_toml(self, text: str) -> Iterator[None]:
@@ -243,7 +244,9 @@ class Project:
         return plan_load(config, config.resources[resource], windows, RunOptions(**options))
 
     def keep_on_disk(self) -> dg.DagsterInstance:
-        """A Dagster instance in a folder, which sensors and schedules need."""
+        """A Dagster instance in a folder, which sensors and schedules need, or on PostgreSQL."""
+        if SERVER:
+            return self.instance
         home = self.folder / "home"
         shutil.copytree(_empty_home(), home)
         self.instance = dg.DagsterInstance.local_temp(str(home))

@@ -16,7 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import yaml
+
 from analytics_assets_tests.conftest import PROJECT, DemoApi
+from analytics_assets_tests.postgres import SERVER, new_database, storage_in
 from analytics_assets_tests.truth import query
 
 BIN = Path(sys.executable).parent
@@ -33,7 +36,8 @@ class Home:
         self.folder = folder
         home = folder / "dagster_home"
         home.mkdir()
-        (home / "dagster.yaml").write_text((PROJECT / ".dagster/dagster.yaml").read_text())
+        storage = yaml.safe_dump({"storage": storage_in(new_database())}) if SERVER else ""
+        (home / "dagster.yaml").write_text((PROJECT / ".dagster/dagster.yaml").read_text() + f"\n{storage}")
         self.module = "analytics_assets.definitions"
         if defs_yaml is not None:
             self.module = "a_project.definitions"
@@ -52,7 +56,8 @@ class Home:
         self.environment = {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "HOME": str(folder),
-            "PYTHONPATH": str(PROJECT),  # the code beside these tests, not an installed version
+            # The code beside these tests, not an installed version, and what `make postgres` installs.
+            "PYTHONPATH": ":".join((str(PROJECT), *os.environ.get("PYTHONPATH", "").split(":"))),
             "DAGSTER_HOME": str(home),
             "ANALYTICS_API_BASE_URL": api.url,
             "SOURCES__ANALYTICS_API__API_KEY": "demo-key",

@@ -19,11 +19,15 @@ from analytics_assets.config.validation_errors import error_at
 Status = Literal["running", "stopped"]
 """Whether a schedule or sensor is on before a person turns it on or off in the UI."""
 
+LONGEST_RUNTIME = 31_536_000
+"""Seconds: the largest `max_runtime`, which is a year."""
+
 _MERGED = ("tags", "metadata", "op_tags", "run_tags")
 """The mappings to which a resource adds its own entries."""
 
 
-_KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+_PART = r"[.-]*[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_KEY = re.compile(rf"{_PART}(/{_PART})*")
 
 
 def _filled(key: str, source: str, resource: str) -> str:
@@ -171,6 +175,7 @@ class AssetDefaults(StrictModel):
     max_runtime: int | None = Field(
         None,
         gt=0,
+        le=LONGEST_RUNTIME,
         description="Seconds after which Dagster's run monitoring ends a run of the job of the asset. Absent: none.",
     )
     pool: str | None = Field(
@@ -182,11 +187,36 @@ class AssetDefaults(StrictModel):
     def _plain_parts(cls, value: str | list[str] | None) -> str | list[str] | None:
         parts = [value] if isinstance(value, str) else value or []
         for part in parts:
-            if not re.fullmatch(r"[A-Za-z0-9_.-]+", part):
+            if not re.fullmatch(_PART, part):
                 raise ValueError(
                     f"`{part}` cannot be a part of an asset key. Use letters, digits and underscores; for several "
                     "parts write a list."
                 )
+        if value == []:
+            raise ValueError("the list is empty. Write a part of the asset key, or remove the key.")
+        return value
+
+    @field_validator("pool")
+    @classmethod
+    def _named_pool(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("the name of a pool is empty. Write a name, or remove the key.")
+        return value
+
+    @field_validator("kinds")
+    @classmethod
+    def _named_kinds(cls, value: list[str] | None) -> list[str] | None:
+        for index, kind in enumerate(value if isinstance(value, list) else ()):
+            if not kind.strip():
+                raise error_at((index,), "a kind is empty. Write a word such as `python`, or remove it.")
+        return value
+
+    @field_validator("tags", "op_tags", "run_tags")
+    @classmethod
+    def _named_tags(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value if isinstance(value, dict) else ():
+            if not name.strip():
+                raise error_at((name,), "the name of a tag is empty. Write a name, or remove the tag.")
         return value
 
     @field_validator("key")

@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     ModelWrapValidatorHandler,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -19,6 +20,7 @@ from pydantic import (
 
 from analytics_assets.config.template_engine import WholeText
 from analytics_assets.config.template_types import as_type, kinds_of
+from analytics_assets.config.validation_errors import in_sentences
 
 
 class StrictModel(BaseModel):
@@ -46,9 +48,10 @@ class StrictModel(BaseModel):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _no_boolean_for_a_number(
-        cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo
-    ) -> Any:
+    def _in_sentences(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
         if isinstance(value, bool) and not {int, float}.isdisjoint(cls._kinds(info.field_name)):
             raise ValueError("`yes`, `no`, `true` and `false` are not numbers. Write a number.")
-        return handler(value)
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise in_sentences(error, cls.model_fields[str(info.field_name)].description) from None

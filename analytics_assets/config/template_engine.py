@@ -19,7 +19,6 @@ from typing import Any
 
 from jinja2 import (
     Template,
-    TemplateError,
     TemplateSyntaxError,
     Undefined,
     UndefinedError,
@@ -29,9 +28,13 @@ from jinja2 import (
 
 from analytics_assets.config.template_sandbox import Sandbox, bound, bounded_text
 from analytics_assets.config.template_texts import NO_TEXTS, WrittenTexts, written_texts
+from analytics_assets.config.validation_errors import suggestion
 
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#.*?#\}", re.DOTALL)
 _DLT_PLACEHOLDER = re.compile(r"(\{(?:resources|incremental)\.[^{}]*\})")
+_REASON = "Description: "
+"""What Dagster's checks of arguments write before the reason."""
+
 RAW = "For braces that are text, write {% raw %}…{% endraw %} around them."
 
 
@@ -93,7 +96,7 @@ class Parsed:
                 str(value)  # raises the error of the undefined value
         except UnsetError:
             raise
-        except (TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        except Exception as error:  # a template may call any function of Dagster
             raise ValueError(f"this template fails: {_sentence(error)} {RAW}") from error
         if isinstance(value, Variables):
             sentence = "`env` alone has no value. Write the name of a variable, such as `{{ env.LIMIT }}`."
@@ -244,7 +247,8 @@ def _read_by(tree: nodes.Template) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _sentence(error: BaseException) -> str:
-    return " ".join(str(error).split()).removesuffix(".") + "."
+    text = " ".join(str(error).split()).rpartition(_REASON)[2]
+    return text if text.endswith("?") else text.removesuffix(".") + "."
 
 
 class _Environment(Sandbox):
@@ -257,6 +261,13 @@ class _Environment(Sandbox):
         """Whether a template may read an attribute. A variable may begin with an underscore."""
         is_variable = isinstance(obj, Variables) and not attr.startswith("__")
         return is_variable or super().is_safe_attribute(obj, attr, value)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Reads an attribute. Jinja would take a misspelled method of a class for a type parameter."""
+        if isinstance(obj, type) and not hasattr(obj, attribute):
+            near = suggestion(attribute, [name for name in dir(obj) if not name.startswith("_")])
+            raise UndefinedError(f"`{obj.__name__}` has no `{attribute}`.{near}")
+        return super().getattr(obj, attribute)
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Whether a template may call an object. Jinja would look for a mark among the variables."""

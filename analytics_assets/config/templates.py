@@ -51,6 +51,12 @@ _PARAMETER = re.compile(r"(?:^|[?&])([\w.-]+)=\s*\{\{")
 _WRITTEN_PARAMETER = re.compile(r"[?&]([\w.-]+)=[^&{\s]")
 """The name of a parameter in a URL or a form whose value is written out."""
 
+_OF_A_CONDITION = (
+    "Write one such as `{{ dg.AutomationCondition.eager() }}` or "
+    "`{{ dg.AutomationCondition.on_cron('0 2 * * *') }}`."
+)
+"""What to write in place of a condition that fails."""
+
 _SETTINGS = object()
 """What `secrets` is when Dagster loads the file. No template that uses it is read then."""
 
@@ -199,7 +205,8 @@ def _render_text(value: str, scope: Mapping[str, Any], place: Location, unset: l
         unset.append(Unset(str(error), place, is_secret=is_secret(place, parsed)))
         return _stand_in(parsed, place, str(error))
     except ValueError as error:
-        raise error_at(place, str(error)) from None
+        is_condition = place[-1:] == ("automation_condition",)
+        raise error_at(place, str(error).replace(RAW, _OF_A_CONDITION if is_condition else RAW)) from None
     if not isinstance(read, str) or not may_be_secret(place):
         return read
     looks_like_one = looks_secret(name_at(place), read)

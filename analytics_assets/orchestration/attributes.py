@@ -9,7 +9,7 @@ from analytics_assets.config.validation_errors import Location, error_at
 from analytics_assets.orchestration.dagster_internals import CheckError
 from analytics_assets.orchestration.freshness import declared_policy
 
-_OF_SPEC = ("tags", "kinds", "group_name", "owners")
+_OF_SPEC = ("kinds", "group_name", "owners")
 
 _OF_THE_SYNC = ("dagster/row_count", "dagster/table_name", "dagster/column_schema")
 """Metadata by which Dagster shows the table."""
@@ -37,12 +37,20 @@ def judge_attributes(here: Location, asset: AssetDefaults) -> None:
     Raises:
         ValidationError: Dagster does not accept a value.
     """
+    for tag, text in asset.tags.items():
+        _judge_tag((*here, "tags", tag), tag, text)
     for name in _OF_SPEC:
         attribute: dict[str, Any] = {name: getattr(asset, name)}
         try:
             dg.AssetSpec("probe", **attribute)
         except (dg.DagsterInvalidDefinitionError, dg.DagsterInvariantViolationError) as error:
-            raise error_at((*here, name), " ".join(str(error).split())) from None
+            reason = " ".join(str(error).split())
+            if name == "group_name":
+                reason = (
+                    f"`{asset.group_name}` is not a valid name of a group. Write letters, digits and underscores, or "
+                    "remove the key."
+                )
+            raise error_at((*here, name), reason) from None
     for field in asset.metadata:
         if field in _OF_THE_SYNC:
             raise error_at((*here, "metadata", field), f"the sync sets `{field}`. Remove it.")
@@ -64,6 +72,21 @@ def judge_attributes(here: Location, asset: AssetDefaults) -> None:
             "this is no automation condition. Write it as in Dagster's components, such as "
             '`"{{ dg.AutomationCondition.on_cron(\'0 2 * * *\') }}"` or `"{{ dg.AutomationCondition.eager() }}"`.',
         )
+
+
+def _judge_tag(place: Location, tag: str, text: str) -> None:
+    signs = "letters, digits, `_`, `-` and `.`, at most 63 of them"
+    for value, sentence in (
+        (
+            "",
+            f"`{tag}` cannot be the name of a tag. Write {signs}, after a namespace and a slash if there is one.",
+        ),
+        (text, f"`{text}` cannot be the value of the tag `{tag}`. Write {signs}."),
+    ):
+        try:
+            dg.AssetSpec("probe", tags={tag: value})
+        except dg.DagsterInvalidDefinitionError:
+            raise error_at(place, sentence) from None
 
 
 def _judge_step_and_runs(here: Location, asset: AssetDefaults) -> None:

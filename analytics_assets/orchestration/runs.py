@@ -23,6 +23,9 @@ The value of the tag is the id of the run that failed. A re-execution copies the
 shows whether the tag is a copy.
 """
 
+REFUSED_KEY = "analytics_assets/refused"
+"""The tag of a run of a backfill that was refused for an option before it did anything: the id of the run."""
+
 NO_RETRY_KEY = "analytics_assets/no_retry"
 """The tag of a run whose retries by Dagster a failure stopped: the id of the run, and what its tag for retries said."""
 

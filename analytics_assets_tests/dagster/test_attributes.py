@@ -235,6 +235,45 @@ def test_the_sensors_are_on_or_off_as_the_file_says(project: Project, shipped_ya
         ({"freshness": {"deadline_cron": "0 9 * * *", "lower_bound_hours": 25}}, "freshness", "less than or"),
         ({"freshness": {"deadline_cron": "0 9 * * *", "lower_bound_hours": 0.001}}, "freshness", "1 minute"),
         ({"metadata": {"dagster/row_count": "x"}}, "metadata", "the sync sets"),
+        ({"group_name": ""}, "group_name", "Write letters"),
+        ({"kinds": [""]}, "kinds", "a kind is empty"),
+        ({"pool": ""}, "pool", "Write a name, or remove the key"),
+        ({"key_prefix": "."}, "key_prefix", "`.` cannot be a part of an asset key"),
+        ({"key_prefix": []}, "key_prefix", "the list is empty"),
+        ({"key": "a/./{resource}"}, "key", "cannot be an asset key"),
+        ({"tags": {"": "x"}}, "tags", "the name of a tag is empty"),
+        ({"tags": {"ti er": "x"}}, "ti er", "`ti er` cannot be the name of a tag. Write letters"),
+        ({"tags": {"tier": "a b"}}, "tier", "`a b` cannot be the value of the tag `tier`. Write letters"),
+        ({"tags": {"ti er": 1}}, "ti er", "Write text, in quotes."),
+        ({"run_tags": {"": "x"}}, "run_tags", "the name of a tag is empty"),
+        (
+            {"run_tags": {"analytics_assets/no_retry": "x"}},
+            "run_tags",
+            "the sync sets `analytics_assets/no_retry`",
+        ),
+        ({"run_tags": {"analytics_assets/dry_rn": "true"}}, "run_tags", "Write `analytics_assets/dry_run`"),
+        ({"run_tags": {"analytics_assets/max_pages": "x"}}, "run_tags", "Write a whole number"),
+        ({"max_runtime": 10**12}, "max_runtime", "Lower it. It means: Seconds after which"),
+        (
+            {"max_runtime": "2h"},
+            "max_runtime",
+            "without a unit and without quotes. It means: Seconds after which",
+        ),
+        (
+            {"default_status": True},
+            "default_status",
+            "YAML reads `on`, `off`, `yes` and `no` as true and false.",
+        ),
+        (
+            {"automation_condition": "{{ dg.AutomationCondition.on_cron('bad') }}"},
+            "automation_condition",
+            "this template fails: Invalid cron schedule: bad. Write one such as",
+        ),
+        (
+            {"automation_condition": "{{ dg.AutomationCondition.on_crn('0 2 * * *') }}"},
+            "automation_condition",
+            "`AutomationCondition` has no `on_crn`. Did you mean `on_cron`? Write one such as",
+        ),
     ],
 )
 @pytest.mark.parametrize("level", ["asset_defaults", "assets"])
@@ -245,7 +284,7 @@ def test_a_wrong_attribute_is_refused_at_its_place(
         shipped_yaml, own if level == "asset_defaults" else {}, **(own if level == "assets" else {})
     )
     with pytest.raises(ValidationError) as refused:
-        RestApiSync.rendered(yaml.safe_load(text)["attributes"])
+        RestApiSync.rendered(yaml.safe_load(text)["attributes"], {"dg": dg})
     error = refused.value.errors()[0]
     assert error["loc"][0] == level
     assert error["loc"][-1] == place or place in error["loc"]

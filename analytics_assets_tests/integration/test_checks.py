@@ -12,6 +12,7 @@ from dagster.components.core.component_tree import ComponentTreeException
 from pydantic import ValidationError
 
 from analytics_assets import RestApiSync
+from analytics_assets.config.validation_errors import InvalidFileError
 from analytics_assets.orchestration.checks.registry import CHECKS
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of, metadata_of
 
@@ -255,7 +256,7 @@ def test_an_unknown_check_is_refused_with_file_and_line(
     with pytest.raises(ComponentTreeException) as caught:
         project.definitions(spoiled)
     error = caught.value.__cause__
-    assert isinstance(error, ValidationError)
+    assert isinstance(error, InvalidFileError)
     line = spoiled.splitlines().index(f"        {written}: {{severity: warn}}") + 1
     assert f"attributes.assets.transactions.checks.{written} at {project.defs_yaml}:{line}`" in str(error)
     assert sentence in str(error)

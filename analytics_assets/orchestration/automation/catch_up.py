@@ -13,6 +13,7 @@ from analytics_assets.orchestration.dagster_internals import BulkActionStatus, p
 from analytics_assets.orchestration.partitions import latest_materializations
 from analytics_assets.orchestration.runs import (
     CIRCUIT_KEY,
+    REFUSED_KEY,
     PartitionRange,
     is_dry_run,
     is_of,
@@ -81,8 +82,8 @@ def missing_ranges(
 ) -> list[RangeRequest]:
     """Returns the missing partitions as ranges, oldest first.
 
-    A partition is missing if it was never loaded, if its latest run failed, or if its latest load began before the
-    partition ended. A partition that is queued, running or in a backfill is not requested.
+    A partition is missing if it was never loaded, if its latest run failed and was not refused, or if its latest load
+    began before the partition ended. A partition that is queued, running or in a backfill is not requested.
 
     Consecutive partitions share one run, because each run takes seconds to start. A run loads its partitions one after
     the other, and keeps what it has loaded. So after a failure, one run asks for the rest. If it fails at its first
@@ -98,9 +99,14 @@ def missing_ranges(
     found = instance.get_status_by_partition(asset, keys, partitions) or {}
     statuses = {key: status.value if status else None for key, status in found.items()}
     failed = [key for key in keys if statuses.get(key) == "FAILED"]
-    failed_before = _failed_at_the_start(instance, asset, failed)
+    latest = _latest_runs(instance, asset, failed)
+    refused = {key for key, run in latest.items() if run.tags.get(REFUSED_KEY) == run.run_id}
+    failed_before = {key for key, run in latest.items() if _is_suspect(key, run)} - refused
     skipped = _in_backfills(context, asset) | {key for key in keys if statuses.get(key) == "IN_PROGRESS"}
-    loaded = {key for key in keys if statuses.get(key) == "MATERIALIZED"} - {*candidates.always}
+    loaded = {key for key in keys if statuses.get(key) == "MATERIALIZED"}
+    if refused:  # a refused run has done nothing, so what was loaded before it counts
+        loaded |= dict(latest_materializations(instance, asset, refused)).keys()
+    loaded -= {*candidates.always}
     skipped |= loaded - _loaded_too_early(instance, asset, partitions, loaded, candidates.moment)
     ranges: list[RangeRequest] = []
     extends = False  # whether the range of the previous partition may grow by this partition
@@ -169,22 +175,24 @@ def ended_by_outage(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:
     return run is not None and run.tags.get(CIRCUIT_KEY) == run.run_id
 
 
-def _failed_at_the_start(instance: dg.DagsterInstance, asset: dg.AssetKey, failed: Sequence[str]) -> set[str]:
-    """Returns the failed partitions that their latest run began with, without the runs that an outage ended.
+def _latest_runs(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str]
+) -> dict[str, dg.DagsterRun]:
+    """Returns the latest run of each partition, without runs that were deleted.
 
     When a run is created, Dagster records a planned materialization for each partition of the run. The planned
     materializations show the latest run of each partition, even if a person or a backfill launched the run.
     """
-    latest = {key: instance.get_latest_planned_materialization_info(asset, key) for key in failed}
+    latest = {key: instance.get_latest_planned_materialization_info(asset, key) for key in keys}
     run_ids = {info.run_id for info in latest.values() if info}
     if not run_ids:
-        return set()
+        return {}
     runs = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=[*run_ids]))}
-    found = {key: runs.get(info.run_id) for key, info in latest.items() if info}
-    return {key for key, run in found.items() if run is None or _is_suspect(key, run)}
+    return {key: runs[info.run_id] for key, info in latest.items() if info and info.run_id in runs}
 
 
 def _is_suspect(key: str, run: dg.DagsterRun) -> bool:
+    """Whether a failed run began with a partition, and no outage ended the run."""
     partitions = run_partitions(run.tags)
     is_first = partitions is None or partitions.first == key
     return is_first and run.tags.get(CIRCUIT_KEY) != run.run_id

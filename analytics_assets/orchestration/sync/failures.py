@@ -10,9 +10,21 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.config.models import SyncConfig
-from analytics_assets.ingestion.errors import CircuitOpenError, SyncError, SyncHalted, TooManyPagesError
+from analytics_assets.ingestion.errors import (
+    CircuitOpenError,
+    OptionInBackfillError,
+    SyncError,
+    SyncHalted,
+    TooManyPagesError,
+)
 from analytics_assets.ingestion.sync import user_errors
-from analytics_assets.orchestration.runs import CIRCUIT_KEY, NO_RETRY_KEY, RESOURCE_KEY, SOURCE_KEY
+from analytics_assets.orchestration.runs import (
+    CIRCUIT_KEY,
+    NO_RETRY_KEY,
+    REFUSED_KEY,
+    RESOURCE_KEY,
+    SOURCE_KEY,
+)
 
 _RUN_RETRY = "dagster/retry_on_asset_or_op_failure"
 
@@ -41,6 +53,8 @@ def recorded_as_failure(
             run_id, before = context.run.run_id, context.run.tags.get(_RUN_RETRY, "")
             tags = {_RUN_RETRY: "false", NO_RETRY_KEY: f"{run_id} {before}".rstrip()}
             context.instance.add_run_tags(run_id, tags | ({CIRCUIT_KEY: run_id} if _is_outage(error) else {}))
+        if isinstance(error, OptionInBackfillError):
+            context.instance.add_run_tags(context.run.run_id, {REFUSED_KEY: context.run.run_id})
         raise _failure(config.name, resource, error, kept) from None
     except BaseException as error:
         if isinstance(error, Exception) or config.asset(resource).retry_policy is None:

@@ -10,12 +10,19 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, ValidationError
 
-from analytics_assets.ingestion.errors import OptionInBackfillError, UnfitRunConfigError, UnknownOpError
+from analytics_assets.config.models import SyncConfig
+from analytics_assets.config.validation_errors import error_at, sentence_of
+from analytics_assets.ingestion.errors import (
+    ConfigError,
+    OptionInBackfillError,
+    UnfitRunConfigError,
+    UnknownOpError,
+)
 from analytics_assets.ingestion.plan.load_plan import RunOptions
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.orchestration.dagster_internals import op_names
 from analytics_assets.orchestration.runs import BACKFILL_TAG, OPTION_PREFIX
-from analytics_assets.orchestration.sync.run_tags import options_from_tags
+from analytics_assets.orchestration.sync.run_tags import OWN_TAGS, options_from_tags
 
 
 class RunConfig(dg.Config):
@@ -85,6 +92,38 @@ def run_config_class(info: ResourceInfo, *, partitioned: bool) -> type[RunConfig
     return CursorRunConfig if info.can_start_over else RunConfig
 
 
+def judge_run_tags(config: SyncConfig, info: ResourceInfo) -> None:
+    """Judges the `run_tags` of a resource that begin as our options do.
+
+    Raises:
+        ValidationError: a tag is no option of the resource, has no possible value, or is one that the sync sets.
+    """
+    asset = config.asset(info.name)
+    kind = run_config_class(info, partitioned=asset.partitions is not None)
+    for tag, text in asset.run_tags.items():
+        own = config.assets.get(info.name)
+        place = ("assets", info.name) if own and tag in own.run_tags else ("asset_defaults",)
+        try:
+            if tag in OWN_TAGS:
+                raise error_at((), f"the sync sets `{tag}` itself. Remove it.")
+            kind(**_tagged(info, {tag: text}, {}, kind))
+        except ConfigError as error:
+            raise error_at(
+                (*place, "run_tags", tag), str(error).replace(". Nothing was requested", "")
+            ) from None
+        except ValidationError as error:
+            raise error_at((*place, "run_tags", tag), sentence_of(error.errors()[0])) from None
+
+
+def _tagged(
+    info: ResourceInfo, tags: Mapping[str, str], configured: Mapping[str, Any], kind: type[RunConfig]
+) -> dict[str, Any]:
+    """Reads the options of a resource from run tags."""
+    known = {name for one in (RunConfig, CursorRunConfig, WindowRunConfig) for name in one.model_fields}
+    flags = {name for name, one in kind.model_fields.items() if one.annotation is bool}
+    return options_from_tags(info.name, tags, configured, known, kind.model_fields, flags)
+
+
 def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> RunConfig:
     """Reads the options of this run, from its run config and from its tags.
 
@@ -100,15 +139,13 @@ def read_run_config(context: dg.AssetExecutionContext, info: ResourceInfo) -> Ru
     if unknown:
         raise UnknownOpError(info.name, min(unknown), context.op_execution_context.op.name)
     kind = run_config_class(info, partitioned=context.assets_def.partitions_def is not None)
-    known = {name for one in (RunConfig, CursorRunConfig, WindowRunConfig) for name in one.model_fields}
     written = (configured.get(context.op_execution_context.op.name) or {}).get("config") or {}
     # Dagster's launchpad fills in every default, so a default contradicts no tag.
     fields = kind.model_fields
     in_config = {
         name: value for name, value in written.items() if name not in fields or value != fields[name].default
     }
-    flags = {name for name, one in kind.model_fields.items() if one.annotation is bool}
-    tagged = options_from_tags(info.name, context.run.tags, in_config, known, kind.model_fields, flags)
+    tagged = _tagged(info, context.run.tags, in_config, kind)
     try:
         asked = kind(**context.op_execution_context.op_config | tagged)
     except ValidationError as error:

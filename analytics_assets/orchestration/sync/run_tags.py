@@ -14,9 +14,9 @@ from analytics_assets.ingestion.errors import (
     OptionDoesNotApplyError,
     UnknownTagError,
 )
-from analytics_assets.orchestration.runs import CIRCUIT_KEY, NO_RETRY_KEY, OPTION_PREFIX
+from analytics_assets.orchestration.runs import CIRCUIT_KEY, NO_RETRY_KEY, OPTION_PREFIX, REFUSED_KEY
 
-_OWN = (CIRCUIT_KEY, NO_RETRY_KEY)
+OWN_TAGS = (CIRCUIT_KEY, NO_RETRY_KEY, REFUSED_KEY)
 """The tags that this project sets itself, and that are no options."""
 
 _ALMOST = 0.9
@@ -58,9 +58,7 @@ def options_from_tags(
             word = text.strip()
             is_flag = names[tag] in flags  # for a number, pydantic takes `True` for 1
             options[names[tag]] = _FLAGS.get(word.lower(), word) if is_flag else word
-        elif tag not in (CIRCUIT_KEY, NO_RETRY_KEY) and (
-            tag.startswith(OPTION_PREFIX) or suggestion(tag, names, _ALMOST)
-        ):
+        elif tag not in OWN_TAGS and (tag.startswith(OPTION_PREFIX) or suggestion(tag, names, _ALMOST)):
             near = get_close_matches(tag.partition("/")[2], sorted(known), n=1)
             raise UnknownTagError(
                 resource, tag, tuple(f"{OPTION_PREFIX}{one}" for one in near or sorted(known))

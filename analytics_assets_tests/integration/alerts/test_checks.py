@@ -104,7 +104,7 @@ def test_checks_that_cannot_be_executed_are_reported(
 ) -> None:
     definitions = project.definitions(text)
     with monkeypatch.context() as broken:
-        broken.setattr("analytics_assets.orchestration.sync.assets.run_checks", lambda *_: 1 / 0)
+        broken.setattr("analytics_assets.orchestration.sync.run_checks.run_checks", lambda *_: 1 / 0)
         for _ in range(2):
             assert not project.run(definitions, "products", checks_only=True).success
             sensor.look()

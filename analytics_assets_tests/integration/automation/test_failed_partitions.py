@@ -7,7 +7,7 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from analytics_assets_tests.conftest import Clock, DemoApi, Project
+from analytics_assets_tests.conftest import Clock, DemoApi, Project, failure_of, metadata_of
 from analytics_assets_tests.ticking import MORNING, SCHEDULE, TRANSACTIONS, plan, ranges, tick
 
 
@@ -156,3 +156,19 @@ def test_a_run_of_a_backfill_that_died_before_its_step_began_is_no_outage(
         "2026-01-04",
         "2026-01-05...2026-01-10",
     ]
+
+
+def test_a_refused_backfill_changes_nothing_of_what_is_requested(
+    project: Project, api: DemoApi, ten_days: str
+) -> None:
+    definitions = project.definitions(ten_days)
+    assert project.run(definitions, "transactions", "2026-01-01", "2026-01-09").success
+    expected = ranges(tick(project, definitions, SCHEDULE, MORNING))
+    tags = {"dagster/backfill": "abcdefgh", "analytics_assets/dry_run": "true"}
+    result = project.run(definitions, "transactions", "2026-01-01", "2026-01-03", tags=tags)
+    assert ("code", "option_in_backfill") in metadata_of(failure_of(result))
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == expected == ["2026-01-10"]
+    # A failure of the API after it is requested again.
+    api.set_faults({"path": "/v1/transactions", "body": "<html>"})
+    assert not project.run(definitions, "transactions", "2026-01-02").success
+    assert ranges(tick(project, definitions, SCHEDULE, MORNING)) == ["2026-01-02", "2026-01-10"]

@@ -470,13 +470,13 @@ MISTAKES = [
     (
         ("assets", "events", "tags"),
         {"a b": "x"},
-        ("assets", "events", "tags"),
+        ("assets", "events", "tags", "a b"),
         "a b",
     ),
     (
         ("assets", "events", "tags"),
         {"a": "x y!"},
-        ("assets", "events", "tags"),
+        ("assets", "events", "tags", "a"),
         "x y!",
     ),
     (
