@@ -19,6 +19,7 @@ from typing import Any
 
 from jinja2 import (
     Template,
+    TemplateError,
     TemplateSyntaxError,
     Undefined,
     UndefinedError,
@@ -34,6 +35,8 @@ _TEMPLATE = re.compile(r"\{\{|\{%|\{#.*?#\}", re.DOTALL)
 _DLT_PLACEHOLDER = re.compile(r"(\{(?:resources|incremental)\.[^{}]*\})")
 _REASON = "Description: "
 """What Dagster's checks of arguments write before the reason."""
+
+_FAILURES = (TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
 
 RAW = "For braces that are text, write {% raw %}…{% endraw %} around them."
 
@@ -96,7 +99,9 @@ class Parsed:
                 str(value)  # raises the error of the undefined value
         except UnsetError:
             raise
-        except Exception as error:  # a template may call any function of Dagster
+        except Exception as error:
+            if not isinstance(error, _FAILURES) and not _is_of_dagster(error):
+                raise  # such as the error of a secret, which has its own sentence
             raise ValueError(f"this template fails: {_sentence(error)} {RAW}") from error
         if isinstance(value, Variables):
             sentence = "`env` alone has no value. Write the name of a variable, such as `{{ env.LIMIT }}`."
@@ -244,6 +249,11 @@ def _read_by(tree: nodes.Template) -> tuple[frozenset[str], frozenset[str]]:
     if not found["secrets"] and any(one.name == "secrets" for one in tree.find_all(nodes.Name)):
         found["secrets"].add("")  # used in another way
     return frozenset(found["env"]), frozenset(found["secrets"])
+
+
+def _is_of_dagster(error: Exception) -> bool:
+    """Whether a function of Dagster that the template calls refuses its arguments. `config` never imports Dagster."""
+    return type(error).__module__.partition(".")[0].startswith("dagster")
 
 
 def _sentence(error: BaseException) -> str:

@@ -39,15 +39,17 @@ class BatchSize:
     def __init__(self) -> None:
         self.windows = 1
 
-    def learn(self, windows: int, rows: int, seconds: float) -> None:
+    def learn(self, windows: int, rows: int, seconds: float, most_rows: int | None = None) -> None:
         """Sizes the next batch by the work of a batch.
 
         Args:
             windows: the number of windows that the batch had.
             rows: the number of rows that the batch fetched.
             seconds: the duration of the batch.
+            most_rows: the most rows that the API pages through; None if unknown.
         """
-        share = max(rows / TARGET_ROWS, seconds / TARGET_SECONDS, 1 / MOST_GROWTH)
+        most = min(TARGET_ROWS, most_rows or TARGET_ROWS)
+        share = max(rows / most, seconds / TARGET_SECONDS, 1 / MOST_GROWTH)
         self.windows = max(1, int(windows / share))
 
 
@@ -99,9 +101,10 @@ def run_batches(
                 log.info("%s. The next batch has %d partitions.", _what(result), size.windows)
                 continue
             result = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, result)
-        size.learn(len(batch.windows), result.requests.rows_fetched, clock() - started)
+        fetched = result.requests.rows_fetched
+        size.learn(len(batch.windows), fetched, clock() - started, plan.max_offset)
         done += len(batch.windows)
-        rows += result.requests.rows_fetched
+        rows += fetched
         if done < len(keys) or done > len(batch.windows):
             log.info("%s", _progress(plan.resource.name, done, len(keys), rows, clock() - began))
         yield Batch(batch, result)

@@ -171,9 +171,8 @@ def test_a_load_id_ahead_of_the_clock_is_reported(
     assert "load_id_ahead_of_clock" not in project.load(text, "things").to_metadata()
     assert "the clock here says" not in caplog.text
     clock.jump(-43_200)
-    assert str(project.load(text, "things").to_metadata()["load_id_ahead_of_clock"]).startswith(
-        "29 days, 23:59"
-    )
+    ahead = str(project.load(text, "things").to_metadata()["load_id_ahead_of_clock"])
+    assert ahead.startswith(("29 days, 23:59", "30 days, 0:00")), "less the time of the loads"
     assert "things: the warehouse has a load of " in caplog.text
 
 

@@ -393,7 +393,8 @@ def test_a_day_that_is_not_over_is_loaded_as_far_as_it_is_and_whole_afterwards(
     name = "sensors__readings__schedule"
     assert ranges(tick(project, definitions, name, "2026-03-10T17:00")) == ["2026-03-09...2026-03-10"]
     result = run(project, definitions, "2026-03-09", "2026-03-10")
-    assert readings.asked == [("2026-03-08T23:00:00Z", "2026-03-10T23:00:00Z")]
+    midnights = ["2026-03-08T23:00:00Z", "2026-03-09T23:00:00Z", "2026-03-10T23:00:00Z"]
+    assert readings.asked == [*pairwise(midnights)], "the first batch of a run has one partition"
     assert counts(result) == {"2026-03-09": 24, "2026-03-10": 18}
     readings.rows = rows_at(moments)
     clock.move_to("2026-03-10T23:00")

@@ -41,3 +41,9 @@ def test_a_batch_that_was_too_large_is_followed_by_a_smaller_one() -> None:
     assert size.windows == 2
     size.learn(2, 900_000, 1)
     assert size.windows == 1
+
+
+def test_a_batch_has_no_more_rows_than_the_api_pages_through() -> None:
+    size = BatchSize()
+    size.learn(1, 2_000, 0.1, most_rows=10_000)
+    assert size.windows == 5

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from dlt.sources.helpers.rest_client.auth import (
@@ -109,19 +110,23 @@ class PageGroups:
     def _assemble(
         self, request: PreparedRequest, reader: PageReader, fetch: Fetch, in_flight: int
     ) -> PageGroup:
-        rows: list[Row] = []
-        size = 0
+        parts: list[list[Row]] = []
+        count = size = 0
         until = time.monotonic() + _GROUP_SECONDS
+        has_more = True
         try:
             for page, new in reader.pages(fetch, in_flight, endpoint_of(request)):
-                rows += new
+                parts.append(new)
+                count += len(new)
                 size += len(page.body)
                 self._telemetry.page(len(new), reader.total_rows)
-                if len(rows) >= _GROUP_ROWS or size >= _GROUP_BYTES or time.monotonic() >= until:
+                if count >= _GROUP_ROWS or size >= _GROUP_BYTES or time.monotonic() >= until:
                     break
         except PagesCutError:
-            return PageGroup(request, rows, has_more=False)
-        return PageGroup(request, rows, has_more=not reader.is_finished)
+            has_more = False
+        # The list of one large page is not copied.
+        rows = parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)]
+        return PageGroup(request, rows, has_more=has_more and not reader.is_finished)
 
     def _within_limit(self, fetch: Fetch, request: PreparedRequest, reader: PageReader) -> Fetch:
         """Wraps `fetch` to apply the page limit. A page beyond the limit gets a failed future instead of a request.
