@@ -176,7 +176,9 @@ class LoadPipeline(WarehousePipeline):
                 # The schema of a resource has the name of its pipeline.
                 name, table = self.dlt.pipeline_name, self.plan.resource.table
                 refuse_taken_table(client, self.resource, name, table)
-                if forget_remains(client, name, table):
+                # A load that brought no row stores a state and a schema without a table.
+                empty = self.dlt.default_schema_name and client.get_stored_schema(name)
+                if not empty and forget_remains(client, name, table):
                     self.dlt.drop()
                 return NOTHING
             schema = self.dlt.default_schema
