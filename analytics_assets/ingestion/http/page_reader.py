@@ -19,7 +19,13 @@ import msgspec
 from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from requests import Request
 
-from analytics_assets.ingestion.errors import RowsMovedError, SamePageError, SyncHalted, ignore_total
+from analytics_assets.ingestion.errors import (
+    RangeTooLargeError,
+    RowsMovedError,
+    SamePageError,
+    SyncHalted,
+    ignore_total,
+)
 from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.pages_read import PagesRead
 from analytics_assets.ingestion.http.place import Place
@@ -246,9 +252,10 @@ class PageReader(RequestTag, ABC):
             is_after_end = planned.is_extra or self._read.says_last
             if is_after_end and halted.status == HTTPStatus.BAD_REQUEST:
                 return None  # otherwise a 400 may also be a limit of the offset
-            refused = refused_page(halted, self._read.rows, f"`{self._number.name}` {planned.start:,}")
-            if refused is not halted:
-                raise refused from None
+            if self._read.pages > 1 or not planned.overlap:  # otherwise the API may refuse any overlap
+                halted = refused_page(halted, self._read.rows, f"`{self._number.name}` {planned.start:,}")
+            if isinstance(halted, RangeTooLargeError):
+                raise halted from None
             reason = f"{halted.reason}{self._hint(planned, halted.status)}"
             if halted.status == HTTPStatus.NOT_FOUND:
                 reason = f"404 Not Found for a page that the total promises, after {self._read.rows:,} rows"

@@ -1,4 +1,4 @@
-"""The bounds of one read: the most pages, and the most pages in succession without a new row."""
+"""The bounds of one read: the most pages, the most pages without a new row, and how far the API pages."""
 
 from __future__ import annotations
 

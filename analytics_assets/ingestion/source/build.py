@@ -217,9 +217,8 @@ def _page_through_session(
     requests = plan.config.requests
     judges_end = not (requests.ignore_total if asset.ignore_total is None else asset.ignore_total)
     bounds = ReadBounds(requests.max_pages, requests.max_empty_pages, asset.accept_repeated_rows)
-    if (
-        resource["name"] == plan.resource.name
-    ):  # a smaller range of the resource is no smaller range of its parent
+    if resource["name"] == plan.resource.name:
+        # A smaller range of the resource is no smaller range of its parent.
         suspect = CAPPED_TOTAL if plan.halves() else None
         bounds = replace(bounds, max_offset=plan.max_offset, suspect_total=suspect)
     if not ranged:

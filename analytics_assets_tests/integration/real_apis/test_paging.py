@@ -176,20 +176,23 @@ def test_a_cap_of_the_offset_is_named(project: Project, status: int) -> None:
     assert "read smaller parts with partitions" in reason
 
 
-def test_an_overlap_that_the_api_refuses_is_named(project: Project) -> None:
+@pytest.mark.parametrize("limit", [10, 1000])
+def test_an_overlap_that_the_api_refuses_is_named(project: Project, limit: int) -> None:
+    rows = [{"id": number} for number in range(limit * 5 // 2)]
+
     def reply(asked: Asked) -> Any:
         start, size = int(asked.params["offset"]), int(asked.params["limit"])
         if start % size:
             return Reply({"message": "offset must be a multiple of limit"}, 400)
-        return {"data": ROWS[start : start + size], "total": len(ROWS)}
+        return {"data": rows[start : start + size], "total": len(rows)}
 
     with answering(reply) as url:
-        paginator = {"type": "offset", "limit": 10}
+        paginator = {"type": "offset", "limit": limit}
         with pytest.raises(SyncHalted) as caught:
             project.load(defs(url, paginator=paginator), "things")
         assert "set requests.page_overlap: false" in caught.value.reason
         config = defs(url, paginator=paginator, requests={"page_overlap": False})
-        assert project.load(config, "things").rows_loaded == 25
+        assert project.load(config, "things").rows_loaded == len(rows)
 
 
 def test_an_offset_that_the_api_rounds_down_is_named(project: Project) -> None:
