@@ -1,4 +1,4 @@
-"""Reads the tags and config of a Dagster run: its assets, its partitions, and whether the run is a dry run.
+"""Reads a Dagster run: its assets, its partitions, what it has materialized, and whether the run is a dry run.
 
 This module also defines the keys that mark runs, assets and failures of this project. The module imports no other
 module of `orchestration`.
@@ -34,6 +34,9 @@ OPTION_PREFIX = "analytics_assets/"
 
 BACKFILL_TAG = "dagster/backfill"
 """Dagster's tag of the runs of a backfill. Its value is the id of the backfill."""
+
+RESUMES_TAG = "dagster/resume_retry"
+"""Dagster's tag of a run that re-executes its parent run from the failure. Its value is `true`."""
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -105,3 +108,32 @@ def is_dry_run(run: dg.DagsterRun, step: str) -> bool:
     ops: Any = run.run_config.get("ops") or {}
     op = ops.get(step) or {}
     return bool((op.get("config") or {}).get("dry_run"))
+
+
+def loaded_in_run(instance: dg.DagsterInstance, run_id: str, asset: dg.AssetKey) -> set[str]:
+    """Returns the keys of the partitions that a run has materialized.
+
+    Args:
+        instance: the Dagster instance.
+        run_id: the id of the run.
+        asset: the key of the asset.
+    """
+    found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    events = (record.event_log_entry.dagster_event for record in found)
+    return {event.partition for event in events if event and event.asset_key == asset and event.partition}
+
+
+def loaded_in_resumed_runs(instance: dg.DagsterInstance, run: dg.DagsterRun, asset: dg.AssetKey) -> set[str]:
+    """Returns the keys of the partitions that the runs have materialized which a run re-executes from their failure.
+
+    Args:
+        instance: the Dagster instance.
+        run: the run, which may be no re-execution.
+        asset: the key of the asset.
+    """
+    loaded = set[str]()
+    resumed: dg.DagsterRun | None = run
+    while resumed and resumed.parent_run_id and resumed.tags.get(RESUMES_TAG) == "true":
+        loaded |= loaded_in_run(instance, resumed.parent_run_id, asset)
+        resumed = instance.get_run_by_id(resumed.parent_run_id)
+    return loaded

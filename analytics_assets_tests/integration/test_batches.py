@@ -16,7 +16,11 @@ import yaml
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
+from analytics_assets import RestApiSync
 from analytics_assets.ingestion import batches
+from analytics_assets.orchestration.alerts.failed_syncs import FailedSyncs
+from analytics_assets.orchestration.alerts.finished_runs import FinishedRun
+from analytics_assets.orchestration.alerts.run_events import events_of_run
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Project, check_of, failure_of
 from analytics_assets_tests.integration.test_reconcile import defs, row
@@ -184,6 +188,11 @@ def test_a_re_execution_from_failure_asks_only_for_what_is_missing(
     api.ranges.clear()
     second = again(failed[0].run_id, from_failure=True)
     assert second.is_failure
+    config = RestApiSync.rendered(yaml.safe_load(defs(url))["attributes"])
+    syncs = FailedSyncs(project.instance, config, {THINGS: "things"})
+    events = events_of_run(project.instance, second.run_id, {THINGS: "things"})
+    [outcome] = syncs.outcomes(FinishedRun(second, 7, 0.0, retried=False), events)
+    assert outcome.wrong == {"2026-01-11 to 2026-01-12": 7}, "the run before has loaded the others"
     assert api.ranges == [("2026-01-10", "2026-01-11"), ("2026-01-11", "2026-01-13")]
     api.ranges.clear()
     api.fails_at = None
@@ -278,7 +287,11 @@ _KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
 import dagster as dg
+from analytics_assets import RestApiSync
 from analytics_assets.ingestion import batches
+from analytics_assets.orchestration.alerts.failed_syncs import FailedSyncs
+from analytics_assets.orchestration.alerts.finished_runs import FinishedRun
+from analytics_assets.orchestration.alerts.run_events import events_of_run
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.orchestration.sync.run_record import RunRecord
 from dlt.pipeline.pipeline import Pipeline

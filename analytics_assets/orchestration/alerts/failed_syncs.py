@@ -20,6 +20,7 @@ from analytics_assets.orchestration.runs import (
     SOURCE_KEY,
     PartitionRange,
     is_dry_run,
+    loaded_in_resumed_runs,
     run_partitions,
 )
 
@@ -85,7 +86,8 @@ class FailedSyncs:
         if partitions is None or self._config.asset(self._assets[asset]).partitions is None:
             return [] if found.materialized and found.failure is None else [WHOLE_ASSET]
         keys = self._keys_between(asset, partitions.first, partitions.last)
-        rest = [key for key in keys if key not in found.materialized]
+        loaded = found.materialized | loaded_in_resumed_runs(self._instance, run, asset)
+        rest = [key for key in keys if key not in loaded]
         if rest:
             return [PartitionRange.of_keys(rest).label(_BETWEEN)]
         # Everything is loaded, and the step failed later; or the file has other partitions now.

@@ -11,6 +11,7 @@ import dagster as dg
 
 from analytics_assets.orchestration.metadata import PARTITION_ROW_COUNT, ROWS_FETCHED, Metadata, read
 from analytics_assets.orchestration.partitions import latest_materializations
+from analytics_assets.orchestration.runs import loaded_in_resumed_runs, loaded_in_run
 
 _T = TypeVar("_T")
 
@@ -73,10 +74,6 @@ def _has_rows(record: dg.EventLogRecord) -> bool:
     return found is not None and bool(read(found.metadata, PARTITION_ROW_COUNT))
 
 
-_RESUMES = "dagster/resume_retry"
-"""Dagster's tag of a run that re-executes an earlier run from its failure. Its value is `true`."""
-
-
 def not_loaded(
     context: dg.AssetExecutionContext, key: dg.AssetKey, windows: Mapping[str, _T]
 ) -> dict[str, _T]:
@@ -89,21 +86,9 @@ def not_loaded(
         key: the asset key.
         windows: the windows of the partitions of the run, by partition key in order of time.
     """
-    instance, loaded, run = context.instance, set[str](), context.run
-    runs = [run.run_id] if context.retry_number else []
-    while run.tags.get(_RESUMES) == "true" and run.parent_run_id and run.parent_run_id not in runs:
-        runs.append(run.parent_run_id)
-        parent = instance.get_run_by_id(run.parent_run_id)
-        if parent is None:
-            break
-        run = parent
-    for run_id in runs:
-        for record in instance.get_records_for_run(
-            run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
-        ).records:
-            event = record.event_log_entry.dagster_event
-            if event and event.asset_key == key and event.partition:
-                loaded.add(event.partition)
+    loaded = loaded_in_resumed_runs(context.instance, context.run, key)
+    if context.retry_number:
+        loaded |= loaded_in_run(context.instance, context.run.run_id, key)
     partitions = list(windows)
     first = next((at for at, one in enumerate(partitions) if one not in loaded), len(partitions))
     return {one: windows[one] for one in partitions[first:]}

