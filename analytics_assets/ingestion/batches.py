@@ -29,6 +29,10 @@ MOST_GROWTH = 8
 """The most windows of a batch for each window of the batch before, because one batch says little about the next."""
 
 
+PAGES_OF_RANGE = 3
+"""The fewest pages of a range that is read beside others, because each range costs up to one more request."""
+
+
 class BatchSize:
     """Decides how many windows the next batch has. The first batch has one.
 
@@ -38,19 +42,35 @@ class BatchSize:
 
     def __init__(self) -> None:
         self.windows = 1
+        self._ranges = 1
+        self._further_pages = 0.0  # of a window
 
-    def learn(self, windows: int, rows: int, seconds: float, most_rows: int | None = None) -> None:
+    def learn(
+        self, windows: int, rows: int, seconds: float, *, pages: int = 0, most_rows: int | None = None
+    ) -> None:
         """Sizes the next batch by the work of a batch.
 
         Args:
             windows: the number of windows that the batch had.
             rows: the number of rows that the batch fetched.
             seconds: the duration of the batch.
+            pages: the number of pages that the batch fetched.
             most_rows: the most rows that the API pages through; None if unknown.
         """
         most = min(TARGET_ROWS, most_rows or TARGET_ROWS)
         share = max(rows / most, seconds / TARGET_SECONDS, 1 / MOST_GROWTH)
         self.windows = max(1, int(windows / share))
+        # The first page of a range says nothing about the pages that it needs.
+        self._further_pages = max(0, pages - self._ranges) / windows
+
+    def ranges(self, windows: int) -> int:
+        """Decides how many ranges of the next batch are worth a read of their own.
+
+        Args:
+            windows: the number of windows of the batch.
+        """
+        self._ranges = min(windows, max(1, int(self._further_pages * windows / PAGES_OF_RANGE)))
+        return self._ranges
 
 
 @dataclass(frozen=True)
@@ -92,7 +112,8 @@ def run_batches(
         return
     size, done, rows, began = BatchSize(), 0, 0, clock()
     while done < len(keys):
-        batch, started = plan.batch(keys[done : done + size.windows]), clock()
+        next_keys, started = keys[done : done + size.windows], clock()
+        batch = plan.batch(next_keys, size.ranges(len(next_keys)))
         result = _attempt(batch, circuit, run_id)
         if isinstance(result, RangeTooLargeError):
             plan = replace(plan, max_offset=result.rows)  # a later range is not read up to the limit again
@@ -101,8 +122,9 @@ def run_batches(
                 log.info("%s. The next batch has %d partitions.", _what(result), size.windows)
                 continue
             result = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, result)
-        fetched = result.requests.rows_fetched
-        size.learn(len(batch.windows), fetched, clock() - started, plan.max_offset)
+        fetched, pages = result.requests.rows_fetched, result.requests.pages
+        seconds = clock() - started
+        size.learn(len(batch.windows), fetched, seconds, pages=pages, most_rows=plan.max_offset)
         done += len(batch.windows)
         rows += fetched
         if done < len(keys) or done > len(batch.windows):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -51,6 +52,17 @@ def halves(window: Window, cursor: Cursor) -> tuple[Window, Window] | None:
     if not window.start < middle < window.end:
         return None
     return Window(window.start, middle), Window(middle, window.end)
+
+
+def groups(windows: Sequence[Window], count: int) -> list[Window]:
+    """Joins contiguous windows into fewer ones.
+
+    Args:
+        windows: the windows, in order of time.
+        count: the number of windows afterwards, at most the number of `windows`.
+    """
+    starts = [place * len(windows) // count for place in range(count + 1)]
+    return [Window(windows[start].start, windows[end - 1].end) for start, end in pairwise(starts)]
 
 
 @dataclass(frozen=True)

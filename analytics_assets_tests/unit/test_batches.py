@@ -47,3 +47,23 @@ def test_a_batch_has_no_more_rows_than_the_api_pages_through() -> None:
     size = BatchSize()
     size.learn(1, 2_000, 0.1, most_rows=10_000)
     assert size.windows == 5
+
+
+@pytest.mark.parametrize(
+    ("pages", "of", "windows", "ranges"),
+    [(1, 1, 8, 1), (10, 1, 8, 8), (2, 1, 8, 2), (9, 8, 64, 21), (8, 8, 64, 18), (80, 8, 3, 3), (10, 1, 1, 1)],
+)
+def test_only_ranges_of_several_pages_are_read_alone(pages: int, of: int, windows: int, ranges: int) -> None:
+    """`pages` pages of `of` windows came in one read. Each further read costs up to one more request."""
+    size = BatchSize()
+    size.learn(of, 0, 0.1, pages=pages)
+    assert size.ranges(windows) == ranges
+
+
+def test_the_first_page_of_each_range_says_nothing() -> None:
+    """Windows without rows are read alone once, and then together."""
+    size = BatchSize()
+    size.learn(1, 0, 0.1, pages=10)
+    assert size.ranges(8) == 8
+    size.learn(8, 0, 0.1, pages=8)
+    assert size.ranges(64) == 1

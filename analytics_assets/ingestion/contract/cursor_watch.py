@@ -1,12 +1,13 @@
 """Watches the cursor values of the rows: rows outside the window, and rows in the future.
 
 dlt's incremental step drops rows outside the window, and stores the highest cursor value. A row of the year 2099 would
-so end an incremental sync for good, because no later row is newer.
+so end an incremental sync for good, because no later row is newer. Of a page that only a range of the window asked for,
+the watch drops the rows outside the range, because another page brings them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from dlt.common.typing import TDataItems
 from dlt.extract.incremental import Incremental
 
 from analytics_assets.ingestion.contract.cursor_steps import StepOfPipe
+from analytics_assets.ingestion.contract.page_range import PageRange
 from analytics_assets.ingestion.time_window import Cursor, Window
 
 _MOST_KEYS = 1_000_000
@@ -29,8 +31,9 @@ class CursorWatch:
         cursor: the cursor of the resource, whose values are times.
         window: the window of the sync; None for a sync that continues from a stored cursor.
         latest: the latest moment that is plausible for a cursor value.
-        asked: the times of the rows that the API may return for the window; None without a window.
+        asked: a function that returns the times of the rows that the API may return for a window.
         key: the columns of the primary key; empty if the resource has none.
+        page_range: the range of the page; the whole window if the page has none.
 
     Attributes:
         outside: the number of rows that a request for the window does not explain; 0 without a window.
@@ -46,45 +49,61 @@ class CursorWatch:
         window: Window | None,
         latest: datetime,
         *,
-        asked: Window | None = None,
+        asked: Callable[[Window], Window] = lambda window: window,
         key: Sequence[str] = (),
+        page_range: PageRange | None = None,
     ) -> None:
         self.outside = 0
         self.repeated = 0
         self.future = 0
         self.plausible: Any = None
         self._column = cursor.column
-        self._window = (cursor.bound(window.start), cursor.bound(window.end)) if window else None
-        self._asked = (cursor.bound(asked.start), cursor.bound(asked.end)) if asked else None
+        self._cursor = cursor
+        self._window = window
+        self._asked = asked
+        self._page_range = page_range or PageRange()
         self._latest: Any = cursor.bound(latest) if cursor.data_type in ("timestamp", "date") else None
         self._key = key
         self._dropped: set[int] = set()
 
-    def look(self, item: TDataItems, start: Any = None) -> None:
+    def look(self, item: TDataItems, start: Any = None) -> TDataItems:
         """Counts the cursor values of a page.
 
         Args:
             item: the page, an Arrow table or a list of validated rows.
             start: the stored cursor value from which the sync continues; None in a first sync.
+
+        Returns:
+            The page, without the rows outside its range if the page has a range.
         """
         values = _values(item, self._column)
         if values is None or not len(values) - values.null_count:
-            return
+            return item
         bounds = pc.min_max(values).as_py()
         low, high = _comparable(bounds["min"]), _comparable(bounds["max"])
         stored = _comparable(start)
         # dlt itself reports a stored value of another kind than the rows have.
-        first, end = self._window or (stored if _kind(stored) == _kind(low) else None, None)
+        window = self._page_range.window or self._window
+        first, end = (
+            self._bounds(window) if window else (stored if _kind(stored) == _kind(low) else None, None)
+        )
         if (first is not None and low < first) or (end is not None and high >= end):
             times = list(map(_comparable, values.to_pylist()))
             dropped = [
                 place for place, one in enumerate(times) if one is not None and not _is_in(one, first, end)
             ]
-            if self._asked:
-                self.outside += sum(not _is_in(times[place], *self._asked) for place in dropped)
+            if window:
+                asked = self._bounds(self._asked(window))
+                self.outside += sum(not _is_in(times[place], *asked) for place in dropped)
             self._compare_dropped(item, dropped)
+            if self._page_range.window:
+                item = _without(item, dropped)
         if not self._window and self._latest is not None:
             self._compare_with_now(values, high)
+        return item
+
+    def _bounds(self, window: Window) -> tuple[Any, Any]:
+        return self._cursor.bound(window.start), self._cursor.bound(window.end)
 
     def _compare_dropped(self, item: TDataItems, places: Sequence[int]) -> None:
         names = [*self._key, self._column]
@@ -97,7 +116,9 @@ class CursorWatch:
         else:
             rows = item if isinstance(item, list) else [item]
             found = [{name: rows[place].get(name) for name in names} for place in places]
-        hashes = [hash(str([row[name] for name in names])) for row in found]
+        # Two ranges may both bring a row that is in neither of them.
+        in_range = self._page_range.window
+        hashes = [hash((in_range, str([row[name] for name in names]))) for row in found]
         before = len(self._dropped)
         self._dropped.update(hashes)
         self.repeated += len(hashes) - (len(self._dropped) - before)
@@ -153,12 +174,12 @@ class WatchCursorStep(StepOfPipe):
         self._watch = watch
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
-        """Returns the page unchanged."""
+        """Returns the page, without the rows outside its range."""
         if item is not None and len(item):
             incremental = self.wrapper.incremental
             # With another function, the start is not the value below which dlt drops rows.
             drops_older = incremental is not None and incremental.last_value_func is max
-            self._watch.look(item, incremental.start_value if incremental and drops_older else None)
+            return self._watch.look(item, incremental.start_value if incremental and drops_older else None)
         return item
 
 
@@ -193,6 +214,13 @@ def _values(item: TDataItems, column: str) -> pa.Array | None:
         return item[column] if column in item.column_names else None
     rows: Sequence[Any] = item if isinstance(item, list) else [item]
     return pa.array([row.get(column) if isinstance(row, dict) else None for row in rows])
+
+
+def _without(item: TDataItems, places: Sequence[int]) -> TDataItems:
+    """Returns a page without the rows at some places."""
+    rows: Any = item if isinstance(item, (pa.Table, list)) else [item]
+    kept = sorted({*range(len(rows))}.difference(places))
+    return rows.take(kept) if isinstance(rows, pa.Table) else [rows[place] for place in kept]
 
 
 def _is_in(moment: Any, first: Any, end: Any) -> bool:

@@ -20,6 +20,7 @@ from dlt.extract.items_transform import ItemTransform, ValidateItem
 from dlt.pipeline import current
 from msgspec import Raw
 
+from analytics_assets.ingestion.contract.page_range import PageRange
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.secret_watch import SecretWatch
 from analytics_assets.ingestion.contract.validator import Validator
@@ -38,13 +39,21 @@ class ValidateStep(ValidateItem):
         validator: the validator, which separates good rows from bad rows.
         quarantine: the quarantine, which takes the bad rows.
         secret_watch: counts the rows that hold a secret.
+        page_range: the range of the page.
     """
 
-    def __init__(self, validator: Validator, quarantine: Quarantine, secret_watch: SecretWatch) -> None:
+    def __init__(
+        self,
+        validator: Validator,
+        quarantine: Quarantine,
+        secret_watch: SecretWatch,
+        page_range: PageRange,
+    ) -> None:
         super().__init__(lambda item: item)
         self._validator = validator
         self._quarantine = quarantine
         self._secret_watch = secret_watch
+        self._page_range = page_range
 
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the good rows of a page.
@@ -61,7 +70,7 @@ class ValidateStep(ValidateItem):
             result = self._validator.validate(
                 [read_row(one) if isinstance(one, Raw) else one for one in rows], violations
             )
-        self._quarantine.add(result.rejected, len(rows))
+        self._quarantine.add(result.rejected, len(rows), self._page_range.window)
         return result.items
 
 

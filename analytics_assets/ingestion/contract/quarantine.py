@@ -120,10 +120,15 @@ class Quarantine:
         self._rejected = Spool()
         self._reasons: dict[tuple[str, str], _Reason] = {}
 
-    def add(self, rejected: Sequence[Rejected], rows: int) -> None:
-        """Adds the rejected rows of a page that has `rows` rows in total.
+    def add(self, rejected: Sequence[Rejected], rows: int, page_range: Window | None = None) -> None:
+        """Adds the rejected rows of a page.
 
-        Ignores rejected rows outside the time windows of this run's partitions.
+        Ignores rejected rows outside the time windows of this run's partitions, or outside the range of the page.
+
+        Args:
+            rejected: the rejected rows.
+            rows: the number of all rows of the page.
+            page_range: the range of time that the request for the page asked for; None for all partitions.
 
         Raises:
             ContractExceededError: the limit is a number of rows, and there are already more rejected rows.
@@ -134,7 +139,9 @@ class Quarantine:
             value = one.values.get(self._cursor.column) if self._cursor else None
             home: tuple[str | None, Window | None] | None = (None, None)
             if self._windows and self._cursor and value is not None:
-                home = self._home(self._cursor, self._cursor.as_time(value))
+                moment = self._cursor.as_time(value)
+                is_here = page_range is None or self._cursor.is_in(page_range, moment)
+                home = self._home(self._cursor, moment) if is_here else None
             elif self._windows:
                 keys = list(self._windows)
                 partition = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"

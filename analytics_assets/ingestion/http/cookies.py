@@ -6,6 +6,7 @@ An API may set a new cookie with each page, until its own server refuses the req
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from copy import copy
 from http.cookiejar import Cookie, DefaultCookiePolicy, eff_request_host, request_port  # type: ignore[attr-defined]
@@ -56,6 +57,11 @@ class SessionCookies(RequestsCookieJar):
     def __init__(self, origins: Origins) -> None:
         super().__init__(policy=_OwnServer(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain))
         self._origins = origins
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yields the cookies of this moment, because another thread may add one."""
+        with self._cookies_lock:  # type: ignore[attr-defined]
+            return iter([*super().__iter__()])
 
     def copy(self) -> SessionCookies:
         """Returns a jar with the same cookies and the same limits, for one request and its redirects."""

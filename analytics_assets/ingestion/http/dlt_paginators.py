@@ -43,6 +43,9 @@ class CheckedPaginator(BasePaginator):
         reader: the reader that checks the responses.
         primary_key: the primary key fields of a row; empty if the resource has no primary key.
         bounds: the bounds of each read.
+
+    Attributes:
+        paginator: the configured or detected paginator; None before it is detected.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class CheckedPaginator(BasePaginator):
         bounds: ReadBounds,
     ) -> None:
         super().__init__()
-        self._paginator = paginator
+        self.paginator = paginator
         self._reader = reader
         self._primary_key = primary_key
         self._bounds = bounds
@@ -63,36 +66,36 @@ class CheckedPaginator(BasePaginator):
         self._ends = False
         self._sizes = [*_scalars(request.params), *_scalars(request.json)]
         request.hooks["response"].append(RequestTag(self._reader, request.auth, self._progress))
-        if self._paginator is not None:
-            self._paginator.init_request(request)
+        if self.paginator is not None:
+            self.paginator.init_request(request)
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: D102  described by dlt
-        if self._paginator is None:
-            self._paginator, _ = PaginatorFactory().create_paginator(response)
-        if self._paginator is None:
+        if self.paginator is None:
+            self.paginator, _ = PaginatorFactory().create_paginator(response)
+        if self.paginator is None:
             raise PaginatorNotFound("no paginator fits the first response: set `paginator`")
         endpoint, parsed = endpoint_of(response.request), response.json()
         self._ends = isinstance(parsed, NoContent)
-        before = getattr(self._paginator, "_next_reference", None)
+        before = getattr(self.paginator, "_next_reference", None)
         if not self._ends:
-            self._paginator.update_state(response, data)
-        if isinstance(self._paginator, BaseReferencePaginator):
-            reference: Any = self._paginator._next_reference
-            has_next = self._paginator._has_next_page  # a flag of the API may have ended the read
+            self.paginator.update_state(response, data)
+        if isinstance(self.paginator, BaseReferencePaginator):
+            reference: Any = self.paginator._next_reference
+            has_next = self.paginator._has_next_page  # a flag of the API may have ended the read
             if isinstance(reference, str):
                 text = reference.strip()
-                is_link = isinstance(self._paginator, BaseNextUrlPaginator)
+                is_link = isinstance(self.paginator, BaseNextUrlPaginator)
                 # A header is always a text, also one that says that there is no next page.
                 is_end = not text or (
-                    isinstance(self._paginator, HeaderCursorPaginator) and not leads_on(text)
+                    isinstance(self.paginator, HeaderCursorPaginator) and not leads_on(text)
                 )
                 reference = "" if is_end else text if is_link else reference
-                self._paginator._next_reference = reference  # which sets `_has_next_page`
-                self._paginator._has_next_page = has_next
+                self.paginator._next_reference = reference  # which sets `_has_next_page`
+                self.paginator._has_next_page = has_next
             if not reference:
-                self._paginator._next_reference = None  # which also ends paging
-            elif has_next and (wrong := wrong_reference(self._paginator, reference)):
-                path, setting = path_of(self._paginator)
+                self.paginator._next_reference = None  # which also ends paging
+            elif has_next and (wrong := wrong_reference(self.paginator, reference)):
+                path, setting = path_of(self.paginator)
                 raise PagingFieldError(self._reader.resource, endpoint, path, setting, wrong, "")
             # After the end, some APIs repeat the cursor of the end, from which a later read may continue.
             self._ends = self._ends or (not data and bool(reference) and reference == before)
@@ -105,19 +108,19 @@ class CheckedPaginator(BasePaginator):
             has_next=self.has_next_page,
         )
         if not self.has_next_page:
-            missing = _missing_path(self._paginator, response) if self._progress.read.pages == 1 else None
+            missing = _missing_path(self.paginator, response) if self._progress.read.pages == 1 else None
             if missing:
                 self._progress.refuse_missing_path(parsed, endpoint, *missing, self._sizes)
-            if not _is_cut(self._paginator):
+            if not _is_cut(self.paginator):
                 self._progress.read.judge_end(endpoint)
 
     def update_request(self, request: Request) -> None:  # noqa: D102  described by dlt
-        if self._paginator is not None and self.has_next_page:
-            self._paginator.update_request(request)
+        if self.paginator is not None and self.has_next_page:
+            self.paginator.update_request(request)
 
     @property
     def has_next_page(self) -> bool:  # noqa: D102  described by dlt
-        return self._paginator is None or (self._paginator.has_next_page and not self._ends)
+        return self.paginator is None or (self.paginator.has_next_page and not self._ends)
 
 
 def _missing_path(paginator: BasePaginator, response: Response) -> tuple[str, str] | None:
@@ -175,6 +178,16 @@ READ_NO_ROWS = (
     HeaderCursorPaginator,
 )
 """The types of dlt's paginators that read only headers and the fields at the paths of `paths_read_by`."""
+
+
+def reads_alike(paginator: BasePaginator) -> bool:
+    """Whether copies of a paginator may read side by side, because all that it remembers is one read.
+
+    The user's own paginators may share something else.
+    """
+    if isinstance(paginator, CheckedPaginator):
+        return type(paginator.paginator) in READ_NO_ROWS
+    return isinstance(paginator, PagingBySession)
 
 
 def paths_read_by(paginator: BasePaginator | None) -> tuple[TJsonPath, ...]:

@@ -55,9 +55,8 @@ class ListMemory:
             name = schema.naming.normalize_table_identifier(self._table)
             table = schema.tables.get(name)
             if table and has_table_seen_data(table):
-                children = (
-                    one.removeprefix(f"{name}__") for one in schema.tables if one.startswith(f"{name}__")
-                )
+                tables = [*schema.tables]  # the thread of dlt may add one
+                children = (one.removeprefix(f"{name}__") for one in tables if one.startswith(f"{name}__"))
                 return {*table["columns"], *children}
         return set()
 

@@ -6,11 +6,9 @@ which page comes next.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -27,6 +25,7 @@ from requests.utils import get_encoding_from_headers
 
 from analytics_assets.ingestion.errors import SyncError, TooManyPagesError
 from analytics_assets.ingestion.http.api_response import PageGroup, Row
+from analytics_assets.ingestion.http.core_affinity import share_a_core
 from analytics_assets.ingestion.http.page_limit import PageLimit, PagesCutError
 from analytics_assets.ingestion.http.page_reader import AheadError, Fetch, Numbers, Page, PageReader
 from analytics_assets.ingestion.http.request_tag import caller_of, has_own_hooks
@@ -77,10 +76,10 @@ class PageGroups:
         self._page_limit = page_limit
         self._telemetry = telemetry
         self._threads = ThreadPoolExecutor(
-            max_in_flight, thread_name_prefix=f"{resource}-page", initializer=_share_a_core
+            max_in_flight, thread_name_prefix=f"{resource}-page", initializer=share_a_core
         )
         self._ahead = ThreadPoolExecutor(
-            1, thread_name_prefix=f"{resource}-page-group", initializer=_share_a_core
+            1, thread_name_prefix=f"{resource}-page-group", initializer=share_a_core
         )
         self._next: dict[PageReader, Future[PageGroup]] = {}
 
@@ -95,7 +94,7 @@ class PageGroups:
         Raises:
             SyncError: one of the failures in the docstring of `ApiSession`.
         """
-        if has_own_hooks(request) or not _signs_alike(reader.auth):
+        if has_own_hooks(request) or not signs_alike(reader.auth):
             fetch = self._within_limit(self._one_by_one(reader, options), request, reader)
             return self._assemble(request, reader, fetch, 1)
         begun = self._next.pop(reader, None)
@@ -190,7 +189,7 @@ class PageGroups:
         return fetch
 
 
-def _signs_alike(auth: Any) -> bool:
+def signs_alike(auth: Any) -> bool:
     """Whether an auth signs all pages alike. A subclass with a method of its own may sign the URL or the body."""
     return auth is None or (isinstance(auth, _PLAIN_AUTHS) and type(auth).__call__ in _PLAIN_CALLS)
 
@@ -204,13 +203,3 @@ def _with_numbers(template: WireRequest, numbers: Numbers) -> WireRequest:
         elif body:
             body = body.replace(f'"{place.mark}"'.encode(), str(number).encode())
     return replace(template, url=url, body=body)
-
-
-def _share_a_core() -> None:
-    """Pins the calling thread to one CPU core, the same for all fetch threads. The GIL runs only one thread at a time.
-
-    Without pinning, the GIL moves between cores, which takes a third of the time of a whole sync.
-    """
-    with suppress(AttributeError, OSError):  # some systems and sandboxes have no CPU affinity
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})

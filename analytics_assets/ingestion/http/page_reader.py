@@ -337,7 +337,8 @@ class PageReader(RequestTag, ABC):
         if page.content.rows is not None:
             return page.content.rows
         is_clear = page.content.total is not None or page.content.has_more is False
-        if promised or not is_clear:
+        elsewhere = not self._read.rows and self.reader.has_rows_elsewhere(page.response)
+        if promised or not is_clear or elsewhere:
             raise self.reader.no_rows(page.response, endpoint)
         return []
 

@@ -24,7 +24,12 @@ from analytics_assets.ingestion.errors import (
 )
 from analytics_assets.ingestion.http.end_hints import LARGEST_COUNT, Read, contradiction, says_end
 from analytics_assets.ingestion.http.json_path import Find, finder
-from analytics_assets.ingestion.http.row_selection import RowRules, RowSelector, keys_of
+from analytics_assets.ingestion.http.row_selection import (
+    RowRules,
+    RowSelector,
+    has_list_of_objects,
+    keys_of,
+)
 from analytics_assets.ingestion.json_kind import kind_of
 from analytics_assets.ingestion.raw_json import is_utf_8, read_around_rows, read_body
 
@@ -167,6 +172,10 @@ class ResponseReader:
     def no_rows(self, response: Any, endpoint: str) -> UnreadableResponseError:
         """Returns the error for a response without rows that does not say that the page is empty."""
         return self._rows.no_rows(response, endpoint)
+
+    def has_rows_elsewhere(self, response: Any) -> bool:
+        """Whether a response lacks the field with the rows, and has a list of objects in another field."""
+        return not self._rows.is_null(response) and has_list_of_objects(response)
 
     def says_end(self, response: Any, rows: int) -> bool:
         """Whether a response whose rows are null says that there are no more rows, after `rows` rows."""

@@ -255,6 +255,14 @@ def keys_of(response: Any, path: str = "") -> str:
     return f" (it has {', '.join(sorted(names))[:200]}{hint})"
 
 
+def has_list_of_objects(value: Any, depth: int = 3) -> bool:
+    """Whether a response has a list of objects, in objects of at most `depth` levels."""
+    if isinstance(value, list):
+        return bool(value) and isinstance(value[0], dict)
+    is_object = depth > 0 and isinstance(value, dict)
+    return is_object and any(has_list_of_objects(one, depth - 1) for one in value.values())
+
+
 def _with_quotes(response: Any, fields: list[str]) -> str:
     """Returns the JSONPath of `fields` if some of them together are one name in the response; empty if not."""
     for start, field in enumerate(fields):

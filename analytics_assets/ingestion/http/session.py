@@ -35,6 +35,7 @@ from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.request_tag import RequestTag, caller_of, take_tag
 from analytics_assets.ingestion.http.response import Content
 from analytics_assets.ingestion.http.retry_policy import NO_DATA, Caller, Judge, endpoint_of, no_data
+from analytics_assets.ingestion.http.side_by_side import SideBySide
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import Transport
 from analytics_assets.ingestion.http.wire import WireResponse
@@ -57,6 +58,9 @@ class ApiSession(Session):
         sleep: a function that waits the given number of seconds; by default, `close` ends the wait early.
         jitter: a function that returns a random number from 0 to 1, for the jitter of waits.
         clock: a function that returns seconds of a monotonic clock, for the end of access tokens.
+
+    Attributes:
+        side_by_side: runs reads that send their requests through this session.
 
     Raises:
         SyncHalted: a request failed for good in this or an earlier call of `send`, or paging repeats a page.
@@ -110,6 +114,7 @@ class ApiSession(Session):
             self._page_limit,
             telemetry,
         )
+        self.side_by_side = SideBySide(resource, rate_limiter.config.max_in_flight)
         self.mount("http://", self._transport)
         self.mount("https://", self._transport)
 
@@ -123,6 +128,7 @@ class ApiSession(Session):
     def close(self) -> None:
         """Ends the threads. Requests in flight, and those that are not yet sent, are cancelled."""
         self._transport.stop()
+        self.side_by_side.close()
         self._page_groups.close()
         self._block.close()  # redact secrets until the end, because a request in flight still logs
         super().close()

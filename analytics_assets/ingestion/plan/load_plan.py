@@ -16,7 +16,10 @@ from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.quarantine import Limit, Quarantine
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.plan.write_mode import WriteMode
-from analytics_assets.ingestion.time_window import Window, halves, whole_window
+from analytics_assets.ingestion.time_window import Window, groups, halves, whole_window
+
+MOST_ASKED = 1.5
+"""How much longer the range of a request may be than the range that is wanted. The rows between come twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,7 @@ class LoadPlan:
         max_quarantined: the most rows that may break the contract.
         max_removed: the most rows of a partition that the load may remove; None for no limit.
         max_offset: the most rows that the API pages through; None if unknown.
+        most_ranges: the most ranges that are read side by side, where paging by cursor or link is sequential.
         partitions: the windows of whole partitions, if `windows` has a part of a partition; otherwise empty.
     """
 
@@ -63,6 +67,7 @@ class LoadPlan:
     max_quarantined: Limit
     max_removed: Limit | None
     max_offset: int | None
+    most_ranges: int = 1
     partitions: Mapping[str, Window] = field(default_factory=dict)
 
     @property
@@ -98,13 +103,32 @@ class LoadPlan:
         """
         return self.resource.keeps_each_key and self.write_mode is not WriteMode.SKIP
 
-    def batch(self, partitions: Sequence[str]) -> Self:
+    def batch(self, partitions: Sequence[str], most_ranges: int = 1) -> Self:
         """The plan of a batch: the same sync, with the windows of consecutive partitions.
 
         Args:
             partitions: the keys of some partitions of this plan, in order of time.
+            most_ranges: the most ranges to read side by side.
         """
-        return replace(self, windows=MappingProxyType({key: self.windows[key] for key in partitions}))
+        windows = MappingProxyType({key: self.windows[key] for key in partitions})
+        return replace(self, windows=windows, most_ranges=min(most_ranges, len(windows)))
+
+    @property
+    def ranges(self) -> Sequence[Window]:
+        """The ranges of time to read side by side; one or none if there is one read for all.
+
+        Each range begins and ends with a partition. The API has to return only the rows of a range, and some more.
+        """
+        windows, api_filter = [*self.windows.values()], self.resource.filter
+        count = self.most_ranges
+        if api_filter is None or len(self.resource.filter_params) < 2:
+            return windows[:0]
+        while count > 1:
+            found = groups(windows, count)
+            if all(api_filter.asked(one).length <= MOST_ASKED * one.length for one in found):
+                return found
+            count //= 2
+        return windows[:0]
 
     def halves(self) -> tuple[Self, Self] | None:
         """Two plans that split the only window of this plan by time.

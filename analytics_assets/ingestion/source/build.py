@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.jsonpath import compile_path
 from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
 from dlt.extract.incremental import IncrementalResourceWrapper
 from dlt.extract.source import DltSource
 from dlt.sources.helpers.rest_client.paginators import RangePaginator
 from dlt.sources.rest_api.config_setup import create_paginator
-from requests import Session
 
 from analytics_assets.config.rest_api import SecretField, disposition_of, expand, for_dlt, with_secrets
 from analytics_assets.config.secret_reference import secret_reference
@@ -34,6 +34,7 @@ from analytics_assets.ingestion.contract.cursor_watch import (
     latest_plausible,
 )
 from analytics_assets.ingestion.contract.normalizer import new_schema
+from analytics_assets.ingestion.contract.page_range import PageRange
 from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.renames import Renames
@@ -53,11 +54,14 @@ from analytics_assets.ingestion.http.read_bounds import ReadBounds
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
 from analytics_assets.ingestion.http.row_selection import RowRules
+from analytics_assets.ingestion.http.session import ApiSession
+from analytics_assets.ingestion.http.side_by_side import SideBySide
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, dlt_source
 from analytics_assets.ingestion.plan.write_mode import WriteMode
-from analytics_assets.ingestion.source.divided_pages import divide_pages
 from analytics_assets.ingestion.source.incremental import filter_parents, follow_cursor
+from analytics_assets.ingestion.source.page_sizes import Pages, change_pages, divide_pages, join_pages
+from analytics_assets.ingestion.source.parallel_reads import read_parents, read_ranges
 from analytics_assets.ingestion.source.path_parameters import encode_path_parameters
 from analytics_assets.ingestion.source.settings import ONLY_SENT, read_secret, with_variables
 
@@ -103,7 +107,7 @@ class BuiltSource:
 def build_source(
     plan: LoadPlan,
     quarantine: Quarantine,
-    session: Session,
+    session: ApiSession,
     secrets: Secrets,
     capabilities: DestinationCapabilitiesContext,
 ) -> BuiltSource:
@@ -155,27 +159,71 @@ def build_source(
     renames = Renames(plan.asset.rename)
     validator = _validator(resource, capabilities, renames, windowed=plan.window is not None)
     secret_watch = SecretWatch(secrets, quarantines=plan.asset.quarantine_secrets)
-    watch = None
+    watch, page_range = None, PageRange()
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         built = source.resources[resource.name]
-        if not validator.needs_whole_pages:
-            divide_pages(built)
-        built.add_step(ValidateStep(validator, quarantine, secret_watch)).add_step(AddDltIdsStep())
+        _size_pages(source, plan, own, session.side_by_side, page_range, whole=validator.needs_whole_pages)
+        validate = ValidateStep(validator, quarantine, secret_watch, page_range)
+        built.add_step(validate).add_step(AddDltIdsStep())
         if resource.cursor:
             missing = own["endpoint"]["incremental"].get("on_cursor_value_missing")
             nulls = NullCursors(resource.cursor.column, includes=missing == "include")
             built.add_step(BeforeIncrementalStep(nulls)).add_step(AfterIncrementalStep(nulls))
         if resource.cursor and resource.filter:
-            asked = resource.filter.asked(plan.window) if plan.window else None
             watch = CursorWatch(
                 resource.cursor,
                 plan.window,
                 latest_plausible(plan.asset.future_hours),
-                asked=asked,
+                asked=resource.filter.asked,
                 key=resource.contract.primary_key,
+                page_range=page_range,
             )
             built.add_step(WatchCursorStep(watch)).add_step(LimitCursorStep(watch))
     return BuiltSource(source, validator, secret_watch, watch)
+
+
+def _size_pages(
+    source: DltSource,
+    plan: LoadPlan,
+    own: Mapping[str, Any],
+    side_by_side: SideBySide,
+    page_range: PageRange,
+    *,
+    whole: bool,
+) -> None:
+    """Lets the resource read side by side what it can, and gives the steps of its pipe pages of a good size.
+
+    Args:
+        source: the source.
+        plan: the plan of the sync.
+        own: the config of the resource.
+        side_by_side: runs reads side by side.
+        page_range: gets the range of each page.
+        whole: whether the validator needs each page as it came.
+    """
+    built = source.resources[plan.resource.name]
+    # With `row_order`, dlt ends the paging after a page.
+    in_any_order = not (own["endpoint"].get("incremental") or {}).get("row_order")
+    join: Pages = join_pages if in_any_order and not whole else iter
+    if side_by_side.most > 1 and not plan.dry_run and plan.max_pages is None:
+        for name in plan.resource.lineage[:-1]:
+            read_parents(source.resources[name], side_by_side)
+        if in_any_order and _reads_ranges(plan, own):
+            assert plan.resource.cursor is not None
+            read_ranges(built, plan.resource.cursor, plan.ranges, side_by_side, page_range, join)
+            join = iter
+    change_pages(built, join)
+    if not whole:
+        change_pages(built, divide_pages)
+
+
+def _reads_ranges(plan: LoadPlan, own: Mapping[str, Any]) -> bool:
+    """Whether the resource may be read in ranges of its window, each of which brings only its own rows."""
+    incremental = own["endpoint"].get("incremental") or {}
+    is_forward = incremental.get("last_value_func") in (None, "max", max)
+    # A row without a cursor value is in no range, so each request might bring it.
+    has_time = incremental.get("on_cursor_value_missing") != "include"
+    return bool(plan.ranges) and is_forward and has_time and not plan.resource.parent
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
@@ -200,13 +248,14 @@ def _page_through_session(
     endpoint, asset = resource["endpoint"], plan.config.asset(resource["name"])
     paginator = create_paginator(endpoint.get("paginator") or client.get("paginator"))
     ranged = is_range(paginator)
+    selector = endpoint.get("data_selector")
     key = resource.get("primary_key") or ()
     columns = resource.get("columns")
     sent = {column: field for field, column in asset.rename.items()}
     keys = tuple(sent.get(one, one) for one in ((key,) if isinstance(key, str) else key))
     row_fields = {*keys, *sent.values(), *(columns if isinstance(columns, Mapping) else ())}
     rules = RowRules(
-        endpoint.get("data_selector"),
+        selector,
         ranged,
         row_fields,
         asset.empty_answer,
@@ -221,6 +270,8 @@ def _page_through_session(
         # A smaller range of the resource is no smaller range of its parent.
         suspect = CAPPED_TOTAL if plan.halves() else None
         bounds = replace(bounds, max_offset=plan.max_offset, suspect_total=suspect)
+    if selector:
+        endpoint["data_selector"] = compile_path(selector)  # dlt would compile it for each page
     if not ranged:
         fields = PagingFields(judges_end=judges_end, read_by_dlt=paths_read_by(paginator))
         # Another paginator is the user's, and may read the rows.
@@ -239,7 +290,7 @@ def _page_through_session(
         reads_all=not (endpoint.get("incremental") or {}).get("row_order"),
     )
     endpoint["paginator"] = PagingBySession(paging)
-    endpoint["data_selector"] = "$"  # the JSON that the session returns is the list of rows
+    endpoint["data_selector"] = compile_path("$")  # the JSON that the session returns is the list of rows
 
 
 def _validator(

@@ -6,11 +6,29 @@ What belongs here: every change to `endpoint.incremental` before dlt gets the co
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
+from analytics_assets.ingestion.plan.api_filter import ApiFilter
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.time_window import Window
+
+
+@dataclass(frozen=True)
+class WriteBound:
+    """Writes the start or the end of a range as the API wants it. This is dlt's option `convert`.
+
+    Attributes:
+        filter: how the resource asks the API for a range.
+        end: the end of the range; None if there is none. Any other value is a start.
+    """
+
+    filter: ApiFilter
+    end: Any
+
+    def __call__(self, value: Any) -> Any:
+        """Writes the start or the end; None if there is none."""
+        return self.filter.write(value, end=self.end)
 
 
 def follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window | None) -> None:
@@ -45,7 +63,7 @@ def follow_cursor(resource: dict[str, Any], info: ResourceInfo, window: Window |
         if window:
             incremental["initial_value"] = cursor.bound(window.start)
             incremental["end_value"] = cursor.bound(window.end)
-        incremental.setdefault("convert", partial(info.filter.write, end=incremental.get("end_value")))
+        incremental.setdefault("convert", WriteBound(info.filter, incremental.get("end_value")))
     if info.parent:
         _start_alike(resource["endpoint"])
 
@@ -59,7 +77,7 @@ def filter_parents(resources: dict[str, Any], info: ResourceInfo) -> None:
     """
     for name, api_filter in info.parent_filters.items():
         incremental = resources[name]["endpoint"]["incremental"]
-        incremental["convert"] = partial(api_filter.write, end=incremental.get("end_value"))
+        incremental["convert"] = WriteBound(api_filter, incremental.get("end_value"))
 
 
 def _start_alike(endpoint: dict[str, Any]) -> None:

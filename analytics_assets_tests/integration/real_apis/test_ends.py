@@ -10,6 +10,7 @@ import pytest
 
 from analytics_assets.ingestion.errors import (
     Fault,
+    MissingRowsError,
     MorePagesError,
     NoNewRowsError,
     PagingFieldError,
@@ -415,6 +416,29 @@ def test_a_header_cursor_that_is_empty_at_the_end(project: Project, end: str) ->
     with answering(reply) as url:
         paginator = {"type": "header_cursor", "cursor_key": "X-Next-Page", "cursor_param": "page"}
         assert project.load(defs(url, paginator=paginator), "things").rows_loaded == 50
+
+
+@pytest.mark.parametrize(
+    ("first", "is_right"),
+    [
+        ({"meta": {"hasMore": False}, "results": ROWS}, False),
+        ({"meta": {"hasMore": False}, "results": {"items": ROWS}}, False),
+        ({"meta": {"hasMore": False}, "results": []}, True),
+        ({"meta": {"hasMore": False}}, True),
+    ],
+)
+def test_a_flag_does_not_excuse_a_wrong_data_selector(
+    project: Project, first: dict[str, Any], is_right: bool
+) -> None:
+    paginator = {"type": "page_number", "total_path": None, "has_more_path": "meta.hasMore"}
+    with answering(lambda _: first) as url:
+        text = defs(url, paginator=paginator)
+        if is_right:
+            assert project.load(text, "things").rows_loaded == 0
+            return
+        with pytest.raises(MissingRowsError) as caught:
+            project.load(text, "things")
+    assert caught.value.selector == "data"
 
 
 def test_a_cursor_that_the_api_ignores(project: Project) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import dlt
 import msgspec
 import pytest
 from msgspec import Raw
@@ -16,8 +14,6 @@ from analytics_assets.ingestion.http.response import PagingFields, ResponseReade
 from analytics_assets.ingestion.http.row_key import key_of, keys_of
 from analytics_assets.ingestion.http.row_selection import RowRules
 from analytics_assets.ingestion.raw_json import is_utf_8, read_row
-from analytics_assets.ingestion.source import divided_pages
-from analytics_assets.ingestion.source.divided_pages import divide_pages
 
 ROWS = [{"id": 1, "meta": {"userId": "a"}}, {"id": 2}]
 
@@ -100,44 +96,3 @@ def test_a_character_may_be_between_two_pieces(shift: int) -> None:
     assert is_utf_8(text)
     assert not is_utf_8(text[:-1])
     assert not is_utf_8(text + b"\xff" + b"x" * 2**20)
-
-
-def test_a_large_page_comes_in_parts_before_the_next_page_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(divided_pages, "MOST_ROWS", 2)
-    seen: list[Any] = []
-
-    def pages() -> Iterator[Any]:
-        for page in ([1, 2, 3, 4, 5], [6], [], {"id": 7}):
-            seen.append("asked")
-            yield page
-
-    def follow(item: Any) -> Any:
-        seen.append(item)
-        return item
-
-    resource = dlt.resource(pages, name="rows")()
-    divide_pages(resource)
-    resource._pipe.append_step(follow)
-    assert len(list(resource)) == 7
-    assert seen == ["asked", [1, 2], [3, 4], [5], "asked", [6], "asked", [], "asked", {"id": 7}]
-
-
-def test_pages_of_a_parent_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(divided_pages, "MOST_ROWS", 2)
-    parts: list[Any] = []
-
-    def children(parent: int) -> Iterator[Any]:
-        yield [parent, parent + 1, parent + 2]
-
-    resource = dlt.resource([10, 20], name="parents") | dlt.transformer(children, name="children")
-    divide_pages(resource)
-
-    def follow(item: Any) -> Any:
-        parts.append(item)
-        return item
-
-    resource._pipe.append_step(follow)
-    assert sorted(resource) == [10, 11, 12, 20, 21, 22]
-    assert sorted(map(len, parts)) == [1, 1, 2, 2]

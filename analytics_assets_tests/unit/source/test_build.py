@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 import yaml
 from dlt.common.destination import DestinationCapabilitiesContext
-from requests import Session
 
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.config.secret_reference import secret_reference
@@ -24,6 +23,7 @@ from analytics_assets.ingestion.errors import (
     UnsendableSecretError,
 )
 from analytics_assets.ingestion.http.redaction import Secrets
+from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.plan.load_plan import plan_load
 from analytics_assets.ingestion.plan.resource_info import describe
 from analytics_assets.ingestion.source.build import BuiltSource, build_source
@@ -143,11 +143,13 @@ def test_an_empty_base_url_is_reported_when_a_run_starts(config: SyncConfig) -> 
 def built(
     config: SyncConfig,
     resource: str,
-    session: Session | None = None,
+    session: ApiSession | None = None,
     windows: dict[str, Window] | None = None,
 ) -> BuiltSource:
     plan = plan_load(config, describe(config)[resource], windows)
-    return build_source(plan, plan.new_quarantine(), session or Session(), Secrets(), CAPABILITIES)
+    return build_source(
+        plan, plan.new_quarantine(), session or api_session(resource), Secrets(), CAPABILITIES
+    )
 
 
 def loaded(
@@ -170,7 +172,7 @@ def loaded(
             one for one in sync.source.resources[resource]._pipe.steps if isinstance(one, ValidateStep)
         )
         validate_step._quarantine = SimpleNamespace(
-            add=lambda bad, _: rejected.extend(one.reason for one in bad)
+            add=lambda bad, *_: rejected.extend(one.reason for one in bad)
         )  # type: ignore[assignment]
         sync.source.resources[resource]._pipe.remove_by_type(
             AddDltIdsStep

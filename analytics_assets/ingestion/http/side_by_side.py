@@ -1,0 +1,149 @@
+"""Runs several reads side by side in threads. One read by cursor or by link has to wait for each of its pages."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from threading import Condition
+from typing import Generic, TypeVar
+
+from dlt.common.configuration.container import Container
+
+from analytics_assets.ingestion.http.core_affinity import share_a_core
+
+_T = TypeVar("_T")
+
+_MOST_WAITING = 2
+"""The most pages of a read that wait for dlt, because they are in memory."""
+
+
+class SideBySide:
+    """Runs reads in threads, whose number has a limit.
+
+    Args:
+        resource: the dlt resource name, which is in the names of the threads.
+        most: the most reads at the same time.
+
+    Attributes:
+        most: the most reads at the same time.
+    """
+
+    def __init__(self, resource: str, most: int) -> None:
+        self.most = most
+        self._resource = resource
+        self._groups: list[_Group] = []
+
+    def close(self) -> None:
+        """Ends all reads and their threads. The transport ends the requests in flight."""
+        for group in self._groups:
+            group.stop()
+        for group in self._groups:
+            group.threads.shutdown(wait=True)
+
+    def pages(
+        self, reads: Iterable[Callable[[], Iterator[_T]]], *, in_order: bool
+    ) -> Iterator[tuple[int, _T]]:
+        """Runs each read to its end.
+
+        The first read is alone until its first page, so that one request finds out whether the API permits requests.
+
+        Args:
+            reads: functions that begin a read, which is an iterator of pages.
+            in_order: whether all pages of a read come before those of the next read.
+
+        Yields:
+            Each page with the number of its read, counted from 0. The pages of one read are in order.
+
+        Raises:
+            BaseException: the error of a read. The other reads stop.
+        """
+        # dlt's state and schema belong to a thread, and to the threads whose names have this prefix.
+        prefix = f"{Container.thread_pool_prefix()}{self._resource}-read"
+        group = _Group(ThreadPoolExecutor(self.most, thread_name_prefix=prefix, initializer=share_a_core))
+        self._groups.append(group)
+        try:
+            yield from group.pages(reads, self.most, in_order=in_order)
+        finally:
+            group.stop()
+        group.threads.shutdown(wait=True)  # all reads have ended
+        self._groups.remove(group)
+
+
+class _Read(Generic[_T]):
+    """A read that has begun: its pages that wait, and how it ended."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.waiting: deque[_T] = deque()
+        self.has_ended = False
+        self.error: BaseException | None = None
+
+
+class _Group:
+    """The reads of one call, and their threads."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self.threads = threads
+        self._changed = Condition()
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    def pages(
+        self, reads: Iterable[Callable[[], Iterator[_T]]], most: int, *, in_order: bool
+    ) -> Iterator[tuple[int, _T]]:
+        to_begin = enumerate(reads)
+        begun = [self._begin(*one) for one in islice(to_begin, 1)]
+        room = most * (2 if in_order else 1)  # in order, later reads go on while the first one is slow
+        while begun:
+            page = None
+            with self._changed:
+                while (turn := _turn(begun, in_order=in_order)) is None:
+                    self._changed.wait()
+                if turn.error is not None:
+                    raise turn.error
+                if turn.waiting:
+                    page = turn.waiting.popleft()
+                    self._changed.notify_all()
+                elif turn.has_ended:
+                    begun.remove(turn)
+            begun += [self._begin(*one) for one in islice(to_begin, room - len(begun))]
+            if page is not None:
+                yield turn.number, page
+
+    def _begin(self, number: int, read: Callable[[], Iterator[_T]]) -> _Read[_T]:
+        begun: _Read[_T] = _Read(number)
+        self.threads.submit(self._run, begun, read)
+        return begun
+
+    def _run(self, begun: _Read[_T], read: Callable[[], Iterator[_T]]) -> None:
+        error: BaseException | None = None
+        try:
+            for page in read():
+                with self._changed:
+                    while len(begun.waiting) >= _MOST_WAITING and not self._is_stopped:
+                        self._changed.wait()
+                    if self._is_stopped:
+                        return
+                    begun.waiting.append(page)
+                    self._changed.notify_all()
+        except BaseException as found:  # noqa: BLE001  raised again in the thread of the caller
+            error = found
+        finally:
+            with self._changed:
+                begun.error, begun.has_ended = error, True
+                self._changed.notify_all()
+
+
+def _turn(begun: list[_Read[_T]], *, in_order: bool) -> _Read[_T] | None:
+    """Returns the read that has an error, or whose turn it is; None if there is nothing to do."""
+    failed = next((one for one in begun if one.error is not None), None)
+    allowed = begun[:1] if in_order else begun
+    ready = (one for one in allowed if one.waiting or one.has_ended)
+    return failed or next(ready, None)
