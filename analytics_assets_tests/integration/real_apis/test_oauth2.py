@@ -43,7 +43,7 @@ class Server:
         if asked.path.startswith("/shops/"):
             return {"data": [{"id": int(asked.path.split("/")[2]) * 100}]}
         if asked.path == "/shops":
-            return {"data": [{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}]}
+            return {"data": [{"id": n} for n in range(1, 13)]}
         start = int(asked.params.get("offset", 0))
         return {"data": [{"id": n} for n in range(start, min(start + 10, SIZE))], "total": SIZE}
 
@@ -64,7 +64,7 @@ def client_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     ("good_for", "endpoint", "parents", "rows", "tokens"),
     [
         (4, OFFSET, (), SIZE, 3),
-        (2, {"path": "shops/{resources.shops.id}/things", "paginator": "single_page"}, (SHOPS,), 4, 3),
+        (4, {"path": "shops/{resources.shops.id}/things", "paginator": "single_page"}, (SHOPS,), 12, 3),
         (99, OFFSET, (), SIZE, 1),
     ],
     ids=["offset", "parent and child share a token", "no end"],
