@@ -13,17 +13,12 @@ from dataclasses import dataclass, replace
 
 from analytics_assets.ingestion.errors import RangeTooLargeError
 from analytics_assets.ingestion.http.breaker_client import CircuitStore
+from analytics_assets.ingestion.plan import batch_targets
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.sync import run_sync
 from analytics_assets.ingestion.sync_result import SyncResult
 
 log = logging.getLogger("analytics_assets")
-
-TARGET_SECONDS = 20.0
-"""About how long a batch may take. A failure repeats at most the work of one batch."""
-
-TARGET_ROWS = 250_000
-"""About how many rows a batch may fetch."""
 
 MOST_GROWTH = 8
 """The most windows of a batch for each window of the batch before, because one batch says little about the next."""
@@ -57,8 +52,9 @@ class BatchSize:
             pages: the number of pages that the batch fetched.
             most_rows: the most rows that the API pages through; None if unknown.
         """
-        most = min(TARGET_ROWS, most_rows or TARGET_ROWS)
-        share = max(rows / most, seconds / TARGET_SECONDS, 1 / MOST_GROWTH)
+        target = batch_targets.TARGET_ROWS
+        most = min(target, most_rows or target)
+        share = max(rows / most, seconds / batch_targets.TARGET_SECONDS, 1 / MOST_GROWTH)
         self.windows = max(1, int(windows / share))
         # The first page of a range says nothing about the pages that it needs.
         self._further_pages = max(0, pages - self._ranges) / windows
@@ -89,7 +85,9 @@ class Batch:
 def run_batches(
     plan: LoadPlan, circuit: CircuitStore, run_id: str = "", clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Batch]:
-    """Runs a plan batch by batch. A plan without partitions, or with a limit of pages, is one batch.
+    """Runs a plan batch by batch. A plan with a limit of pages is one batch.
+
+    Without partitions, a plan is one batch, too, unless its API sorts the rows by the cursor.
 
     What was yielded is in the warehouse, whatever happens later. The next batch begins when the caller asks for it.
 
@@ -108,20 +106,26 @@ def run_batches(
     keys = list(plan.windows)
     # A limit of pages is one for the whole run: with more pages, the run loads nothing.
     if not keys or plan.max_pages is not None:
-        yield Batch(plan, run_sync(plan, circuit, run_id))
+        result = run_sync(plan, circuit, run_id)
+        while result.continues:
+            log.info("%s: %s", plan.resource.name, _so_far(result))
+            yield Batch(plan, result)
+            result = run_sync(plan, circuit, run_id)
+        yield Batch(plan, result)
         return
     size, done, rows, began = BatchSize(), 0, 0, clock()
     while done < len(keys):
         next_keys, started = keys[done : done + size.windows], clock()
         batch = plan.batch(next_keys, size.ranges(len(next_keys)))
-        result = _attempt(batch, circuit, run_id)
-        if isinstance(result, RangeTooLargeError):
-            plan = replace(plan, max_offset=result.rows)  # a later range is not read up to the limit again
+        tried = _attempt(batch, circuit, run_id)
+        if isinstance(tried, RangeTooLargeError):
+            plan = replace(plan, max_offset=tried.rows)  # a later range is not read up to the limit again
             if len(batch.windows) > 1:
                 size.windows = len(batch.windows) // 2
-                log.info("%s. The next batch has %d partitions.", _what(result), size.windows)
+                log.info("%s. The next batch has %d partitions.", _what(tried), size.windows)
                 continue
-            result = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, result)
+            tried = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, tried)
+        result = tried
         fetched, pages = result.requests.rows_fetched, result.requests.pages
         seconds = clock() - started
         size.learn(len(batch.windows), fetched, seconds, pages=pages, most_rows=plan.max_offset)
@@ -178,6 +182,11 @@ def _halves(plan: LoadPlan, error: RangeTooLargeError) -> list[LoadPlan]:
 
 def _what(error: RangeTooLargeError) -> str:
     return f"{error.resource}: {error.cause}"
+
+
+def _so_far(result: SyncResult) -> str:
+    rows = result.requests.rows_fetched
+    return f"{rows:,} rows up to {result.cursor_to} loaded. The next batch continues from there."
 
 
 def _progress(resource: str, done: int, of: int, rows: int, seconds: float) -> str:

@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from dlt.common.pipeline import LoadInfo, NormalizeInfo
@@ -241,6 +241,8 @@ def _result(
     by_partition = dict(zip(plan.windows, in_windows or (), strict=bool(in_windows)))
     # For a resource with a parent, the API's total counts the parent's rows, or the child rows of only one parent row.
     counts = RequestCounts.of(api.telemetry, promised=resource.parent is None)
+    if built.continues and counts.rows_reported_by_api is not None:
+        counts = replace(counts, rows_reported_by_api=counts.rows_fetched)  # the rest is of the next sync
     return SyncResult(
         destination_name=str(info.destination_name),
         dataset_name=str(info.dataset_name),
@@ -280,4 +282,5 @@ def _result(
         },
         missing_guarantees=tuple(pipeline.backend.missing_guarantees),
         load_id_ahead=loaded.restored.ahead_of(time.time()),
+        continues=built.continues,
     )

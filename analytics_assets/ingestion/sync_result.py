@@ -138,6 +138,7 @@ class SyncResult:
         missing_guarantees: the guarantees that the destination lacks.
         load_id_ahead: the seconds by which the highest load id in the destination was ahead of the clock; 0 for a small
             difference.
+        continues: whether the API may have more rows, which the next sync of the same run loads.
     """
 
     destination_name: str
@@ -171,6 +172,7 @@ class SyncResult:
     children: Mapping[str, ChildTable] = field(default_factory=dict)
     missing_guarantees: Sequence[str] = ()
     load_id_ahead: float = 0.0
+    continues: bool = False
 
     def followed_by(self, later: Self) -> Self:
         """The result of two batches of one run, as if one load had brought both.

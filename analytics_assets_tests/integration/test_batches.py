@@ -17,7 +17,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from analytics_assets import RestApiSync
-from analytics_assets.ingestion import batches
+from analytics_assets.ingestion.plan import batch_targets
 from analytics_assets.orchestration.alerts.failed_syncs import FailedSyncs
 from analytics_assets.orchestration.alerts.finished_runs import FinishedRun
 from analytics_assets.orchestration.alerts.run_events import events_of_run
@@ -62,7 +62,7 @@ class Days:
 @pytest.fixture
 def days(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Days, str]]:
     """The API. The size of a batch does not depend on the speed of the machine."""
-    monkeypatch.setattr(batches, "TARGET_SECONDS", 1e9)
+    monkeypatch.setattr(batch_targets, "TARGET_SECONDS", 1e9)
     api = Days()
     with answering(api.reply) as url:
         yield api, url
@@ -288,7 +288,7 @@ import os, signal, sys
 from pathlib import Path
 import dagster as dg
 from analytics_assets import RestApiSync
-from analytics_assets.ingestion import batches
+from analytics_assets.ingestion.plan import batch_targets
 from analytics_assets.orchestration.alerts.failed_syncs import FailedSyncs
 from analytics_assets.orchestration.alerts.finished_runs import FinishedRun
 from analytics_assets.orchestration.alerts.run_events import events_of_run
@@ -297,7 +297,7 @@ from analytics_assets.orchestration.sync.run_record import RunRecord
 from dlt.pipeline.pipeline import Pipeline
 
 where, number, folder, home, first, last = sys.argv[1:]
-batches.TARGET_SECONDS = 1e9
+batch_targets.TARGET_SECONDS = 1e9
 owner, name = {
     "extract": (Pipeline, "extract"),
     "load": (Pipeline, "load"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from analytics_assets.ingestion import batches
+from analytics_assets.ingestion.plan import batch_targets
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.time_window import Cursor, Window, halves
 from analytics_assets_tests.answering import Asked, Reply, answering
@@ -65,7 +65,7 @@ class Limited:
 
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Limited, str]]:
-    monkeypatch.setattr(batches, "TARGET_SECONDS", 1e9)
+    monkeypatch.setattr(batch_targets, "TARGET_SECONDS", 1e9)
     api = Limited()
     with answering(api.reply) as url:
         yield api, url

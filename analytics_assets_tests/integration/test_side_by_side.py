@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from analytics_assets.ingestion import batches
 from analytics_assets.ingestion.errors import ContractExceededError, SyncHalted
+from analytics_assets.ingestion.plan import batch_targets
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.source import page_sizes
 from analytics_assets_tests.answering import Asked, Reply, answering
@@ -88,7 +88,7 @@ class Cursored:
 @pytest.fixture
 def cursored(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cursored, str]]:
     """The API. The size of a batch does not depend on the speed of the machine."""
-    monkeypatch.setattr(batches, "TARGET_SECONDS", 1e9)
+    monkeypatch.setattr(batch_targets, "TARGET_SECONDS", 1e9)
     api = Cursored()
     with answering(api.reply) as url:
         yield api, url
@@ -138,7 +138,8 @@ def test_a_row_of_two_ranges_is_loaded_once(
     assert ids(project) == [one["id"] for one in api.rows]
 
 
-@pytest.mark.parametrize("joined", [1, 5, 25_000])
+@pytest.mark.matrix(keep=1)
+@pytest.mark.parametrize("joined", [5, 1, 25_000])
 def test_a_bad_row_of_two_ranges_is_quarantined_once(
     project: Project, cursored: tuple[Cursored, str], monkeypatch: pytest.MonkeyPatch, joined: int
 ) -> None:
@@ -186,6 +187,7 @@ def test_too_many_bad_rows_end_all_ranges(project: Project, cursored: tuple[Curs
     assert not [one.name for one in threading.enumerate() if "things-read" in one.name]
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("change", "ranges"),
     [
@@ -309,6 +311,7 @@ class Shops:
         return [shop * 10 + one for shop in range(self.count) for one in range(shop % 5)]
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize("paginator", [CURSOR, {"type": "offset", "limit": 2}], ids=["cursor", "offset"])
 @pytest.mark.parametrize("disposition", ["replace", "merge"])
 def test_the_children_of_many_parents_are_in_flight_together(

@@ -40,6 +40,8 @@ class CursorWatch:
         repeated: the number of dropped rows that came before with the same primary key and cursor value. The load
             package has no dropped rows, so only the watch can see that they came twice.
         future: the number of rows later than `latest`; 0 with a window.
+        in_order: whether no page has a cursor value below those of the pages before.
+        before_last: the highest cursor value below the highest one, for pages in order; None if there is none.
         plausible: the highest cursor value that is not later than `latest`; None if there is none.
     """
 
@@ -56,6 +58,9 @@ class CursorWatch:
         self.outside = 0
         self.repeated = 0
         self.future = 0
+        self.in_order = True
+        self.before_last: Any = None
+        self._highest: Any = None
         self.plausible: Any = None
         self._column = cursor.column
         self._cursor = cursor
@@ -80,15 +85,16 @@ class CursorWatch:
         if values is None or not len(values) - values.null_count:
             return item
         bounds = pc.min_max(values).as_py()
-        low, high = _comparable(bounds["min"]), _comparable(bounds["max"])
-        stored = _comparable(start)
+        low, high = comparable(bounds["min"]), comparable(bounds["max"])
+        self._compare_with_before(values, low, high)
+        stored = comparable(start)
         # dlt itself reports a stored value of another kind than the rows have.
         window = self._page_range.window or self._window
         first, end = (
             self._bounds(window) if window else (stored if _kind(stored) == _kind(low) else None, None)
         )
         if (first is not None and low < first) or (end is not None and high >= end):
-            times = list(map(_comparable, values.to_pylist()))
+            times = list(map(comparable, values.to_pylist()))
             dropped = [
                 place for place, one in enumerate(times) if one is not None and not _is_in(one, first, end)
             ]
@@ -101,6 +107,14 @@ class CursorWatch:
         if not self._window and self._latest is not None:
             self._compare_with_now(values, high)
         return item
+
+    def _compare_with_before(self, values: pa.Array, low: Any, high: Any) -> None:
+        before, self._highest = self._highest, high
+        self.in_order = self.in_order and (before is None or low >= before)
+        if low != high:
+            self.before_last = comparable(pc.max(values.filter(pc.less(values, pc.max(values)))).as_py())
+        elif high != before:
+            self.before_last = before
 
     def _bounds(self, window: Window) -> tuple[Any, Any]:
         return self._cursor.bound(window.start), self._cursor.bound(window.end)
@@ -125,7 +139,7 @@ class CursorWatch:
 
     def _compare_with_now(self, values: pa.Array, high: Any) -> None:
         if high > self._latest:
-            found = [_comparable(one) for one in values.to_pylist() if one is not None]
+            found = [comparable(one) for one in values.to_pylist() if one is not None]
             good = [one for one in found if one <= self._latest]
             self.future += len(found) - len(good)
             high = max(good, default=None)
@@ -139,7 +153,7 @@ class CursorWatch:
             incremental: dlt's incremental, after a page. Its transforms store their last value after each page.
         """
         state: Any = incremental._cached_state
-        last, start = _comparable(state["last_value"]), state.get("start_value")
+        last, start = comparable(state["last_value"]), state.get("start_value")
         if (
             self._latest is None
             or last is None
@@ -148,16 +162,22 @@ class CursorWatch:
         ):
             return
         known = [
-            one for one in (self.plausible, _comparable(start)) if one is not None and one <= self._latest
+            one for one in (self.plausible, comparable(start)) if one is not None and one <= self._latest
         ]
-        state["last_value"] = max(known, default=self._latest)
-        state["unique_hashes"] = []
-        for transform in incremental._transformers.values():
-            transform.last_value, transform.unique_hashes, transform.last_rows = (
-                state["last_value"],
-                set(),
-                [],
-            )
+        continue_from(incremental, max(known, default=self._latest))
+
+
+def continue_from(incremental: Incremental[Any], value: Any) -> None:
+    """Stores a cursor value, from which the next sync continues.
+
+    Args:
+        incremental: dlt's incremental, after a page.
+        value: the cursor value, which is lower than the stored one.
+    """
+    state: Any = incremental._cached_state
+    state["last_value"], state["unique_hashes"] = value, []
+    for transform in incremental._transformers.values():
+        transform.last_value, transform.unique_hashes, transform.last_rows = value, set(), []
 
 
 class WatchCursorStep(StepOfPipe):
@@ -232,6 +252,6 @@ def _kind(value: Any) -> type[Any]:
     return next((kind for kind in (datetime, date, int) if isinstance(value, kind)), type(value))
 
 
-def _comparable(value: Any) -> Any:
+def comparable(value: Any) -> Any:
     """Returns a time with a time zone, so that any two times can be compared."""
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value

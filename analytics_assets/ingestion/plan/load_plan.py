@@ -96,6 +96,17 @@ class LoadPlan:
         return self.full_refresh or self.resource.cursor is None or self.write_mode is WriteMode.REPLACE
 
     @property
+    def commits_in_order(self) -> bool:
+        """Whether the sync may end after some rows, so that they are loaded before the next are fetched.
+
+        The request has to ask for the rows from the stored cursor on. A few rows come twice, so only a merge will do.
+        """
+        resource = self.resource
+        continues = resource.continues_in_order and bool(resource.filter and resource.filter_params)
+        merges = self.write_mode is WriteMode.MERGE and self.keeps_each_key and not self.full_refresh
+        return continues and merges and not self.windows and not self.dry_run and self.max_pages is None
+
+    @property
     def keeps_each_key(self) -> bool:
         """Whether, after the load, the table has one row of this load for each key, or each row without a key.
 

@@ -57,6 +57,7 @@ class ResourceInfo:
         needs_rows: whether dlt needs Python rows for this resource instead of Arrow tables.
         keeps_versions: whether the table keeps every version of a row (`scd2`).
         keeps_each_key: whether a load leaves one row in the table for each of its keys.
+        continues_in_order: whether the API sorts the rows by the cursor, and a sync may continue from any row.
         can_start_over: whether the resource continues from a stored cursor and supports a full refresh.
     """
 
@@ -79,6 +80,7 @@ class ResourceInfo:
     needs_rows: bool
     keeps_versions: bool
     keeps_each_key: bool
+    continues_in_order: bool
     can_start_over: bool
 
     @property
@@ -201,8 +203,19 @@ def _describe(
         keeps_versions=strategy_of(disposition) == "scd2",
         keeps_each_key=strategy_of(disposition) in (None, "delete-insert", "upsert")
         and not any(one.get("hard_delete") for one in built.compute_table_schema()["columns"].values()),
+        continues_in_order=lineage.parent(name) is None and _continues_in_order(incremental),
         can_start_over=asset.partitions is None and remembers and can_replace_all(disposition),
     )
+
+
+def _continues_in_order(incremental: Mapping[str, Any]) -> bool:
+    """Whether the rows come in the order of the cursor, and a later sync continues from the last one.
+
+    dlt stores no cursor value for a range with an end. With a `lag`, a sync starts before the last row.
+    """
+    is_forward = incremental.get("last_value_func") in (None, "max", max)
+    stays = incremental.get("end_value") is None and not incremental.get("lag")
+    return incremental.get("row_order") == "asc" and is_forward and stays
 
 
 def _path(config: SyncConfig, path: str) -> str:

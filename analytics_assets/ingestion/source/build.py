@@ -60,6 +60,7 @@ from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, dlt_source
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.source.incremental import filter_parents, follow_cursor
+from analytics_assets.ingestion.source.ordered_batches import OrderedBatch
 from analytics_assets.ingestion.source.page_sizes import Pages, change_pages, divide_pages, join_pages
 from analytics_assets.ingestion.source.parallel_reads import read_parents, read_ranges
 from analytics_assets.ingestion.source.path_parameters import encode_path_parameters
@@ -78,12 +79,19 @@ class BuiltSource:
         validator: the validator, which checks each row against the contract.
         secret_watch: the counts of rows that hold a secret.
         cursor_watch: the counts of cursor values; None for a resource whose cursor is not a time.
+        batch: ends the read after the rows of a batch; None for a read to the end.
     """
 
     source: DltSource
     validator: Validator
     secret_watch: SecretWatch
     cursor_watch: CursorWatch | None
+    batch: OrderedBatch | None = None
+
+    @property
+    def continues(self) -> bool:
+        """Whether the read ended early, so that the next sync continues."""
+        return self.batch is not None and self.batch.has_ended_early
 
     @property
     def dropped_twice(self) -> int:
@@ -159,7 +167,7 @@ def build_source(
     renames = Renames(plan.asset.rename)
     validator = _validator(resource, capabilities, renames, windowed=plan.window is not None)
     secret_watch = SecretWatch(secrets, quarantines=plan.asset.quarantine_secrets)
-    watch, page_range = None, PageRange()
+    watch, batch, page_range = None, None, PageRange()
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         built = source.resources[resource.name]
         _size_pages(source, plan, own, session.side_by_side, page_range, whole=validator.needs_whole_pages)
@@ -179,7 +187,10 @@ def build_source(
                 page_range=page_range,
             )
             built.add_step(WatchCursorStep(watch)).add_step(LimitCursorStep(watch))
-    return BuiltSource(source, validator, secret_watch, watch)
+            if plan.commits_in_order:
+                batch = OrderedBatch(built, watch)
+                change_pages(built, batch.pages)
+    return BuiltSource(source, validator, secret_watch, watch, batch)
 
 
 def _size_pages(

@@ -123,7 +123,9 @@ def _run(
                 if batch is None:
                     summary = checks.summary(left.windows, record.total())
                     break
-                metadata = record.metadata(batch.result)
+                metadata = record.add(batch)
+                if batch.result.continues:
+                    continue
                 outcomes = checks.of_batch(batch.plan.windows, metadata)
         except dg.Failure:
             yield from record.failed()

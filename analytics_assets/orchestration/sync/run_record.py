@@ -61,7 +61,10 @@ class RunRecord:
 
     @property
     def kept(self) -> str:
-        """Says how many partitions of the run are loaded; empty if there are none."""
+        """Says what of the run is loaded; empty if nothing is."""
+        if not self._plan.windows and self._total:
+            rows, cursor = self._total.rows_loaded, self._total.cursor_to
+            return f"Kept {rows:,} rows up to {cursor}, which are loaded. The next run goes on from there"
         if not self._kept:
             return ""
         return (
@@ -83,8 +86,19 @@ class RunRecord:
         """Returns the metadata of all batches together; None if there was none."""
         return self.metadata(self._total) if self._total else None
 
+    def add(self, batch: Batch) -> Metadata:
+        """Adds a batch, whose rows are in the warehouse.
+
+        Returns:
+            The metadata of the batch. Without partitions, the metadata are of all batches so far.
+        """
+        result = batch.result
+        self._total = self._total.followed_by(result) if self._total else result
+        self._kept += len(batch.plan.windows)
+        return self.metadata(result if batch.plan.windows else self._total)
+
     def batch(self, batch: Batch, metadata: Metadata, outcomes: dict[str, Outcomes]) -> Iterator[SyncEvent]:
-        """Yields the events of a batch, whose rows are in the warehouse.
+        """Yields the events of a batch that was added.
 
         The materializations of the oldest partition come first, because the UI shows the event that was logged last.
 
@@ -93,14 +107,11 @@ class RunRecord:
             metadata: the metadata of the batch.
             outcomes: the outcomes of the checks, by name of the check and partition.
         """
-        result = batch.result
-        self._total = self._total.followed_by(result) if self._total else result
-        self._kept += len(batch.plan.windows)
         for name, found in outcomes.items():
             failed = [one for one in (self._worst.get(name), *found.values()) if one and not one.passed]
             if failed:
                 self._worst[name] = worst(failed)
-        yield from self._materializations(batch.plan, result, metadata)
+        yield from self._materializations(batch.plan, batch.result, metadata)
         yield from self._evaluations(outcomes, summary_follows=len(self._plan.windows) > 1)
 
     def _materializations(

@@ -1,0 +1,221 @@
+"""An API that sorts its rows by the cursor is loaded batch by batch, and a later run continues from the last batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from analytics_assets.ingestion.plan import batch_targets
+from analytics_assets_tests.answering import Asked, Reply, answering
+from analytics_assets_tests.conftest import Project, check_of, failure_of
+from analytics_assets_tests.integration.test_reconcile import defs
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SIZE = 4
+CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
+
+
+def row(number: int, hour: int) -> dict[str, Any]:
+    return {"id": number, "name": "a", "at": f"{START + timedelta(hours=hour):%Y-%m-%dT%H:%M:%SZ}"}
+
+
+@dataclass
+class Sorted:
+    """An API that returns its rows from a time on, in order of time.
+
+    Attributes:
+        rows: the rows, in the order of the API.
+        fails_from: the number of the first row whose page the API refuses; None for no such row.
+        total: whether the API reports a total.
+        excludes_start: whether the API leaves out the rows at exactly the start.
+        asked: the start and the offset of each request.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=lambda: [row(hour, hour) for hour in range(40)])
+    fails_from: int | None = None
+    total: bool = False
+    excludes_start: bool = False
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def reply(self, asked: Asked) -> Any:
+        since, offset = asked.params.get("since", ""), int(asked.params.get("after") or 0)
+        offset = int(asked.params.get("offset") or offset)
+        self.asked.append((since, offset))
+        found = [
+            one for one in self.rows if one["at"] > since or (one["at"] == since and not self.excludes_start)
+        ]
+        page = found[offset : offset + SIZE]
+        if self.fails_from is not None and any(one["id"] >= self.fails_from for one in page):
+            return Reply({"message": "no"}, status=400)
+        more = str(offset + SIZE) if offset + SIZE < len(found) else None
+        return {"data": page, "next": more, **({"total": len(found)} if self.total else {})}
+
+
+@pytest.fixture
+def ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Sorted, str]]:
+    monkeypatch.setattr(batch_targets, "TARGET_SECONDS", 1e9)
+    monkeypatch.setattr(batch_targets, "TARGET_ROWS", 10)
+    found = Sorted()
+    with answering(found.reply) as url:
+        yield found, url
+
+
+def text_of(
+    url: str, *, resource: dict[str, Any] | None = None, paginator: Any = CURSOR, **incremental: Any
+) -> str:
+    document = yaml.safe_load(defs(url))
+    [things] = document["attributes"]["rest_api"]["resources"]
+    things |= resource or {}
+    endpoint = things["endpoint"]
+    endpoint["paginator"] = paginator
+    endpoint["incremental"] = {
+        "cursor_path": "at",
+        "start_param": "since",
+        "row_order": "asc",
+        **incremental,
+    }
+    document["attributes"]["assets"] = {}
+    return str(yaml.safe_dump(document))
+
+
+def run(project: Project, text: str, **asked: Any) -> Any:
+    return project.run(project.definitions(text), "things", source="api", asked=asked)
+
+
+def ids(project: Project) -> list[int]:
+    return [one["id"] for one in project.query("SELECT id FROM api.things ORDER BY id")]
+
+
+def loads(project: Project) -> int:
+    return int(project.query("SELECT count(DISTINCT _dlt_load_id) AS n FROM api.things")[0]["n"])
+
+
+@pytest.mark.parametrize("paginator", [CURSOR, {"type": "offset", "limit": SIZE}], ids=["cursor", "offset"])
+def test_rows_in_order_are_loaded_in_batches(
+    project: Project,
+    ordered: tuple[Sorted, str],
+    monkeypatch: pytest.MonkeyPatch,
+    paginator: dict[str, Any],
+) -> None:
+    monkeypatch.setattr("analytics_assets.ingestion.http.page_group._GROUP_ROWS", SIZE)
+    source, url = ordered
+    source.total = paginator != CURSOR
+    text = text_of(url, paginator=paginator)
+    result = run(project, text)
+    assert result.success
+    assert ids(project) == list(range(40))
+    assert loads(project) > 3
+    [event] = result.get_asset_materialization_events()
+    metadata = event.step_materialization_data.materialization.metadata
+    assert metadata["dagster/row_count"].value == 40
+    assert metadata["rows_fetched"].value >= 40
+    assert check_of(result, "complete").passed
+    before = len(source.asked)
+    assert run(project, text).success
+    assert ids(project) == list(range(40))
+    assert len(source.asked) == before + 1, "the second run asks only for the last row"
+
+
+def test_a_failed_run_keeps_its_batches_and_the_next_one_goes_on(
+    project: Project, ordered: tuple[Sorted, str]
+) -> None:
+    source, url = ordered
+    source.fails_from = 30
+    text = text_of(url)
+    result = run(project, text)
+    description = str(failure_of(result).description)
+    assert "Kept " in description
+    assert description.endswith("which are loaded. The next run goes on from there.")
+    assert not result.get_asset_materialization_events()
+    kept = ids(project)
+    assert kept == list(range(len(kept)))
+    assert 12 <= len(kept) < 30
+    source.fails_from = None
+    source.asked.clear()
+    assert run(project, text).success
+    assert source.asked[0] == (row(0, kept[-2])["at"], 0), "one before the last, whose group may be larger"
+    assert ids(project) == list(range(40))
+
+
+def test_many_rows_with_one_cursor_value_are_one_batch(project: Project, ordered: tuple[Sorted, str]) -> None:
+    """A batch that ended within them would begin again at the same row for good."""
+    source, url = ordered
+    source.rows = [row(number, 0 if number < 30 else number) for number in range(40)]
+    assert run(project, text_of(url)).success
+    assert ids(project) == list(range(40))
+    source.rows += [row(number, 39) for number in range(40, 75)]
+    assert run(project, text_of(url)).success
+    assert ids(project) == list(range(75))
+    assert len(source.asked) < 60
+
+
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize("excludes_start", [True, False])
+@pytest.mark.parametrize("group", [3, 15, 1, 2, 4, 7])
+def test_a_batch_that_ends_within_equal_cursor_values_loses_no_row(
+    project: Project, ordered: tuple[Sorted, str], group: int, excludes_start: bool
+) -> None:
+    """Also where the API leaves out the rows at exactly the start."""
+    source, url = ordered
+    source.rows = [row(number, number // group) for number in range(60)]
+    source.excludes_start = excludes_start
+    assert run(project, text_of(url)).success
+    assert ids(project) == list(range(60))
+    assert loads(project) > 1
+
+
+def test_rows_that_are_not_in_order_are_one_batch(project: Project, ordered: tuple[Sorted, str]) -> None:
+    source, url = ordered
+    source.rows = [row(number, (number * 7) % 40) for number in range(40)]
+    assert run(project, text_of(url)).success
+    assert ids(project) == list(range(40))
+    assert loads(project) == 1
+
+
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize(
+    ("resource", "incremental", "asked"),
+    [
+        ({}, {"row_order": None}, {}),
+        ({}, {"row_order": "desc"}, {}),
+        ({}, {"start_param": None}, {}),
+        ({}, {"end_value": "2027-01-01T00:00:00Z", "initial_value": "2026-01-01T00:00:00Z"}, {}),
+        ({}, {}, {"full_refresh": True}),
+        ({"write_disposition": "replace"}, {}, {}),
+        ({"write_disposition": "append"}, {}, {}),
+    ],
+    ids=["no order", "backwards", "no start in the request", "an end", "full refresh", "replace", "append"],
+)
+def test_where_a_sync_cannot_continue_it_is_one_batch(
+    project: Project,
+    ordered: tuple[Sorted, str],
+    resource: dict[str, Any],
+    incremental: dict[str, Any],
+    asked: dict[str, Any],
+) -> None:
+    source, url = ordered
+    if incremental.get("row_order") == "desc":
+        source.rows.reverse()
+    text = text_of(url, resource=resource, **incremental)
+    document = yaml.safe_load(text)
+    found = document["attributes"]["rest_api"]["resources"][0]["endpoint"]["incremental"]
+    document["attributes"]["rest_api"]["resources"][0]["endpoint"]["incremental"] = {
+        name: one for name, one in found.items() if one is not None
+    }
+    assert run(project, str(yaml.safe_dump(document)), **asked).success
+    assert ids(project) == list(range(40))
+    assert loads(project) == 1
+
+
+def test_a_row_that_is_cut_off_by_a_limit_of_pages_is_in_no_batch(
+    project: Project, ordered: tuple[Sorted, str]
+) -> None:
+    _, url = ordered
+    result = run(project, text_of(url), max_pages=5)
+    assert not result.success
+    assert not project.query("SELECT 1 FROM information_schema.tables WHERE table_name = 'things'")
