@@ -34,7 +34,7 @@ from analytics_assets.ingestion.contract.cursor_watch import (
     latest_plausible,
 )
 from analytics_assets.ingestion.contract.normalizer import new_schema
-from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
+from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ParseStep, ValidateStep
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.renames import Renames
 from analytics_assets.ingestion.contract.secret_watch import SecretWatch
@@ -137,10 +137,10 @@ def build_source(
     resources = expand(rest_api)
     for one in resources.values():
         if isinstance(one, dict):
-            raw = one["name"] == resource.name and _may_stay_raw(one, resource)
-            _page_through_session(plan, one, rest_api["client"], secrets.redact, raw=raw)
+            _page_through_session(plan, one, rest_api["client"], secrets.redact)
             encode_path_parameters(one)
     own = resources[resource.name]
+    parses = isinstance(own, dict) and not _may_stay_raw(own, resource)
     if isinstance(own, dict):
         _set_write_disposition(own, plan, capabilities)
         _declare(own, resource)
@@ -158,6 +158,8 @@ def build_source(
     watch = None
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         built = source.resources[resource.name]
+        if parses:
+            built.add_step(ParseStep(), insert_at=1)
         if not validator.needs_whole_pages:
             divide_pages(built)
         built.add_step(ValidateStep(validator, quarantine, secret_watch)).add_step(AddDltIdsStep())
@@ -179,19 +181,14 @@ def build_source(
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
-    """Whether a row may stay JSON text until the validator, because no earlier step reads the row's fields."""
+    """Whether a row may stay JSON text until the validator, which reads it: no earlier step reads the row's fields."""
     return not (resource.get("processing_steps") or info.parent or info.needs_rows) and reads_json(
         info.contract
     )
 
 
 def _page_through_session(
-    plan: LoadPlan,
-    resource: dict[str, Any],
-    client: Mapping[str, Any],
-    redact: Callable[[str], str],
-    *,
-    raw: bool,
+    plan: LoadPlan, resource: dict[str, Any], client: Mapping[str, Any], redact: Callable[[str], str]
 ) -> None:
     """Replaces the paginator of an endpoint, so that the session checks each response.
 
@@ -221,6 +218,8 @@ def _page_through_session(
         # A smaller range of the resource is no smaller range of its parent.
         suspect = CAPPED_TOTAL if plan.halves() else None
         bounds = replace(bounds, max_offset=plan.max_offset, suspect_total=suspect)
+    # dlt itself reads rows of parents, and adds the fields of their parents to rows of children.
+    raw = resource["name"] == plan.resource.name and not resource.get("include_from_parent")
     if not ranged:
         fields = PagingFields(judges_end=judges_end, read_by_dlt=paths_read_by(paginator))
         # Another paginator is the user's, and may read the rows.
