@@ -90,12 +90,14 @@ class RowSelector:
     def selector_in(self, body: bytes) -> str:
         """The JSONPath of the rows in a body of strict JSON. Without a `data_selector`, it is the path that dlt finds.
 
+        It is empty if dlt would take a list of errors for the rows.
+
         Raises:
             msgspec.DecodeError: the body is not strict JSON.
         """
         if self._selector is None:
             path, _ = find_response_page_data(read_outline(body.lstrip(), _LEVELS_OF_DLT))
-            return ".".join(path)
+            return "" if path[-1] in ERROR_NAMES else ".".join(path)
         return str(self._selector)
 
     @property
