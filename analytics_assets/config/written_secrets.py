@@ -39,8 +39,12 @@ def auths(rest_api: Mapping[str, Any]) -> Iterator[tuple[Location, dict[str, Any
             yield (*place, "auth"), auth
 
 
-def secrets_of_objects(rest_api: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the secrets of each `auth` that is an object, as in the Python form."""
+def secrets_of_objects(rest_api: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields the secrets of each `auth` that is an object, as in the Python form.
+
+    Yields:
+        The class and the attribute, such as `BearerTokenAuth.token`, and the value.
+    """
     for _, client in clients(rest_api):
         auth = client.get("auth")
         if auth is None or isinstance(auth, (str, dict)):
@@ -49,7 +53,7 @@ def secrets_of_objects(rest_api: Mapping[str, Any]) -> Iterator[str]:
         for name, value in vars(auth).items():
             is_named = names_a_secret(name) or is_secret_hint(fields.get(name, str))
             if is_named and isinstance(value, str) and value:
-                yield value
+                yield f"{type(auth).__name__}.{name}", value
 
 
 def secret_templates(value: Any) -> Iterator[AtRun]:

@@ -191,6 +191,25 @@ def read_around_rows(text: bytes | msgspec.Raw, path: tuple[str, ...]) -> Any:
     }
 
 
+def read_outline(text: bytes | msgspec.Raw, levels: int) -> Any:
+    """Reads the objects at the outer levels of JSON text, and nothing in a list.
+
+    Args:
+        text: the JSON text.
+        levels: the number of levels.
+
+    Raises:
+        msgspec.DecodeError: an object is not strict JSON.
+
+    Returns:
+        An empty list in place of each list, and None in place of each other value, and of each object further inside.
+    """
+    first = bytes(memoryview(text)[:1])
+    if first == b"{" and levels:
+        return {name: read_outline(value, levels - 1) for name, value in _fields_of(text).items()}
+    return [] if first == b"[" else None
+
+
 def read_lenient_json(text: str) -> Any:
     """Parses JSON text that may also contain what strict JSON and Python's parser refuse.
 

@@ -1,4 +1,4 @@
-"""Two steps in the pipe of a dlt resource: one validates the rows, and the other adds dlt's ids.
+"""Three steps in the pipe of a dlt resource: they parse the rows, validate the rows, and add dlt's ids.
 
 Each item in the pipe is a page, which is a list of rows. Pages take one of two paths to the warehouse.
 
@@ -30,6 +30,23 @@ _ID_LENGTH = 14
 _ID_CHARACTERS = bytes(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[byte % 64] for byte in range(256)
 )
+
+
+class ParseStep(ItemTransform[Any, Any]):
+    """The step that parses rows which are JSON text, for steps that read their fields."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda item: item)
+
+    def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
+        """Returns the parsed rows of a page or of a part of it."""
+        if isinstance(item, list):
+            return (
+                [read_row(one) if type(one) is Raw else one for one in item]
+                if Raw in map(type, item)
+                else item
+            )
+        return read_row(item) if type(item) is Raw else item
 
 
 class ValidateStep(ValidateItem):

@@ -32,7 +32,7 @@ from analytics_assets.ingestion.http.place import Place
 from analytics_assets.ingestion.http.read_bounds import REFUSALS, BoundedRead, ReadBounds, refused_page
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import Content, ResponseReader
-from analytics_assets.ingestion.http.row_key import key_of
+from analytics_assets.ingestion.http.row_key import key_of, same_rows
 from analytics_assets.ingestion.raw_json import read_row
 
 
@@ -351,7 +351,7 @@ class PageReader(RequestTag, ABC):
 
     def _refuse_same_page(self, rows: list[Row], endpoint: str) -> None:
         """Fails if a page without overlap equals the page before, because then the API ignores the page number."""
-        if rows and self._before == rows:
+        if rows and same_rows(rows, self._before):
             raise self._same_page(endpoint, "two pages are the same")
 
     def _same_page(self, endpoint: str, observation: str, way_out: str = "") -> SamePageError:

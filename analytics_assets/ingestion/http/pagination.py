@@ -25,7 +25,7 @@ from analytics_assets.ingestion.http.page_reader import (
 )
 from analytics_assets.ingestion.http.place import Place
 from analytics_assets.ingestion.http.read_bounds import REFUSALS
-from analytics_assets.ingestion.http.row_key import hash_of, keys_of
+from analytics_assets.ingestion.http.row_key import hash_of, keys_of, same_rows
 
 _VALUES_CHANGE = (
     "If the API sends other values of a row with each request, set `primary_key`, "
@@ -216,7 +216,7 @@ class PageNumberReader(PageReader):
 
     def _accept(self, planned: Planned, page: Page, fetch: Fetch, endpoint: str) -> Accepted:  # noqa: ARG002
         number, end = planned.start, self._end
-        if planned.is_extra and page.content.rows == self._before:
+        if planned.is_extra and page.content.rows is not None and same_rows(page.content.rows, self._before):
             # Some APIs send the last page in place of a later one.
             return Accepted([], is_full=False, is_last=True)
         is_promised = end is not None and number < end

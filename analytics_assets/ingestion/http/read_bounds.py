@@ -18,8 +18,8 @@ from analytics_assets.ingestion.errors import (
 )
 from analytics_assets.ingestion.http.row_key import hash_of, key_of, keys_of
 
-_PART = 10_000
-"""The most rows that are joined at once."""
+_PART = 100
+"""The most rows that are joined at once. More rows cost no less time, and each may be large."""
 
 REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 """The statuses with which APIs refuse an offset, a page number or a cursor that leads too far."""

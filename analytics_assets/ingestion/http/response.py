@@ -101,9 +101,8 @@ class ResponseReader:
         resource: the dlt resource of the responses.
         rules: what counts as rows.
         paging: the fields in which the API describes its paging.
-        raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses for a whole page at once.
-            Rows stay JSON text only if the JSONPath of the rows consists of field names, and no other path leads into
-            the rows.
+        raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses part by part. Rows stay
+            JSON text only if the JSONPath of the rows consists of field names, and no other path leads into the rows.
 
     Attributes:
         resource: the dlt resource of the responses.
@@ -119,8 +118,8 @@ class ResponseReader:
         self._total = _Field.at(paging.total_path, "total_path", _as_whole_number)
         self._has_more = _Field.at(paging.has_more_path, "has_more_path", _as_flag)
         self.judges_end = paging.judges_end
-        others = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
-        self._raw_path = _path_of_raw_rows(rules.data_selector, others) if raw_rows else None
+        self._raw_rows = raw_rows
+        self._other_paths = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
 
     @property
     def total_path(self) -> str:
@@ -148,9 +147,11 @@ class ResponseReader:
         """
         if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT):
             return NoContent()
-        if self._raw_path is not None and is_utf_8(body):
+        if self._raw_rows and is_utf_8(body):
             with suppress(msgspec.DecodeError, RecursionError):
-                return read_around_rows(body, self._raw_path)
+                path = _path_of_raw_rows(self._rows.selector_in(body), self._other_paths)
+                if path is not None:
+                    return read_around_rows(body, path)
         try:
             return read_body(body, encoding())
         except ValueError:
@@ -233,9 +234,9 @@ _FIELDS = re.compile(r"\$|(?:\$\.)?[\w@:' -]+(?:\.[\w@:' -]+)*")
 """A JSONPath of field names, without a wildcard, an index or a filter."""
 
 
-def _path_of_raw_rows(rows: TJsonPath | None, others: Iterable[TJsonPath | None]) -> tuple[str, ...] | None:
+def _path_of_raw_rows(rows: str, others: Iterable[TJsonPath | None]) -> tuple[str, ...] | None:
     """Returns the names of the fields that lead to the rows; None if a step before the validator reads parsed rows."""
-    plain = re.fullmatch(r"\$|(?:\$\.)?[A-Za-z_]\w*(?:\.\w+)*", str(rows or ""))
+    plain = re.fullmatch(r"\$|(?:\$\.)?[A-Za-z_]\w*(?:\.\w+)*", rows)
     if plain is None:
         return None
     path = _names(plain[0])

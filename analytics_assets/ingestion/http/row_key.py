@@ -44,6 +44,17 @@ def keys_of(rows: Iterable[Any], primary_key: Sequence[str]) -> Iterator[tuple[A
             yield _key_in(row, primary_key)
 
 
+def same_rows(rows: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Whether two pages have the same rows, even if the rows are written with other spaces or in another order."""
+    return len(rows) == len(others) and all(
+        one == other or _parsed(one) == _parsed(other) for one, other in zip(rows, others, strict=True)
+    )
+
+
+def _parsed(row: Any) -> Any:
+    return read_row(row) if isinstance(row, msgspec.Raw) else row
+
+
 def _key_in(row: Any, primary_key: Sequence[str]) -> tuple[Any, ...] | None:
     if not isinstance(row, dict):
         return None

@@ -35,7 +35,7 @@ from analytics_assets.ingestion.contract.cursor_watch import (
 )
 from analytics_assets.ingestion.contract.normalizer import new_schema
 from analytics_assets.ingestion.contract.page_range import PageRange
-from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ValidateStep
+from analytics_assets.ingestion.contract.pipe_steps import AddDltIdsStep, ParseStep, ValidateStep
 from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.renames import Renames
 from analytics_assets.ingestion.contract.secret_watch import SecretWatch
@@ -149,10 +149,10 @@ def build_source(
     resources = expand(rest_api)
     for one in resources.values():
         if isinstance(one, dict):
-            raw = one["name"] == resource.name and _may_stay_raw(one, resource)
-            _page_through_session(plan, one, rest_api["client"], secrets.redact, raw=raw)
+            _page_through_session(plan, one, rest_api["client"], secrets.redact)
             encode_path_parameters(one)
     own = resources[resource.name]
+    parses = isinstance(own, dict) and not _may_stay_raw(own, resource)
     if isinstance(own, dict):
         _set_write_disposition(own, plan, capabilities)
         _declare(own, resource)
@@ -170,6 +170,8 @@ def build_source(
     watch, batch, page_range = None, None, PageRange()
     if isinstance(own, dict):  # otherwise the resource is a Python object, whose items are perhaps not rows
         built = source.resources[resource.name]
+        if parses:
+            built.add_step(ParseStep(), insert_at=1)
         _size_pages(source, plan, own, session.side_by_side, page_range, whole=validator.needs_whole_pages)
         validate = ValidateStep(validator, quarantine, secret_watch, page_range)
         built.add_step(validate).add_step(AddDltIdsStep())
@@ -238,19 +240,14 @@ def _reads_ranges(plan: LoadPlan, own: Mapping[str, Any]) -> bool:
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:
-    """Whether a row may stay JSON text until the validator, because no earlier step reads the row's fields."""
+    """Whether a row may stay JSON text until the validator, which reads it: no earlier step reads the row's fields."""
     return not (resource.get("processing_steps") or info.parent or info.needs_rows) and reads_json(
         info.contract
     )
 
 
 def _page_through_session(
-    plan: LoadPlan,
-    resource: dict[str, Any],
-    client: Mapping[str, Any],
-    redact: Callable[[str], str],
-    *,
-    raw: bool,
+    plan: LoadPlan, resource: dict[str, Any], client: Mapping[str, Any], redact: Callable[[str], str]
 ) -> None:
     """Replaces the paginator of an endpoint, so that the session checks each response.
 
@@ -283,6 +280,8 @@ def _page_through_session(
         bounds = replace(bounds, max_offset=plan.max_offset, suspect_total=suspect)
     if selector:
         endpoint["data_selector"] = compile_path(selector)  # dlt would compile it for each page
+    # dlt itself reads rows of parents, and adds the fields of their parents to rows of children.
+    raw = resource["name"] == plan.resource.name and not resource.get("include_from_parent")
     if not ranged:
         fields = PagingFields(judges_end=judges_end, read_by_dlt=paths_read_by(paginator))
         # Another paginator is the user's, and may read the rows.

@@ -1,27 +1,46 @@
 """Gives the steps after dlt's paginator pages of a good size: small pages are joined, and large pages are divided.
 
 dlt needs 3 to 5 ms for each page, whatever its size. A page of many rows would be in memory as JSON text, as Arrow
-table and as written file at the same time.
+table or Python objects, and as written file at the same time. dlt also keeps up to 5,000 rows in memory before it
+writes them, whatever their size. So the end of each part is announced, and the pipeline then lets dlt write its rows.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import islice
 from typing import Any
 
 from dlt.extract.resource import DltResource
 from dlt.sources.helpers.rest_client.client import PageData
+from msgspec import Raw
 
 MOST_ROWS = 100_000
 """The most rows of a part. Parts of this size cost no time, because DuckDB reads row groups of 122,880 rows."""
 
+MOST_BYTES = 8_000_000
+"""The size from which a part ends. Its rows as Python objects take about eight times as much."""
+
 JOINED_ROWS, JOINED_BYTES, JOINED_SECONDS = 25_000, 8_000_000, 10.0
 """Pages are joined until they have so many rows or bytes, or until the first of them has waited so many seconds."""
 
+_after_part: ContextVar[Callable[[], None]] = ContextVar("after_part", default=lambda: None)
+
 Pages = Callable[[Iterator[Any]], Iterator[Any]]
 """A function that yields the rows of some pages in other pages."""
+
+
+@contextmanager
+def after_each_part(call: Callable[[], None]) -> Iterator[None]:
+    """Within the `with` block, calls a function after all steps have had a part of a page."""
+    token = _after_part.set(call)
+    try:
+        yield
+    finally:
+        _after_part.reset(token)
 
 
 def change_pages(resource: DltResource, change: Pages) -> None:
@@ -68,7 +87,7 @@ def join_pages(pages: Iterator[Any], clock: Callable[[], float] = time.monotonic
         if not joined:
             until = clock() + JOINED_SECONDS
         joined += page
-        size += _size(page)
+        size += _size_of_page(page)
         if len(joined) >= JOINED_ROWS or size >= JOINED_BYTES:
             yield joined
             joined, size = [], 0
@@ -76,17 +95,35 @@ def join_pages(pages: Iterator[Any], clock: Callable[[], float] = time.monotonic
         yield joined
 
 
-def _size(page: list[Any]) -> int:
+def _size_of_page(page: list[Any]) -> int:
     """Returns the bytes of the response of a page; 0 if unknown."""
     response = page.response if isinstance(page, PageData) else None
     return len(response.content or b"") if response is not None else 0
 
 
 def divide_pages(pages: Iterable[Any]) -> Iterator[Any]:
-    """Yields each page with more than `MOST_ROWS` rows in parts, in order."""
+    """Yields each large page in parts, in order."""
     for page in pages:
-        if isinstance(page, list) and len(page) > MOST_ROWS:
-            for start in range(0, len(page), MOST_ROWS):
-                yield page[start : start + MOST_ROWS]
+        if isinstance(page, list) and (len(page) > MOST_ROWS or sum(map(_size, page)) > MOST_BYTES):
+            start = 0
+            for end in _ends(page):
+                yield page[start:end]
+                _after_part.get()()
+                start = end
         else:
             yield page
+
+
+def _ends(page: list[Any]) -> Iterator[int]:
+    """Yields the position after the last row of each part."""
+    start = size = 0
+    for end, row in enumerate(page, 1):
+        size += _size(row)
+        if size >= MOST_BYTES or end - start >= MOST_ROWS or end == len(page):
+            yield end
+            start, size = end, 0
+
+
+def _size(row: Any) -> int:
+    """The size of a row that is JSON text. A row that was parsed before is in memory anyway."""
+    return len(row) if type(row) is Raw else 0

@@ -192,8 +192,9 @@ def _secrets_where(
             with suppress(*ignored):
                 values[secret_reference(field.name)] = read_secret(config, field)
                 names.append(name_of_setting(config.name, field.name))
-    for number, value in enumerate(secrets_of_objects(config.rest_api), 1):
-        values[secret_reference(f"auth.object.{number}")] = value
+    for number, (name, value) in enumerate(secrets_of_objects(config.rest_api), 1):
+        values[secret_reference(f"{name}.{number}")] = value
+        names.append(name)
     return Secrets(values, ids, names)
 
 

@@ -21,9 +21,9 @@ from dlt.common.schema import Schema
 from dlt.common.time import increasing_precise_time
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientBase
-from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.ingestion.errors import utc
+from analytics_assets.ingestion.warehouse.extract_buffer import WritingPipeline
 
 _END = 253_402_300_800.0
 """The start of the year 10,000, after which no time can be written. A load id beyond is no time."""
@@ -32,7 +32,7 @@ _TOLERANCE = 60.0
 """The seconds by which the clocks of two machines may differ without a warning."""
 
 
-class OrderedPipeline(Pipeline):
+class OrderedPipeline(WritingPipeline):
     """A dlt pipeline that restores the state and the schema that were written last.
 
     Each change of a state or schema raises its version by one, so the highest version was written last.

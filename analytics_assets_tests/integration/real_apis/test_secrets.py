@@ -246,7 +246,11 @@ def test_a_user_name_in_rows_is_no_secret_in_rows(project: Project, monkeypatch:
 def test_the_secrets_of_an_auth_object_are_redacted() -> None:
     attributes = yaml.safe_load(defs("http://127.0.0.1:1", paginator="single_page"))["attributes"]
     attributes["rest_api"]["client"]["auth"] = BearerTokenAuth(token="the-long-token")
-    assert "the-long" not in known_secrets(RestApiSync(**attributes)).redact("no the-long-token here")
+    secrets = known_secrets(RestApiSync(**attributes))
+    redacted = secrets.redact("no the-long-token here")
+    assert "the-long" not in redacted
+    assert "BearerTokenAuth.token" in redacted
+    assert secrets.settings == ("BearerTokenAuth.token",)
 
 
 def test_a_key_of_several_lines_may_be_in_json(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from dlt.sources.helpers.rest_client.detector import find_response_page_data
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from analytics_assets.ingestion.http.read_bounds import BoundedRead, ReadBounds
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
-from analytics_assets.ingestion.http.row_key import key_of, keys_of
+from analytics_assets.ingestion.http.row_key import key_of, keys_of, same_rows
 from analytics_assets.ingestion.http.row_selection import RowRules
-from analytics_assets.ingestion.raw_json import is_utf_8, read_row
+from analytics_assets.ingestion.raw_json import is_utf_8, read_outline, read_row
+from analytics_assets_tests.examples import examples
 
 ROWS = [{"id": 1, "meta": {"userId": "a"}}, {"id": 2}]
 
@@ -33,10 +37,16 @@ ROWS = [{"id": 1, "meta": {"userId": "a"}}, {"id": 2}]
         ("data", {"data": ROWS[0]}, (), False),
         ("data", {"data": None, "next": 3}, (), False),
         ("data.items", {"data": [{"items": ROWS}]}, (), False),
+        (None, {"next": 1, "data": ROWS}, ("next",), True),
+        (None, {"answer": {"results": ROWS}, "links": [1]}, (), True),
+        (None, ROWS, (), True),
+        (None, ROWS[0], (), False),
+        (None, {"data": ROWS}, ("data.[-1].id",), False),
+        (None, {"errors": ROWS}, (), False),
     ],
 )
 def test_only_rows_that_nobody_reads_stay_text(
-    selector: str, body: Any, read_by_dlt: tuple[str, ...], is_text: bool
+    selector: str | None, body: Any, read_by_dlt: tuple[str, ...], is_text: bool
 ) -> None:
     rules, paging = RowRules(selector), PagingFields(read_by_dlt=read_by_dlt)
     texts = ResponseReader("rows", rules, paging, raw_rows=True)
@@ -88,6 +98,35 @@ def test_a_page_is_new_by_one_new_key() -> None:
     pages = [[1, 2], [2, 1], [2, 3], [3], []]
     texts = [[Raw(msgspec.json.encode({"id": one})) for one in page] for page in pages]
     assert [read.has_new_row(page) for page in texts] == [True, False, True, False, False]
+
+
+@given(
+    st.recursive(
+        st.sampled_from([None, 1, "[", [], [1], [{"data": []}]]),
+        lambda inner: st.dictionaries(st.sampled_from(["data", "items", "meta", "links", "a"]), inner),
+    )
+)
+@settings(max_examples=examples(400))
+def test_an_outline_has_the_rows_where_dlt_finds_them(response: Any) -> None:
+    outline = read_outline(msgspec.json.encode(response), 3)
+    path, found = find_response_page_data(response)
+    path_in_outline, found_in_outline = find_response_page_data(outline)
+    assert (path_in_outline, type(found_in_outline) is list) == (path, type(found) is list)
+
+
+@pytest.mark.parametrize(
+    ("page", "other", "is_same"),
+    [
+        (b'[{"id": 1, "n": 2}]', b'[{"n":2,"id":1}]', True),
+        (b'[{"id": 1}, {"id": 2}]', b'[{"id": 1}, {"id": 3}]', False),
+        (b'[{"id": 1}]', b'[{"id": 1}, {"id": 1}]', False),
+        (b"[]", b"[]", True),
+    ],
+)
+def test_a_page_is_the_same_whatever_its_spaces_and_order(page: bytes, other: bytes, is_same: bool) -> None:
+    one, two = (list(msgspec.json.decode(text, type=list[Raw])) for text in (page, other))
+    assert same_rows(one, two) is is_same
+    assert same_rows(one, [read_row(row) for row in two]) is is_same
 
 
 @pytest.mark.parametrize("shift", range(4))

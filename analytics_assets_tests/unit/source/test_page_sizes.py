@@ -8,10 +8,17 @@ from typing import Any
 import dlt
 import pytest
 from dlt.sources.helpers.rest_client.client import PageData
+from msgspec import Raw
 from requests import Request, Response
 
+from analytics_assets.ingestion.contract.pipe_steps import ParseStep
 from analytics_assets.ingestion.source import page_sizes
-from analytics_assets.ingestion.source.page_sizes import change_pages, divide_pages, join_pages
+from analytics_assets.ingestion.source.page_sizes import (
+    after_each_part,
+    change_pages,
+    divide_pages,
+    join_pages,
+)
 
 
 def test_a_large_page_comes_in_parts_before_the_next_page_is_asked_for(
@@ -34,6 +41,21 @@ def test_a_large_page_comes_in_parts_before_the_next_page_is_asked_for(
     resource._pipe.append_step(follow)
     assert len(list(resource)) == 7
     assert seen == ["asked", [1, 2], [3, 4], [5], "asked", [6], "asked", [], "asked", {"id": 7}]
+
+
+def test_a_page_of_large_rows_comes_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_sizes, "MOST_BYTES", 10)
+    small, large = Raw(b'{"a":1}'), Raw(b'{"a":1,"b":2}')
+    seen: list[Any] = []
+    resource = dlt.resource(lambda: iter([[small, small, small, large], [large], [{"a": 1}]]), name="rows")()
+    change_pages(resource, divide_pages)
+    resource.add_step(ParseStep(), insert_at=1)
+    with after_each_part(lambda: seen.append("written")):
+        seen.extend(resource)
+    assert seen == [
+        *({"a": 1}, {"a": 1}, "written"), *({"a": 1}, {"a": 1, "b": 2}, "written"), *({"a": 1, "b": 2}, "written"),
+        {"a": 1},
+    ]  # fmt: skip
 
 
 def test_pages_of_a_parent_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
