@@ -8,11 +8,11 @@ from pathlib import Path
 import dlt
 import msgspec
 import pytest
-from analytics_assets.ingestion.source.page_sizes import change_pages, divide_pages
 from msgspec import Raw
 
 from analytics_assets.ingestion.contract.pipe_steps import ParseStep
 from analytics_assets.ingestion.source import page_sizes
+from analytics_assets.ingestion.source.page_sizes import change_pages, divide_pages
 from analytics_assets.ingestion.warehouse.extract_buffer import WritingPipeline
 
 
