@@ -2,7 +2,7 @@
 
 A page of many rows would otherwise be in memory as JSON text, as Arrow table or Python objects, and as written file at
 the same time. dlt also keeps up to 5,000 rows in memory before it writes them, whatever their size. So the end of each
-part is announced, and the pipeline then lets dlt write its rows.
+part, and of small pages that are together as large as one, is announced, and the pipeline then lets dlt write the rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _after_part: ContextVar[Callable[[], None]] = ContextVar("after_part", default=l
 
 @contextmanager
 def after_each_part(call: Callable[[], None]) -> Iterator[None]:
-    """Within the `with` block, calls a function after all steps have had a part of a page."""
+    """Within the `with` block, calls a function after all steps have had a part of a page, or pages of this size."""
     token = _after_part.set(call)
     try:
         yield
@@ -51,15 +51,22 @@ def divide_pages(resource: DltResource) -> None:
 
 
 def _divided(pages: Iterator[Any]) -> Iterator[Any]:
+    waiting = 0
     for page in pages:
-        if isinstance(page, list) and (len(page) > MOST_ROWS or sum(map(_size, page)) > MOST_BYTES):
+        size = sum(map(_size, page)) if isinstance(page, list) else 0
+        waiting += size
+        if isinstance(page, list) and (len(page) > MOST_ROWS or size > MOST_BYTES):
             start = 0
             for end in _ends(page):
                 yield page[start:end]
                 _after_part.get()()
                 start = end
+            waiting = 0
         else:
             yield page
+        if waiting >= MOST_BYTES:
+            _after_part.get()()
+            waiting = 0
 
 
 def _ends(page: list[Any]) -> Iterator[int]:
