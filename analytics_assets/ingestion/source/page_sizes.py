@@ -2,7 +2,8 @@
 
 dlt needs 3 to 5 ms for each page, whatever its size. A page of many rows would be in memory as JSON text, as Arrow
 table or Python objects, and as written file at the same time. dlt also keeps up to 5,000 rows in memory before it
-writes them, whatever their size. So the end of each part is announced, and the pipeline then lets dlt write its rows.
+writes them, whatever their size. So the end of each part, and of small pages that are together as large as one, is
+announced, and the pipeline then lets dlt write the rows.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Pages = Callable[[Iterator[Any]], Iterator[Any]]
 
 @contextmanager
 def after_each_part(call: Callable[[], None]) -> Iterator[None]:
-    """Within the `with` block, calls a function after all steps have had a part of a page."""
+    """Within the `with` block, calls a function after all steps have had a part of a page, or pages of this size."""
     token = _after_part.set(call)
     try:
         yield
@@ -103,15 +104,22 @@ def _size_of_page(page: list[Any]) -> int:
 
 def divide_pages(pages: Iterable[Any]) -> Iterator[Any]:
     """Yields each large page in parts, in order."""
+    waiting = 0
     for page in pages:
-        if isinstance(page, list) and (len(page) > MOST_ROWS or sum(map(_size, page)) > MOST_BYTES):
+        size = _size_of_rows(page) if isinstance(page, list) else 0
+        waiting += size
+        if isinstance(page, list) and (len(page) > MOST_ROWS or size > MOST_BYTES):
             start = 0
             for end in _ends(page):
                 yield page[start:end]
                 _after_part.get()()
                 start = end
+            waiting = 0
         else:
             yield page
+        if waiting >= MOST_BYTES:
+            _after_part.get()()
+            waiting = 0
 
 
 def _ends(page: list[Any]) -> Iterator[int]:
@@ -122,6 +130,10 @@ def _ends(page: list[Any]) -> Iterator[int]:
         if size >= MOST_BYTES or end - start >= MOST_ROWS or end == len(page):
             yield end
             start, size = end, 0
+
+
+def _size_of_rows(page: list[Any]) -> int:
+    return sum(map(len, page)) if {*map(type, page)} == {Raw} else sum(map(_size, page))
 
 
 def _size(row: Any) -> int:
