@@ -237,6 +237,10 @@ def test_the_sensors_are_on_or_off_as_the_file_says(project: Project, shipped_ya
         ({"metadata": {"dagster/row_count": "x"}}, "metadata", "the sync sets"),
         ({"group_name": ""}, "group_name", "Write letters"),
         ({"kinds": [""]}, "kinds", "a kind is empty"),
+        ({"kinds": ["sql", "a b"]}, "kinds", "`a b` cannot be a kind. Write letters"),
+        ({"kinds": ["x" * 64]}, "kinds", "at most 63 of them"),
+        ({"code_version": " "}, "code_version", "Write one such as `2`"),
+        ({"metadata": {"": 1}}, "metadata", "the name of an entry is empty"),
         ({"pool": ""}, "pool", "Write a name, or remove the key"),
         ({"key_prefix": "."}, "key_prefix", "`.` cannot be a part of an asset key"),
         ({"key_prefix": []}, "key_prefix", "the list is empty"),
@@ -268,6 +272,11 @@ def test_the_sensors_are_on_or_off_as_the_file_says(project: Project, shipped_ya
             {"automation_condition": "{{ dg.AutomationCondition.on_cron('bad') }}"},
             "automation_condition",
             "this template fails: Invalid cron schedule: bad. Write one such as",
+        ),
+        (
+            {"automation_condition": "{{ dg.AutomationCondition.on_cron('0 2 * * *', 'Europe/Berln') }}"},
+            "automation_condition",
+            "there is no time zone `Europe/Berln`. Did you mean `Europe/Berlin`?",
         ),
         (
             {"automation_condition": "{{ dg.AutomationCondition.on_crn('0 2 * * *') }}"},
