@@ -146,10 +146,29 @@ def test_a_key_for_all_resources_has_their_names(project: Project, shipped_yaml:
     assert spec_of(definitions, "lake", "analytics_api_products")
     assert spec_of(definitions, "people")
     for shared, own in (("lake/one", {}), ("lake/{resource}", {"key": "lake/products"})):
-        with pytest.raises(ValidationError, match="would have one key, lake/"):
+        with pytest.raises(
+            ValidationError,
+            match=r"the asset key lake/(one|products), which `\w+` has. Write `?(another|{resource})",
+        ):
             RestApiSync.rendered(
                 yaml.safe_load(with_attributes(shipped_yaml, {"key": shared}, **own))["attributes"]
             )
+
+
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [
+        ("{source}/api/products", "the endpoint of `products`"),
+        ("{source}/circuit", "the circuit of `analytics_api`"),
+        ("{source}/events__items", "the child table `items` of `events`"),
+    ],
+)
+def test_a_key_of_another_asset_of_the_api_is_refused(shipped_yaml: str, key: str, other: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        RestApiSync.rendered(yaml.safe_load(with_attributes(shipped_yaml, {}, key=key))["attributes"])
+    [error] = refused.value.errors()
+    assert error["loc"] == ("assets", "customers", "key")
+    assert f"which {other} has. Write another `key`." in error["msg"]
 
 
 def test_a_prefix_also_holds_for_child_tables(project: Project, shipped_yaml: str) -> None:
