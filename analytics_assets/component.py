@@ -26,6 +26,7 @@ from analytics_assets.ingestion.errors import UnfitCursorError, UnfitFilterError
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo, describe
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.orchestration.alerts.sensor import failure_sensor
+from analytics_assets.orchestration.asset_keys import refuse_keys_of_other_files, refuse_shared_keys
 from analytics_assets.orchestration.attributes import judge_attributes
 from analytics_assets.orchestration.automation.recovery import recovery_sensor
 from analytics_assets.orchestration.automation.schedules import AutomatedSync
@@ -198,7 +199,12 @@ class RestApiSync(SyncConfig, dg.Component):
         for info in self.resources.values():
             if info.selected:
                 judge_run_tags(self, info)
+        refuse_shared_keys(self, self.resources, self._translator)
         return self
+
+    @cached_property
+    def _translator(self) -> SyncTranslator:
+        return SyncTranslator(self, self.resources, self.get_asset_spec)
 
     def get_asset_spec(self, resource: ResourceInfo) -> dg.AssetSpec:
         """Returns the spec of a resource's asset. A subclass may override it, and may change every attribute.
@@ -208,9 +214,14 @@ class RestApiSync(SyncConfig, dg.Component):
         """
         return SyncTranslator(self, self.resources).described_spec(resource)
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster passes it
-        """Builds the assets, checks, jobs, schedules and sensors of this API."""
-        translator = SyncTranslator(self, self.resources, self.get_asset_spec)
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Builds the assets, checks, jobs, schedules and sensors of this API.
+
+        Raises:
+            InvalidFileError: another API of the project has the same name, or the key of an asset.
+        """
+        translator = self._translator
+        refuse_keys_of_other_files(self, self.resources, translator, context)
         assets: list[Any] = [translator.circuit_spec()]
         syncs: dict[str, AutomatedSync] = {}
         for info in self.resources.values():

@@ -209,6 +209,26 @@ class AssetDefaults(StrictModel):
         for index, kind in enumerate(value if isinstance(value, list) else ()):
             if not kind.strip():
                 raise error_at((index,), "a kind is empty. Write a word such as `python`, or remove it.")
+            if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", kind):
+                raise error_at(
+                    (index,),
+                    f"`{kind}` cannot be a kind. Write letters, digits, `_`, `-` and `.`, at most 63 of them.",
+                )
+        return value
+
+    @field_validator("code_version")
+    @classmethod
+    def _written_version(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("the code version is empty. Write one such as `2`, or remove the key.")
+        return value
+
+    @field_validator("metadata")
+    @classmethod
+    def _named_metadata(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value if isinstance(value, dict) else ():
+            if not name.strip():
+                raise error_at((name,), "the name of an entry is empty. Write a name, or remove the entry.")
         return value
 
     @field_validator("tags", "op_tags", "run_tags")

@@ -236,6 +236,11 @@ class AssetConfig(AssetDefaults):
     def _possible_names(cls, value: dict[str, str]) -> dict[str, str]:
         seen: dict[str, str] = {}
         for written, name in value.items():
+            if not all(part.strip() for part in written.split(".")):
+                raise error_at(
+                    (written,),
+                    "the name of a field is empty. Write the name that the API sends, or remove the entry.",
+                )
             if not re.fullmatch(r"[a-z_][a-z0-9]*(_[a-z0-9]+)*", name) or name.startswith("_dlt"):
                 raise error_at(
                     (written,),

@@ -313,20 +313,6 @@ class SyncConfig(StrictModel):
         return value
 
     @model_validator(mode="after")
-    def _each_asset_has_its_key(self) -> SyncConfig:
-        taken: dict[tuple[str, ...], str] = {}
-        for name in self.resource_names:
-            key = self.asset(name).key_path(self.name, name)
-            if key in taken:
-                shared = self.assets.get(name, AssetConfig()).key is None
-                raise error_at(
-                    ("asset_defaults", "key") if shared else ("assets", name, "key"),
-                    f"`{taken[key]}` and `{name}` would have one key, {'/'.join(key)}. Write `{{resource}}` in it.",
-                )
-            taken[key] = name
-        return self
-
-    @model_validator(mode="after")
     def _assets_fit_resources(self) -> SyncConfig:
         names = list(self.resource_names)
         for name in (CIRCUIT, f"{CIRCUIT}_open", f"{CIRCUIT}_reset"):

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.config.asset_defaults import AssetDefaults
+from analytics_assets.config.time_zone import no_such_zone
 from analytics_assets.config.validation_errors import Location, error_at
 from analytics_assets.orchestration.dagster_internals import CheckError
 from analytics_assets.orchestration.freshness import declared_policy
@@ -72,6 +73,22 @@ def judge_attributes(here: Location, asset: AssetDefaults) -> None:
             "this is no automation condition. Write it as in Dagster's components, such as "
             '`"{{ dg.AutomationCondition.on_cron(\'0 2 * * *\') }}"` or `"{{ dg.AutomationCondition.eager() }}"`.',
         )
+    if condition is not None:
+        _judge_time_zones((*here, "automation_condition"), condition)
+
+
+def _judge_time_zones(place: Location, condition: dg.AutomationCondition[Any]) -> None:
+    """Judges the time zones of the cron expressions in a condition. Dagster would fail at each tick of the sensor."""
+    zone = getattr(condition, "cron_timezone", None)
+    if zone is not None:
+        try:
+            dg.ScheduleDefinition(
+                name="probe", cron_schedule="0 2 * * *", job_name="probe", execution_timezone=zone
+            )
+        except dg.DagsterInvalidDefinitionError:
+            raise error_at(place, no_such_zone(zone)) from None
+    for one in condition.children:
+        _judge_time_zones(place, one)
 
 
 def _judge_tag(place: Location, tag: str, text: str) -> None:

@@ -54,6 +54,7 @@ __all__ = [
     "LoadContextScope",
     "OneAssetJob",
     "enrich_validation_errors_with_source_position",
+    "load_of",
     "materialization_tags",
     "op_names",
     "output_of_logged",
@@ -66,6 +67,7 @@ UNDOCUMENTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (dg.DagsterInstance, "get_latest_storage_id_by_partition", ("asset_key", "event_type", "partitions")),
     (dg.DagsterInstance, "get_records_for_run", ("run_id", "of_type")),
     (dg.DagsterInstance, "get_status_by_partition", ("asset_key", "partition_keys", "partitions_def")),
+    (dg.ComponentTree, "state_tracker", ()),
     (dg.Definitions, "permissive_map_resolved_asset_specs", ("func", "selection")),
     (dg.EventLogRecord, "asset_materialization", ()),
     (dg.EventLogRecord, "partition_key", ()),
@@ -73,6 +75,12 @@ UNDOCUMENTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (dg.TimeWindowPartitionsDefinition, "time_window_for_partition_key", ("partition_key",)),
 )
 """Methods and properties that Dagster does not document, each with its parameters that this project passes."""
+
+
+def load_of(context: dg.ComponentLoadContext) -> object:
+    """Returns an object that all components of one load of a code location share, and no other load."""
+    # Two trees of one project are equal, and their trackers are not.
+    return context.component_tree.state_tracker
 
 
 def materialization_tags(context: dg.AssetExecutionContext, key: dg.AssetKey) -> Mapping[str, str]:

@@ -146,10 +146,29 @@ def test_a_key_for_all_resources_has_their_names(project: Project, shipped_yaml:
     assert spec_of(definitions, "lake", "analytics_api_products")
     assert spec_of(definitions, "people")
     for shared, own in (("lake/one", {}), ("lake/{resource}", {"key": "lake/products"})):
-        with pytest.raises(ValidationError, match="would have one key, lake/"):
+        with pytest.raises(
+            ValidationError,
+            match=r"the asset key lake/(one|products), which `\w+` has. Write `?(another|{resource})",
+        ):
             RestApiSync.rendered(
                 yaml.safe_load(with_attributes(shipped_yaml, {"key": shared}, **own))["attributes"]
             )
+
+
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [
+        ("{source}/api/products", "the endpoint of `products`"),
+        ("{source}/circuit", "the circuit of `analytics_api`"),
+        ("{source}/events__items", "the child table `items` of `events`"),
+    ],
+)
+def test_a_key_of_another_asset_of_the_api_is_refused(shipped_yaml: str, key: str, other: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        RestApiSync.rendered(yaml.safe_load(with_attributes(shipped_yaml, {}, key=key))["attributes"])
+    [error] = refused.value.errors()
+    assert error["loc"] == ("assets", "customers", "key")
+    assert f"which {other} has. Write another `key`." in error["msg"]
 
 
 def test_a_prefix_also_holds_for_child_tables(project: Project, shipped_yaml: str) -> None:
@@ -237,6 +256,10 @@ def test_the_sensors_are_on_or_off_as_the_file_says(project: Project, shipped_ya
         ({"metadata": {"dagster/row_count": "x"}}, "metadata", "the sync sets"),
         ({"group_name": ""}, "group_name", "Write letters"),
         ({"kinds": [""]}, "kinds", "a kind is empty"),
+        ({"kinds": ["sql", "a b"]}, "kinds", "`a b` cannot be a kind. Write letters"),
+        ({"kinds": ["x" * 64]}, "kinds", "at most 63 of them"),
+        ({"code_version": " "}, "code_version", "Write one such as `2`"),
+        ({"metadata": {"": 1}}, "metadata", "the name of an entry is empty"),
         ({"pool": ""}, "pool", "Write a name, or remove the key"),
         ({"key_prefix": "."}, "key_prefix", "`.` cannot be a part of an asset key"),
         ({"key_prefix": []}, "key_prefix", "the list is empty"),
@@ -268,6 +291,11 @@ def test_the_sensors_are_on_or_off_as_the_file_says(project: Project, shipped_ya
             {"automation_condition": "{{ dg.AutomationCondition.on_cron('bad') }}"},
             "automation_condition",
             "this template fails: Invalid cron schedule: bad. Write one such as",
+        ),
+        (
+            {"automation_condition": "{{ dg.AutomationCondition.on_cron('0 2 * * *', 'Europe/Berln') }}"},
+            "automation_condition",
+            "there is no time zone `Europe/Berln`. Did you mean `Europe/Berlin`?",
         ),
         (
             {"automation_condition": "{{ dg.AutomationCondition.on_crn('0 2 * * *') }}"},

@@ -120,7 +120,7 @@ def test_each_batch_is_in_the_warehouse_and_materialized_before_the_next_is_fetc
         assert [one.partition for one in found] == [*DAYS, None]
         assert all(one.passed for one in found)
     assert check_of(result, "complete").description == (
-        "All 36 rows that the API has were fetched; 36 loaded, 0 in quarantine."
+        "All 36 rows that the API has in the range that was asked for were fetched; 36 loaded, 0 in quarantine."
     )
 
 

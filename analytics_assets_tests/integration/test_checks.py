@@ -175,6 +175,19 @@ def test_complete_counts_what_the_api_has(project: Project, api: DemoApi, shippe
     assert check.description == "All 100 rows that the API has were fetched; 100 loaded, 0 in quarantine."
 
 
+def test_complete_names_the_range_that_was_asked_for(
+    project: Project, api: DemoApi, shipped_yaml: str
+) -> None:
+    definitions = project.definitions(shipped_yaml)
+    found = [check_of(project.run(definitions, "events"), "complete") for _ in range(2)]
+    rows = len(api.rows("events"))
+    assert f"{rows:,} rows that the API has were fetched" in str(found[0].description)
+    since = found[1].metadata["cursor_from"].value
+    assert f" that the API has since {since} were fetched" in str(found[1].description)
+    day = check_of(project.run(definitions, "transactions", DAY), "complete")
+    assert "rows that the API has in the range that was asked for were fetched" in str(day.description)
+
+
 def test_complete_alone_finds_rows_that_went_missing_since(project: Project, shipped_yaml: str) -> None:
     definitions = project.definitions(shipped_yaml)
     assert project.run(definitions, "products").success

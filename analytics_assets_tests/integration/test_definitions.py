@@ -276,3 +276,31 @@ def test_anchors_and_merge_keys_are_valid(project: Project, shipped_yaml: str) -
         "  name: analytics_api\n", "  <<: &shared {name: other}\n  name: analytics_api\n", 1
     )
     assert project.definitions(text).assets
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "sentence"),
+    [
+        ({"name": "shop"}, {"name": "shop"}, "have the name `shop`. Give each API its own name."),
+        (
+            {"name": "shop", "asset_defaults": {"key": "lake/{resource}"}},
+            {"name": "bank", "assets": {"orders": {"key": "lake/orders"}}},
+            "`orders` in {second} would have the asset key lake/orders, which `orders` in {first} has. Write another",
+        ),
+    ],
+)
+def test_two_files_with_one_asset_key_are_both_named(
+    project: Project, first: dict[str, Any], second: dict[str, Any], sentence: str
+) -> None:
+    rest_api = {"client": {"base_url": "http://localhost"}, "resources": ["orders"]}
+    files = [project.defs_yaml, project.defs_yaml.parents[1] / "b_api/defs.yaml"]
+    files[1].parent.mkdir()
+    for file, own in zip(files, (first, second), strict=True):
+        attributes = {"rest_api": rest_api, **own}
+        file.write_text(yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes}))
+    with pytest.raises(ComponentTreeException) as refused:
+        dg.load_from_defs_folder(path_within_project=project.folder)
+    told = str(refused.value.__cause__)
+    assert isinstance(refused.value.__cause__, InvalidFileError)
+    assert sentence.format(first=files[0], second=files[1]) in told
+    assert {*files} == {file for file in files if str(file) in told}

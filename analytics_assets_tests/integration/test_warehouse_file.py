@@ -311,6 +311,24 @@ def test_a_writer_keeps_syncs_waiting_and_makes_the_file(project: Project, defs:
         assert connection.execute("SELECT sum(n) FROM mine").fetchone() == (15,)
 
 
+def test_one_thread_reads_while_it_writes_and_cannot_write_while_it_reads(
+    project: Project, defs: str
+) -> None:
+    with write_warehouse() as connection:
+        connection.execute("CREATE TABLE mine AS SELECT 7 AS n")
+        with read_warehouse() as reader:
+            assert reader.execute("SELECT n FROM mine").fetchone() == (7,)
+        assert project.load(defs, "things").row_count == len(ROWS)
+    with read_warehouse() as reader:
+        for write in (lambda: write_warehouse().__enter__(), lambda: project.load(defs, "things")):
+            with pytest.raises(
+                UnreachableWarehouseError, match=r"has it open in another way.* Close that connection"
+            ):
+                write()
+        assert reader.execute("SELECT n FROM mine").fetchone() == (7,)
+    assert project.load(defs, "things").row_count == len(ROWS)
+
+
 @pytest.mark.parametrize("shell", [True, False])
 def test_a_program_that_opens_the_file_itself_takes_the_lock(
     project: Project, defs: str, *, shell: bool

@@ -12,6 +12,7 @@ from analytics_assets.config.models import DEFAULT_LOCK_TIMEOUT
 from analytics_assets.ingestion.errors import NoWarehouseFileError
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE
 from analytics_assets.ingestion.warehouse.pipeline import WarehousePipeline, open_pipeline
+from analytics_assets.ingestion.warehouse.storage_errors import is_open_for_writing
 
 
 @contextmanager
@@ -19,7 +20,8 @@ def read_warehouse(lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[duckd
     """Opens the DuckDB file for reading within the `with` block.
 
     Only one load, reader or writer uses the file at a time; the others wait. If a reader called DuckDB's own
-    `connect` during a load, the load or the reader would wait or fail.
+    `connect` during a load, the load or the reader would wait or fail. Within `write_warehouse` of the same thread, the
+    connection reads what was committed, and DuckDB lets it write, too.
 
     Args:
         lock_timeout: seconds: how long to wait for another program that has the file open.
@@ -44,7 +46,7 @@ def write_warehouse(lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[duck
 
     Raises:
         NoWarehouseFileError: the destination is not DuckDB.
-        WarehouseError: the file cannot be opened.
+        WarehouseError: the file cannot be opened, also because this process reads it within `read_warehouse`.
     """
     with _connection(lock_timeout, read_only=False) as connection:
         yield connection
@@ -87,9 +89,7 @@ def _connection(lock_timeout: float, *, read_only: bool) -> Iterator[duckdb.Duck
         if read_only and not database.exists():
             raise NoWarehouseFileError("", f"there is no {database} yet", "Materialize an asset first")
         try:
-            connection = pipeline.backend.open(
-                lambda: duckdb.connect(str(database), read_only=read_only), pipeline.by
-            )
+            connection = pipeline.backend.open(lambda: _connected(database, read_only=read_only), pipeline.by)
         except duckdb.Error as error:
             explained = pipeline.backend.explain(error, "")
             if explained is None:
@@ -97,3 +97,13 @@ def _connection(lock_timeout: float, *, read_only: bool) -> Iterator[duckdb.Duck
             raise explained from error
         with connection:
             yield connection
+
+
+def _connected(database: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        return duckdb.connect(str(database), read_only=read_only)
+    except duckdb.Error as error:
+        if not (read_only and is_open_for_writing(error)):
+            raise
+        # A process may open a file in one way only, and a connection that writes can read, too.
+        return duckdb.connect(str(database))

@@ -41,6 +41,7 @@ _DAMAGED = re.compile(
 _CANNOT_OPEN = re.compile(
     r'(?:Cannot open|Could not (?:read from|write|fsync|create)) (?:file|directory) "[^"]+": (.+)'
 )
+_OTHER_MODE = "different configuration than existing connections"
 _LINES = re.compile(r"\s+")
 _MOST_TEXT = 200  # the most characters of DuckDB's own text in an error
 
@@ -69,6 +70,11 @@ def disk_full(error: BaseException, resource: str, place: str) -> DiskFullError 
     return None
 
 
+def is_open_for_writing(error: BaseException) -> bool:
+    """Whether a file does not open for reading because this process has it open for writing."""
+    return isinstance(error, duckdb.Error) and _OTHER_MODE in str(error)
+
+
 def explain_duckdb(error: BaseException, resource: str, database: Path | None) -> SyncError | None:
     """Explains an error of a DuckDB file; None for an unknown error.
 
@@ -90,12 +96,17 @@ def explain_duckdb(error: BaseException, resource: str, database: Path | None) -
             return DuckDbVersionError(resource, str(database), made[1], duckdb.__version__)
         if _DAMAGED.search(text):
             return DamagedWarehouseError(resource, str(database), _shortened(text, database))
-        if refused := _CANNOT_OPEN.search(text):
-            return _unreachable(resource, database, refused[1])
+        refused = _CANNOT_OPEN.search(text)
+        if refused or _OTHER_MODE in text:
+            return _unreachable(resource, database, refused[1] if refused else _OTHER_MODE)
     return None
 
 
 def _unreachable(resource: str, database: Path, problem: str) -> UnreachableWarehouseError:
+    if problem == _OTHER_MODE:
+        problem = "this process has it open in another way, such as for reading only. DuckDB allows one way at a time"
+        way_out = "Close that connection first, or use `write_warehouse` for it"
+        return UnreachableWarehouseError(resource, str(database), problem, way_out=way_out)
     if database.is_dir():
         way_out = f"Name a file, such as DESTINATION__DUCKDB__CREDENTIALS={database / 'analytics.duckdb'}"
         return UnreachableWarehouseError(resource, str(database), "it is a directory", way_out=way_out)

@@ -88,6 +88,8 @@ _OF_THE_SYNC = (
     keys.ROWS_OF_EARLIER_LOADS,
     keys.ROWS_OUTSIDE_WINDOW,
     keys.ROWS_IN_FUTURE,
+    keys.CURSOR_FROM,
+    keys.CURSOR_TO,
 )
 """The facts of a sync that the evaluation of `complete` repeats."""
 
@@ -121,18 +123,29 @@ def complete(context: CheckContext) -> CheckOutcome:
         # What other partitions lack is no fault of this sync, so it keeps nothing from running.
         return CheckOutcome(False, _lost(context.lost_partitions), metadata, is_warning=True)
     split += _left_out(sync)
+    asked = _range(sync, context.resource)
     if reported is None:
-        sentence = f"{counted(fetched, 'row')} fetched ({split}); the API does not report how many it has."
-    elif fetched > reported:
         sentence = (
-            f"{counted(fetched, 'row')} fetched ({split}), more than the {reported:,} that the API reports."
+            f"{counted(fetched, 'row')} fetched ({split}); the API does not report how many it has{asked}."
         )
+    elif fetched > reported:
+        more = f"more than the {reported:,} that the API reports{asked}"
+        sentence = f"{counted(fetched, 'row')} fetched ({split}), {more}."
     else:
-        sentence = f"All {counted(reported, 'row')} that the API has were fetched; {split}."
+        sentence = f"All {counted(reported, 'row')} that the API has{asked} were fetched; {split}."
     doubts = _doubts(context, fetched) if context.current is not None else []
     if doubts:
         return CheckOutcome(False, " ".join([*doubts, sentence]), metadata, is_warning=True)
     return CheckOutcome(True, f"{sentence}{_unproven(context.resource)}", metadata)
+
+
+def _range(sync: Metadata, resource: ResourceInfo) -> str:
+    """Says which rows the requests of a sync asked for; empty if they asked for all."""
+    start = read(sync, keys.CURSOR_FROM)
+    if resource.cursor is None or not resource.filter_params or start is None:
+        return ""
+    has_end = len(resource.filter_params) > 1 or read(sync, keys.PARTITIONS_IN_BATCH)
+    return " in the range that was asked for" if has_end else f" since {start}"
 
 
 def _table_is_gone(context: CheckContext, loaded: int) -> str:
@@ -179,7 +192,8 @@ def _what_is_missing(
     """
     fetched, reported = read(sync, keys.ROWS_FETCHED), read(sync, keys.ROWS_REPORTED_BY_API)
     if reported is not None and fetched < reported:
-        return f"{fetched:,} of the {reported:,} rows that the API has were fetched; {split}."
+        asked = _range(sync, resource)
+        return f"{fetched:,} of the {reported:,} rows that the API has{asked} were fetched; {split}."
     loaded, kept = read(sync, keys.ROWS_LOADED, 0), read(sync, keys.ROWS_KEPT)
     left = loaded - read(sync, keys.ROWS_REPEATED, 0) - read(sync, keys.ROWS_SUPERSEDED, 0)
     if is_new and kept is not None and kept != left:

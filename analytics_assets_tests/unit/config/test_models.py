@@ -527,6 +527,12 @@ MISTAKES = [
         ("rest_api", "resource_defaults", "primary_key"),
         "`buyer.id` is not the name of a column. Use its name in the warehouse",
     ),
+    (
+        ("assets", "events", "rename"),
+        {"buyer.": "x"},
+        ("assets", "events", "rename", "buyer."),
+        "the name of a field is empty. Write the name that the API sends",
+    ),
     # Owners, URL and headers.
     (
         ("assets", "events", "owners"),
