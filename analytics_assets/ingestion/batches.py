@@ -39,9 +39,17 @@ class BatchSize:
         self.windows = 1
         self._ranges = 1
         self._further_pages = 0.0  # of a window
+        self._may_divide = True
 
     def learn(
-        self, windows: int, rows: int, seconds: float, *, pages: int = 0, most_rows: int | None = None
+        self,
+        windows: int,
+        rows: int,
+        seconds: float,
+        *,
+        pages: int = 0,
+        most_rows: int | None = None,
+        restarted: bool = False,
     ) -> None:
         """Sizes the next batch by the work of a batch.
 
@@ -51,11 +59,13 @@ class BatchSize:
             seconds: the duration of the batch.
             pages: the number of pages that the batch fetched.
             most_rows: the most rows that the API pages through; None if unknown.
+            restarted: whether the batch started over. If it had ranges, later batches have none.
         """
         target = batch_targets.TARGET_ROWS
         most = min(target, most_rows or target)
         share = max(rows / most, seconds / batch_targets.TARGET_SECONDS, 1 / MOST_GROWTH)
         self.windows = max(1, int(windows / share))
+        self._may_divide = self._may_divide and not (restarted and self._ranges > 1)
         # The first page of a range says nothing about the pages that it needs.
         self._further_pages = max(0, pages - self._ranges) / windows
 
@@ -65,7 +75,8 @@ class BatchSize:
         Args:
             windows: the number of windows of the batch.
         """
-        self._ranges = min(windows, max(1, int(self._further_pages * windows / PAGES_OF_RANGE)))
+        worth = int(self._further_pages * windows / PAGES_OF_RANGE) if self._may_divide else 1
+        self._ranges = min(windows, max(1, worth))
         return self._ranges
 
 
@@ -126,9 +137,15 @@ def run_batches(
                 continue
             tried = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, tried)
         result = tried
-        fetched, pages = result.requests.rows_fetched, result.requests.pages
-        seconds = clock() - started
-        size.learn(len(batch.windows), fetched, seconds, pages=pages, most_rows=plan.max_offset)
+        fetched = result.requests.rows_fetched
+        size.learn(
+            len(batch.windows),
+            fetched,
+            clock() - started,
+            pages=result.requests.pages,
+            most_rows=plan.max_offset,
+            restarted=bool(result.requests.restarts),
+        )
         done += len(batch.windows)
         rows += fetched
         if done < len(keys) or done > len(batch.windows):

@@ -19,7 +19,15 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from analytics_assets.config.models import RequestsConfig
-from analytics_assets.ingestion.errors import RestartError, SyncError, UnexpectedError, causes, redacted
+from analytics_assets.ingestion.errors import (
+    RestartError,
+    RowsMovedError,
+    SyncError,
+    UnexpectedError,
+    causes,
+    counted,
+    redacted,
+)
 from analytics_assets.ingestion.http.breaker_client import Breaker, CircuitStore
 from analytics_assets.ingestion.http.dlt_errors import find_sync_error
 from analytics_assets.ingestion.http.origins import Origins
@@ -70,10 +78,13 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
     def attempt() -> SyncResult:
         quarantine = plan.new_quarantine(api.secrets.redact)
         with open_load_pipeline(plan, quarantine, api.caller) as pipeline, api.session() as session:
-            built = build_source(plan, quarantine, session, api.secrets, pipeline.capabilities)
+            # A sync that starts over reads its window at once, because the ranges may be the reason.
+            read = replace(plan, most_ranges=1) if telemetry.restarts else plan
+            built = build_source(read, quarantine, session, api.secrets, pipeline.capabilities)
             with pipeline.locked():
                 restored = pipeline.restore()
                 pipeline.extract(built.source, restored)
+                _refuse_strays(built, plan)
                 refuse_moved_rows(
                     built.dropped_twice, telemetry.rows_fetched, plan, telemetry.pages_of_attempt
                 )
@@ -85,6 +96,19 @@ def run_sync(plan: LoadPlan, circuit: CircuitStore, run_id: str = "") -> SyncRes
                     return _result(plan, pipeline, built, api, loaded)
 
     return start_over_where_rows_moved(plan, api, attempt)
+
+
+def _refuse_strays(built: BuiltSource, plan: LoadPlan) -> None:
+    """Fails if a request for a range of time brought rows of another range, which perhaps came twice.
+
+    Raises:
+        RowsMovedError: a row was in another range.
+    """
+    strays = built.cursor_watch.strays if built.cursor_watch else 0
+    if strays:
+        observation = f"{counted(strays, 'row')} came with a range of time that they are not in"
+        endpoint = f"{plan.resource.method} {plan.resource.path}"
+        raise RowsMovedError(plan.resource.name, observation, endpoint)
 
 
 @dataclass(frozen=True)

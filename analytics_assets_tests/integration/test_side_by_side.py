@@ -138,6 +138,28 @@ def test_a_row_of_two_ranges_is_loaded_once(
     assert ids(project) == [one["id"] for one in api.rows]
 
 
+def test_an_api_that_filters_by_another_time_is_read_at_once(
+    project: Project, cursored: tuple[Cursored, str]
+) -> None:
+    """The cursor is the time of the last update, and the API filters by the time of creation."""
+    api, url = cursored
+    page = api._page
+
+    def by_creation(since: str, until: str, offset: int) -> Any:
+        answer = page(since, until, offset)
+        answer["data"] = [
+            {**one, "at": one["at"].replace("-04T", "-06T") if one["id"] % 2 else one["at"]}
+            for one in answer["data"]
+        ]
+        return answer
+
+    api._page = by_creation  # type: ignore[method-assign]
+    assert run(project, text_of(url)).success
+    assert ids(project) == [one["id"] for one in api.rows]
+    assert (DAYS[1] + "T00:00:00Z", DAYS[9] + "T00:00:00Z") in api.asked
+    assert len({one for one in api.asked if one[0] >= DAYS[9]}) == 1, "no ranges in the batch after it"
+
+
 @pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("joined", [5, 1, 25_000])
 def test_a_bad_row_of_two_ranges_is_quarantined_once(

@@ -37,6 +37,8 @@ class CursorWatch:
 
     Attributes:
         outside: the number of rows that a request for the window does not explain; 0 without a window.
+        strays: the number of rows that the request for the range of their page does not explain, and that are in the
+            window. Nobody knows whether another request brings them, too.
         repeated: the number of dropped rows that came before with the same primary key and cursor value. The load
             package has no dropped rows, so only the watch can see that they came twice.
         future: the number of rows later than `latest`; 0 with a window.
@@ -56,6 +58,7 @@ class CursorWatch:
         page_range: PageRange | None = None,
     ) -> None:
         self.outside = 0
+        self.strays = 0
         self.repeated = 0
         self.future = 0
         self.in_order = True
@@ -100,7 +103,11 @@ class CursorWatch:
             ]
             if window:
                 asked = self._bounds(self._asked(window))
-                self.outside += sum(not _is_in(times[place], *asked) for place in dropped)
+                unexplained = [times[place] for place in dropped if not _is_in(times[place], *asked)]
+                self.outside += len(unexplained)
+                if self._page_range.window and self._window:
+                    whole = self._bounds(self._window)
+                    self.strays += sum(_is_in(one, *whole) for one in unexplained)
             self._compare_dropped(item, dropped)
             if self._page_range.window:
                 item = _without(item, dropped)
@@ -240,7 +247,11 @@ def _without(item: TDataItems, places: Sequence[int]) -> TDataItems:
     """Returns a page without the rows at some places."""
     rows: Any = item if isinstance(item, (pa.Table, list)) else [item]
     kept = sorted({*range(len(rows))}.difference(places))
-    return rows.take(kept) if isinstance(rows, pa.Table) else [rows[place] for place in kept]
+    return (
+        rows.take(pa.array(kept, pa.int64()))
+        if isinstance(rows, pa.Table)
+        else [rows[place] for place in kept]
+    )
 
 
 def _is_in(moment: Any, first: Any, end: Any) -> bool:

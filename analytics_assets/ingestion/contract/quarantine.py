@@ -118,6 +118,7 @@ class Quarantine:
         self._redact = redact
         self.count = 0
         self._rejected = Spool()
+        self._without_time: set[int] = set()  # hashes of rows that each of several ranges may bring
         self._reasons: dict[tuple[str, str], _Reason] = {}
 
     def add(self, rejected: Sequence[Rejected], rows: int, page_range: Window | None = None) -> None:
@@ -143,6 +144,8 @@ class Quarantine:
                 is_here = page_range is None or self._cursor.is_in(page_range, moment)
                 home = self._home(self._cursor, moment) if is_here else None
             elif self._windows:
+                if page_range is not None and not self._is_first(one):
+                    continue
                 keys = list(self._windows)
                 partition = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
                 home = (partition, whole_window(self._windows))
@@ -153,6 +156,11 @@ class Quarantine:
         self.count += len(found)
         if self.limit.count is not None:
             self._judge()
+
+    def _is_first(self, row: Rejected) -> bool:
+        before = len(self._without_time)
+        self._without_time.add(hash(row.row))
+        return len(self._without_time) > before
 
     @property
     def too_many(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from threading import Condition
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dlt.common.configuration.container import Container
 
@@ -33,7 +33,7 @@ class SideBySide:
     def __init__(self, resource: str, most: int) -> None:
         self.most = most
         self._resource = resource
-        self._groups: list[_Group] = []
+        self._groups: list[_Group[Any]] = []
 
     def close(self) -> None:
         """Ends all reads and their threads. The transport ends the requests in flight."""
@@ -43,7 +43,11 @@ class SideBySide:
             group.threads.shutdown(wait=True)
 
     def pages(
-        self, reads: Iterable[Callable[[], Iterator[_T]]], *, in_order: bool
+        self,
+        reads: Iterable[Callable[[], Iterator[_T]]],
+        *,
+        in_order: bool,
+        change: Callable[[Iterator[_T]], Iterator[_T]] = iter,
     ) -> Iterator[tuple[int, _T]]:
         """Runs each read to its end.
 
@@ -52,16 +56,18 @@ class SideBySide:
         Args:
             reads: functions that begin a read, which is an iterator of pages.
             in_order: whether all pages of a read come before those of the next read.
+            change: changes the pages of each read, such as a function that joins them.
 
         Yields:
             Each page with the number of its read, counted from 0. The pages of one read are in order.
 
         Raises:
-            BaseException: the error of a read. The other reads stop.
+            BaseException: the error of a read. The other reads end with the page that they are waiting for.
         """
         # dlt's state and schema belong to a thread, and to the threads whose names have this prefix.
         prefix = f"{Container.thread_pool_prefix()}{self._resource}-read"
-        group = _Group(ThreadPoolExecutor(self.most, thread_name_prefix=prefix, initializer=share_a_core))
+        threads = ThreadPoolExecutor(self.most, thread_name_prefix=prefix, initializer=share_a_core)
+        group: _Group[_T] = _Group(threads, change)
         self._groups.append(group)
         try:
             yield from group.pages(reads, self.most, in_order=in_order)
@@ -81,11 +87,12 @@ class _Read(Generic[_T]):
         self.error: BaseException | None = None
 
 
-class _Group:
+class _Group(Generic[_T]):
     """The reads of one call, and their threads."""
 
-    def __init__(self, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, threads: ThreadPoolExecutor, change: Callable[[Iterator[_T]], Iterator[_T]]) -> None:
         self.threads = threads
+        self._change = change
         self._changed = Condition()
         self._is_stopped = False
 
@@ -117,6 +124,12 @@ class _Group:
             if page is not None:
                 yield turn.number, page
 
+    def _until_stopped(self, pages: Iterator[_T]) -> Iterator[_T]:
+        for page in pages:
+            yield page
+            if self._is_stopped:
+                return
+
     def _begin(self, number: int, read: Callable[[], Iterator[_T]]) -> _Read[_T]:
         begun: _Read[_T] = _Read(number)
         self.threads.submit(self._run, begun, read)
@@ -125,7 +138,7 @@ class _Group:
     def _run(self, begun: _Read[_T], read: Callable[[], Iterator[_T]]) -> None:
         error: BaseException | None = None
         try:
-            for page in read():
+            for page in self._change(self._until_stopped(read())):
                 with self._changed:
                     while len(begun.waiting) >= _MOST_WAITING and not self._is_stopped:
                         self._changed.wait()
@@ -138,6 +151,7 @@ class _Group:
         finally:
             with self._changed:
                 begun.error, begun.has_ended = error, True
+                self._is_stopped = self._is_stopped or error is not None
                 self._changed.notify_all()
 
 

@@ -77,21 +77,26 @@ def join_pages(pages: Iterator[Any], clock: Callable[[], float] = time.monotonic
     yield from islice(pages, 1)
     joined: list[Any] = []
     size, until = 0, 0.0
-    for page in pages:
-        is_large = not isinstance(page, list) or len(page) >= JOINED_ROWS
-        if joined and (is_large or clock() >= until):
-            yield joined
-            joined, size = [], 0
-        if is_large:
-            yield page  # without a copy
-            continue
-        if not joined:
-            until = clock() + JOINED_SECONDS
-        joined += page
-        size += _size_of_page(page)
-        if len(joined) >= JOINED_ROWS or size >= JOINED_BYTES:
-            yield joined
-            joined, size = [], 0
+    try:
+        for page in pages:
+            is_large = not isinstance(page, list) or len(page) >= JOINED_ROWS
+            if joined and (is_large or clock() >= until):
+                yield joined
+                joined, size = [], 0
+            if is_large:
+                yield page  # without a copy
+                continue
+            if not joined:
+                until = clock() + JOINED_SECONDS
+            joined += page
+            size += _size_of_page(page)
+            if len(joined) >= JOINED_ROWS or size >= JOINED_BYTES:
+                yield joined
+                joined, size = [], 0
+    except Exception:
+        if joined:
+            yield joined  # an error of these rows comes first, as without joined pages
+        raise
     if joined:
         yield joined
 

@@ -16,7 +16,7 @@ from dlt.extract.resource import DltResource
 from dlt.sources.rest_api.config_setup import paginate_dependent_resource, paginate_resource
 
 from analytics_assets.ingestion.contract.page_range import PageRange
-from analytics_assets.ingestion.http.dlt_paginators import reads_alike
+from analytics_assets.ingestion.http.dlt_paginators import CheckedPaginator, reads_alike
 from analytics_assets.ingestion.http.page_group import signs_alike
 from analytics_assets.ingestion.http.side_by_side import SideBySide
 from analytics_assets.ingestion.source.incremental import WriteBound
@@ -26,10 +26,14 @@ from analytics_assets.ingestion.time_window import Cursor, Window
 
 @dataclass(frozen=True)
 class _Range:
-    """The values of dlt's incremental object from which a request takes its range."""
+    """dlt's incremental object, with the range of one read. A request may name any of its attributes."""
 
+    whole: Any
     start_value: Any
     end_value: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)
 
     @property
     def initial_value(self) -> Any:
@@ -66,15 +70,13 @@ def read_ranges(
     def pages() -> Iterator[Any]:
         whole = read()
         arguments = _arguments_of(whole, paginate_resource)
-        if arguments is None or not reads_alike(arguments["paginator"]):
+        # Paging by offset or number has many requests in flight anyway.
+        waits = arguments is not None and isinstance(arguments["paginator"], CheckedPaginator)
+        if arguments is None or not waits or not reads_alike(arguments["paginator"]):
             yield from change(whole)
             return
-
-        def read_range(window: Window) -> Iterator[Any]:
-            return change(_read_range(arguments, cursor, window))
-
-        reads = [partial(read_range, one) for one in ranges]
-        for number, page in side_by_side.pages(reads, in_order=False):
+        reads = [partial(_read_range, arguments, cursor, one) for one in ranges]
+        for number, page in side_by_side.pages(reads, in_order=False, change=change):
             page_range.window = ranges[number]
             yield page
 
@@ -96,7 +98,8 @@ def read_parents(resource: DltResource, side_by_side: SideBySide) -> None:
     def pages(items: Any, meta: Any = None) -> Iterator[Any]:
         whole = read(items, meta=meta)
         arguments = _arguments_of(whole, paginate_dependent_resource)
-        if arguments is None or arguments["parallelized"] or len(arguments["items"]) < 2:
+        alone = arguments is None or arguments["parallelized"] or len(arguments["items"]) < 2
+        if arguments is None or alone or not reads_alike(arguments["paginator"]):
             yield from whole
             return
         reads = (partial(paginate_dependent_resource, **{**arguments, "items": [one]}) for one in items)
@@ -116,7 +119,8 @@ def _arguments_of(read: Any, function: Any) -> dict[str, Any] | None:
 
 
 def _read_range(arguments: dict[str, Any], cursor: Cursor, window: Window) -> Iterator[Any]:
-    found = _Range(cursor.bound(window.start), cursor.bound(window.end))
+    whole = arguments["incremental_object"]
+    found = _Range(whole, cursor.bound(window.start), cursor.bound(window.end))
     write = arguments["incremental_cursor_transform"]
     changed = {
         "params": {**arguments["params"]},  # dlt writes the range into them
