@@ -12,9 +12,8 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
-from dlt.pipeline.exceptions import PipelineStepFailed
 
-from analytics_assets.ingestion.errors import TakenTableError
+from analytics_assets.ingestion.errors import LostStateError, TakenTableError, ViewInPlaceOfTableError
 from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline
 from analytics_assets.orchestration.checks.context import CheckContext
 from analytics_assets.orchestration.checks.results import complete
@@ -324,9 +323,68 @@ def test_a_table_of_another_api_with_the_name_of_a_child_table_is_not_dropped(
     project.execute(
         "DROP TABLE api.things; DROP TABLE api.things__items; CREATE TABLE api.things__items AS SELECT 1 AS mine"
     )
-    with pytest.raises(PipelineStepFailed):
+    with pytest.raises(TakenTableError, match="another program"):
         project.load(text, "things")
     assert project.query("SELECT mine FROM api.things__items") == [{"mine": 1}]
+
+
+@pytest.mark.parametrize("table", ["_dlt_pipeline_state", "_dlt_loads"])
+@pytest.mark.parametrize("syncs", [1, 2])
+def test_an_append_whose_memory_is_gone_is_refused_and_doubles_no_row(
+    project: Project, lists: tuple[Api, str], table: str, syncs: int
+) -> None:
+    api, url = lists
+    text = defs(url, "append")
+    late = api.rows.pop()
+    assert sync(project, text, "append").success
+    api.rows.append(late)
+    if syncs == 2:
+        assert sync(project, text, "append").success
+    project.execute(f"DELETE FROM api.{table}")
+    if (table, syncs) == ("_dlt_loads", 1):
+        # Like the rows of a first load that was killed: they are loaded again.
+        assert project.load(text, "things").row_count == 4
+        return
+    before = rows(project)
+    with pytest.raises(LostStateError, match="full_refresh"):
+        project.load(text, "things")
+    assert rows(project) == before
+    assert sync(project, text, "append", full_refresh=True).success
+    assert sync(project, text, "append").success
+    assert rows(project) == [{"n": 4}]
+
+
+@pytest.mark.parametrize("kind", ["append", "merge"])
+@pytest.mark.parametrize("table", ["things", "things__items"])
+def test_a_view_in_place_of_a_table_is_named(
+    project: Project, lists: tuple[Api, str], kind: str, table: str
+) -> None:
+    _, url = lists
+    text = defs(url, kind)
+    assert project.load(text, "things").row_count == 4
+    project.execute(
+        f"ALTER TABLE api.{table} RENAME TO old; CREATE VIEW api.{table} AS SELECT * FROM api.old"
+    )
+    with pytest.raises(ViewInPlaceOfTableError, match=f"{table}.* is a view"):
+        project.load(text, "things")
+    project.execute(f"DROP VIEW api.{table}; ALTER TABLE api.old RENAME TO {table}")
+    assert project.load(text, "things").row_count == 4
+
+
+@pytest.mark.parametrize("kind", ["merge", "replace"])
+@pytest.mark.parametrize(
+    "sql", ["DROP TABLE _api_staging.things", "ALTER TABLE _api_staging.things__items DROP COLUMN sku"]
+)
+def test_a_staging_table_that_was_dropped_alone_is_made_again(
+    project: Project, lists: tuple[Api, str], kind: str, sql: str
+) -> None:
+    _, url = lists
+    text = defs(url, kind)
+    assert project.load(text, "things").row_count == 4
+    project.execute(sql)
+    for _ in range(2):
+        assert project.load(text, "things").row_count == 4
+        assert rows(project, "things__items") == [{"n": 4}]
 
 
 @pytest.mark.parametrize("reported", [4, 5])

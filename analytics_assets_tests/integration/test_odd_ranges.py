@@ -170,7 +170,8 @@ def test_offset_total(project: Project) -> None:
     ]
 
 
-def test_nothing_after_a_halt(project: Project) -> None:
+@pytest.mark.usefixtures("project")
+def test_nothing_after_a_halt() -> None:
     """After the response of the request that ends the sync, no other request may begin."""
     rows = [
         {"id": n, "name": "a", "at": f"{START + timedelta(minutes=6 * n):%Y-%m-%dT%H:%M:%SZ}"}
@@ -193,7 +194,8 @@ def test_nothing_after_a_halt(project: Project) -> None:
     assert later[0] <= 8, "those in flight at that moment"
 
 
-def test_nothing_after_a_halt_while_a_step_is_slow(project: Project) -> None:
+@pytest.mark.usefixtures("project")
+def test_nothing_after_a_halt_while_a_step_is_slow() -> None:
     rows = [
         {"id": n, "name": "a", "at": f"{START + timedelta(minutes=6 * n):%Y-%m-%dT%H:%M:%SZ}"}
         for n in range(12 * 240)
@@ -221,7 +223,8 @@ def test_nothing_after_a_halt_while_a_step_is_slow(project: Project) -> None:
     assert later[0] <= 8
 
 
-def test_nothing_after_too_many_bad_rows(project: Project) -> None:
+@pytest.mark.usefixtures("project")
+def test_nothing_after_too_many_bad_rows() -> None:
     rows = [
         {
             "id": n,
@@ -243,7 +246,8 @@ def test_nothing_after_too_many_bad_rows(project: Project) -> None:
     assert count[0] < 60
 
 
-def test_same_error_first(project: Project) -> None:
+@pytest.mark.usefixtures("project")
+def test_same_error_first() -> None:
     """Bad rows on page 3 and a failure on page 6: the bad rows end the sync first."""
     rows = rows_of(1)
     for one in rows[8:]:

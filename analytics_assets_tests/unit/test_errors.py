@@ -415,9 +415,22 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.TakenTableError("orders", "a.orders", "shop__orders"),
         "taken_table",
-        "orders: a.orders belongs to the dlt pipeline `shop__orders`, so nothing was requested or loaded. Set "
+        "orders: a.orders belongs to the dlt pipeline `shop__orders`, so nothing was loaded. Set "
         "`dataset_name` of this API to another dataset, or `table_name` of the resource to another table. If the other "
         "pipeline is no longer used, drop its table first.",
+    ),
+    (
+        errors.ViewInPlaceOfTableError("orders", "a.orders"),
+        "view_in_place_of_table",
+        "orders: a.orders is a view in place of the table of a sync, so nothing was loaded. Drop the view, and put the "
+        "table back. Without the table, the sync loads all rows again.",
+    ),
+    (
+        errors.LostStateError("orders", "a.orders"),
+        "lost_state",
+        "orders: a.orders has rows, and dlt's tables beside it (_dlt_pipeline_state, _dlt_loads) no longer say up to "
+        "where they were loaded. An append would load them a second time, so nothing was requested. Restore dlt's "
+        "tables from a backup, or launch a run with `full_refresh: true`, which replaces all rows.",
     ),
     (
         errors.WarehouseBusyError("orders", "a.duckdb", holder="python3, process 7"),

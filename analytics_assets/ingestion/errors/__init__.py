@@ -69,6 +69,8 @@
         ├── DiskFullError               disk_full
         ├── NoWorkingDirectoryError     no_working_directory
         ├── TakenTableError             taken_table
+        ├── ViewInPlaceOfTableError     view_in_place_of_table
+        ├── LostStateError              lost_state
         └── MissingGuaranteesError      missing_guarantees
 
 An error text says what happened, where, and what to do. An error text contains no secret. An error text may contain the
@@ -163,12 +165,14 @@ from analytics_assets.ingestion.errors.warehouse import (
     DamagedWarehouseError,
     DiskFullError,
     DuckDbVersionError,
+    LostStateError,
     MissingGuaranteesError,
     NoSqlError,
     NoWarehouseFileError,
     NoWorkingDirectoryError,
     TakenTableError,
     UnreachableWarehouseError,
+    ViewInPlaceOfTableError,
     WarehouseBusyError,
     WarehouseError,
 )
@@ -195,6 +199,7 @@ __all__ = [
     "Fault",
     "ForeignOriginError",
     "KeyNotUniqueError",
+    "LostStateError",
     "MissingBaseUrlError",
     "MissingGuaranteesError",
     "MissingParentFieldError",
@@ -243,6 +248,7 @@ __all__ = [
     "UnreadableResponseError",
     "UnsendableSecretError",
     "UnsetVariableError",
+    "ViewInPlaceOfTableError",
     "WarehouseBusyError",
     "WarehouseError",
     "causes",

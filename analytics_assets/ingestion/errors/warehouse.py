@@ -218,11 +218,11 @@ class MissingGuaranteesError(WarehouseError):
 
 @dataclass(eq=False)
 class TakenTableError(WarehouseError):
-    """The table of a resource that was never loaded belongs to another dlt pipeline.
+    """A table that a resource needs belongs to another dlt pipeline, or to another program.
 
     Attributes:
         table: the qualified name of the table.
-        owner: the name of the dlt pipeline that has loaded the table.
+        owner: the name of the dlt pipeline that has loaded the table; empty if no dlt pipeline has.
     """
 
     table: str
@@ -232,7 +232,8 @@ class TakenTableError(WarehouseError):
 
     @property
     def cause(self) -> str:
-        return f"{self.table} belongs to the dlt pipeline `{self.owner}`, so nothing was requested or loaded"
+        owner = f"the dlt pipeline `{self.owner}`" if self.owner else "another program"
+        return f"{self.table} belongs to {owner}, so nothing was loaded"
 
     @property
     def cure(self) -> str:
@@ -240,3 +241,48 @@ class TakenTableError(WarehouseError):
             "Set `dataset_name` of this API to another dataset, or `table_name` of the resource to another table. If "
             "the other pipeline is no longer used, drop its table first"
         )
+
+
+@dataclass(eq=False)
+class ViewInPlaceOfTableError(WarehouseError):
+    """Somebody made a view in place of a table, and no row can be loaded into a view.
+
+    Attributes:
+        view: the qualified name of the view.
+    """
+
+    view: str
+    code = "view_in_place_of_table"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return f"{self.view} is a view in place of the table of a sync, so nothing was loaded"
+
+    @property
+    def cure(self) -> str:
+        return "Drop the view, and put the table back. Without the table, the sync loads all rows again"
+
+
+@dataclass(eq=False)
+class LostStateError(WarehouseError):
+    """Rows of dlt's own tables were deleted, so an append would load rows again that the table has.
+
+    Attributes:
+        table: the qualified name of the table.
+    """
+
+    table: str
+    code = "lost_state"
+    fault = Fault.SYSTEM
+
+    @property
+    def cause(self) -> str:
+        return (
+            f"{self.table} has rows, and dlt's tables beside it (_dlt_pipeline_state, _dlt_loads) no longer say up to "
+            "where they were loaded. An append would load them a second time, so nothing was requested"
+        )
+
+    @property
+    def cure(self) -> str:
+        return "Restore dlt's tables from a backup, or launch a run with `full_refresh: true`, which replaces all rows"

@@ -45,10 +45,26 @@ def repair(client: SqlJobClientBase, schema: Schema, pipeline_name: str, table: 
     if table in known and not found[table]:
         _forget(client, schema.name, pipeline_name, table, family)
         return True
-    columns = {name: schema.get_table_columns(name) for name in known}
-    if any(not found[name] or columns[name].keys() - found[name].keys() for name in known):
+    if _lacks_any(schema, found, known):
         schema.tables[table][_REPAIRED] = f"{time.time():.6f}"  # type: ignore[literal-required]
+    _repair_staging(client, schema, family)
     return False
+
+
+def _lacks_any(schema: Schema, found: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> bool:
+    """Whether a table, or one of its columns, is not in the destination."""
+    return any(not found[one] or schema.get_table_columns(one).keys() - found[one].keys() for one in names)
+
+
+def _repair_staging(client: SqlJobClientBase, schema: Schema, family: list[str]) -> None:
+    """Lets the next load make staging tables again that somebody dropped, without the rest of the staging dataset."""
+    sql = client.sql_client
+    with sql.with_staging_dataset():
+        names = [one for one in family if has_table_seen_data(schema.tables[one])]
+        if not sql.has_dataset() or not client.get_storage_table(schema.version_table_name)[0]:
+            return
+        if _lacks_any(schema, dict(client.get_storage_tables(names)), names):
+            _delete(client, schema.version_table_name, "schema_name", schema.name)
 
 
 def forget_remains(client: SqlJobClientBase, pipeline_name: str, table: str) -> bool:

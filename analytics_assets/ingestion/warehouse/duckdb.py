@@ -15,10 +15,12 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.config.models import DEFAULT_LOCK_TIMEOUT
+from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import (
     DiskFullError,
     SyncError,
     UnreachableWarehouseError,
+    ViewInPlaceOfTableError,
     WarehouseBusyError,
 )
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
@@ -27,6 +29,7 @@ from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold, until_free
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 from analytics_assets.ingestion.warehouse.storage_errors import disk_full, explain_duckdb, remove_stub
+from analytics_assets.ingestion.warehouse.table_owner import family, refuse_taken_child_tables
 
 _T = TypeVar("_T")
 
@@ -91,7 +94,10 @@ class DuckDbBackend:
     def refuse_conflicts(
         self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: Restored, pages: int
     ) -> PackageKeys | None:
-        """Raises for a stale load and for duplicate keys, as `Backend.refuse_conflicts` specifies."""
+        """Raises for conflicts, as `Backend.refuse_conflicts` specifies, and for tables that are not ours."""
+        table = plan.resource.table
+        refuse_views(client, plan.resource.name, [*family(client.schema, table), f"{table}{SUFFIX}"])
+        refuse_taken_child_tables(client, plan.resource.name, table)
         refuse_stale_load(pipeline, client, plan, restored)
         return refuse_duplicate_keys(pipeline, client.sql_client.execute_sql, plan, pages)
 
@@ -105,3 +111,24 @@ def database_of(client: JobClientBase) -> Path | None:
     credentials = client.config.credentials
     assert isinstance(credentials, DuckDbCredentials)
     return None if credentials.database == ":memory:" else Path(credentials.database).absolute()
+
+
+def refuse_views(client: SqlJobClientBase, resource: str, tables: Sequence[str]) -> None:
+    """Fails a load if there is a view in place of one of its tables.
+
+    Args:
+        client: an open client of the DuckDB file.
+        resource: the dlt resource name.
+        tables: the names of the tables.
+
+    Raises:
+        ViewInPlaceOfTableError: one of them is a view.
+    """
+    sql = client.sql_client
+    found = sql.execute_sql(
+        "SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND schema_name = %s",
+        sql.dataset_name,
+    )
+    for (view,) in found or ():
+        if view in tables:
+            raise ViewInPlaceOfTableError(resource, sql.make_qualified_table_name(view))

@@ -43,6 +43,7 @@ from analytics_assets.ingestion.warehouse.load_order import (
     load_ids_after,
 )
 from analytics_assets.ingestion.warehouse.locks import lock_names
+from analytics_assets.ingestion.warehouse.lost_state import refuse_second_first_load
 from analytics_assets.ingestion.warehouse.one_process import one_process
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns
@@ -168,7 +169,12 @@ class LoadPipeline(WarehousePipeline):
         return self.backend.locked(lock_names(self.dlt.pipeline_name, self.plan.locked_windows), self.by)
 
     def restore(self) -> Restored:
-        """Restores dlt's state and schema from the destination."""
+        """Restores dlt's state and schema from the destination.
+
+        Raises:
+            TakenTableError: another dlt pipeline has loaded the table.
+            LostStateError: rows of dlt's own tables were deleted, and the sync would append rows a second time.
+        """
         with self.exclusive() as client:
             self.dlt.sync_destination()
             # Without a stored schema, dlt makes an empty one for the restored state.
@@ -176,6 +182,8 @@ class LoadPipeline(WarehousePipeline):
                 # The schema of a resource has the name of its pipeline.
                 name, table = self.dlt.pipeline_name, self.plan.resource.table
                 refuse_taken_table(client, self.resource, name, table)
+                if not self.dlt.default_schema_name:
+                    refuse_second_first_load(client, self.plan, name)
                 # A load that brought no row stores a state and a schema without a table.
                 empty = self.dlt.default_schema_name and client.get_stored_schema(name)
                 if not empty and forget_remains(client, name, table):
@@ -248,6 +256,8 @@ class LoadPipeline(WarehousePipeline):
 
         Raises:
             EmptyLoadError: there are no rows, and the load would empty a table that has rows.
+            TakenTableError: a child table belongs to another dlt pipeline or program.
+            ViewInPlaceOfTableError: there is a view in place of a table.
             StaleLoadError: since this sync began, another run has loaded newer rows or new columns.
             RowsMovedError: identical rows came from more than one page.
             KeyNotUniqueError: rows with the same key have other values.

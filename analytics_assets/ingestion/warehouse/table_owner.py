@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from dlt.common.schema.utils import has_table_seen_data
+from dlt.common.schema import Schema
+from dlt.common.schema.utils import get_nested_tables, has_table_seen_data
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
@@ -25,6 +26,40 @@ def refuse_taken_table(client: SqlJobClientBase, resource: str, schema_name: str
     Raises:
         TakenTableError: another pipeline has loaded the table.
     """
+    owner = _owner(client, schema_name, table)
+    if owner and client.get_storage_table(table)[0]:
+        raise TakenTableError(resource, client.sql_client.make_qualified_table_name(table), owner)
+
+
+def refuse_taken_child_tables(client: SqlJobClientBase, resource: str, table: str) -> None:
+    """Fails a load if a table with the name of one of its child tables is not a child table.
+
+    Args:
+        client: an open client of the destination, whose schema has the tables of the load.
+        resource: the dlt resource name.
+        table: the table name in the warehouse.
+
+    Raises:
+        TakenTableError: another pipeline or program has made the table.
+    """
+    children = [one for one in family(client.schema, table) if one != table]
+    for child, columns in client.get_storage_tables(children) if children else ():
+        if columns and "_dlt_parent_id" not in columns:
+            owner = _owner(client, client.schema.name, child)
+            raise TakenTableError(resource, client.sql_client.make_qualified_table_name(child), owner)
+
+
+def family(schema: Schema, table: str) -> list[str]:
+    """Returns the names of a table and of its child tables; empty if the schema does not have the table."""
+    return (
+        [str(one["name"]) for one in get_nested_tables(schema.tables, table)]
+        if table in schema.tables
+        else []
+    )
+
+
+def _owner(client: SqlJobClientBase, schema_name: str, table: str) -> str:
+    """Returns the name of another pipeline that has loaded a table; empty if there is none."""
     sql, schema = client.sql_client, client.schema
     name, text, version = column_names(client, "schema_name", "schema", "version")
     there = sql.make_qualified_table_name(schema.version_table_name)
@@ -40,5 +75,6 @@ def refuse_taken_table(client: SqlJobClientBase, resource: str, schema_name: str
         ]
     for other, stored in dict(rows).items():  # the last version of each schema
         tables = json.loads(stored).get("tables") or {}
-        if table in tables and has_table_seen_data(tables[table]) and client.get_storage_table(table)[0]:
-            raise TakenTableError(resource, sql.make_qualified_table_name(table), other)
+        if table in tables and has_table_seen_data(tables[table]):
+            return other
+    return ""
