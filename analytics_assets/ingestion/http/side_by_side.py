@@ -15,7 +15,7 @@ from analytics_assets.ingestion.http.core_affinity import share_a_core
 
 _T = TypeVar("_T")
 
-_MOST_WAITING = 2
+_MOST_WAITING = 1
 """The most pages of a read that wait for dlt, because they are in memory."""
 
 
@@ -94,6 +94,7 @@ class _Group(Generic[_T]):
         self.threads = threads
         self._change = change
         self._changed = Condition()
+        self._has_failed = False  # the pages before the failure still go to dlt
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -124,11 +125,16 @@ class _Group(Generic[_T]):
             if page is not None:
                 yield turn.number, page
 
-    def _until_stopped(self, pages: Iterator[_T]) -> Iterator[_T]:
-        for page in pages:
-            yield page
-            if self._is_stopped:
-                return
+    def _until_failure(self, pages: Iterator[_T]) -> Iterator[_T]:
+        """Yields pages until any read fails, so that no request follows the failure."""
+        try:
+            for page in pages:
+                yield page
+                if self._has_failed or self._is_stopped:
+                    return
+        except Exception:
+            self._has_failed = True
+            raise
 
     def _begin(self, number: int, read: Callable[[], Iterator[_T]]) -> _Read[_T]:
         begun: _Read[_T] = _Read(number)
@@ -138,7 +144,7 @@ class _Group(Generic[_T]):
     def _run(self, begun: _Read[_T], read: Callable[[], Iterator[_T]]) -> None:
         error: BaseException | None = None
         try:
-            for page in self._change(self._until_stopped(read())):
+            for page in self._change(self._until_failure(read())):
                 with self._changed:
                     while len(begun.waiting) >= _MOST_WAITING and not self._is_stopped:
                         self._changed.wait()
@@ -151,7 +157,6 @@ class _Group(Generic[_T]):
         finally:
             with self._changed:
                 begun.error, begun.has_ended = error, True
-                self._is_stopped = self._is_stopped or error is not None
                 self._changed.notify_all()
 
 

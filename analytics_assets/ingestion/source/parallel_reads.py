@@ -98,11 +98,12 @@ def read_parents(resource: DltResource, side_by_side: SideBySide) -> None:
     def pages(items: Any, meta: Any = None) -> Iterator[Any]:
         whole = read(items, meta=meta)
         arguments = _arguments_of(whole, paginate_dependent_resource)
-        alone = arguments is None or arguments["parallelized"] or len(arguments["items"]) < 2
+        parents = arguments["items"] if arguments and isinstance(arguments["items"], list) else []
+        alone = arguments is None or arguments["parallelized"] or len(parents) < 2
         if arguments is None or alone or not reads_alike(arguments["paginator"]):
             yield from whole
             return
-        reads = (partial(paginate_dependent_resource, **{**arguments, "items": [one]}) for one in items)
+        reads = (partial(paginate_dependent_resource, **{**arguments, "items": [one]}) for one in parents)
         for _, page in side_by_side.pages(reads, in_order=True):
             yield page
 
