@@ -33,6 +33,7 @@ class Sorted:
         fails_from: the number of the first row whose page the API refuses; None for no such row.
         total: whether the API reports a total.
         excludes_start: whether the API leaves out the rows at exactly the start.
+        ignores_start: whether the API always returns all rows.
         asked: the start and the offset of each request.
     """
 
@@ -40,6 +41,7 @@ class Sorted:
     fails_from: int | None = None
     total: bool = False
     excludes_start: bool = False
+    ignores_start: bool = False
     asked: list[tuple[str, int]] = field(default_factory=list)
 
     def reply(self, asked: Asked) -> Any:
@@ -47,7 +49,9 @@ class Sorted:
         offset = int(asked.params.get("offset") or offset)
         self.asked.append((since, offset))
         found = [
-            one for one in self.rows if one["at"] > since or (one["at"] == since and not self.excludes_start)
+            one
+            for one in self.rows
+            if self.ignores_start or one["at"] > since or (one["at"] == since and not self.excludes_start)
         ]
         page = found[offset : offset + SIZE]
         if self.fails_from is not None and any(one["id"] >= self.fails_from for one in page):
@@ -152,6 +156,19 @@ def test_many_rows_with_one_cursor_value_are_one_batch(project: Project, ordered
     assert run(project, text_of(url)).success
     assert ids(project) == list(range(75))
     assert len(source.asked) < 60
+
+
+def test_an_api_that_ignores_the_start_is_read_to_its_end(
+    project: Project, ordered: tuple[Sorted, str]
+) -> None:
+    """Each batch would read all rows of the batches before again."""
+    source, url = ordered
+    source.ignores_start = True
+    source.rows = [row(number, number) for number in range(100)]
+    assert run(project, text_of(url)).success
+    assert ids(project) == list(range(100))
+    assert loads(project) == 2
+    assert len(source.asked) <= 3 + 25
 
 
 @pytest.mark.matrix(keep=2)

@@ -39,6 +39,7 @@ class CursorWatch:
         outside: the number of rows that a request for the window does not explain; 0 without a window.
         strays: the number of rows that the request for the range of their page does not explain, and that are in the
             window. Nobody knows whether another request brings them, too.
+        before_start: the number of rows below the stored cursor value, which dlt drops; 0 with a window.
         repeated: the number of dropped rows that came before with the same primary key and cursor value. The load
             package has no dropped rows, so only the watch can see that they came twice.
         future: the number of rows later than `latest`; 0 with a window.
@@ -59,6 +60,7 @@ class CursorWatch:
     ) -> None:
         self.outside = 0
         self.strays = 0
+        self.before_start = 0
         self.repeated = 0
         self.future = 0
         self.in_order = True
@@ -108,6 +110,8 @@ class CursorWatch:
                 if self._page_range.window and self._window:
                     whole = self._bounds(self._window)
                     self.strays += sum(_is_in(one, *whole) for one in unexplained)
+            else:
+                self.before_start += len(dropped)
             self._compare_dropped(item, dropped)
             if self._page_range.window:
                 item = _without(item, dropped)

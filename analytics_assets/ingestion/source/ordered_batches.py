@@ -46,8 +46,11 @@ class OrderedBatch:
             yield page
             # Here the page has been through all steps of the pipe.
             rows += len(page) if isinstance(page, list) else 1
-            is_enough = rows >= batch_targets.TARGET_ROWS or self._clock() >= until
-            if is_enough and self._watch.in_order and self._continue():
+            old = self._watch.before_start
+            is_enough = rows - old >= batch_targets.TARGET_ROWS or self._clock() >= until
+            # An API that ignores the start sends all rows before it again, and so for each batch.
+            is_worth = old <= (rows - old) / 2
+            if is_enough and is_worth and self._watch.in_order and self._continue():
                 self.has_ended_early = True
                 return
 
