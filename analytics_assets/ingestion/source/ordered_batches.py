@@ -41,16 +41,17 @@ class OrderedBatch:
 
     def pages(self, pages: Iterator[Any]) -> Iterator[Any]:
         """Yields pages until there are enough for a batch."""
-        rows, until = 0, self._clock() + batch_targets.TARGET_SECONDS
+        rows, until, may_end = 0, self._clock() + batch_targets.TARGET_SECONDS, True
         for page in pages:
             yield page
             # Here the page has been through all steps of the pipe.
             rows += len(page) if isinstance(page, list) else 1
             old = self._watch.before_start
-            is_enough = rows - old >= batch_targets.TARGET_ROWS or self._clock() >= until
+            if rows - old < batch_targets.TARGET_ROWS and self._clock() < until:
+                continue
             # An API that ignores the start sends all rows before it again, and so for each batch.
-            is_worth = old <= (rows - old) / 2
-            if is_enough and is_worth and self._watch.in_order and self._continue():
+            may_end = may_end and old <= (rows - old) / 2
+            if may_end and self._watch.in_order and self._continue():
                 self.has_ended_early = True
                 return
 
