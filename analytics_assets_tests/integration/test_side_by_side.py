@@ -126,6 +126,7 @@ def test_ranges_of_a_batch_are_in_flight_together(project: Project, cursored: tu
     assert check_of(result, "complete").passed
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("kind", ["includes_end", "by_day"])
 def test_a_row_of_two_ranges_is_loaded_once(
     project: Project, cursored: tuple[Cursored, str], kind: str
@@ -177,6 +178,7 @@ def test_a_bad_row_of_two_ranges_is_quarantined_once(
     assert ids(project) == [one["id"] for one in api.rows if one not in bad]
 
 
+@pytest.mark.matrix(keep=0)
 def test_a_row_with_an_undeclared_field_is_in_its_range_too(
     project: Project, cursored: tuple[Cursored, str]
 ) -> None:
@@ -259,8 +261,11 @@ def test_small_partitions_cost_as_few_requests_as_one_window(
     assert [len(api.asked), len({*api.asked})] == [1 + 2 + 1, 3]
 
 
-def test_a_restart_reads_all_ranges_again(project: Project, cursored: tuple[Cursored, str]) -> None:
-    """A row that comes twice within a range moved between its pages."""
+@pytest.mark.matrix(keep=0)
+def test_rows_that_move_within_a_range_start_the_sync_over(
+    project: Project, cursored: tuple[Cursored, str]
+) -> None:
+    """A row came twice within a range."""
     api, url = cursored
     doubled = threading.Event()
     page = api._page
@@ -356,6 +361,7 @@ def test_the_children_of_many_parents_are_in_flight_together(
     assert all(int(one["shop"]) == one["id"] // 10 for one in rows)
 
 
+@pytest.mark.matrix(keep=0)
 def test_the_children_of_a_failed_parent_load_nothing(project: Project) -> None:
     api = Shops(meet=1)
     items: Callable[[Asked], Any] = api._items
