@@ -113,6 +113,7 @@ def test_a_dropped_table_comes_back_whole(
     assert types["n"] == ("BIGINT" if retyped else "VARCHAR")
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("retyped", [True, False])
 def test_partitions_of_a_dropped_table_come_back_one_after_the_other(
     project: Project, lists: tuple[Api, str], *, retyped: bool
@@ -265,6 +266,7 @@ def test_a_table_of_which_no_load_brought_a_row_is_not_gone(project: Project, li
         assert rows(project) == [{"n": 4}]
 
 
+@pytest.mark.matrix(keep=1)
 @pytest.mark.parametrize("table", ["things", "others"])
 def test_two_apis_may_share_a_dataset_but_no_table(
     project: Project, lists: tuple[Api, str], table: str
@@ -328,8 +330,9 @@ def test_a_table_of_another_api_with_the_name_of_a_child_table_is_not_dropped(
     assert project.query("SELECT mine FROM api.things__items") == [{"mine": 1}]
 
 
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize("syncs", [2, 1])
 @pytest.mark.parametrize("table", ["_dlt_pipeline_state", "_dlt_loads"])
-@pytest.mark.parametrize("syncs", [1, 2])
 def test_an_append_whose_memory_is_gone_is_refused_and_doubles_no_row(
     project: Project, lists: tuple[Api, str], table: str, syncs: int
 ) -> None:

@@ -87,6 +87,7 @@ def ids(project: Project) -> list[int]:
     return [one["id"] for one in project.query("SELECT id FROM api.things ORDER BY id")]
 
 
+@pytest.mark.matrix(keep=2)
 @pytest.mark.parametrize(
     ("paginator", "total", "requests"),
     [
