@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dlt.common.schema import Schema
-from dlt.common.schema.utils import get_nested_tables, has_table_seen_data
+from dlt.common.schema.utils import has_table_seen_data
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.ingestion.warehouse.load_order import column_names
+from analytics_assets.ingestion.warehouse.table_owner import family
 
 _REPAIRED = "x-repaired-at"
 """The hint that changes the version of a schema, so that dlt compares it with the tables at the next load."""
@@ -37,17 +38,17 @@ def repair(client: SqlJobClientBase, schema: Schema, pipeline_name: str, table: 
     """
     if table not in schema.tables:
         return False
-    family = [str(one["name"]) for one in get_nested_tables(schema.tables, table)]
+    tables = family(schema, table)
     known = [str(one["name"]) for one in schema.data_tables() if has_table_seen_data(one)]
     if not known:
         return False
     found: dict[str, Mapping[str, Any]] = dict(client.get_storage_tables(known))
     if table in known and not found[table]:
-        _forget(client, schema.name, pipeline_name, table, family)
+        _forget(client, schema.name, pipeline_name, table, tables)
         return True
     if _lacks_any(schema, found, known):
         schema.tables[table][_REPAIRED] = f"{time.time():.6f}"  # type: ignore[literal-required]
-    _repair_staging(client, schema, family)
+    _repair_staging(client, schema, tables)
     return False
 
 
@@ -56,11 +57,11 @@ def _lacks_any(schema: Schema, found: Mapping[str, Mapping[str, Any]], names: It
     return any(not found[one] or schema.get_table_columns(one).keys() - found[one].keys() for one in names)
 
 
-def _repair_staging(client: SqlJobClientBase, schema: Schema, family: list[str]) -> None:
+def _repair_staging(client: SqlJobClientBase, schema: Schema, tables: list[str]) -> None:
     """Lets the next load make staging tables again that somebody dropped, without the rest of the staging dataset."""
     sql = client.sql_client
     with sql.with_staging_dataset():
-        names = [one for one in family if has_table_seen_data(schema.tables[one])]
+        names = [one for one in tables if has_table_seen_data(schema.tables[one])]
         if not sql.has_dataset() or not client.get_storage_table(schema.version_table_name)[0]:
             return
         if _lacks_any(schema, dict(client.get_storage_tables(names)), names):
