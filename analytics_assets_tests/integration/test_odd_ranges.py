@@ -158,58 +158,59 @@ def test_paging_by_offset_is_not_divided(project: Project) -> None:
     ]
 
 
+class Halting:
+    """An API with a row every six minutes, which refuses a page.
+
+    Attributes:
+        halted: whether the API has refused a page.
+        later: the number of requests that came after that.
+    """
+
+    def __init__(self) -> None:
+        self.halted = threading.Event()
+        self.later = 0
+        self._lock = threading.Lock()
+        moments = [START + timedelta(minutes=6 * number) for number in range(12 * 240)]
+        self._rows = [
+            {"id": n, "name": "a", "at": f"{one:%Y-%m-%dT%H:%M:%SZ}"} for n, one in enumerate(moments)
+        ]
+
+    def reply(self, asked: Asked) -> Any:
+        with self._lock:
+            self.later += self.halted.is_set()
+        if asked.params["since"][:10] == DAYS[5] and offset_of(asked) >= 20:
+            self.halted.set()
+            return Reply({}, status=400)
+        return page(between(self._rows, asked), offset_of(asked))
+
+
 @pytest.mark.usefixtures("project")
 def test_no_request_follows_a_halt() -> None:
     """After the response of the request that ends the sync, reads end with the page they wait for."""
-    rows = [
-        {"id": n, "name": "a", "at": f"{START + timedelta(minutes=6 * n):%Y-%m-%dT%H:%M:%SZ}"}
-        for n in range(12 * 240)
-    ]
-    later, halted, lock = [0], threading.Event(), threading.Lock()
-
-    def reply(asked: Asked) -> Any:
-        with lock:
-            later[0] += halted.is_set()
-        if asked.params["since"][:10] == DAYS[5] and offset_of(asked) >= 20:
-            halted.set()
-            return Reply({}, status=400)
-        return page(between(rows, asked), offset_of(asked))
-
-    with answering(reply) as url:
+    api = Halting()
+    with answering(api.reply) as url:
         doc, _ = document(url)
         with pytest.raises(SyncHalted):
             load(doc)
-    assert later[0] <= 16, "those in flight, and one more of each until the client has read the answer"
+    assert api.later <= 16, "those in flight, and one more of each until the client has read the answer"
 
 
 @pytest.mark.matrix(keep=0)
 @pytest.mark.usefixtures("project")
 def test_no_request_follows_a_halt_while_a_step_is_slow() -> None:
-    rows = [
-        {"id": n, "name": "a", "at": f"{START + timedelta(minutes=6 * n):%Y-%m-%dT%H:%M:%SZ}"}
-        for n in range(12 * 240)
-    ]
-    later, halted, lock = [0], threading.Event(), threading.Lock()
-
-    def reply(asked: Asked) -> Any:
-        with lock:
-            later[0] += halted.is_set()
-        if asked.params["since"][:10] == DAYS[5] and offset_of(asked) >= 20:
-            halted.set()
-            return Reply({}, status=400)
-        return page(between(rows, asked), offset_of(asked))
+    api = Halting()
 
     def slow(row: Row) -> Row:
-        if row["at"][:10] > DAYS[1] and halted.wait(5):
+        if row["at"][:10] > DAYS[1] and api.halted.wait(5):
             time.sleep(0.02)
         return row
 
-    with answering(reply) as url:
+    with answering(api.reply) as url:
         doc, things = document(url)
         things["processing_steps"] = [{"map": slow}]
         with pytest.raises(SyncHalted):
             load(doc)
-    assert later[0] <= 16
+    assert api.later <= 16
 
 
 @pytest.mark.usefixtures("project")
