@@ -23,7 +23,6 @@ log = logging.getLogger("analytics_assets")
 MOST_GROWTH = 8
 """The most windows of a batch for each window of the batch before, because one batch says little about the next."""
 
-
 PAGES_OF_RANGE = 3
 """The fewest pages of a range that is read beside others, because each range costs up to one more request."""
 
@@ -117,26 +116,20 @@ def run_batches(
     keys = list(plan.windows)
     # A limit of pages is one for the whole run: with more pages, the run loads nothing.
     if not keys or plan.max_pages is not None:
-        result = run_sync(plan, circuit, run_id)
-        while result.continues:
-            log.info("%s: %s", plan.resource.name, _so_far(result))
-            yield Batch(plan, result)
-            result = run_sync(plan, circuit, run_id)
-        yield Batch(plan, result)
+        yield from _to_the_end(plan, circuit, run_id)
         return
     size, done, rows, began = BatchSize(), 0, 0, clock()
     while done < len(keys):
         next_keys, started = keys[done : done + size.windows], clock()
         batch = plan.batch(next_keys, size.ranges(len(next_keys)))
-        tried = _attempt(batch, circuit, run_id)
-        if isinstance(tried, RangeTooLargeError):
-            plan = replace(plan, max_offset=tried.rows)  # a later range is not read up to the limit again
+        result = _attempt(batch, circuit, run_id)
+        if isinstance(result, RangeTooLargeError):
+            plan = replace(plan, max_offset=result.rows)  # a later range is not read up to the limit again
             if len(batch.windows) > 1:
                 size.windows = len(batch.windows) // 2
-                log.info("%s. The next batch has %d partitions.", _what(tried), size.windows)
+                log.info("%s. The next batch has %d partitions.", _what(result), size.windows)
                 continue
-            tried = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, tried)
-        result = tried
+            result = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, result)
         fetched = result.requests.rows_fetched
         size.learn(
             len(batch.windows),
@@ -151,6 +144,16 @@ def run_batches(
         if done < len(keys) or done > len(batch.windows):
             log.info("%s", _progress(plan.resource.name, done, len(keys), rows, clock() - began))
         yield Batch(batch, result)
+
+
+def _to_the_end(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Iterator[Batch]:
+    """Runs a plan without partitions: one batch, or several in the order of the cursor."""
+    result = run_sync(plan, circuit, run_id)
+    while result.continues:
+        log.info("%s: %s", plan.resource.name, _so_far(result))
+        yield Batch(plan, result)
+        result = run_sync(plan, circuit, run_id)
+    yield Batch(plan, result)
 
 
 def _attempt(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> SyncResult | RangeTooLargeError:

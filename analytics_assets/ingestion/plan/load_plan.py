@@ -132,7 +132,7 @@ class LoadPlan:
         """
         windows, api_filter = [*self.windows.values()], self.resource.filter
         count = self.most_ranges
-        if api_filter is None or len(self.resource.filter_params) < 2:
+        if api_filter is None or len(self.resource.filter_params) < 2 or not self.resource.has_ranges:
             return windows[:0]
         while count > 1:
             found = groups(windows, count)

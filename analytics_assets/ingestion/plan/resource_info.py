@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
@@ -57,6 +57,7 @@ class ResourceInfo:
         needs_rows: whether dlt needs Python rows for this resource instead of Arrow tables.
         keeps_versions: whether the table keeps every version of a row (`scd2`).
         keeps_each_key: whether a load leaves one row in the table for each of its keys.
+        has_ranges: whether a window may be read in ranges of time, each of which brings only its own rows.
         continues_in_order: whether the API sorts the rows by the cursor, and a sync may continue from any row.
         can_start_over: whether the resource continues from a stored cursor and supports a full refresh.
     """
@@ -80,6 +81,7 @@ class ResourceInfo:
     needs_rows: bool
     keeps_versions: bool
     keeps_each_key: bool
+    has_ranges: bool
     continues_in_order: bool
     can_start_over: bool
 
@@ -203,6 +205,8 @@ def _describe(
         keeps_versions=strategy_of(disposition) == "scd2",
         keeps_each_key=strategy_of(disposition) in (None, "delete-insert", "upsert")
         and not any(one.get("hard_delete") for one in built.compute_table_schema()["columns"].values()),
+        has_ranges=lineage.parent(name) is None
+        and _has_ranges(incremental, as_mapping.get("processing_steps") or ()),
         continues_in_order=lineage.parent(name) is None and _continues_in_order(incremental),
         can_start_over=asset.partitions is None and remembers and can_replace_all(disposition),
     )
@@ -213,9 +217,24 @@ def _continues_in_order(incremental: Mapping[str, Any]) -> bool:
 
     dlt stores no cursor value for a range with an end. With a `lag`, a sync starts before the last row.
     """
-    is_forward = incremental.get("last_value_func") in (None, "max", max)
     stays = incremental.get("end_value") is None and not incremental.get("lag")
-    return incremental.get("row_order") == "asc" and is_forward and stays
+    return incremental.get("row_order") == "asc" and _is_forward(incremental) and stays
+
+
+def _has_ranges(incremental: Mapping[str, Any], steps: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether each row of a window is in one range of time, and comes through the pipe with a page of the range."""
+    # With `row_order`, dlt ends the paging after a page.
+    in_any_order = not incremental.get("row_order")
+    has_open_end = incremental.get("range_end") != "closed"
+    # A row without a cursor value is in no range, so each request might bring it.
+    has_time = incremental.get("on_cursor_value_missing") != "include"
+    # dlt takes turns between the pages and the rows of such a step, so a row may come after another page.
+    keeps_page = not any("yield_map" in one for one in steps)
+    return _is_forward(incremental) and in_any_order and has_open_end and has_time and keeps_page
+
+
+def _is_forward(incremental: Mapping[str, Any]) -> bool:
+    return incremental.get("last_value_func") in (None, "max", max)
 
 
 def _path(config: SyncConfig, path: str) -> str:

@@ -221,25 +221,13 @@ def _size_pages(
     if side_by_side.most > 1 and not plan.dry_run and plan.max_pages is None:
         for name in plan.resource.lineage[:-1]:
             read_parents(source.resources[name], side_by_side)
-        if in_any_order and _reads_ranges(plan, own):
+        if plan.ranges:
             assert plan.resource.cursor is not None
             read_ranges(built, plan.resource.cursor, plan.ranges, side_by_side, page_range, join)
             join = iter
     change_pages(built, join)
     if not whole:
         change_pages(built, divide_pages)
-
-
-def _reads_ranges(plan: LoadPlan, own: Mapping[str, Any]) -> bool:
-    """Whether the resource may be read in ranges of its window, each of which brings only its own rows."""
-    incremental = own["endpoint"].get("incremental") or {}
-    is_forward = incremental.get("last_value_func") in (None, "max", max)
-    is_forward = is_forward and incremental.get("range_end") != "closed"
-    # dlt takes turns between the pages and the rows of such a step, so a row may come after another page.
-    keeps_page = not any("yield_map" in one for one in own.get("processing_steps") or ())
-    # A row without a cursor value is in no range, so each request might bring it.
-    has_time = incremental.get("on_cursor_value_missing") != "include"
-    return bool(plan.ranges) and is_forward and keeps_page and has_time and not plan.resource.parent
 
 
 def _may_stay_raw(resource: Mapping[str, Any], info: ResourceInfo) -> bool:

@@ -71,8 +71,7 @@ def read_ranges(
         whole = read()
         arguments = _arguments_of(whole, paginate_resource)
         # Paging by offset or number has many requests in flight anyway.
-        waits = arguments is not None and isinstance(arguments["paginator"], CheckedPaginator)
-        if arguments is None or not waits or not reads_alike(arguments["paginator"]):
+        if arguments is None or not isinstance(arguments["paginator"], CheckedPaginator):
             yield from change(whole)
             return
         reads = [partial(_read_range, arguments, cursor, one) for one in ranges]
@@ -98,12 +97,11 @@ def read_parents(resource: DltResource, side_by_side: SideBySide) -> None:
     def pages(items: Any, meta: Any = None) -> Iterator[Any]:
         whole = read(items, meta=meta)
         arguments = _arguments_of(whole, paginate_dependent_resource)
-        parents = arguments["items"] if arguments and isinstance(arguments["items"], list) else []
-        alone = arguments is None or arguments["parallelized"] or len(parents) < 2
-        if arguments is None or alone or not reads_alike(arguments["paginator"]):
+        has_many = isinstance(items, list) and len(items) > 1
+        if arguments is None or arguments["parallelized"] or not has_many:
             yield from whole
             return
-        reads = (partial(paginate_dependent_resource, **{**arguments, "items": [one]}) for one in parents)
+        reads = (partial(paginate_dependent_resource, **{**arguments, "items": [one]}) for one in items)
         for _, page in side_by_side.pages(reads, in_order=True):
             yield page
 
@@ -116,7 +114,8 @@ def _arguments_of(read: Any, function: Any) -> dict[str, Any] | None:
         return None
     arguments = getgeneratorlocals(read)
     # Hooks are the user's `response_actions`.
-    return None if arguments["hooks"] or not signs_alike(arguments["client"].auth) else arguments
+    is_plain = not arguments["hooks"] and signs_alike(arguments["client"].auth)
+    return arguments if is_plain and reads_alike(arguments["paginator"]) else None
 
 
 def _read_range(arguments: dict[str, Any], cursor: Cursor, window: Window) -> Iterator[Any]:
