@@ -64,16 +64,30 @@ class _NoAliases(yaml.SafeDumper):
         return True
 
 
-def measure(project: Path) -> dict[str, float]:
-    """Loads the definitions of a project and all of their jobs, as a code location does."""
+def measure(project: Path, *, for_a_run: bool) -> dict[str, float]:
+    """Loads the definitions of a project and all of their jobs, as a code location does.
+
+    Args:
+        project: the folder of the project.
+        for_a_run: whether to load what the process of a run of one asset loads, with the job of the run alone.
+    """
     sys.path.insert(0, str(project))
     start = time.process_time()
-    from analytics_assets.definitions import load  # noqa: PLC0415  the import is a part of what is measured
+    import dagster as dg  # noqa: PLC0415  the import is a part of what is measured
+
+    from analytics_assets import definitions  # noqa: PLC0415
+    from analytics_assets.orchestration.dagster_internals import ASSET_JOB, StepsOfRun  # noqa: PLC0415
 
     imported = time.process_time()
-    repository = load(project / "a_project").get_repository_def()
+    if for_a_run:
+        run = StepsOfRun(ASSET_JOB, frozenset({"api_0__r0"}))
+        definitions.run_of_this_process = lambda: run
+    repository = definitions.load(project / "a_project").get_repository_def()
     loaded = time.process_time()
-    repository.load_all_definitions()
+    if for_a_run:
+        repository.get_maybe_subset_job_def(ASSET_JOB, asset_selection={dg.AssetKey(["api_0", "r0"])})
+    else:
+        repository.load_all_definitions()
     return {
         "import": imported - start,
         "files": loaded - imported,
@@ -83,7 +97,7 @@ def measure(project: Path) -> dict[str, float]:
     }
 
 
-def in_a_process(apis: int, resources: int) -> dict[str, float]:
+def in_a_process(apis: int, resources: int, *, for_a_run: bool) -> dict[str, float]:
     with TemporaryDirectory() as folder:
         project = Path(folder)
         for api in range(apis):
@@ -92,7 +106,7 @@ def in_a_process(apis: int, resources: int) -> dict[str, float]:
             file.write_text(defs_yaml(api, resources))
         (project / "a_project/__init__.py").touch()
         (project / "pyproject.toml").write_text(PYPROJECT)
-        command = [sys.executable, __file__, "--project", folder]
+        command = [sys.executable, __file__, "--project", folder, *(["--for-a-run"] if for_a_run else [])]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=1800)  # noqa: S603  this script
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         return found
@@ -103,13 +117,14 @@ def main() -> None:
     parser.add_argument("--apis", type=int, nargs="+", default=[1, 10, 50], help="numbers of APIs (1 10 50)")
     parser.add_argument("--resources", type=int, default=20, help="resources of each API (20)")
     parser.add_argument("--project", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--for-a-run", action="store_true", help="load what the process of a run loads")
     asked = parser.parse_args()
     if asked.project:
-        sys.stdout.write(json.dumps(measure(asked.project)) + "\n")
+        sys.stdout.write(json.dumps(measure(asked.project, for_a_run=asked.for_a_run)) + "\n")
         return
     first: dict[str, float] = {}
     for apis in asked.apis:
-        found = in_a_process(apis, asked.resources)
+        found = in_a_process(apis, asked.resources, for_a_run=asked.for_a_run)
         first = first or found
         parts = "  ".join(
             f"{name} {value:7.1f} ({value / first[name]:5.1f} times)" for name, value in found.items()

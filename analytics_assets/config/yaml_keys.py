@@ -6,7 +6,7 @@ template as a mapping. All other rules judge the values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from analytics_assets.config.validation_errors import Location, error_at
 
 _MERGE = "tag:yaml.org,2002:merge"
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml, where PyYAML has it: it reads a file ten times as fast."""
 
 _BEGINNINGS = ("{{", "{%", "{#")
@@ -26,15 +26,18 @@ class UnquotedTemplateError(ValueError):
     """A template in a YAML file has no quotes around it."""
 
 
-def refuse_unquoted_templates(folder: Path) -> None:
-    """Fails if a `defs.yaml` below a folder has a template without quotes.
+def refuse_unquoted_templates(files: Iterable[Path]) -> None:
+    """Fails if a file has a template without quotes.
 
     Dagster parses each file before a component sees it. Its error names neither the file nor the cure.
+
+    Args:
+        files: the paths of files `defs.yaml`.
 
     Raises:
         UnquotedTemplateError: the first template without quotes, with file and line.
     """
-    for path in sorted(folder.rglob("defs.yaml")):
+    for path in files:
         text = path.read_text()
         for line in unquoted_templates(text):
             written = text.splitlines()[line - 1].strip()
@@ -48,7 +51,7 @@ def refuse_unquoted_templates(folder: Path) -> None:
 def unquoted_templates(text: str) -> Iterator[int]:
     """Yields the line of each template without quotes, from 1, until YAML cannot read on."""
     with suppress(yaml.YAMLError):
-        for token in yaml.scan(text, Loader=_LOADER):
+        for token in yaml.scan(text, Loader=LOADER):
             start = token.start_mark.index
             if isinstance(token, yaml.FlowMappingStartToken) and text.startswith(_BEGINNINGS, start):
                 yield token.start_mark.line + 1
@@ -64,7 +67,7 @@ def refuse_repeated_keys(text: str, line: int) -> None:
     Raises:
         ValidationError: a key comes twice. The error names the key and both lines.
     """
-    for document in yaml.compose_all(text, Loader=_LOADER):
+    for document in yaml.compose_all(text, Loader=LOADER):
         if document is not None and document.start_mark.line + 1 == line:
             _judge(document)
 

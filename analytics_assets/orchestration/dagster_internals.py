@@ -5,7 +5,15 @@ other module imports from a private module of Dagster. `integration/test_dagster
 which says what to do when Dagster moves the part.
 """
 
-from collections.abc import Mapping
+import base64
+import multiprocessing
+import os
+import sys
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -24,6 +32,9 @@ try:
     # memory for each asset of each API.
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+    # The name of the job that launches assets which no job was named for.
+    from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME as ASSET_JOB
+
     # Marks an output whose materializations the step has logged itself, so that Dagster logs none for the output.
     from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -35,8 +46,17 @@ try:
     # Makes the tags of a materialization: code version, data version and provenance.
     from dagster._core.execution.plan.execute_step import _get_output_asset_events
 
+    # What Dagster passes to the process of a run or of a step.
+    from dagster._core.executor.multiprocess import MultiprocessExecutorChildProcessCommand
+    from dagster._grpc.impl import start_run_in_subprocess
+    from dagster._grpc.types import ExecuteExternalJobArgs, ExecuteRunArgs, ExecuteStepArgs
+    from dagster._serdes import deserialize_value
+
     # Names the file, the line and the key of a mistake in a `defs.yaml`.
     from dagster._utils.pydantic_yaml import enrich_validation_errors_with_source_position
+
+    # Reads the files of a project, each before a component sees it.
+    from dagster.components.core import decl
 
     # What `context` is in a template of a `defs.yaml`.
     from dagster.components.resolved.scopes import LoadContextScope
@@ -47,26 +67,33 @@ except ImportError as error:
     ) from error
 
 __all__ = [
+    "ASSET_JOB",
     "UNDOCUMENTED",
     "AssetCheckEvaluationTargetMaterializationData",
     "BulkActionStatus",
     "CheckError",
     "LoadContextScope",
     "OneAssetJob",
+    "StepsOfRun",
     "enrich_validation_errors_with_source_position",
     "load_of",
     "materialization_tags",
     "op_names",
     "output_of_logged",
     "partitions_in_backfill",
+    "run_of_this_process",
+    "without_folders",
 ]
 
 UNDOCUMENTED: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (dg.DagsterInstance, "all_instigator_state", ()),
+    (dg.DagsterInstance, "from_ref", ("instance_ref",)),
+    (dg.DagsterInstance, "get_execution_plan_snapshot", ("snapshot_id",)),
     (dg.DagsterInstance, "get_latest_planned_materialization_info", ("asset_key", "partition")),
     (dg.DagsterInstance, "get_latest_storage_id_by_partition", ("asset_key", "event_type", "partitions")),
     (dg.DagsterInstance, "get_records_for_run", ("run_id", "of_type")),
     (dg.DagsterInstance, "get_status_by_partition", ("asset_key", "partition_keys", "partitions_def")),
+    (dg.DagsterRun, "execution_plan_snapshot_id", ()),
     (dg.ComponentTree, "state_tracker", ()),
     (dg.Definitions, "permissive_map_resolved_asset_specs", ("func", "selection")),
     (dg.EventLogRecord, "asset_materialization", ()),
@@ -166,3 +193,82 @@ def partitions_in_backfill(
     graph: Any = context.repository_def
     subset = backfill.get_target_partitions_subset(graph, asset)
     return set(subset.get_partition_keys()) if subset else set()
+
+
+@dataclass(frozen=True)
+class StepsOfRun:
+    """What a run executes.
+
+    Attributes:
+        job: the name of its job.
+        steps: the keys of its steps.
+    """
+
+    job: str
+    steps: frozenset[str]
+
+
+def run_of_this_process() -> StepsOfRun | None:
+    """Returns what the run of this process executes, or None if this is no process that Dagster started for a run.
+
+    A code server, a daemon and a command such as `dagster definitions validate` are no such processes.
+    """
+    found = _passed_to_this_process()
+    if found is None:
+        return None
+    run_id, instance_ref = found
+    with ExitStack() as opened:
+        instance = dg.DagsterInstance.from_ref(instance_ref) if instance_ref else dg.DagsterInstance.get()
+        opened.enter_context(instance)
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.execution_plan_snapshot_id is None:
+            return None
+        plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+        return StepsOfRun(run.job_name, frozenset(plan.step_keys_to_execute))
+
+
+def _passed_to_this_process() -> tuple[str, Any] | None:
+    """Returns the id of the run and the reference to its instance, which the launcher or the executor passed."""
+    process: Any = multiprocessing.current_process()
+    target, passed = getattr(process, "_target", None), getattr(process, "_args", ())
+    args: Any = None
+    if target is start_run_in_subprocess:  # the default launcher, in the code server
+        args = deserialize_value(next(iter(passed)), ExecuteExternalJobArgs)
+    elif sys.argv[1:3] == ["api", "execute_run"]:  # other launchers
+        args = deserialize_value(_argument(*sys.argv[2:]), ExecuteRunArgs)
+    elif sys.argv[1:3] == ["api", "execute_step"]:  # executors of other launchers
+        args = deserialize_value(_argument(*sys.argv[2:]), ExecuteStepArgs)
+    for one in passed:  # the multiprocess executor, for each step
+        if isinstance(one, MultiprocessExecutorChildProcessCommand):
+            return one.dagster_run.run_id, one.instance_ref
+    return (args.run_id, args.instance_ref) if args else None
+
+
+def _argument(command: str, *written: str) -> str:
+    """Returns the argument of a command of `dagster api`, which may be compressed, and may be in the environment."""
+    if len(written) == 1:
+        return written[0]
+    name = command.upper()
+    packed = written[1] if written else os.environ.get(f"DAGSTER_COMPRESSED_{name}_ARGS")
+    return (
+        zlib.decompress(base64.b64decode(packed)).decode() if packed else os.environ[f"DAGSTER_{name}_ARGS"]
+    )
+
+
+@contextmanager
+def without_folders(folders: Collection[Path]) -> Iterator[None]:
+    """Lets Dagster load a project as if some of its folders were not there.
+
+    Args:
+        folders: the paths of the folders, resolved.
+    """
+    original = decl.build_component_decl_from_context
+
+    def but_not(context: Any) -> Any:
+        return None if context.path.resolve() in folders else original(context)
+
+    decl.build_component_decl_from_context = but_not
+    try:
+        yield
+    finally:
+        decl.build_component_decl_from_context = original

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import ast
+import base64
 import inspect
+import sys
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._grpc.types import ExecuteRunArgs, ExecuteStepArgs
+from dagster._serdes import serialize_value
 from dagster_shared.yaml_utils import parse_yaml_with_source_position
 from pydantic import BaseModel, ValidationError
 
 import analytics_assets
 from analytics_assets.orchestration import dagster_internals
 from analytics_assets.orchestration.dagster_internals import (
+    ASSET_JOB,
     UNDOCUMENTED,
     AssetCheckEvaluationTargetMaterializationData,
     BulkActionStatus,
     LoadContextScope,
     OneAssetJob,
+    StepsOfRun,
     enrich_validation_errors_with_source_position,
     materialization_tags,
     op_names,
     output_of_logged,
     partitions_in_backfill,
+    run_of_this_process,
 )
 
 PACKAGE = Path(str(analytics_assets.__file__)).parent
@@ -207,3 +218,37 @@ def test_a_step_may_log_its_materializations_itself() -> None:
     logged, returned = made[key].tags or {}, made[dg.AssetKey("returned")].tags or {}
     assert logged.keys() == returned.keys()
     assert logged["dagster/code_version"] == returned["dagster/code_version"] == "7"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("in_environment", [False, True])
+@pytest.mark.parametrize("command", ["execute_run", "execute_step"])
+def test_the_run_of_a_process_of_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, *, compressed: bool, in_environment: bool
+) -> None:
+    """If this fails, see how the commands in `dagster/_cli/api.py` get their argument. A run would load all files."""
+
+    @dg.asset
+    def one() -> None: ...
+
+    job = dg.Definitions([one]).resolve_implicit_global_asset_job_def()
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        result = job.execute_in_process(instance=instance)
+        origin = JobPythonOrigin(
+            job.name, RepositoryPythonOrigin(sys.executable, ModuleCodePointer("m", "f"))
+        )
+        args: Any = ExecuteRunArgs(origin, result.run_id, instance.get_ref())
+        if command == "execute_step":
+            args = ExecuteStepArgs(origin, result.run_id, ["one"], instance.get_ref())
+        text = serialize_value(args)
+        if compressed:
+            text = base64.b64encode(zlib.compress(text.encode())).decode()
+        written = [] if in_environment else [*(["--compressed-input-json"] if compressed else []), text]
+        monkeypatch.setattr(sys, "argv", ["dagster", "api", command, *written])
+        if in_environment:
+            monkeypatch.setenv(f"DAGSTER_{'COMPRESSED_' if compressed else ''}{command.upper()}_ARGS", text)
+        assert run_of_this_process() == StepsOfRun(ASSET_JOB, frozenset({"one"}))
+
+
+def test_other_processes_have_no_run() -> None:
+    assert run_of_this_process() is None

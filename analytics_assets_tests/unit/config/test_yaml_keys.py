@@ -99,7 +99,7 @@ def test_a_template_without_quotes(tmp_path: Path, value: str, lines: list[int])
     file = tmp_path / "api/defs.yaml"
     file.write_text(text)
     if not lines:
-        refuse_unquoted_templates(tmp_path)
+        refuse_unquoted_templates([file])
         return
     with pytest.raises(UnquotedTemplateError) as caught:
         load(tmp_path)
