@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -237,3 +237,74 @@ def test_a_row_that_is_cut_off_by_a_limit_of_pages_is_in_no_batch(
     result = run(project, text_of(url), max_pages=5)
     assert not result.success
     assert not project.query("SELECT 1 FROM information_schema.tables WHERE table_name = 'things'")
+
+
+OFFSET = {"type": "offset", "limit": SIZE}
+PAGE_NUMBER = {"type": "page_number", "base_page": 0, "page_param": "page", "total_path": None}
+LIMIT = 4 * SIZE
+
+
+@pytest.mark.matrix(keep=1)
+@pytest.mark.parametrize(
+    ("paginator", "total", "requests"),
+    [
+        (OFFSET, "capped", {}),
+        (OFFSET, "true", {}),
+        (OFFSET, "true", {"max_offset": LIMIT}),
+        ({**OFFSET, "total_path": None}, "none", {}),
+        ({**OFFSET, "total_path": None}, "none", {"max_offset": LIMIT}),
+        (PAGE_NUMBER, "none", {"max_offset": LIMIT}),
+        (PAGE_NUMBER, "none", {}),
+        (CURSOR, "none", {}),
+        (CURSOR, "none", {"max_offset": LIMIT}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("excludes_start", [True, False], ids=["exclusive", "inclusive"])
+def test_an_api_that_pages_only_so_far_is_read_on_from_there(
+    project: Project,
+    ordered: tuple[Sorted, str],
+    monkeypatch: pytest.MonkeyPatch,
+    paginator: dict[str, Any],
+    total: str,
+    requests: dict[str, Any],
+    *,
+    excludes_start: bool,
+) -> None:
+    """The table has each row, where a limit falls between rows with the same cursor value, too."""
+    monkeypatch.setattr(batch_targets, "TARGET_ROWS", 1_000_000)
+    monkeypatch.setattr("analytics_assets.ingestion.source.build.CAPPED_TOTAL", LIMIT)
+    monkeypatch.setattr("analytics_assets.ingestion.http.read_bounds._LEAST_OFFSET", LIMIT)
+    source, _ = ordered
+    source.rows = [row(number, number // 3) for number in range(100)]
+    source.excludes_start, source.total = excludes_start, True
+
+    def reply(asked: Asked) -> Any:
+        params = asked.params
+        offset = int(params.get("after") or params.get("offset") or int(params.get("page") or 0) * SIZE)
+        if offset >= LIMIT:
+            return Reply({"message": "result window is too large"}, status=400)
+        found = source.reply(replace(asked, params={**params, "offset": str(offset)}))
+        of_all = found.pop("total")
+        totals = {"capped": {"total": min(of_all, LIMIT)}, "true": {"total": of_all}, "none": {}}
+        return {**found, **totals[total]}
+
+    with answering(reply) as url:
+        document = yaml.safe_load(text_of(url, paginator=paginator))
+        document["attributes"]["requests"] = {"page_overlap": False, **requests}
+        result = run(project, str(yaml.safe_dump(document)))
+    assert result.success, failure_of(result).description
+    assert ids(project) == list(range(100))
+    assert loads(project) > 5
+
+
+def test_more_rows_with_one_cursor_value_than_the_api_pages_through(
+    project: Project, ordered: tuple[Sorted, str]
+) -> None:
+    source, url = ordered
+    source.rows = [row(number, 1 if number > 4 else 0) for number in range(60)]
+    document = yaml.safe_load(text_of(url))
+    document["attributes"]["requests"] = {"max_offset": LIMIT}
+    failure = failure_of(run(project, str(yaml.safe_dump(document))))
+    assert failure.metadata["code"].value == "range_too_large"
+    assert len(source.asked) < 20

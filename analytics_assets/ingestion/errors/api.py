@@ -79,7 +79,10 @@ class RangeTooLargeError(SyncHalted):
             otherwise = (
                 f"If the response means that there are no more rows, set requests.responses to {empty}"
             )
-        return f"Read smaller parts, with partitions or shorter ones. {otherwise}"
+        return (
+            "Read smaller parts, with partitions or shorter ones. Or set `row_order: asc`, if the API sorts by the cursor. "
+            f"{otherwise}"
+        )
 
 
 @dataclass(eq=False)

@@ -23,7 +23,7 @@ from dlt.sources.helpers.rest_client.auth import (
 from requests import PreparedRequest
 from requests.utils import get_encoding_from_headers
 
-from analytics_assets.ingestion.errors import SyncError, TooManyPagesError
+from analytics_assets.ingestion.errors import RangeTooLargeError, SyncError, TooManyPagesError
 from analytics_assets.ingestion.http.api_response import PageGroup, Row
 from analytics_assets.ingestion.http.core_affinity import share_a_core
 from analytics_assets.ingestion.http.page_limit import PageLimit, PagesCutError
@@ -82,6 +82,7 @@ class PageGroups:
             1, thread_name_prefix=f"{resource}-page-group", initializer=share_a_core
         )
         self._next: dict[PageReader, Future[PageGroup]] = {}
+        self._too_large: dict[PageReader, RangeTooLargeError] = {}
 
     def close(self) -> None:
         """Ends the threads, and cancels requests that are not yet sent. The transport ends those in flight."""
@@ -94,13 +95,15 @@ class PageGroups:
         Raises:
             SyncError: one of the failures in the docstring of `ApiSession`.
         """
+        if too_large := self._too_large.pop(reader, None):
+            raise too_large
         if has_own_hooks(request) or not signs_alike(reader.auth):
             fetch = self._within_limit(self._one_by_one(reader, options), request, reader)
             return self._assemble(request, reader, fetch, 1)
         begun = self._next.pop(reader, None)
         fetch = self._within_limit(self._many_at_once(request, reader, options), request, reader)
         group = begun.result() if begun else self._assemble(request, reader, fetch, self._max_in_flight)
-        if group.has_more and reader.reads_all:
+        if group.has_more and reader.reads_all and reader not in self._too_large:
             self._next[reader] = self._ahead.submit(
                 self._assemble, request, reader, fetch, self._max_in_flight
             )
@@ -123,6 +126,10 @@ class PageGroups:
                     break
         except PagesCutError:
             has_more = False
+        except RangeTooLargeError as error:
+            if not parts:
+                raise
+            self._too_large[reader] = error  # the next group fails, because these rows may be kept
         # The list of one large page is not copied.
         rows = parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)]
         return PageGroup(request, rows, has_more=has_more and not reader.is_finished)

@@ -211,9 +211,11 @@ class PageReader(RequestTag, ABC):
         Raises:
             RowsMovedError: rows may be missing or doubled.
             UnreadableResponseError: a response does not match the config, or the read does not end.
-            RangeTooLargeError: the API does not page through so many rows.
+            RangeTooLargeError: the API does not page through so many rows. The pages before are right.
         """
         while not self._is_finished:
+            if self._read.pages:
+                self._bounds.judge_size(endpoint, self._read.rows + 1)
             while len(self._ahead) < self._window and (not self._ahead or self._has_next()):
                 self._ahead.append(self._plan_next(fetch))
             planned = self._ahead.popleft()
@@ -228,10 +230,8 @@ class PageReader(RequestTag, ABC):
             more = self._read.more_than_one_page
             self._bounds.judge(endpoint, self._read.pages, more, is_new=is_new, has_next=not accepted.is_last)
             self._widen(max_in_flight, is_full=accepted.is_full)
-            if accepted.is_last:
+            if accepted.is_last and not self._bounds.is_capped:
                 self._finish(endpoint)
-            else:
-                self._bounds.judge_size(endpoint, self._read.rows + 1)
             yield page, accepted.rows
         self._before = []  # which may be large
 

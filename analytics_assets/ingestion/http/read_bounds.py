@@ -62,6 +62,7 @@ class ReadBounds:
         accepts_repeated_rows: whether the API may send a row on several pages.
         max_offset: the most rows that the API pages through; None if unknown.
         suspect_total: a total that the API may send for any larger one; None if the read cannot be made smaller.
+        keeps_rows: whether the rows up to the limit are kept, so that another read continues from them.
     """
 
     max_pages: int = 1_000_000
@@ -69,6 +70,7 @@ class ReadBounds:
     accepts_repeated_rows: bool = False
     max_offset: int | None = None
     suspect_total: int | None = None
+    keeps_rows: bool = False
 
 
 class BoundedRead:
@@ -78,12 +80,16 @@ class BoundedRead:
         resource: the dlt resource of the read.
         primary_key: the primary key fields of a row; empty if the resource has no primary key.
         bounds: the bounds of the read.
+
+    Attributes:
+        is_capped: whether the total that the API reports may stand for any larger one.
     """
 
     def __init__(self, resource: str, primary_key: tuple[str, ...], bounds: ReadBounds) -> None:
         self._resource = resource
         self._primary_key = primary_key
         self._bounds = bounds
+        self.is_capped = False
         self._empty_pages = 0
         self._seen: set[int] = set()
 
@@ -110,15 +116,14 @@ class BoundedRead:
             raise EndlessReadError(self._resource, endpoint, pages)
 
     def judge_total(self, endpoint: str, total: int) -> None:
-        """Judges the total that the API reports.
+        """Judges the total that the first page reports. If the rows up to the limit are kept, it is judged there.
 
         Raises:
             RangeTooLargeError: the API does not page through so many rows, or reports this total for any larger one.
         """
-        if total == self._bounds.suspect_total:
-            reason = f"its total is exactly {total:,}, which many APIs send for any larger one"
-            raise self._too_large(endpoint, reason, total)
-        self.judge_size(endpoint, total)
+        self.is_capped = total == self._bounds.suspect_total
+        if not self._bounds.keeps_rows:
+            self.judge_size(endpoint, total + 1 if self.is_capped else total)
 
     def judge_size(self, endpoint: str, rows: int) -> None:
         """Judges the number of rows that a read has at least.
@@ -129,6 +134,10 @@ class BoundedRead:
         most = self._bounds.max_offset
         if most is not None and rows > most:
             raise self._too_large(endpoint, f"it has {rows:,} rows or more, and ends at {most:,}", most)
+        most = self._bounds.suspect_total
+        if self.is_capped and most is not None and rows > most:
+            reason = f"its total is exactly {most:,}, which many APIs send for any larger one"
+            raise self._too_large(endpoint, reason, most)
 
     def _too_large(self, endpoint: str, reason: str, rows: int) -> RangeTooLargeError:
         return RangeTooLargeError(self._resource, endpoint, None, 1, reason, fault=Fault.CONFIG, rows=rows)

@@ -36,12 +36,15 @@ class ReadProgress:
         self._bounds = BoundedRead(reader.resource, primary_key, bounds)
         self._asked: set[int] = set()
 
-    def refuse_repetition(self, request: PreparedRequest) -> None:
-        """Fails if this read has sent the same request before.
+    def judge_request(self, request: PreparedRequest) -> None:
+        """Judges a request before it is sent. dlt has the rows of the pages before it.
 
         Raises:
-            SyncHalted: the request is the same as an earlier one.
+            SyncHalted: this read has sent the same request before.
+            RangeTooLargeError: the API does not page through so many rows.
         """
+        if self.read.pages:
+            self._bounds.judge_size(endpoint_of(request), self.read.rows + 1)
         body = request.body if isinstance(request.body, (str, bytes)) else None
         asked = hash((request.method, request.url, body))
         if asked in self._asked:
@@ -70,8 +73,6 @@ class ReadProgress:
         is_new = not has_next or self._bounds.has_new_row(rows)  # no later page is compared with a last one
         more = self.read.more_than_one_page
         self._bounds.judge(endpoint, self.read.pages, more, is_new=is_new, has_next=has_next)
-        if has_next:
-            self._bounds.judge_size(endpoint, self.read.rows + 1)
 
     def refuse_missing_path(
         self, response: Any, endpoint: str, path: str, setting: str, sizes: Sequence[Any]

@@ -152,7 +152,7 @@ class ApiSession(Session):
                 return self._page_groups.next_group(request, tag, kwargs)
             if tag is not None:
                 if tag.progress:
-                    tag.progress.refuse_repetition(request)
+                    tag.progress.judge_request(request)
                 self._page_limit.take(tag.reader.resource, endpoint_of(request))
             caller = caller or caller_of(request)
             if caller.judge is Judge.TOKEN_REQUEST:

@@ -267,8 +267,9 @@ def _page_through_session(
     bounds = ReadBounds(requests.max_pages, requests.max_empty_pages, asset.accept_repeated_rows)
     if resource["name"] == plan.resource.name:
         # A smaller range of the resource is no smaller range of its parent.
-        suspect = CAPPED_TOTAL if plan.halves() else None
-        bounds = replace(bounds, max_offset=plan.max_offset, suspect_total=suspect)
+        continues = plan.commits_in_order
+        suspect = CAPPED_TOTAL if continues or plan.halves() else None
+        bounds = replace(bounds, max_offset=plan.max_offset, suspect_total=suspect, keeps_rows=continues)
     if selector:
         endpoint["data_selector"] = compile_path(selector)  # dlt would compile it for each page
     # dlt itself reads rows of parents, and adds the fields of their parents to rows of children.

@@ -2,6 +2,8 @@
 
 What belongs here: when a read may end early, and where the next one starts. `batches.py` runs the batches.
 
+If the API pages only through so many rows, the read ends there, too.
+
 The rows after the end may have the same cursor value as the last row. An API may leave out the rows at exactly the
 start that it gets. So the next batch starts at the value before, and a few rows are merged twice.
 """
@@ -16,6 +18,7 @@ from dlt.extract.incremental import Incremental, IncrementalResourceWrapper
 from dlt.extract.resource import DltResource
 
 from analytics_assets.ingestion.contract.cursor_watch import CursorWatch, comparable, continue_from
+from analytics_assets.ingestion.errors import RangeTooLargeError
 from analytics_assets.ingestion.plan import batch_targets
 
 
@@ -40,9 +43,13 @@ class OrderedBatch:
         self._clock = clock
 
     def pages(self, pages: Iterator[Any]) -> Iterator[Any]:
-        """Yields pages until there are enough for a batch."""
+        """Yields pages until there are enough for a batch, or the API pages no further.
+
+        Raises:
+            RangeTooLargeError: the API pages no further, and the next batch would get the same rows.
+        """
         rows, until, may_end = 0, self._clock() + batch_targets.TARGET_SECONDS, True
-        for page in pages:
+        for page in self._up_to_the_limit(pages):
             yield page
             # Here the page has been through all steps of the pipe.
             rows += len(page) if isinstance(page, list) else 1
@@ -54,6 +61,14 @@ class OrderedBatch:
             if may_end and self._watch.in_order and self._continue():
                 self.has_ended_early = True
                 return
+
+    def _up_to_the_limit(self, pages: Iterator[Any]) -> Iterator[Any]:
+        try:
+            yield from pages
+        except RangeTooLargeError:
+            if not (self._watch.in_order and self._continue()):
+                raise
+            self.has_ended_early = True
 
     def _continue(self) -> bool:
         """Stores where the next batch starts.
