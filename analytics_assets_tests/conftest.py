@@ -30,6 +30,7 @@ from dagster.components.core import snapshot as descriptions
 from dagster_shared.serdes.objects.package_entry import json_for_all_components
 from dlt.common.runtime.run_context import active
 from dlt.common.time import increasing_precise_time
+from hypothesis import settings
 
 import analytics_assets
 from analytics_assets import RestApiSync
@@ -73,6 +74,11 @@ class DemoApi:
 
 def _utc(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+
+
+# On a machine with other work, an example may take any time.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -123,9 +123,7 @@ def test_each_odd_value_of_each_type_ends_in_the_table_or_in_quarantine(
     assert check_of(result, "complete").passed
 
 
-@settings(
-    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=JSON.map(lambda value: {"anything": value}) | JSON, others=JSON)
 def test_nothing_an_api_sends_kills_a_load(
     project: Project, lists: tuple[Api, str], data: Any, others: Any

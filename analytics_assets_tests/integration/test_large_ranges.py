@@ -163,7 +163,7 @@ def test_a_range_that_cannot_be_made_smaller_fails_and_says_what_to_do(
     assert failure.metadata["code"].value == "range_too_large"
     assert str(failure.description) == (
         "things: GET /things has more rows than the API pages through: it has 4,320 rows or more, and ends at 1,000. "
-        "Read smaller parts, with partitions or shorter ones. Or set `row_order: asc`, if the API sorts by the cursor. "
+        "Read smaller parts, with partitions or shorter ones, or set `row_order: asc` if the API sorts by the cursor. "
         "If the API pages further, correct requests.max_offset."
     )
     assert len(api.pages) < 40

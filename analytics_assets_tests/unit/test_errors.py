@@ -144,8 +144,9 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         ),
         "range_too_large",
         "orders: GET /orders has more rows than the API pages through: 400 Bad Request; the API refuses page 101 after "
-        "10,000 rows. Read smaller parts, with partitions or shorter ones. If the response means that there are no "
-        "more rows, set requests.responses to `{status: 400, action: empty}`.",
+        "10,000 rows. Read smaller parts, with partitions or shorter ones, or set `row_order: asc` if the API sorts by "
+        "the cursor. If the response means that there are no more rows, set requests.responses to "
+        "`{status: 400, action: empty}`.",
     ),
     (
         errors.ForeignOriginError("orders", "GET /more", "https://files.example.com"),

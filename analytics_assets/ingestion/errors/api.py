@@ -80,8 +80,8 @@ class RangeTooLargeError(SyncHalted):
                 f"If the response means that there are no more rows, set requests.responses to {empty}"
             )
         return (
-            "Read smaller parts, with partitions or shorter ones. Or set `row_order: asc`, if the API sorts by the cursor. "
-            f"{otherwise}"
+            "Read smaller parts, with partitions or shorter ones, or set `row_order: asc` if the API sorts by the "
+            f"cursor. {otherwise}"
         )
 
 

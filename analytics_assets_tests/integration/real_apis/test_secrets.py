@@ -945,7 +945,6 @@ AUTHS: dict[str, Any] = {
 @pytest.mark.parametrize("fault", ["none", "400", "duplicate"])
 @settings(
     max_examples=examples(100, 5),
-    deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -234,7 +234,6 @@ def whole_syncs(number: int, few: int) -> Callable[[Any], Any]:
     """The settings of a property whose every example is a sync. A failure is not shrunk, because that takes minutes."""
     return settings(
         max_examples=examples(number, few),
-        deadline=None,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
