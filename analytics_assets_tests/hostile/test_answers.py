@@ -163,3 +163,37 @@ def test_undeclared_rows_need_no_more(tmp_path: Path, name: str) -> None:
         outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
     assert (outcome.code, outcome.rows) == ("", rows), outcome
     assert outcome.megabytes < most_megabytes(body), outcome
+
+
+ODD_VALUES: dict[str, tuple[bytes, bytes, int]] = {
+    "NaN": (b"12.5", b"NaN", 1),
+    "not UTF-8": (b"short", b"sh\xf6rt", 1),
+    "half a pair": (b"short", b"sh\\ud800rt", 1),
+    "a control character": (b"short", b"sh\x01rt", 0),
+    "5,000 levels": (b"12.5", b"[" * 5000 + b"]" * 5000, 1),
+}
+
+
+@pytest.mark.matrix(keep=0)
+@pytest.mark.parametrize("name", ODD_VALUES)
+def test_an_odd_value_costs_one_row_and_no_memory_for_the_others(tmp_path: Path, name: str) -> None:
+    """A second text is in memory while the rows are found. The rows are not parsed with the answer."""
+    rows, (good, bad, quarantined) = 1_000_000, ODD_VALUES[name]
+    body = b'{"data": [%s]}' % b",".join(
+        (ROW % number).replace(good, bad) if number == rows // 2 else ROW % number for number in range(rows)
+    )
+    with raw_server(one_page(body)) as url:
+        text = defs(url, paginator="single_page", resource={"columns": DECLARED})
+        outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
+    assert (outcome.code, outcome.rows, outcome.quarantined) == ("", rows - quarantined, quarantined), outcome
+    assert outcome.megabytes < 3 * len(body) / 1e6 + 60, outcome
+
+
+@pytest.mark.matrix(keep=0)
+def test_an_answer_that_is_cut_off_is_not_parsed(tmp_path: Path) -> None:
+    body = b'{"data": [%s]' % b",".join(ROW % number for number in range(1_000_000))
+    with raw_server(one_page(body)) as url:
+        text = defs(url, paginator="single_page", resource={"columns": DECLARED})
+        outcome = sync_limited(tmp_path, text, megabytes=800, seconds=60)
+    assert outcome.code == "not_json", outcome
+    assert outcome.megabytes < 2 * len(body) / 1e6, outcome

@@ -117,7 +117,7 @@ class PageGroups:
             for page, new in reader.pages(fetch, in_flight, endpoint_of(request)):
                 parts.append(new)
                 count += len(new)
-                size += len(page.body)
+                size += page.size
                 self._telemetry.page(len(new), reader.total_rows)
                 if count >= _GROUP_ROWS or size >= _GROUP_BYTES or time.monotonic() >= until:
                     break
@@ -171,7 +171,7 @@ class PageGroups:
                 status=response.status,
             )
             content = reader.reader.read(parsed, template.endpoint)
-            return Page(content, parsed, response.body, headers, response.sent, response.received)
+            return Page(content, parsed, len(response.body), headers, response.sent, response.received)
 
         return lambda numbers, ahead: self._threads.submit(fetch, numbers, ahead)
 

@@ -43,7 +43,7 @@ class Page:
     Attributes:
         content: the rows of the page, its total, and its has-more flag.
         response: the parsed body.
-        body: the body; empty if there is none.
+        size: the bytes of the body. A page has no body, because its rows may be views of another text.
         headers: the headers of the response.
         sent: the time when the request was sent, in seconds of a monotonic clock.
         received: the time when the response was complete, by the same clock.
@@ -51,7 +51,7 @@ class Page:
 
     content: Content
     response: Any
-    body: bytes
+    size: int
     headers: Mapping[str, str]
     sent: float
     received: float
@@ -223,7 +223,7 @@ class PageReader(RequestTag, ABC):
                 return
             self._judge_total(page, endpoint)
             accepted = self._accept(planned, page, fetch, endpoint)
-            self._read.add(page.response, page.headers, len(accepted.rows), has_body=bool(page.body))
+            self._read.add(page.response, page.headers, len(accepted.rows), has_body=bool(page.size))
             is_new = self._is_new(planned, accepted.rows)
             more = self._read.more_than_one_page
             self._bounds.judge(endpoint, self._read.pages, more, is_new=is_new, has_next=not accepted.is_last)
