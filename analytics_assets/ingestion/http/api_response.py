@@ -88,17 +88,20 @@ class PageGroup(Response):
     Args:
         request: dlt's request.
         rows: the rows of all pages, in order.
+        size: the bytes of the bodies of all pages.
         has_more: whether the API has more pages.
 
     Attributes:
+        size: the bytes of the bodies of all pages.
         has_more: whether the API has more pages.
     """
 
-    def __init__(self, request: PreparedRequest, rows: list[Row], *, has_more: bool) -> None:
+    def __init__(self, request: PreparedRequest, rows: list[Row], *, size: int, has_more: bool) -> None:
         super().__init__()
         self.status_code = 200
         self.request = request
         self.url = str(request.url)
+        self.size = size
         self.has_more = has_more
         self._rows = rows
 

@@ -125,7 +125,7 @@ class PageGroups:
             has_more = False
         # The list of one large page is not copied.
         rows = parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)]
-        return PageGroup(request, rows, has_more=has_more and not reader.is_finished)
+        return PageGroup(request, rows, size=size, has_more=has_more and not reader.is_finished)
 
     def _within_limit(self, fetch: Fetch, request: PreparedRequest, reader: PageReader) -> Fetch:
         """Wraps `fetch` to apply the page limit. A page beyond the limit gets a failed future instead of a request.
