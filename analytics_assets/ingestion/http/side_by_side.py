@@ -106,6 +106,7 @@ class _Group(Generic[_T]):
         self._change = change
         self._changed = Condition()
         self._begun: list[_Read[_T]] = []
+        self._without_room = 0  # the reads that wait for room
         self._largest = 0  # the bytes of the largest page so far
         self._has_failed = False  # the pages before the failure still go to dlt
         self._is_stopped = False
@@ -136,7 +137,7 @@ class _Group(Generic[_T]):
                     self._changed.notify_all()
                 elif turn.has_ended:
                     begun.remove(turn)
-                    self._changed.notify_all()
+                    self._tell_of_room()
             self._begin_some(islice(to_begin, room - len(begun)))
             if page is not None:
                 yield turn.number, page
@@ -165,10 +166,16 @@ class _Group(Generic[_T]):
         with self._changed:
             begun.asks = True
             begun.forget_size()
-            self._changed.notify_all()
+            self._tell_of_room()
+            self._without_room += 1
             while not (self._is_stopped or self._has_failed or self._has_room(begun)):
                 self._changed.wait()
+            self._without_room -= 1
             begun.is_reading = True
+
+    def _tell_of_room(self) -> None:
+        if self._without_room:  # to wake all reads for each small page would take time
+            self._changed.notify_all()
 
     def _has_room(self, begun: _Read[_T]) -> bool:
         if not self._begun or begun is self._begun[0]:
@@ -182,7 +189,7 @@ class _Group(Generic[_T]):
             begun.size += size
             begun.asks = begun.is_reading = False
             self._largest = max(self._largest, size)
-            self._changed.notify_all()
+            self._tell_of_room()
 
     def _begin_some(self, reads: Iterable[tuple[int, Callable[[], Iterator[_T]]]]) -> None:
         for number, read in reads:
