@@ -26,7 +26,7 @@ _LONGEST_EXACT = 16
 _MOST_DIGITS = 800
 """The most significant digits of a float that is written in full."""
 
-_MOST_LEVELS = 300
+MOST_LEVELS = 300
 """The most levels of JSON that Python parses here. No column can store more than 254 levels."""
 
 _PIECE = 1_048_576
@@ -166,50 +166,6 @@ def read_json(text: bytes) -> Any:
     return _decode(text)
 
 
-_fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-_rows_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
-def read_around_rows(text: bytes | msgspec.Raw, path: tuple[str, ...]) -> Any:
-    """Parses JSON text, of which each row stays JSON text (`msgspec.Raw`). A parsed row takes many times its text.
-
-    Args:
-        text: the JSON text.
-        path: the names of the fields that lead to the list of rows; empty if the whole text is the list.
-
-    Raises:
-        msgspec.DecodeError: the text is not strict JSON, or has another value than an object on the path, or than a
-            list at its end.
-    """
-    if not path:
-        return _rows_of(text)
-    return {
-        name: read_around_rows(value, path[1:]) if name == path[0] else read_row(value)
-        for name, value in _fields_of(text).items()
-    }
-
-
-def read_outline(text: bytes | msgspec.Raw, levels: int) -> Any:
-    """Reads the objects at the outer levels of JSON text, and nothing in a list.
-
-    Args:
-        text: the JSON text.
-        levels: the number of levels.
-
-    Raises:
-        msgspec.DecodeError: an object is not strict JSON.
-
-    Returns:
-        An empty list in place of each list, and None in place of each other value, and of each object further inside.
-    """
-    first = bytes(memoryview(text)[:1])
-    if first == b"{" and levels:
-        return {name: read_outline(value, levels - 1) for name, value in _fields_of(text).items()}
-    return [] if first == b"[" else None
-
-
 def read_lenient_json(text: str) -> Any:
     """Parses JSON text that may also contain what strict JSON and Python's parser refuse.
 
@@ -256,17 +212,17 @@ def _without_deep_values(text: str) -> tuple[list[str], list[float]]:
         kind = part[0][0]
         if kind in "[{":
             levels += 1
-            if levels == _MOST_LEVELS + 1:
+            if levels == MOST_LEVELS + 1:
                 begin = part.start()
         elif kind in "]}":
-            if levels == _MOST_LEVELS + 1:
+            if levels == MOST_LEVELS + 1:
                 pieces += [text[end:begin], "NaN"]
                 end = part.end()
                 values.append(TooDeep(text[begin:end]))
             levels -= 1
-        elif kind != '"' and levels <= _MOST_LEVELS:
+        elif kind != '"' and levels <= MOST_LEVELS:
             values.append(JsonNumber(part[0]))
-    if levels > _MOST_LEVELS:
+    if levels > MOST_LEVELS:
         raise ValueError("the text is not JSON, because a list or an object has no end")
     return [*pieces, text[end:]], values
 
@@ -294,28 +250,31 @@ def read_body(body: bytes, charset: str | None = None) -> Any:
 
 def _texts(body: bytes, charset: str | None) -> Iterator[str]:
     """Yields the texts that a body may be, the most probable first."""
-    with suppress(UnicodeDecodeError):
-        yield body.decode(json.detect_encoding(body), "surrogatepass")
-    with suppress(UnicodeDecodeError, LookupError):
+    for encoding, errors in encodings_of(body, charset):
+        with suppress(UnicodeError, LookupError):
+            yield body.decode(encoding, errors)
+
+
+def encodings_of(body: bytes, charset: str | None) -> Iterator[tuple[str, str]]:
+    """Yields the encodings that a body may have, the most probable first, and Python's name for what errors become.
+
+    Args:
+        body: the body.
+        charset: the encoding that the headers name, which Python may not know; None if they name none.
+    """
+    yield json.detect_encoding(body), "surrogatepass"
+    with suppress(LookupError):
         # Latin-1 can decode any bytes, and it is a guess for `text/*`. So it does not count for what is mostly UTF-8.
         is_guess = charset and codecs.lookup(charset).name == "iso8859-1"
-        if charset and not (is_guess and not body.decode(errors="ignore").isascii()):
-            yield body.decode(charset)
-    yield body.decode("utf-8-sig", "surrogateescape")
+        if charset and not (is_guess and _has_utf_8(body)):
+            yield charset, "strict"
+    yield "utf-8-sig", "surrogateescape"
 
 
-def is_utf_8(body: bytes) -> bool:
-    """Whether a body is UTF-8. A large body is decoded in pieces, because its text may take four times its size."""
-    if body.isascii():
-        return True
-    decode = codecs.getincrementaldecoder("utf-8")().decode
-    try:
-        for start in range(0, len(body), _PIECE):
-            decode(body[start : start + _PIECE])
-        decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _has_utf_8(body: bytes) -> bool:
+    """Whether a body has a character in UTF-8 beyond ASCII. A large body is decoded in pieces."""
+    decode = codecs.getincrementaldecoder("utf-8")("ignore").decode
+    return not all(decode(body[start : start + _PIECE]).isascii() for start in range(0, len(body), _PIECE))
 
 
 def read_row(row: msgspec.Raw) -> Any:

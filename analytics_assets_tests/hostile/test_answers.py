@@ -163,3 +163,79 @@ def test_undeclared_rows_need_no_more(tmp_path: Path, name: str) -> None:
         outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
     assert (outcome.code, outcome.rows) == ("", rows), outcome
     assert outcome.megabytes < most_megabytes(body), outcome
+
+
+ODD_VALUES: dict[str, tuple[bytes, bytes, int]] = {
+    "NaN": (b"12.5", b"NaN", 1),
+    "not UTF-8": (b"short", b"sh\xf6rt", 1),
+    "half a pair": (b"short", b"sh\\ud800rt", 1),
+    "a control character": (b"short", b"sh\x01rt", 0),
+    "5,000 levels": (b"12.5", b"[" * 5000 + b"]" * 5000, 1),
+}
+
+
+@pytest.mark.matrix(keep=0)
+@pytest.mark.parametrize("name", ODD_VALUES)
+def test_an_odd_value_costs_one_row_and_no_memory_for_the_others(tmp_path: Path, name: str) -> None:
+    """A second text is in memory while the rows are found. The rows are not parsed with the answer."""
+    rows, (good, bad, quarantined) = 1_000_000, ODD_VALUES[name]
+    body = b'{"data": [%s]}' % b",".join(
+        (ROW % number).replace(good, bad) if number == rows // 2 else ROW % number for number in range(rows)
+    )
+    with raw_server(one_page(body)) as url:
+        text = defs(url, paginator="single_page", resource={"columns": DECLARED})
+        outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
+    assert (outcome.code, outcome.rows, outcome.quarantined) == ("", rows - quarantined, quarantined), outcome
+    assert outcome.megabytes < 3 * len(body) / 1e6 + 60, outcome
+
+
+@pytest.mark.matrix(keep=0)
+def test_an_answer_that_is_cut_off_is_not_parsed(tmp_path: Path) -> None:
+    body = b'{"data": [%s]' % b",".join(ROW % number for number in range(1_000_000))
+    with raw_server(one_page(body)) as url:
+        text = defs(url, paginator="single_page", resource={"columns": DECLARED})
+        outcome = sync_limited(tmp_path, text, megabytes=800, seconds=60)
+    assert outcome.code == "not_json", outcome
+    assert outcome.megabytes < 2 * len(body) / 1e6, outcome
+
+
+PAGE_ROWS, LARGE_PAGES_IN_ALL = 80_000, 8
+LARGE_ROW = b'{"id": %d, "text": "' + b"x" * 600 + b'"}'
+MANY_LARGE_PAGES: dict[str, dict[str, Any]] = {
+    "page number": {"paginator": {"type": "page_number", "base_page": 0, "total_path": "pages"}},
+    "children": {
+        "path": "parents/{resources.parents.id}/things",
+        "paginator": "single_page",
+        "parents": ({"name": "parents", "endpoint": {"path": "parents", "data_selector": "data"}},),
+    },
+}
+
+
+@pytest.mark.matrix(keep=0)
+@pytest.mark.parametrize("name", MANY_LARGE_PAGES)
+def test_pages_of_50_mb_are_not_all_read_ahead(tmp_path: Path, name: str) -> None:
+    """The last page is refused, so that nothing is loaded: DuckDB would need more memory than the pages."""
+    pages = b'"pages": %d, ' % LARGE_PAGES_IN_ALL if name == "page number" else b""
+    rows = b",".join(LARGE_ROW % number for number in range(PAGE_ROWS))
+    parents = b'{"data": [%s]}' % b",".join(b'{"id": %d}' % number for number in range(LARGE_PAGES_IN_ALL))
+
+    def respond(connection: socket.socket, got: Got) -> None:
+        place = got.params.get("page") or got.head.split(b"/")[2].decode()
+        body, status = parents, "200 OK"
+        if place.isdigit():
+            body = b'{%b"data": [%b, %b]}' % (pages, LARGE_ROW % (PAGE_ROWS + int(place)), rows)
+        if place.isdigit() and int(place) == LARGE_PAGES_IN_ALL - 1:
+            body, status = b"{}", "403 Forbidden"
+        connection.sendall(answer_of(body, f"Content-Length: {len(body)}", status=status))
+
+    with raw_server(respond) as url:
+        text = defs(
+            url,
+            **MANY_LARGE_PAGES[name],
+            resource={"primary_key": None, "columns": {**DECLARED, "text": {"data_type": "text"}}},
+            requests={"max_in_flight": 8, "page_overlap": False},
+        )
+        outcome = sync_limited(tmp_path, text, megabytes=800, seconds=60)
+    assert outcome.code == "halted", outcome
+    assert "403" in outcome.text, outcome
+    assert outcome.megabytes < 450, outcome

@@ -19,6 +19,7 @@ import pyarrow.json
 from analytics_assets.ingestion.contract.coercion import Coercer
 from analytics_assets.ingestion.contract.columns import Contract
 from analytics_assets.ingestion.contract.field_mapping import FieldPath
+from analytics_assets.ingestion.raw_rows import is_utf_8
 
 _AS_JSON = {
     "bigint": pa.int64(),
@@ -72,7 +73,8 @@ class JsonReader:
         lines = b"\n".join(rows)
         columns = None
         are_objects = set(map(itemgetter(0), map(bytes, rows))) == {_OPENING_BRACE}
-        if are_objects and lines.count(b"\n") == len(rows) - 1:
+        # Arrow would make a text of bytes that are no UTF-8.
+        if are_objects and lines.count(b"\n") == len(rows) - 1 and is_utf_8(lines):
             columns = self._columns(lines, len(rows))
         self._failures = 0 if columns is not None else self._failures + 1
         return columns

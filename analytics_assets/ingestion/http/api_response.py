@@ -62,11 +62,19 @@ class ParsedResponse(_Response):
     Args:
         response: the response to copy.
         parsed: the parsed JSON of the response.
+        keeps_body: whether code of the user or of dlt may read the body. Rows that are views of another text would be
+            in memory twice.
+
+    Attributes:
+        size: the bytes of the body.
     """
 
-    def __init__(self, response: Response, parsed: Any) -> None:
+    def __init__(self, response: Response, parsed: Any, *, keeps_body: bool = True) -> None:
         super().__init__()
         self.__dict__.update(vars(response))
+        self.size = len(response.content)
+        if not keeps_body:
+            self._content = b""
         self._parsed = parsed
 
     def json(self, **_: Any) -> Any:
@@ -80,17 +88,20 @@ class PageGroup(Response):
     Args:
         request: dlt's request.
         rows: the rows of all pages, in order.
+        size: the bytes of the bodies of all pages.
         has_more: whether the API has more pages.
 
     Attributes:
+        size: the bytes of the bodies of all pages.
         has_more: whether the API has more pages.
     """
 
-    def __init__(self, request: PreparedRequest, rows: list[Row], *, has_more: bool) -> None:
+    def __init__(self, request: PreparedRequest, rows: list[Row], *, size: int, has_more: bool) -> None:
         super().__init__()
         self.status_code = 200
         self.request = request
         self.url = str(request.url)
+        self.size = size
         self.has_more = has_more
         self._rows = rows
 

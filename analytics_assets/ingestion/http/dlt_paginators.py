@@ -104,7 +104,7 @@ class CheckedPaginator(BasePaginator):
             parsed,
             response.headers,
             endpoint,
-            has_body=bool(response.content),
+            has_body=bool(getattr(response, "size", 0)),
             has_next=self.has_next_page,
         )
         if not self.has_next_page:

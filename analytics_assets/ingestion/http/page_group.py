@@ -120,7 +120,7 @@ class PageGroups:
             for page, new in reader.pages(fetch, in_flight, endpoint_of(request)):
                 parts.append(new)
                 count += len(new)
-                size += len(page.body)
+                size += page.size
                 self._telemetry.page(len(new), reader.total_rows)
                 if count >= _GROUP_ROWS or size >= _GROUP_BYTES or time.monotonic() >= until:
                     break
@@ -132,7 +132,7 @@ class PageGroups:
             self._too_large[reader] = error  # the next group fails, because these rows may be kept
         # The list of one large page is not copied.
         rows = parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)]
-        return PageGroup(request, rows, has_more=has_more and not reader.is_finished)
+        return PageGroup(request, rows, size=size, has_more=has_more and not reader.is_finished)
 
     def _within_limit(self, fetch: Fetch, request: PreparedRequest, reader: PageReader) -> Fetch:
         """Wraps `fetch` to apply the page limit. A page beyond the limit gets a failed future instead of a request.
@@ -178,7 +178,7 @@ class PageGroups:
                 status=response.status,
             )
             content = reader.reader.read(parsed, template.endpoint)
-            return Page(content, parsed, response.body, headers, response.sent, response.received)
+            return Page(content, parsed, len(response.body), headers, response.sent, response.received)
 
         return lambda numbers, ahead: self._threads.submit(fetch, numbers, ahead)
 

@@ -29,7 +29,13 @@ from analytics_assets.ingestion.errors import (
 from analytics_assets.ingestion.http.api_response import Row
 from analytics_assets.ingestion.http.pages_read import PagesRead
 from analytics_assets.ingestion.http.place import Place
-from analytics_assets.ingestion.http.read_bounds import REFUSALS, BoundedRead, ReadBounds, refused_page
+from analytics_assets.ingestion.http.read_bounds import (
+    MOST_BYTES_AHEAD,
+    REFUSALS,
+    BoundedRead,
+    ReadBounds,
+    refused_page,
+)
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import Content, ResponseReader
 from analytics_assets.ingestion.http.row_key import key_of, same_rows
@@ -43,7 +49,7 @@ class Page:
     Attributes:
         content: the rows of the page, its total, and its has-more flag.
         response: the parsed body.
-        body: the body; empty if there is none.
+        size: the bytes of the body. A page has no body, because its rows may be views of another text.
         headers: the headers of the response.
         sent: the time when the request was sent, in seconds of a monotonic clock.
         received: the time when the response was complete, by the same clock.
@@ -51,7 +57,7 @@ class Page:
 
     content: Content
     response: Any
-    body: bytes
+    size: int
     headers: Mapping[str, str]
     sent: float
     received: float
@@ -163,6 +169,7 @@ class PageReader(RequestTag, ABC):
         self._ahead: deque[Planned] = deque()
         self._window = 1
         self._largest = 0
+        self._largest_size = 0  # in bytes
         self._before: list[Row] = []
         # With a later start, a total also counts rows that are not read.
         starts_late = self._start > int(paginator.base_index)
@@ -216,16 +223,17 @@ class PageReader(RequestTag, ABC):
         while not self._is_finished:
             if self._read.pages:
                 self._bounds.judge_size(endpoint, self._read.rows + 1)
-            while len(self._ahead) < self._window and (not self._ahead or self._has_next()):
+            while not self._ahead or (self._may_read_ahead() and self._has_next()):
                 self._ahead.append(self._plan_next(fetch))
             planned = self._ahead.popleft()
             page = self._await(planned)
             if page is None:
                 self._finish(endpoint)
                 return
+            self._largest_size = max(self._largest_size, page.size)
             self._judge_total(page, endpoint)
             accepted = self._accept(planned, page, fetch, endpoint)
-            self._read.add(page.response, page.headers, len(accepted.rows), has_body=bool(page.body))
+            self._read.add(page.response, page.headers, len(accepted.rows), has_body=bool(page.size))
             is_new = self._is_new(planned, accepted.rows)
             more = self._read.more_than_one_page
             self._bounds.judge(endpoint, self._read.pages, more, is_new=is_new, has_next=not accepted.is_last)
@@ -234,6 +242,15 @@ class PageReader(RequestTag, ABC):
                 self._finish(endpoint)
             yield page, accepted.rows
         self._before = []  # which may be large
+
+    def _may_read_ahead(self) -> bool:
+        """Whether another page may be requested, by the number and the bytes of the pages that are not read."""
+        if len(self._ahead) >= self._window:
+            return False
+        sizes = [_size_of(one.page) for one in self._ahead]
+        self._largest_size = max(self._largest_size, *(size or 0 for size in sizes))
+        expected = sum(self._largest_size if size is None else size for size in sizes)
+        return expected + self._largest_size <= MOST_BYTES_AHEAD
 
     def _await(self, planned: Planned) -> Page | None:
         """Returns a page; None if the API has no such page, and the page should not exist."""
@@ -371,3 +388,10 @@ class PageReader(RequestTag, ABC):
         ignored = f", and {ignore_total(self.reader.resource)}" if self._read.more_than_one_page() else ""
         path = self.reader.total_path
         return f"If `{path}` counts other rows than these, set the paginator's total_path to null{ignored}"
+
+
+def _size_of(page: Future[Page]) -> int | None:
+    """The bytes of a page that has come; None if it is still to come, and 0 if it has failed."""
+    if not page.done():
+        return None
+    return 0 if page.cancelled() or page.exception() else page.result().size

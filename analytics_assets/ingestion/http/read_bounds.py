@@ -1,4 +1,4 @@
-"""The bounds of one read: the most pages, the most pages without a new row, and how far the API pages."""
+"""The bounds of one read: the most pages, the most pages without a new row, how far the API pages, and the memory."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ from analytics_assets.ingestion.http.row_key import hash_of, key_of, keys_of
 
 _PART = 100
 """The most rows that are joined at once. More rows cost no less time, and each may be large."""
+
+MOST_BYTES_AHEAD = 64_000_000
+"""The bytes of answers that may be in memory before dlt gets them. The next page in order is read in any case.
+
+A page that is still to come counts as much as the largest page so far."""
 
 REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 """The statuses with which APIs refuse an offset, a page number or a cursor that leads too far."""

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from dlt.common.jsonpath import TJsonPath
 
 from analytics_assets.ingestion.errors import (
@@ -31,7 +29,8 @@ from analytics_assets.ingestion.http.row_selection import (
     keys_of,
 )
 from analytics_assets.ingestion.json_kind import kind_of
-from analytics_assets.ingestion.raw_json import is_utf_8, read_around_rows, read_body
+from analytics_assets.ingestion.raw_json import read_body
+from analytics_assets.ingestion.raw_rows import Path, Text, read_around_rows
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,7 @@ class ResponseReader:
     Attributes:
         resource: the dlt resource of the responses.
         judges_end: whether paging fails at its end if the last response says that there is more.
+        has_rows_as_text: whether rows may stay JSON text.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ResponseReader:
         self._total = _Field.at(paging.total_path, "total_path", _as_whole_number)
         self._has_more = _Field.at(paging.has_more_path, "has_more_path", _as_flag)
         self.judges_end = paging.judges_end
-        self._raw_rows = raw_rows
+        self.has_rows_as_text = raw_rows
         self._other_paths = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
 
     @property
@@ -147,15 +147,14 @@ class ResponseReader:
         """
         if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT):
             return NoContent()
-        if self._raw_rows and is_utf_8(body):
-            with suppress(msgspec.DecodeError, RecursionError):
-                path = _path_of_raw_rows(self._rows.selector_in(body), self._other_paths)
-                if path is not None:
-                    return read_around_rows(body, path)
         try:
-            return read_body(body, encoding())
+            around = read_around_rows(body, encoding(), self._path_in) if self.has_rows_as_text else None
+            return read_body(body, encoding()) if around is None else around
         except ValueError:
             raise NotJsonError(self.resource, endpoint) from None
+
+    def _path_in(self, text: Text) -> Path | None:
+        return _path_of_raw_rows(self._rows.selector_in(text), self._other_paths)
 
     def read(self, response: Any, endpoint: str) -> Content:
         """Returns the content of a parsed response of `endpoint`.
@@ -234,7 +233,7 @@ _FIELDS = re.compile(r"\$|(?:\$\.)?[\w@:' -]+(?:\.[\w@:' -]+)*")
 """A JSONPath of field names, without a wildcard, an index or a filter."""
 
 
-def _path_of_raw_rows(rows: str, others: Iterable[TJsonPath | None]) -> tuple[str, ...] | None:
+def _path_of_raw_rows(rows: str, others: Iterable[TJsonPath | None]) -> Path | None:
     """Returns the names of the fields that lead to the rows; None if a step before the validator reads parsed rows."""
     plain = re.fullmatch(r"\$|(?:\$\.)?[A-Za-z_]\w*(?:\.\w+)*", rows)
     if plain is None:
@@ -246,11 +245,11 @@ def _path_of_raw_rows(rows: str, others: Iterable[TJsonPath | None]) -> tuple[st
     return path
 
 
-def _names(path: str) -> tuple[str, ...]:
+def _names(path: str) -> Path:
     return tuple(path.removeprefix("$").removeprefix(".").split(".")) if path != "$" else ()
 
 
-def _without(response: Any, path: tuple[str, ...]) -> Any:
+def _without(response: Any, path: Path) -> Any:
     if not path:
         return None
     if not isinstance(response, dict) or path[0] not in response:

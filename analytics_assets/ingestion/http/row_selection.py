@@ -30,7 +30,7 @@ from analytics_assets.ingestion.http.error_fields import ERROR_NAMES, NAMES_BESI
 from analytics_assets.ingestion.http.json_path import finder
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.json_kind import kind_of
-from analytics_assets.ingestion.raw_json import read_outline
+from analytics_assets.ingestion.raw_rows import Text, read_outline
 
 _NAME_IN_PATH = re.compile(r"""\['([^']+)'\]|\["([^"]+)"\]|([^.\[\]$'"]+)""")
 
@@ -87,16 +87,16 @@ class RowSelector:
         plain = _before_wildcard(str(self._selector or "")).partition("..")[0]
         return tuple("".join(one) for one in _NAME_IN_PATH.findall(plain))
 
-    def selector_in(self, body: bytes) -> str:
-        """The JSONPath of the rows in a body of strict JSON. Without a `data_selector`, it is the path that dlt finds.
+    def selector_in(self, text: Text) -> str:
+        """The JSONPath of the rows in strict JSON. Without a `data_selector`, it is the path that dlt finds.
 
         It is empty if dlt would take a list of errors for the rows.
 
         Raises:
-            msgspec.DecodeError: the body is not strict JSON.
+            msgspec.DecodeError: the text is not strict JSON.
         """
         if self._selector is None:
-            path, _ = find_response_page_data(read_outline(body.lstrip(), _LEVELS_OF_DLT))
+            path, _ = find_response_page_data(read_outline(text, _LEVELS_OF_DLT))
             return "" if path[-1] in ERROR_NAMES else ".".join(path)
         return str(self._selector)
 

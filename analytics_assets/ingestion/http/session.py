@@ -205,7 +205,7 @@ class ApiSession(Session):
         if content.rows is None and not tag.reader.says_end(parsed, read):
             raise tag.reader.no_rows(parsed, endpoint)
         self._telemetry.page(len(content.rows or ()))
-        return ParsedResponse(response, parsed)
+        return ParsedResponse(response, parsed, keeps_body=not tag.reader.has_rows_as_text)
 
     def _refuse_no_data(self, endpoint: str, status: int) -> None:
         """Fails for a status without data. `classify` has judged it already, unless the user has response hooks."""
@@ -231,13 +231,13 @@ class ApiSession(Session):
         except HTTPError as error:
             raise self._failure(request, error) from None
         except IgnoreResponseException:
-            return Page(Content([]), None, b"", {}, sent, time.monotonic())
+            return Page(Content([]), None, 0, {}, sent, time.monotonic())
         self._refuse_no_data(endpoint, response.status_code)
         parsed = reader.reader.parse(
             response.content, endpoint, lambda: response.encoding, status=response.status_code
         )
         content = reader.reader.read(parsed, endpoint)
-        return Page(content, parsed, response.content, response.headers, sent, time.monotonic())
+        return Page(content, parsed, len(response.content), response.headers, sent, time.monotonic())
 
     def _followed(self, response: Response, caller: Caller, options: SendOptions) -> Response:
         """Follows the redirects of a response, as `requests` does. Returns the response at their end."""

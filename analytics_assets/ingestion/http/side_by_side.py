@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from dlt.common.configuration.container import Container
 
 from analytics_assets.ingestion.http.core_affinity import share_a_core
+from analytics_assets.ingestion.http.read_bounds import MOST_BYTES_AHEAD
 
 _T = TypeVar("_T")
 
@@ -83,8 +84,18 @@ class _Read(Generic[_T]):
     def __init__(self, number: int) -> None:
         self.number = number
         self.waiting: deque[_T] = deque()
+        self.size = 0  # the bytes of the pages that have come, until dlt has all of them
+        self.asks = (
+            False  # whether all parts of these pages have been passed on, so that the read asks for the next
+        )
+        self.is_reading = False  # whether a page is to come
         self.has_ended = False
         self.error: BaseException | None = None
+
+    def forget_size(self) -> None:
+        """Forgets the bytes of pages that dlt has. dlt may still lack other parts of the same page."""
+        if self.asks and not self.waiting:
+            self.size = 0
 
 
 class _Group(Generic[_T]):
@@ -94,6 +105,9 @@ class _Group(Generic[_T]):
         self.threads = threads
         self._change = change
         self._changed = Condition()
+        self._begun: list[_Read[_T]] = []
+        self._without_room = 0  # the reads that wait for room
+        self._largest = 0  # the bytes of the largest page so far
         self._has_failed = False  # the pages before the failure still go to dlt
         self._is_stopped = False
 
@@ -107,7 +121,8 @@ class _Group(Generic[_T]):
         self, reads: Iterable[Callable[[], Iterator[_T]]], most: int, *, in_order: bool
     ) -> Iterator[tuple[int, _T]]:
         to_begin = enumerate(reads)
-        begun = [self._begin(*one) for one in islice(to_begin, 1)]
+        begun = self._begun
+        self._begin_some(islice(to_begin, 1))
         room = most * (2 if in_order else 1)  # in order, later reads go on while the first one is slow
         while begun:
             page = None
@@ -118,33 +133,75 @@ class _Group(Generic[_T]):
                     raise turn.error
                 if turn.waiting:
                     page = turn.waiting.popleft()
+                    turn.forget_size()
                     self._changed.notify_all()
                 elif turn.has_ended:
                     begun.remove(turn)
-            begun += [self._begin(*one) for one in islice(to_begin, room - len(begun))]
+                    self._tell_of_room()
+            self._begin_some(islice(to_begin, room - len(begun)))
             if page is not None:
                 yield turn.number, page
 
-    def _until_failure(self, pages: Iterator[_T]) -> Iterator[_T]:
+    def _until_failure(self, begun: _Read[_T], pages: Iterator[_T]) -> Iterator[_T]:
         """Yields pages until any read fails, so that no request follows the failure."""
         try:
-            for page in pages:
-                yield page
+            while True:
+                self._wait_for_room(begun)
                 if self._has_failed or self._is_stopped:
                     return
+                page = next(pages, None)
+                self._note_size(begun, page)
+                if page is None:
+                    return
+                yield page
         except Exception:
             self._has_failed = True
             raise
 
-    def _begin(self, number: int, read: Callable[[], Iterator[_T]]) -> _Read[_T]:
-        begun: _Read[_T] = _Read(number)
-        self.threads.submit(self._run, begun, read)
-        return begun
+    def _wait_for_room(self, begun: _Read[_T]) -> None:
+        """Waits until the pages in memory, with the next page of a read, are not too large.
+
+        The first read never waits here, so dlt always gets a page, after which another read has room.
+        """
+        with self._changed:
+            begun.asks = True
+            begun.forget_size()
+            self._tell_of_room()
+            self._without_room += 1
+            while not (self._is_stopped or self._has_failed or self._has_room(begun)):
+                self._changed.wait()
+            self._without_room -= 1
+            begun.is_reading = True
+
+    def _tell_of_room(self) -> None:
+        if self._without_room:  # to wake all reads for each small page would take time
+            self._changed.notify_all()
+
+    def _has_room(self, begun: _Read[_T]) -> bool:
+        if not self._begun or begun is self._begun[0]:
+            return True
+        expected = sum(one.size + self._largest * one.is_reading for one in self._begun)
+        return expected + self._largest <= MOST_BYTES_AHEAD
+
+    def _note_size(self, begun: _Read[_T], page: _T | None) -> None:
+        with self._changed:
+            size: int = getattr(getattr(page, "response", None), "size", 0)
+            begun.size += size
+            begun.asks = begun.is_reading = False
+            self._largest = max(self._largest, size)
+            self._tell_of_room()
+
+    def _begin_some(self, reads: Iterable[tuple[int, Callable[[], Iterator[_T]]]]) -> None:
+        for number, read in reads:
+            begun: _Read[_T] = _Read(number)
+            with self._changed:
+                self._begun.append(begun)  # before it runs, so that its page counts
+            self.threads.submit(self._run, begun, read)
 
     def _run(self, begun: _Read[_T], read: Callable[[], Iterator[_T]]) -> None:
         error: BaseException | None = None
         try:
-            for page in self._change(self._until_failure(read())):
+            for page in self._change(self._until_failure(begun, read())):
                 with self._changed:
                     while len(begun.waiting) >= _MOST_WAITING and not self._is_stopped:
                         self._changed.wait()
@@ -157,6 +214,8 @@ class _Group(Generic[_T]):
         finally:
             with self._changed:
                 begun.error, begun.has_ended = error, True
+                begun.asks, begun.is_reading = True, False
+                begun.forget_size()
                 self._changed.notify_all()
 
 

@@ -19,6 +19,8 @@ from dlt.extract.resource import DltResource
 from dlt.sources.helpers.rest_client.client import PageData
 from msgspec import Raw
 
+from analytics_assets.ingestion.http.api_response import ParsedResponse
+
 MOST_ROWS = 100_000
 """The most rows of a part. Parts of this size cost no time, because DuckDB reads row groups of 122,880 rows."""
 
@@ -104,7 +106,7 @@ def join_pages(pages: Iterator[Any], clock: Callable[[], float] = time.monotonic
 def _size_of_page(page: list[Any]) -> int:
     """Returns the bytes of the response of a page; 0 if unknown."""
     response = page.response if isinstance(page, PageData) else None
-    return len(response.content or b"") if response is not None else 0
+    return response.size if isinstance(response, ParsedResponse) else 0
 
 
 def divide_pages(pages: Iterable[Any]) -> Iterator[Any]:

@@ -16,7 +16,8 @@ from analytics_assets.ingestion.http.read_bounds import BoundedRead, ReadBounds
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
 from analytics_assets.ingestion.http.row_key import key_of, keys_of, same_rows
 from analytics_assets.ingestion.http.row_selection import RowRules
-from analytics_assets.ingestion.raw_json import is_utf_8, read_outline, read_row
+from analytics_assets.ingestion.raw_json import read_row
+from analytics_assets.ingestion.raw_rows import is_utf_8, read_outline
 from analytics_assets_tests.examples import examples
 
 ROWS = [{"id": 1, "meta": {"userId": "a"}}, {"id": 2}]

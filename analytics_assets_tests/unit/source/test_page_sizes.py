@@ -12,6 +12,7 @@ from msgspec import Raw
 from requests import Request, Response
 
 from analytics_assets.ingestion.contract.pipe_steps import ParseStep
+from analytics_assets.ingestion.http.api_response import ParsedResponse
 from analytics_assets.ingestion.source import page_sizes
 from analytics_assets.ingestion.source.page_sizes import (
     after_each_part,
@@ -82,7 +83,7 @@ def test_pages_of_a_parent_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
 def page(rows: list[Any], size: int = 0) -> PageData[Any]:
     response = Response()
     response._content = b"x" * size
-    return PageData(rows, Request(), response, None, None)  # type: ignore[arg-type]
+    return PageData(rows, Request(), ParsedResponse(response, rows), None, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
