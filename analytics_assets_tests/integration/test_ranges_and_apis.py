@@ -200,7 +200,7 @@ def test_each_merge_strategy(project: Project, api: AnyApi, strategy: str, again
     assert ranges(api) > 5
 
 
-@pytest.mark.matrix(keep=1)
+@pytest.mark.matrix(keep=0)
 @pytest.mark.parametrize("answer", ["429", "503", "500", "dropped", "cut off", "not JSON"])
 def test_an_answer_that_recovers(project: Project, api: AnyApi, answer: str) -> None:
     """Each page after the first of each range fails once."""
@@ -273,7 +273,7 @@ def test_a_bad_answer_in_one_range_loads_nothing_of_the_batch(
     assert table(project) == truth(api.rows)
 
 
-@pytest.mark.matrix(keep=1)
+@pytest.mark.matrix(keep=0)
 @pytest.mark.parametrize("empty", ["first", "in the middle", "whole range"])
 def test_empty_pages(project: Project, api: AnyApi, empty: str) -> None:
     """An API may filter the rows of a page after it has cut the page."""
@@ -337,14 +337,29 @@ PARTITIONS: dict[str, Any] = {
         "2026-03-07-00:00",
         "2026-03-09-11:00",
     ),
+    "autumn": (
+        {"type": "hourly", "timezone": "America/New_York", "start_date": "2025-11-01"},
+        "2025-11-01-12:00",
+        "2025-11-03-12:00",
+    ),
+    "days of autumn": (
+        {"type": "daily", "timezone": "America/New_York", "start_date": "2025-10-01"},
+        "2025-10-28",
+        "2025-11-09",
+    ),
     "weekly": ({"type": "weekly", "start_date": "2026-01-04"}, "2026-01-04", "2026-03-22"),
     "monthly": ({"type": "monthly"}, "2026-01-01", "2026-10-01"),
     "daily": ({"type": "daily"}, "2026-03-03", "2026-03-14"),
 }
-TIMES = [(kind, one) for kind in FORMATS for one in PARTITIONS if kind != "day" or "hourly" not in one]
+TIMES = [
+    (kind, one)
+    for kind in FORMATS
+    for one in PARTITIONS
+    if kind != "day" or PARTITIONS[one][0]["type"] != "hourly"
+]
 
 
-@pytest.mark.matrix(keep=1)
+@pytest.mark.matrix(keep=0)
 @pytest.mark.parametrize("includes_end", [True, False])
 @pytest.mark.parametrize(("kind", "partitioned"), TIMES)
 def test_each_kind_of_time(
@@ -355,7 +370,10 @@ def test_each_kind_of_time(
     partitioned: str,
     includes_end: bool,
 ) -> None:
-    """There are rows exactly at each seam, and a second before it. In March, New York has a day of 23 hours."""
+    """There are rows exactly at each seam, and a second before it.
+
+    New York has a day of 23 hours in March, and one of 25 in November.
+    """
     monkeypatch.setattr(batch_targets, "TARGET_ROWS", 1_000_000)
     data_type, write, read, settings = FORMATS[kind]
     partitions, first, last = PARTITIONS[partitioned]
@@ -379,11 +397,11 @@ def test_each_kind_of_time(
     api.read, api.includes_end = read, includes_end
     load(doc, first, last)
     assert table(project) == truth(api.rows[:inside])
-    # An API that is asked by days is not asked by hours.
-    assert (ranges(api) > 2) == (kind != "days asked" or "hourly" not in partitioned)
+    if kind != "days asked":  # an API that is asked by days is not asked by hours
+        assert ranges(api) > 3
 
 
-@pytest.mark.matrix(keep=1)
+@pytest.mark.matrix(keep=0)
 @pytest.mark.parametrize("end", ["exclusive", "inclusive"])
 @pytest.mark.parametrize("convert", ["seconds", "days"])
 def test_a_convert_of_the_user(project: Project, api: AnyApi, convert: str, end: str) -> None:
