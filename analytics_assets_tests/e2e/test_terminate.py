@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
 
@@ -79,3 +80,67 @@ def test_a_terminated_run_ends_at_once_and_leaves_nothing(
             until.set()
             again = ui.launch([{"path": ["analytics_api", "things"]}], [])
             assert ui.wait_for("end of the run", lambda: ui.run_status(again)) == "SUCCESS"
+
+
+def test_a_terminated_run_in_ranges_keeps_its_batches_and_one_more_run_completes_it(
+    tmp_path: Path, api: DemoApi
+) -> None:
+    """The API hangs in the second batch, whose ranges are in flight together."""
+    days = [f"2026-01-{day:02}" for day in range(1, 10)]
+    rows = [{"id": n, "at": f"{day}T{n % 24:02}:00:00Z"} for n, day in enumerate(sorted(days * 24))]
+    until, lock = threading.Event(), threading.Lock()
+    hanging: list[str] = []
+
+    def reply(asked: Asked) -> Any:
+        offset = int(asked.params.get("after", 0))
+        if asked.params["since"] > days[1] and offset and not until.is_set():
+            with lock:
+                hanging.append(asked.params["since"])
+            until.wait(120)
+        found = [one for one in rows if asked.params["since"] <= str(one["at"]) < asked.params["until"]]
+        return {
+            "data": found[offset : offset + 4],
+            "next": str(offset + 4) if offset + 4 < len(found) else None,
+        }
+
+    with answering(reply) as url:
+        document = yaml.safe_load(defs(url, "cursor", partitions={"type": "daily", "start_date": days[0]}))
+        attributes = document["attributes"]
+        attributes["rest_api"]["client"]["paginator"]["cursor_param"] = "after"
+        [things] = attributes["rest_api"]["resources"]
+        things |= {"write_disposition": "merge", "primary_key": "id"}
+        things["columns"] = {
+            "id": {"data_type": "bigint", "nullable": False},
+            "at": {"data_type": "timestamp", "nullable": False},
+        }
+        things["endpoint"]["incremental"] = {
+            "cursor_path": "at",
+            "start_param": "since",
+            "end_param": "until",
+        }
+        home = Home(tmp_path, api, yaml.safe_dump(document))
+        key = ["analytics_api", "things"]
+
+        def materialized() -> list[str]:
+            with dg.DagsterInstance.from_config(home.environment["DAGSTER_HOME"]) as instance:
+                records = instance.fetch_materializations(dg.AssetKey(key), limit=50, ascending=True).records
+            return [str(one.partition_key) for one in records]
+
+        def run(first: str, last: str) -> str:
+            ends = {"asset_partition_range_start": first, "asset_partition_range_end": last}
+            return ui.launch([{"path": key}], [], **ends)
+
+        with dagster_dev(home) as ui:
+            run_id = run(days[0], days[-1])
+            ui.wait_for("ranges in flight", lambda: len(set(hanging)) > 4)
+            asked = len(hanging)
+            ui.ask(TERMINATE, id=run_id)
+            assert ui.wait_for("end of the run", lambda: ui.run_status(run_id)) == "CANCELED"
+            assert len(hanging) <= max(asked, 8), "no request follows"
+            assert materialized() == days[:1]
+            assert home.ids("things") == list(range(24))
+            until.set()
+            again = run(days[1], days[-1])
+            assert ui.wait_for("end of the run", lambda: ui.run_status(again)) == "SUCCESS"
+            assert materialized() == days
+            assert home.ids("things") == list(range(9 * 24))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +27,7 @@ from analytics_assets.orchestration.alerts.run_events import events_of_run
 from analytics_assets_tests.answering import Asked, Reply, answering
 from analytics_assets_tests.conftest import Project, check_of, failure_of
 from analytics_assets_tests.integration.test_reconcile import defs, row
+from analytics_assets_tests.integration.test_warehouse_file import no_file_above
 
 THINGS = dg.AssetKey(["api", "things"])
 DAYS = [f"2026-01-{day:02}" for day in range(1, 13)]
@@ -56,7 +60,10 @@ class Days:
         if self.fails_at and since <= self.fails_at < until:
             return Reply({"message": "no such report"}, status=400)
         found = [one for one in self.rows if asked.params["since"] <= one["at"] < asked.params["until"]]
-        return {"data": found, "total": len(found)}
+        if "offset" in asked.params:
+            return {"data": found, "total": len(found)}
+        after = int(asked.params.get("after") or 0)
+        return {"data": found[after : after + 1], "next": str(after + 1) if after + 1 < len(found) else None}
 
 
 @pytest.fixture
@@ -283,6 +290,19 @@ def test_the_log_says_how_far_the_run_is(
     ]
 
 
+def in_ranges(url: str) -> str:
+    """The file for an API that pages by a cursor, so that each later batch is read in several ranges."""
+    document = yaml.safe_load(defs(url))
+    [things] = document["attributes"]["rest_api"]["resources"]
+    things["endpoint"]["paginator"] = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
+    return str(yaml.safe_dump(document))
+
+
+def ranges_of(asked: list[tuple[str, str]], batch: list[str]) -> int:
+    """The number of ranges that requests asked for within a batch."""
+    return len({one for one in asked if batch[0] <= one[0] <= batch[-1]})
+
+
 _KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
@@ -300,6 +320,7 @@ where, number, folder, home, first, last = sys.argv[1:]
 batch_targets.TARGET_SECONDS = 1e9
 owner, name = {
     "extract": (Pipeline, "extract"),
+    "normalize": (Pipeline, "normalize"),
     "load": (Pipeline, "load"),
     "merge": (Reconcile, "during"),
     "after the load": (Reconcile, "after"),
@@ -327,14 +348,20 @@ with dg.DagsterInstance.from_config(home) as instance:
 
 
 @pytest.mark.matrix(keep=1)
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("where", ["extract", "load", "merge", "after the load", "record", "checks"])
+@pytest.mark.parametrize(
+    ("text_of", "number"),
+    [(in_ranges, 2), (in_ranges, 1), (in_ranges, 3), (defs, 2)],
+    ids=["ranges 2", "ranges 1", "ranges 3", "one read 2"],
+)
+@pytest.mark.parametrize(
+    "where", ["extract", "normalize", "load", "merge", "after the load", "record", "checks"]
+)
 def test_a_run_that_is_killed_keeps_what_is_materialized_and_one_more_run_completes_it(
-    project: Project, days: tuple[Days, str], where: str, number: int
+    project: Project, days: tuple[Days, str], text_of: Callable[[str], str], where: str, number: int
 ) -> None:
     """What is materialized is in the warehouse. At the kill, the batch may be in the warehouse and not recorded."""
     api, url = days
-    definitions = project.definitions(defs(url))
+    definitions = project.definitions(text_of(url))
     project.keep_on_disk()
     run = [where, str(number), str(project.folder), str(project.folder / "home"), DAYS[0], DAYS[-1]]
     killed = subprocess.run(
@@ -348,6 +375,8 @@ def test_a_run_that_is_killed_keeps_what_is_materialized_and_one_more_run_comple
     assert in_table[: len(kept)] == kept
     committed = number if where in ("after the load", "record", "checks") else number - 1
     assert len(in_table) <= sum(map(len, BATCHES[:committed]))
+    for batch in BATCHES[1 : number - (where == "extract")]:
+        assert (ranges_of(api.ranges, batch) > 1) == (text_of is in_ranges)
     api.rows = [one for one in api.rows if one["id"] % 10]
     rest = DAYS[len(kept) :]
     if rest:
@@ -356,3 +385,55 @@ def test_a_run_that_is_killed_keeps_what_is_materialized_and_one_more_run_comple
     ids = [one["id"] for one in project.query("SELECT id FROM api.things ORDER BY id")]
     of_kept = [day * 10 for day in range(1, len(kept) + 1)]
     assert ids == sorted([*of_kept, *(one["id"] for one in api.rows)])
+
+
+@pytest.mark.matrix(keep=0)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dlt leaves the file open
+@pytest.mark.parametrize("end", ["halt", "kill", "full disk"])
+def test_a_run_that_ends_while_ranges_are_read_keeps_the_batches_before(
+    project: Project, days: tuple[Days, str], end: str
+) -> None:
+    """The run ends at the second page of a range of the second batch. Then one more run completes it."""
+    api, url = days
+    project.keep_on_disk()
+    running: list[subprocess.Popen[bytes]] = []
+    pages: list[str] = []
+    ended = threading.Event()
+
+    def reply(asked: Asked) -> Any:
+        pages.append(asked.params["since"])
+        if asked.params["until"] <= DAYS[5] or "after" not in asked.params:
+            return api.reply(asked)
+        ended.set()
+        if end == "halt":
+            return Reply({}, status=400)
+        if running:
+            running[0].kill()
+        found = api.reply(asked)
+        for one in found["data"] if end == "full disk" else ():
+            one["name"] = os.urandom(2_000_000).hex()
+        return found
+
+    with answering(reply) as bad:
+        definitions = project.definitions(in_ranges(bad))
+        if end == "kill":
+            run = ["load", "9", str(project.folder), str(project.folder / "home"), DAYS[0], DAYS[-1]]
+            running.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", _KILLED_RUN, *run], cwd=project.folder, stderr=subprocess.DEVNULL
+                )
+            )
+            assert running[0].wait(120) == -signal.SIGKILL
+        else:
+            with no_file_above(6_000_000) if end == "full disk" else nullcontext():
+                failed = project.run(definitions, "things", DAYS[0], DAYS[-1], source="api")
+            code = failure_of(failed).metadata["code"].value
+            assert code == {"halt": "halted", "full disk": "disk_full"}[end]
+    assert ended.is_set()
+    assert len({one for one in pages if one > DAYS[1]}) > 1, "in ranges"
+    assert materialized(project.instance) == loaded(project) == DAYS[:1]
+    rest = project.definitions(in_ranges(url))
+    assert project.run(rest, "things", DAYS[1], DAYS[-1], source="api").success
+    assert materialized(project.instance) == DAYS
+    found = project.query("SELECT id, name FROM api.things ORDER BY id")
+    assert found == [{"id": one["id"], "name": one["name"]} for one in api.rows]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -308,3 +309,53 @@ def test_more_rows_with_one_cursor_value_than_the_api_pages_through(
     failure = failure_of(run(project, str(yaml.safe_dump(document))))
     assert failure.metadata["code"].value == "range_too_large"
     assert len(source.asked) < 20
+
+
+@pytest.mark.matrix(keep=0)
+@pytest.mark.parametrize("group", [1, 3])
+@pytest.mark.parametrize("excludes_start", [True, False])
+@pytest.mark.parametrize("kind", ["seconds", "milliseconds", "day", "offset"])
+def test_each_kind_of_time(
+    project: Project, ordered: tuple[Sorted, str], kind: str, excludes_start: bool, group: int
+) -> None:
+    source, url = ordered
+    source.excludes_start = excludes_start
+    source.rows = [row(number, number // group * (24 if kind == "day" else 1)) for number in range(40)]
+    moments = [datetime.fromisoformat(one["at"]) for one in source.rows]
+    text = text_of(url)
+    document = yaml.safe_load(text)
+    [things] = document["attributes"]["rest_api"]["resources"]
+    times: list[Any] = [one["at"] for one in source.rows]
+    if kind.endswith("seconds"):
+        unit = 1 if kind == "seconds" else 1000
+        times = [int(one.timestamp()) * unit for one in moments]
+        things["columns"]["at"]["data_type"] = "bigint"
+        document["attributes"]["assets"] = {"things": {"filter": {"cursor_unit": kind}}}
+    elif kind == "day":
+        times = [f"{one:%Y-%m-%d}" for one in moments]
+        things["columns"]["at"]["data_type"] = "date"
+    elif kind == "offset":
+        times = [one.astimezone(ZoneInfo("Asia/Kolkata")).isoformat() for one in moments]
+    for one, moment in zip(source.rows, times, strict=True):
+        one["at"] = moment
+
+    def reply(asked: Asked) -> Any:
+        since = asked.params.get("since") or "0001-01-01T00:00:00Z"
+        offset = int(asked.params.get("after") or 0)
+        source.asked.append((since, offset))
+        number = int(since) if since.isdigit() else 0
+        values = times if kind.endswith("seconds") else [f"{one:%Y-%m-%dT%H:%M:%S}" for one in moments]
+        start = number if kind.endswith("seconds") else f"{datetime.fromisoformat(since):%Y-%m-%dT%H:%M:%S}"
+        found = [
+            one
+            for one, value in zip(source.rows, values, strict=True)
+            if value > start or (value == start and not excludes_start)
+        ]
+        more = str(offset + SIZE) if offset + SIZE < len(found) else None
+        return {"data": found[offset : offset + SIZE], "next": more}
+
+    with answering(reply) as other:
+        document["attributes"]["rest_api"]["client"]["base_url"] = other
+        assert run(project, str(yaml.safe_dump(document))).success
+    assert ids(project) == list(range(40))
+    assert loads(project) > 1

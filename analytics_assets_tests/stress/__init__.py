@@ -34,13 +34,13 @@ DAYS = 10
 ROWS = 400
 """Of each list at the beginning; of the one that is refreshed as a whole, always."""
 PARTITIONS = [f"{FIRST + timedelta(days=day):%Y-%m-%d}" for day in range(DAYS)]
-_TASKS = ["things"] * 4 + ["range", "all", "log", "feed", "read"] * 2 + ["check"]
+_TASKS = ["things"] * 4 + ["range", "batches", "all", "log", "feed", "read"] * 2 + ["check"]
 _EXPECTED = ("moved while they were read", "another run was faster")
 """How a sync may fail here: the API changes all the time, so four attempts may not be enough."""
 
 
 class ChangingApi:
-    """Four lists that change as real ones do: rows are updated, moved to a later day, deleted and added.
+    """Five lists that change as real ones do: rows are updated, moved to a later day, deleted and added.
 
     Args:
         seed: of what changes.
@@ -53,6 +53,7 @@ class ChangingApi:
         self.lists: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in RESOURCES}
         for _ in range(ROWS):
             self._add("things", self._some_time())
+            self._add("events", self._some_time())
             self._add("all", FIRST)
             self._add("log", self._now())
             self._add("feed", self._now())
@@ -62,25 +63,16 @@ class ChangingApi:
             rows = list(self.lists[asked.path.strip("/")].values())
         since, until = asked.params.get("since", ""), asked.params.get("until", "3000")
         rows = [row for row in rows if since <= row["at"] < until]
+        if asked.path == "/events":
+            return _page_after(rows, int(asked.params.get("after", 0)))
         offset, limit = int(asked.params["offset"]), int(asked.params["limit"])
         return {"data": rows[offset : offset + limit], "total": len(rows)}
 
     def change(self) -> None:
         """One change of each list."""
         with self._lock:
-            things = self.lists["things"]
-            picked = things[self._random.choice(list(things))]
-            what = self._random.choice(["update", "move", "delete", "add", "parts"])
-            if what == "delete":
-                things.pop(picked["id"])
-            elif what == "add":
-                self._add("things", self._some_time())
-            else:
-                later = datetime.fromisoformat(picked["at"]) + timedelta(seconds=1)
-                if what == "move":
-                    later = FIRST + timedelta(days=DAYS) - (FIRST + timedelta(days=DAYS) - later) / 2
-                parts = picked["parts"][1:] if what == "parts" else picked["parts"]
-                things[picked["id"]] = {**picked, "at": _iso(later), "parts": parts, "name": str(later)}
+            self._change_one("things")
+            self._change_one("events")
             everyone = self.lists["all"]
             everyone.pop(self._random.choice(list(everyone)))
             self._add("all", FIRST)
@@ -88,6 +80,22 @@ class ChangingApi:
             feed = self.lists["feed"]
             row = feed.pop(self._random.choice(list(feed)))
             feed[row["id"]] = {**row, "at": _iso(self._now()), "name": "changed"}
+
+    def _change_one(self, name: str) -> None:
+        """Changes a list whose rows are in partitions."""
+        rows = self.lists[name]
+        picked = rows[self._random.choice(list(rows))]
+        what = self._random.choice(["update", "move", "delete", "add", "parts"])
+        if what == "delete":
+            rows.pop(picked["id"])
+        elif what == "add":
+            self._add(name, self._some_time())
+        else:
+            later = datetime.fromisoformat(picked["at"]) + timedelta(seconds=1)
+            if what == "move":
+                later = FIRST + timedelta(days=DAYS) - (FIRST + timedelta(days=DAYS) - later) / 2
+            parts = picked["parts"][1:] if what == "parts" else picked["parts"]
+            rows[picked["id"]] = {**picked, "at": _iso(later), "parts": parts, "name": str(later)}
 
     def _add(self, name: str, at: datetime) -> None:
         self._id += 1
@@ -101,8 +109,20 @@ class ChangingApi:
         return datetime.now(UTC)
 
 
+def _page_after(rows: list[dict[str, Any]], after: int) -> dict[str, Any]:
+    """A page of an API that pages by the id of the last row. A read of a range of days takes several pages."""
+    left = sorted((row for row in rows if row["id"] > after), key=lambda row: int(row["id"]))
+    page = left[:10]
+    return {"data": page, "next": str(page[-1]["id"]) if len(left) > 10 else None}
+
+
+_WINDOW = {"cursor_path": "at", "start_param": "since", "end_param": "until"}
 RESOURCES: dict[str, dict[str, Any]] = {
-    "things": {"incremental": {"cursor_path": "at", "start_param": "since", "end_param": "until"}},
+    "things": {"incremental": _WINDOW},
+    "events": {
+        "incremental": _WINDOW,
+        "paginator": {"type": "cursor", "cursor_path": "next", "cursor_param": "after"},
+    },
     "all": {"write_disposition": "replace"},
     "log": {"write_disposition": "append", "incremental": {"cursor_path": "at", "start_param": "since"}},
     "feed": {"incremental": {"cursor_path": "at", "start_param": "since"}},
@@ -116,7 +136,7 @@ def defs_yaml(url: str) -> str:
         endpoint = {
             "path": f"/{name}",
             "data_selector": "data",
-            "paginator": {"type": "offset", "limit": 100},
+            "paginator": how.pop("paginator", {"type": "offset", "limit": 100}),
         }
         incremental = how.pop("incremental", None)
         if incremental:
@@ -140,7 +160,7 @@ def defs_yaml(url: str) -> str:
     attributes = {
         "name": "api",
         "rest_api": {"client": {"base_url": url}, "resources": resources},
-        "assets": {"things": {"partitions": partitions}},
+        "assets": {name: {"partitions": partitions} for name in ("things", "events")},
     }
     return yaml.safe_dump({"type": "analytics_assets.RestApiSync", "attributes": attributes})
 
@@ -207,6 +227,8 @@ def _task(site: Site, what: str, chosen: random.Random) -> tuple[bool, str]:
         return _read()
     if what == "check":
         result = site.run(chosen.choice(list(RESOURCES)), checks_only=True)
+    elif what == "batches":  # in ranges
+        result = site.run("events", *PARTITIONS[chosen.randrange(3) :])
     elif what == "range":
         first = chosen.randrange(DAYS - 1)
         result = site.run("things", *PARTITIONS[first : first + chosen.randrange(2, 5)])
@@ -352,8 +374,7 @@ def clean_pass(folder: Path) -> None:
     """Every asset once, by one process."""
     site = Site(folder)
     failed = [name for name in ("all", "log", "feed") if not site.run(name).success]
-    if not site.run("things", *PARTITIONS).success:
-        failed.append("things")
+    failed += [name for name in ("things", "events") if not site.run(name, *PARTITIONS).success]
     (folder / "clean").write_text("".join(f"{name}: the clean pass failed\n" for name in failed))
 
 
