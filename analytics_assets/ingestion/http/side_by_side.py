@@ -85,9 +85,7 @@ class _Read(Generic[_T]):
         self.number = number
         self.waiting: deque[_T] = deque()
         self.size = 0  # the bytes of the pages that have come, until dlt has all of them
-        self.asks = (
-            False  # whether all parts of these pages have been passed on, so that the read asks for the next
-        )
+        self.asks = False  # whether all parts of these pages have been passed on
         self.is_reading = False  # whether a page is to come
         self.has_ended = False
         self.error: BaseException | None = None
