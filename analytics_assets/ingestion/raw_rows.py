@@ -33,19 +33,20 @@ _PLAIN = rb"""
     (?: \\ (?: ["\\/bfnrt]
              | u (?![dD][89a-fA-F]) [0-9a-fA-F]{4}
              | u [dD][89abAB][0-9a-fA-F]{2} \\u [dD][c-fC-F][0-9a-fA-F]{2} )
-        [^"\\\x00-\x1f]*+ )*+ "
+        [^"\\\x00-\x1f]*+ )* "
   | - (?!I)
 """
 """What strict JSON may have: anything outside of a text, a text, or a minus before a digit."""
 
 _NEXT_ODD = re.compile(
-    rb"(?: %b )*+ (?: (?<=[\[,:\s]) (?P<number>NaN|-?Infinity) (?=[\],}\s])"
-    rb"""| (?P<text> "(?: [^"\\] | \\(?: ["\\/bfnrt] | u[0-9a-fA-F]{4} ) )*+" ) )""" % _PLAIN,
+    rb"(?: %b ){0,500} (?: (?<=[\[,:\s]) (?P<number>NaN|-?Infinity) (?=[\],}\s])"
+    rb"""| (?P<text> " [^"\\]*+ (?: \\(?: ["\\/bfnrt] | u[0-9a-fA-F]{4} ) [^"\\]*+ )* " ) )?""" % _PLAIN,
     re.VERBOSE,
 )
-"""Strict JSON, and then a number or a text that only `read_lenient_json` accepts.
+"""Some strict JSON, and then perhaps a number or a text that only `read_lenient_json` accepts.
 
-Such a text has a control character or half of a surrogate pair."""
+Such a text has a control character or half of a surrogate pair. Before Python 3.11.5, a possessive repetition must have
+no alternatives (bug 106052 of CPython). An ordinary one remembers each repetition, so there are at most 500."""
 
 _NEXT_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+([\[\]{}])', re.DOTALL)
 
@@ -195,11 +196,11 @@ def _strict_forms(text: Text) -> Iterator[Text]:
 def _odd_values(text: Text) -> Iterator[tuple[int, int, bytes]]:
     """Yields the place of each odd number and text, and what strict JSON may have in its place."""
     place = 0
-    while found := _NEXT_ODD.match(text, place):
+    while (found := _NEXT_ODD.match(text, place)) and found.end() > place:
         place = found.end()
         if found["number"]:
             yield *found.span("number"), b"1" * len(found["number"])
-        else:
+        elif found["text"]:
             yield *found.span("text"), b'"%b"' % (_FILLER * (len(found["text"]) - 2))
 
 
