@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from analytics_assets.ingestion.errors import RangeTooLargeError
+from analytics_assets.ingestion.errors import RangeTooLargeError, RangeTooSlowError
 from analytics_assets.ingestion.http.breaker_client import CircuitStore
 from analytics_assets.ingestion.plan import batch_targets
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
@@ -36,6 +36,7 @@ class BatchSize:
 
     def __init__(self) -> None:
         self.windows = 1
+        self._most: int | None = None
         self._ranges = 1
         self._further_pages = 0.0  # of a window
         self._may_divide = True
@@ -63,10 +64,21 @@ class BatchSize:
         target = batch_targets.TARGET_ROWS
         most = min(target, most_rows or target)
         share = max(rows / most, seconds / batch_targets.TARGET_SECONDS, 1 / MOST_GROWTH)
-        self.windows = max(1, int(windows / share))
+        self.windows = max(1, min(int(windows / share), self._most or windows * MOST_GROWTH))
         self._may_divide = self._may_divide and not (restarted and self._ranges > 1)
         # The first page of a range says nothing about the pages that it needs.
         self._further_pages = max(0, pages - self._ranges) / windows
+
+    def halve(self, windows: int, *, for_good: bool) -> None:
+        """Makes the next batch half as large as one that was too large for the API.
+
+        Args:
+            windows: the number of windows that the batch had.
+            for_good: whether no later batch has more windows than the next.
+        """
+        self.windows = windows // 2
+        if for_good:
+            self._most = self.windows
 
     def ranges(self, windows: int) -> int:
         """Decides how many ranges of the next batch are worth a read of their own.
@@ -124,12 +136,14 @@ def run_batches(
         batch = plan.batch(next_keys, size.ranges(len(next_keys)))
         result = _attempt(batch, circuit, run_id)
         if isinstance(result, RangeTooLargeError):
-            plan = replace(plan, max_offset=result.rows)  # a later range is not read up to the limit again
+            plan = _knowing(plan, _after(batch, result))
             if len(batch.windows) > 1:
-                size.windows = len(batch.windows) // 2
+                size.halve(len(batch.windows), for_good=isinstance(result, RangeTooSlowError))
                 log.info("%s. The next batch has %d partitions.", _what(result), size.windows)
                 continue
-            result = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, result)
+            result, after = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, result)
+            plan = _knowing(plan, after)
+        plan = replace(plan, slow_tries=0)
         fetched = result.requests.rows_fetched
         size.learn(
             len(batch.windows),
@@ -158,13 +172,20 @@ def _to_the_end(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Iterator[
 
 def _attempt(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> SyncResult | RangeTooLargeError:
     """Runs a sync, and returns the error if its range is too large."""
+    if plan.is_too_long:
+        endpoint = f"{plan.resource.method} {plan.resource.path}"
+        return RangeTooSlowError(
+            plan.resource.name, endpoint, None, 0, "no response in time to as long a range"
+        )
     try:
         return run_sync(plan, circuit, run_id)
     except RangeTooLargeError as error:
         return error
 
 
-def _in_parts(plan: LoadPlan, circuit: CircuitStore, run_id: str, error: RangeTooLargeError) -> SyncResult:
+def _in_parts(
+    plan: LoadPlan, circuit: CircuitStore, run_id: str, error: RangeTooLargeError
+) -> tuple[SyncResult, LoadPlan]:
     """Loads a window in two halves of its time, and a half that is too large in halves again.
 
     Args:
@@ -174,21 +195,36 @@ def _in_parts(plan: LoadPlan, circuit: CircuitStore, run_id: str, error: RangeTo
         error: why the window is too large.
 
     Returns:
-        The result of all parts together.
+        The result of all parts together, and the plan with what the parts say about other ranges.
 
     Raises:
         RangeTooLargeError: a part is too large, and the API cannot be asked for a smaller one.
     """
     parts, total = _halves(plan, error), None
     while parts:
-        part = parts.pop(0)
+        part = _knowing(parts.pop(0), plan)
         result = _attempt(part, circuit, run_id)
         if isinstance(result, RangeTooLargeError):
+            plan = _knowing(plan, _after(part, result))
             parts = [*_halves(part, result), *parts]
         else:
+            plan = replace(plan, slow_tries=0)
             total = total.followed_by(result) if total else result
     assert total is not None
-    return total
+    return total, plan
+
+
+def _knowing(plan: LoadPlan, other: LoadPlan) -> LoadPlan:
+    """Returns a plan with what another plan knows about the ranges of the API."""
+    return replace(plan, max_offset=other.max_offset, too_long=other.too_long, slow_tries=other.slow_tries)
+
+
+def _after(plan: LoadPlan, error: RangeTooLargeError) -> LoadPlan:
+    """Returns the plan with what the failure of a range that is too large says about other ranges."""
+    if isinstance(error, RangeTooSlowError):
+        lengths = [one for one in (plan.too_long, plan.window and plan.window.length) if one]
+        return replace(plan, too_long=min(lengths), slow_tries=plan.slow_tries + error.attempts)
+    return replace(plan, max_offset=error.rows)  # a later range is not read up to the limit again
 
 
 def _halves(plan: LoadPlan, error: RangeTooLargeError) -> list[LoadPlan]:

@@ -34,6 +34,7 @@ from analytics_assets.ingestion.http.origins import Origins
 from analytics_assets.ingestion.http.page_limit import PageLimit
 from analytics_assets.ingestion.http.rate_limit import rate_limiter_of
 from analytics_assets.ingestion.http.redaction import Secrets
+from analytics_assets.ingestion.http.retry_policy import Tries
 from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
@@ -152,7 +153,10 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
 
     def session() -> ApiSession:
         page_limit = PageLimit(plan.pages_of_dry_run if plan.dry_run else plan.max_pages, cuts=plan.dry_run)
-        return ApiSession(name, origins, limiter, breaker, secrets, telemetry, page_limit=page_limit)
+        tries = Tries(plan.slow_tries, plan.can_shrink)
+        return ApiSession(
+            name, origins, limiter, breaker, secrets, telemetry, page_limit=page_limit, tries=tries
+        )
 
     caller = f"{name}, run {run_id.split('-', maxsplit=1)[0]}" if run_id else name
     return Api(caller, telemetry, secrets, session)

@@ -149,6 +149,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "`{status: 400, action: empty}`.",
     ),
     (
+        errors.RangeTooSlowError("orders", "GET /orders", None, 2, "504 Gateway Timeout"),
+        "range_too_slow",
+        "orders: GET /orders took too long in 2 attempts: 504 Gateway Timeout. Read smaller parts, with shorter "
+        "partitions. Or raise requests.read_timeout.",
+    ),
+    (
         errors.ForeignOriginError("orders", "GET /more", "https://files.example.com"),
         "foreign_origin",
         "orders: GET /more leads to https://files.example.com, which is not the server of base_url. Nothing was sent "

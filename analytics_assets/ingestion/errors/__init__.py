@@ -22,6 +22,7 @@
     ├── ApiError                        the API works wrongly, or the `defs.yaml` describes the API wrongly
     │   ├── SyncHalted                  halted
     │   │   └── RangeTooLargeError      range_too_large
+    │   │       └── RangeTooSlowError   range_too_slow
     │   ├── ForeignOriginError          foreign_origin
     │   ├── NoTokenError                no_token
     │   ├── CircuitOpenError            circuit_open
@@ -84,6 +85,7 @@ from analytics_assets.ingestion.errors.api import (
     ForeignOriginError,
     NoTokenError,
     RangeTooLargeError,
+    RangeTooSlowError,
     SyncHalted,
 )
 from analytics_assets.ingestion.errors.base import (
@@ -219,6 +221,7 @@ __all__ = [
     "OptionInBackfillError",
     "PagingFieldError",
     "RangeTooLargeError",
+    "RangeTooSlowError",
     "RefusedResponseError",
     "RestartError",
     "RowsMovedError",

@@ -86,6 +86,21 @@ class RangeTooLargeError(SyncHalted):
 
 
 @dataclass(eq=False)
+class RangeTooSlowError(RangeTooLargeError):
+    """The API needs too long for the range, and a smaller range can be read. The circuit stays closed."""
+
+    code = "range_too_slow"
+
+    @property
+    def cause(self) -> str:
+        return f"{self.endpoint} took too long in {counted(self.attempts, 'attempt')}: {self.reason}"
+
+    @property
+    def cure(self) -> str:
+        return "Read smaller parts, with shorter partitions. Or raise requests.read_timeout"
+
+
+@dataclass(eq=False)
 class CircuitOpenError(ApiError):
     """The circuit of the API is open, because a sync halted or because a person opened the circuit.
 

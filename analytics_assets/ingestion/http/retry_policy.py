@@ -21,6 +21,7 @@ from requests import PreparedRequest
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3.exceptions import (
+    ConnectTimeoutError,
     InvalidHeader,
     LocationValueError,
     NewConnectionError,
@@ -50,6 +51,11 @@ NO_DATA = (HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT)
 """Success statuses of responses that do not have the requested data."""
 
 _LONGEST_ENDPOINT = 300  # a link of the API may have any length
+
+_TRIES_OF_A_RANGE = 2  # one slow answer is no reason to read smaller ranges
+
+_TOO_SLOW = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT, 524)  # 524 is of Cloudflare
+"""The statuses with which a server says that the answer took too long."""
 
 _KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -103,6 +109,28 @@ class Caller:
     can_renew: bool = False
 
 
+@dataclass(frozen=True)
+class Tries:
+    """The tries that the requests of a sync have.
+
+    Attributes:
+        before: the tries with a larger range that took too long, just before this sync. They count as tries of the
+            first request.
+        may_shrink: whether a request that takes too long may fail early, because a smaller range can be read.
+    """
+
+    before: int = 0
+    may_shrink: bool = False
+
+    def ends_early(self, failures: int) -> bool:
+        """Whether a request that has taken too long fails now, so that the next try has a smaller range.
+
+        Args:
+            failures: the failed tries of this request.
+        """
+        return self.may_shrink and failures >= (1 if self.before else _TRIES_OF_A_RANGE)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What `classify` decides about one exchange.
@@ -116,6 +144,7 @@ class Decision:
         handed_on: whether the user's hooks get the response after the last retry, in place of a failure.
         wait: the seconds until the API accepts requests again, as its headers say; None if they do not.
         wait_header: the name of the header that says `wait`; empty if there is none.
+        is_too_slow: whether the API was asked, and needed too long.
     """
 
     action: Action
@@ -126,6 +155,7 @@ class Decision:
     handed_on: bool = False
     wait: float | None = None
     wait_header: str = ""
+    is_too_slow: bool = False
 
     @property
     def is_success(self) -> bool:
@@ -222,6 +252,7 @@ def _of_error_status(exchange: Exchange, status: int, caller: Caller, config: Re
         # A probe with status 404 closes the circuit, because the API is up. A probe with a refused key does not.
         closes_probe=not (refused or retried or is_token_request),
         handed_on=caller.judge is Judge.HOOKS,
+        is_too_slow=status in _TOO_SLOW,
     )
     return _again_later(decision, limit, config) if decision.may_retry else decision
 
@@ -267,7 +298,10 @@ def _refuses_client(exchange: Exchange, status: int) -> bool:
 def _of_error(error: BaseException | None, host: str) -> Decision:
     if isinstance(error, LocationValueError) or _is_untrusted(error):
         return unsendable(error)
-    return Decision(Action.RETRY, reason=_network_reason(error, host), outage=True)
+    is_too_slow = isinstance(error, TimeoutError) and not isinstance(error, ConnectTimeoutError)
+    is_over = error is not None and isinstance(error.__cause__, DeadlineError)
+    reason = _network_reason(error, host)
+    return Decision(Action.RETRY, reason=reason, outage=True, is_too_slow=is_too_slow or is_over)
 
 
 def unsendable(error: BaseException | None) -> Decision:

@@ -34,7 +34,7 @@ from analytics_assets.ingestion.http.read_bounds import refused_page
 from analytics_assets.ingestion.http.redaction import Secrets
 from analytics_assets.ingestion.http.request_tag import RequestTag, caller_of, take_tag
 from analytics_assets.ingestion.http.response import Content
-from analytics_assets.ingestion.http.retry_policy import NO_DATA, Caller, Judge, endpoint_of, no_data
+from analytics_assets.ingestion.http.retry_policy import NO_DATA, Caller, Judge, Tries, endpoint_of, no_data
 from analytics_assets.ingestion.http.side_by_side import SideBySide
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import Transport
@@ -81,6 +81,7 @@ class ApiSession(Session):
         telemetry: Telemetry,
         *,
         page_limit: PageLimit | None = None,
+        tries: Tries | None = None,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
@@ -102,6 +103,7 @@ class ApiSession(Session):
             breaker,
             secrets,
             telemetry,
+            tries=tries,
             sleep=sleep,
             jitter=jitter,
             token_of=self._tokens.of_request,

@@ -26,7 +26,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import LocationValueError
 
-from analytics_assets.ingestion.errors import ForeignOriginError, SyncHalted
+from analytics_assets.ingestion.errors import ForeignOriginError, RangeTooSlowError, SyncHalted
 from analytics_assets.ingestion.http.access_token import AccessToken, Token
 from analytics_assets.ingestion.http.api_response import ApiResponse
 from analytics_assets.ingestion.http.breaker_client import Breaker
@@ -39,6 +39,7 @@ from analytics_assets.ingestion.http.retry_policy import (
     Caller,
     Decision,
     Judge,
+    Tries,
     backoff,
     classify,
     endpoint_of,
@@ -77,6 +78,7 @@ class Transport(HTTPAdapter):
         breaker: the circuit breaker of this sync.
         secrets: the secrets, which the adapter puts into requests, and redacts in the texts about responses.
         telemetry: the counts of the sync.
+        tries: the tries that the requests of the sync have.
         sleep: a function that waits the given number of seconds; by default, `stop` ends the wait early.
         jitter: a function that returns a random number from 0 to 1, for `backoff`.
         token_of: a function that finds the access token whose reference is in a request.
@@ -91,6 +93,7 @@ class Transport(HTTPAdapter):
         secrets: Secrets,
         telemetry: Telemetry,
         *,
+        tries: Tries | None = None,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
         token_of: Callable[[PreparedRequest], AccessToken | None] = lambda _: None,
@@ -103,6 +106,7 @@ class Transport(HTTPAdapter):
         self._breaker = breaker
         self._secrets = secrets
         self._telemetry = telemetry
+        self._tries = tries or Tries()
         self._stopped = Event()
         self._sleep = sleep or self._stopped.wait
         self._jitter = jitter
@@ -277,21 +281,28 @@ class Transport(HTTPAdapter):
                 if is_probe and decision.closes_probe:
                     self._breaker.record_success()
                 if response and decision.is_success:
+                    self._tries = replace(self._tries, before=0)
                     return _decided(response, decision, sent)
                 failures += 1
-                is_last = is_probe or not decision.may_retry or failures > self._config.max_retries
+                left = self._config.max_retries - self._tries.before - failures
+                is_last = is_probe or not decision.may_retry or left < 0
                 if response and is_last and decision.handed_on:
                     return _decided(response, decision, sent)
                 if ahead and not is_probe:
                     raise FailedAheadError
                 if is_last:
                     status = response.status if response else None
-                    raise self._halted(request.endpoint, decision, status, sent) from None
+                    tries = sent + self._tries.before
+                    raise self._halted(request.endpoint, decision, status, tries) from None
                 failed = time.monotonic()
                 if failures == 1:
                     single_flight.enter_context(self._limiter.single_flight)
                 self._check()
-                self._back_off(request, decision, failures, time.monotonic() - failed)
+                tries = failures + self._tries.before
+                self._back_off(request, decision, tries, time.monotonic() - failed)
+                if decision.is_too_slow and self._tries.ends_early(failures):
+                    reason = self._secrets.redact(decision.reason)
+                    raise RangeTooSlowError(self._resource, request.endpoint, None, failures, reason)
 
     def _is_probe(self, request: WireRequest, single_flight: ExitStack, failures: int) -> bool:
         """Whether this attempt is the probe of a half-open circuit. A probe holds the lock `single_flight`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Self
 
@@ -53,6 +54,8 @@ class LoadPlan:
         max_quarantined: the most rows that may break the contract.
         max_removed: the most rows of a partition that the load may remove; None for no limit.
         max_offset: the most rows that the API pages through; None if unknown.
+        too_long: the length of a range for which the API took too long in this run; None if unknown.
+        slow_tries: the tries of a larger range that took the API too long, just before this sync.
         most_ranges: the most ranges that are read side by side, where paging by cursor or link is sequential.
         partitions: the windows of whole partitions, if `windows` has a part of a partition; otherwise empty.
     """
@@ -67,6 +70,8 @@ class LoadPlan:
     max_quarantined: Limit
     max_removed: Limit | None
     max_offset: int | None
+    too_long: timedelta | None = None
+    slow_tries: int = 0
     most_ranges: int = 1
     partitions: Mapping[str, Window] = field(default_factory=dict)
 
@@ -161,6 +166,22 @@ class LoadPlan:
             for half in found
         )
         return first, second
+
+    @property
+    def can_shrink(self) -> bool:
+        """Whether less time can be asked for than the time of this plan, in a sync of its own.
+
+        A smaller range of a resource is no smaller range of its parents.
+        """
+        is_alone = self.resource.parent is None and self.max_pages is None and not self.dry_run
+        return is_alone and (len(self.windows) > 1 or self.halves() is not None)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the API took too long for as long a range, and a smaller one can be asked for."""
+        whole = self.window
+        is_long = self.too_long is not None and whole is not None and whole.length >= self.too_long
+        return is_long and self.can_shrink
 
     @property
     def locked_windows(self) -> Collection[Window]:
