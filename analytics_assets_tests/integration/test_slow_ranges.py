@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -123,6 +124,66 @@ def test_an_api_that_never_answers_gets_as_many_tries_as_ever(
     again = failure_of(project.run(definitions, "things", "2026-01-05", source="api"))
     assert again.metadata["code"].value == "circuit_open"
     assert len(api.asked) == 4
+
+
+@pytest.mark.parametrize("before", ["token", "redirect"])
+def test_a_token_or_a_redirect_gives_no_further_tries(
+    project: Project, slow: tuple[Slow, str], monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    api, text = slow
+    api.longest = timedelta(0)
+
+    def reply(asked: Asked) -> Any:
+        if asked.path == "/token":
+            return {"access_token": "t", "token_type": "bearer", "expires_in": 1}
+        if before == "redirect" and asked.path == "/things":
+            query = "&".join(f"{name}={value}" for name, value in asked.params.items())
+            return Reply({}, status=302, headers={"Location": f"/elsewhere?{query}"})
+        return api.reply(asked)
+
+    with answering(reply) as url:
+        document = yaml.safe_load(text)
+        client = document["attributes"]["rest_api"]["client"]
+        client["base_url"] = url
+        if before == "token":
+            client["auth"] = {"type": "oauth2_client_credentials", "access_token_url": f"{url}/token"}
+            monkeypatch.setenv("SOURCES__API__CLIENT_ID", "me")
+            monkeypatch.setenv("SOURCES__API__CLIENT_SECRET", "s3cret-s3cret")
+        run = project.run(
+            project.definitions(str(yaml.safe_dump(document))), "things", "2026-01-05", source="api"
+        )
+    assert failure_of(run).metadata["code"].value == "halted"
+    assert len(api.asked) == 4
+
+
+def test_a_token_server_that_is_slow_is_no_reason_for_smaller_ranges(
+    project: Project,
+    slow: tuple[Slow, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _, text = slow
+    caplog.set_level(logging.INFO, "analytics_assets")
+    asked_for: list[str] = []
+
+    def reply(asked: Asked) -> Any:
+        asked_for.append(asked.path)
+        return gateway()
+
+    with answering(reply) as url:
+        document = yaml.safe_load(text)
+        client = document["attributes"]["rest_api"]["client"]
+        client["base_url"] = url
+        client["auth"] = {"type": "oauth2_client_credentials", "access_token_url": f"{url}/token"}
+        monkeypatch.setenv("SOURCES__API__CLIENT_ID", "me")
+        monkeypatch.setenv("SOURCES__API__CLIENT_SECRET", "s3cret-s3cret")
+        run = project.run(
+            project.definitions(str(yaml.safe_dump(document))), "things", "2026-01-05", source="api"
+        )
+    assert failure_of(run).metadata["code"].value == "halted"
+    assert asked_for == ["/token"] * 4
+    assert "retry 3 of 3" in caplog.text
+    assert "in parts" not in caplog.text
 
 
 def test_later_trouble_has_all_tries_again(project: Project, slow: tuple[Slow, str]) -> None:

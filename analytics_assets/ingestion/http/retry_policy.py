@@ -122,13 +122,15 @@ class Tries:
     before: int = 0
     may_shrink: bool = False
 
-    def ends_early(self, failures: int) -> bool:
-        """Whether a request that has taken too long fails now, so that the next try has a smaller range.
+    def ends_early(self, decision: Decision, failures: int) -> bool:
+        """Whether a request fails now because it took too long, so that the next try has a smaller range.
 
         Args:
+            decision: the decision about the last try.
             failures: the failed tries of this request.
         """
-        return self.may_shrink and failures >= (1 if self.before else _TRIES_OF_A_RANGE)
+        enough = failures >= (1 if self.before else _TRIES_OF_A_RANGE)
+        return self.may_shrink and decision.is_too_slow and enough
 
 
 @dataclass(frozen=True, slots=True)

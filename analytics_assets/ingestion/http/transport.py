@@ -281,7 +281,8 @@ class Transport(HTTPAdapter):
                 if is_probe and decision.closes_probe:
                     self._breaker.record_success()
                 if response and decision.is_success:
-                    self._tries = replace(self._tries, before=0)
+                    if decision.closes_probe:  # a token or a redirect says nothing about the range
+                        self._tries = replace(self._tries, before=0)
                     return _decided(response, decision, sent)
                 failures += 1
                 left = self._config.max_retries - self._tries.before - failures
@@ -300,7 +301,7 @@ class Transport(HTTPAdapter):
                 self._check()
                 tries = failures + self._tries.before
                 self._back_off(request, decision, tries, time.monotonic() - failed)
-                if decision.is_too_slow and self._tries.ends_early(failures):
+                if caller.judge is not Judge.TOKEN_REQUEST and self._tries.ends_early(decision, failures):
                     reason = self._secrets.redact(decision.reason)
                     raise RangeTooSlowError(self._resource, request.endpoint, None, failures, reason)
 
