@@ -15,6 +15,7 @@ from analytics_assets.ingestion.errors import RangeTooLargeError, RangeTooSlowEr
 from analytics_assets.ingestion.http.breaker_client import CircuitStore
 from analytics_assets.ingestion.plan import batch_targets
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
+from analytics_assets.ingestion.plan.range_limits import RangeLimits
 from analytics_assets.ingestion.sync import run_sync
 from analytics_assets.ingestion.sync_result import SyncResult
 
@@ -64,7 +65,8 @@ class BatchSize:
         target = batch_targets.TARGET_ROWS
         most = min(target, most_rows or target)
         share = max(rows / most, seconds / batch_targets.TARGET_SECONDS, 1 / MOST_GROWTH)
-        self.windows = max(1, min(int(windows / share), self._most or windows * MOST_GROWTH))
+        grown = int(windows / share)
+        self.windows = max(1, min(grown, self._most or grown))
         self._may_divide = self._may_divide and not (restarted and self._ranges > 1)
         # The first page of a range says nothing about the pages that it needs.
         self._further_pages = max(0, pages - self._ranges) / windows
@@ -136,21 +138,21 @@ def run_batches(
         batch = plan.batch(next_keys, size.ranges(len(next_keys)))
         result = _attempt(batch, circuit, run_id)
         if isinstance(result, RangeTooLargeError):
-            plan = _knowing(plan, _after(batch, result))
+            plan = replace(plan, limits=_limits_after(batch, result))
             if len(batch.windows) > 1:
                 size.halve(len(batch.windows), for_good=isinstance(result, RangeTooSlowError))
                 log.info("%s. The next batch has %d partitions.", _what(result), size.windows)
                 continue
-            result, after = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, result)
-            plan = _knowing(plan, after)
-        plan = replace(plan, slow_tries=0)
+            result, limits = _in_parts(plan.batch(list(batch.windows)), circuit, run_id, result)
+            plan = replace(plan, limits=limits)
+        plan = replace(plan, limits=plan.limits.after_answer())
         fetched = result.requests.rows_fetched
         size.learn(
             len(batch.windows),
             fetched,
             clock() - started,
             pages=result.requests.pages,
-            most_rows=plan.max_offset,
+            most_rows=plan.limits.max_offset,
             restarted=bool(result.requests.restarts),
         )
         done += len(batch.windows)
@@ -174,9 +176,7 @@ def _attempt(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> SyncResult |
     """Runs a sync, and returns the error if its range is too large."""
     if plan.is_too_long:
         endpoint = f"{plan.resource.method} {plan.resource.path}"
-        return RangeTooSlowError(
-            plan.resource.name, endpoint, None, 0, "no response in time to as long a range"
-        )
+        return RangeTooSlowError(plan.resource.name, endpoint, None, 0, "")
     try:
         return run_sync(plan, circuit, run_id)
     except RangeTooLargeError as error:
@@ -185,7 +185,7 @@ def _attempt(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> SyncResult |
 
 def _in_parts(
     plan: LoadPlan, circuit: CircuitStore, run_id: str, error: RangeTooLargeError
-) -> tuple[SyncResult, LoadPlan]:
+) -> tuple[SyncResult, RangeLimits]:
     """Loads a window in two halves of its time, and a half that is too large in halves again.
 
     Args:
@@ -195,36 +195,28 @@ def _in_parts(
         error: why the window is too large.
 
     Returns:
-        The result of all parts together, and the plan with what the parts say about other ranges.
+        The result of all parts together, and what is known about other ranges afterwards.
 
     Raises:
         RangeTooLargeError: a part is too large, and the API cannot be asked for a smaller one.
     """
-    parts, total = _halves(plan, error), None
+    parts, total, limits = _halves(plan, error), None, plan.limits
     while parts:
-        part = _knowing(parts.pop(0), plan)
+        part = replace(parts.pop(0), limits=limits)
         result = _attempt(part, circuit, run_id)
         if isinstance(result, RangeTooLargeError):
-            plan = _knowing(plan, _after(part, result))
+            limits = _limits_after(part, result)
             parts = [*_halves(part, result), *parts]
         else:
-            plan = replace(plan, slow_tries=0)
+            limits = limits.after_answer()
             total = total.followed_by(result) if total else result
     assert total is not None
-    return total, plan
+    return total, limits
 
 
-def _knowing(plan: LoadPlan, other: LoadPlan) -> LoadPlan:
-    """Returns a plan with what another plan knows about the ranges of the API."""
-    return replace(plan, max_offset=other.max_offset, too_long=other.too_long, slow_tries=other.slow_tries)
-
-
-def _after(plan: LoadPlan, error: RangeTooLargeError) -> LoadPlan:
-    """Returns the plan with what the failure of a range that is too large says about other ranges."""
-    if isinstance(error, RangeTooSlowError):
-        lengths = [one for one in (plan.too_long, plan.window and plan.window.length) if one]
-        return replace(plan, too_long=min(lengths), slow_tries=plan.slow_tries + error.attempts)
-    return replace(plan, max_offset=error.rows)  # a later range is not read up to the limit again
+def _limits_after(plan: LoadPlan, error: RangeTooLargeError) -> RangeLimits:
+    assert plan.window is not None
+    return plan.limits.after(error, plan.window)
 
 
 def _halves(plan: LoadPlan, error: RangeTooLargeError) -> list[LoadPlan]:

@@ -153,7 +153,7 @@ def open_api(plan: LoadPlan, circuit: CircuitStore, run_id: str) -> Api:
 
     def session() -> ApiSession:
         page_limit = PageLimit(plan.pages_of_dry_run if plan.dry_run else plan.max_pages, cuts=plan.dry_run)
-        tries = Tries(plan.slow_tries, plan.can_shrink)
+        tries = Tries(plan.limits.slow_tries, plan.can_shrink)
         return ApiSession(
             name, origins, limiter, breaker, secrets, telemetry, page_limit=page_limit, tries=tries
         )

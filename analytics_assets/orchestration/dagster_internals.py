@@ -11,7 +11,7 @@ import os
 import sys
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,9 +217,7 @@ def run_of_this_process() -> StepsOfRun | None:
     if found is None:
         return None
     run_id, instance_ref = found
-    with ExitStack() as opened:
-        instance = dg.DagsterInstance.from_ref(instance_ref) if instance_ref else dg.DagsterInstance.get()
-        opened.enter_context(instance)
+    with dg.DagsterInstance.from_ref(instance_ref) if instance_ref else dg.DagsterInstance.get() as instance:
         run = instance.get_run_by_id(run_id)
         if run is None or run.execution_plan_snapshot_id is None:
             return None
@@ -229,18 +227,20 @@ def run_of_this_process() -> StepsOfRun | None:
 
 def _passed_to_this_process() -> tuple[str, Any] | None:
     """Returns the id of the run and the reference to its instance, which the launcher or the executor passed."""
-    process: Any = multiprocessing.current_process()
-    target, passed = getattr(process, "_target", None), getattr(process, "_args", ())
+    process = multiprocessing.current_process()
+    passed: Any = getattr(process, "_args", ())
+    for one in passed:  # the multiprocess executor, for each step
+        if isinstance(one, MultiprocessExecutorChildProcessCommand):
+            return one.dagster_run.run_id, one.instance_ref
     args: Any = None
-    if target is start_run_in_subprocess:  # the default launcher, in the code server
-        args = deserialize_value(next(iter(passed)), ExecuteExternalJobArgs)
+    if (
+        getattr(process, "_target", None) is start_run_in_subprocess
+    ):  # the default launcher, in the code server
+        args = deserialize_value(passed[0], ExecuteExternalJobArgs)
     elif sys.argv[1:3] == ["api", "execute_run"]:  # other launchers
         args = deserialize_value(_argument(*sys.argv[2:]), ExecuteRunArgs)
     elif sys.argv[1:3] == ["api", "execute_step"]:  # executors of other launchers
         args = deserialize_value(_argument(*sys.argv[2:]), ExecuteStepArgs)
-    for one in passed:  # the multiprocess executor, for each step
-        if isinstance(one, MultiprocessExecutorChildProcessCommand):
-            return one.dagster_run.run_id, one.instance_ref
     return (args.run_id, args.instance_ref) if args else None
 
 

@@ -5,19 +5,30 @@ from __future__ import annotations
 import ast
 import base64
 import inspect
+import multiprocessing
 import sys
 import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.executor.child_process_executor import _execute_command_in_child_process
+from dagster._core.executor.multiprocess import MultiprocessExecutorChildProcessCommand
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
-from dagster._grpc.types import ExecuteRunArgs, ExecuteStepArgs
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._grpc import server
+from dagster._grpc.impl import start_run_in_subprocess
+from dagster._grpc.types import ExecuteExternalJobArgs, ExecuteRunArgs, ExecuteStepArgs
 from dagster._serdes import serialize_value
 from dagster_shared.yaml_utils import parse_yaml_with_source_position
 from pydantic import BaseModel, ValidationError
@@ -38,6 +49,7 @@ from analytics_assets.orchestration.dagster_internals import (
     output_of_logged,
     partitions_in_backfill,
     run_of_this_process,
+    without_folders,
 )
 
 PACKAGE = Path(str(analytics_assets.__file__)).parent
@@ -220,35 +232,136 @@ def test_a_step_may_log_its_materializations_itself() -> None:
     assert logged["dagster/code_version"] == returned["dagster/code_version"] == "7"
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("in_environment", [False, True])
-@pytest.mark.parametrize("command", ["execute_run", "execute_step"])
-def test_the_run_of_a_process_of_the_command_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, *, compressed: bool, in_environment: bool
-) -> None:
-    """If this fails, see how the commands in `dagster/_cli/api.py` get their argument. A run would load all files."""
+@pytest.fixture
+def executed(tmp_path: Path) -> Iterator[tuple[dg.DagsterInstance, dg.DagsterRun]]:
+    """A run of one step, with its instance."""
 
     @dg.asset
     def one() -> None: ...
 
     job = dg.Definitions([one]).resolve_implicit_global_asset_job_def()
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
-        result = job.execute_in_process(instance=instance)
-        origin = JobPythonOrigin(
-            job.name, RepositoryPythonOrigin(sys.executable, ModuleCodePointer("m", "f"))
+        yield instance, job.execute_in_process(instance=instance).dagster_run
+
+
+OF_EXECUTED = StepsOfRun(ASSET_JOB, frozenset({"one"}))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("in_environment", [False, True])
+@pytest.mark.parametrize("command", ["execute_run", "execute_step"])
+def test_the_run_of_a_process_of_the_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+    executed: tuple[dg.DagsterInstance, dg.DagsterRun],
+    command: str,
+    *,
+    compressed: bool,
+    in_environment: bool,
+) -> None:
+    """If this fails, see how the commands in `dagster/_cli/api.py` get their argument. A run would load all files."""
+    instance, run = executed
+    origin = JobPythonOrigin(ASSET_JOB, RepositoryPythonOrigin(sys.executable, ModuleCodePointer("m", "f")))
+    args: Any = ExecuteRunArgs(origin, run.run_id, instance.get_ref())
+    if command == "execute_step":
+        args = ExecuteStepArgs(origin, run.run_id, ["one"], instance.get_ref())
+    text = serialize_value(args)
+    if compressed:
+        text = base64.b64encode(zlib.compress(text.encode())).decode()
+    written = [] if in_environment else [*(["--compressed-input-json"] if compressed else []), text]
+    monkeypatch.setattr(sys, "argv", ["dagster", "api", command, *written])
+    if in_environment:
+        monkeypatch.setenv(f"DAGSTER_{'COMPRESSED_' if compressed else ''}{command.upper()}_ARGS", text)
+    assert run_of_this_process() == OF_EXECUTED
+
+
+@pytest.mark.parametrize("starter", ["code server", "executor"])
+def test_the_run_of_a_process_of_a_code_server_or_an_executor(
+    monkeypatch: pytest.MonkeyPatch, executed: tuple[dg.DagsterInstance, dg.DagsterRun], starter: str
+) -> None:
+    """If this fails, see which process `dagster/_grpc/server.py` and `dagster/_core/executor/multiprocess.py` start."""
+    instance, run = executed
+    started = SimpleNamespace(_target=None, _args=())
+    if starter == "code server":
+        assert "target=start_run_in_subprocess" in inspect.getsource(server)
+        location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("a location"), "a repository")
+        args = ExecuteExternalJobArgs(
+            job_origin=RemoteJobOrigin(location, ASSET_JOB),
+            run_id=run.run_id,
+            instance_ref=instance.get_ref(),
         )
-        args: Any = ExecuteRunArgs(origin, result.run_id, instance.get_ref())
-        if command == "execute_step":
-            args = ExecuteStepArgs(origin, result.run_id, ["one"], instance.get_ref())
-        text = serialize_value(args)
-        if compressed:
-            text = base64.b64encode(zlib.compress(text.encode())).decode()
-        written = [] if in_environment else [*(["--compressed-input-json"] if compressed else []), text]
-        monkeypatch.setattr(sys, "argv", ["dagster", "api", command, *written])
-        if in_environment:
-            monkeypatch.setenv(f"DAGSTER_{'COMPRESSED_' if compressed else ''}{command.upper()}_ARGS", text)
-        assert run_of_this_process() == StepsOfRun(ASSET_JOB, frozenset({"one"}))
+        started._target, started._args = start_run_in_subprocess, (serialize_value(args), None, None, None)
+    else:
+        passed = inspect.signature(MultiprocessExecutorChildProcessCommand).parameters
+        known: dict[str, Any] = {"dagster_run": run, "instance_ref": instance.get_ref()}
+        given: dict[str, Any] = {name: known.get(name) for name in passed}
+        command = MultiprocessExecutorChildProcessCommand(**given)
+        started._target, started._args = _execute_command_in_child_process, (None, command)
+    monkeypatch.setattr(multiprocessing, "current_process", lambda: started)
+    assert run_of_this_process() == OF_EXECUTED
 
 
 def test_other_processes_have_no_run() -> None:
     assert run_of_this_process() is None
+
+
+LEFT_OUT = """type: analytics_assets.RestApiSync
+attributes:
+  name: NAME
+  rest_api:
+    client: {base_url: "http://127.0.0.1:9"}
+    resources: [orders]
+"""
+CODE = """
+import dagster as dg
+
+OTHER = dg.AssetKey(["crm", "orders"])
+
+
+@dg.asset(deps=[OTHER])
+def model() -> None: ...
+
+
+@dg.asset_check(asset=OTHER)
+def is_there() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+job = dg.define_asset_job("nightly", dg.AssetSelection.assets(OTHER))
+
+
+@dg.asset_sensor(asset_key=OTHER, job=job)
+def follows():
+    yield dg.RunRequest()
+
+
+@dg.sensor(target=dg.AssetSelection.assets(OTHER))
+def launches():
+    yield dg.RunRequest()
+
+
+schedule = dg.ScheduleDefinition(job=job, cron_schedule="0 0 * * *")
+conditions = dg.AutomationConditionSensorDefinition("conditions", target=dg.AssetSelection.assets(OTHER))
+"""
+
+
+def test_code_of_the_project_may_name_assets_of_folders_that_are_left_out(tmp_path: Path) -> None:
+    """If this fails, find the function in `dagster/components/core/decl.py` that reads a folder of a project."""
+    for name in ("shop", "crm"):
+        (tmp_path / f"left_out_project/defs/{name}").mkdir(parents=True)
+        (tmp_path / f"left_out_project/defs/{name}/defs.yaml").write_text(LEFT_OUT.replace("NAME", name))
+    (tmp_path / "left_out_project/__init__.py").touch()
+    (tmp_path / "left_out_project/defs/own.py").write_text(CODE)
+    (tmp_path / "dg.toml").write_text(
+        'directory_type = "project"\n[project]\nroot_module = "left_out_project"\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        with without_folders({(tmp_path / "left_out_project/defs/crm").resolve()}):
+            loaded = dg.load_from_defs_folder(path_within_project=tmp_path)
+        repository = loaded.get_repository_def()
+        whole = dg.load_from_defs_folder(path_within_project=tmp_path)
+    keys = {key.to_user_string() for key in repository.asset_graph.materializable_asset_keys}
+    assert keys == {"shop/orders", "model"}
+    subset = repository.get_job(ASSET_JOB).get_subset(asset_selection={dg.AssetKey(["shop", "orders"])})
+    assert [node.name for node in subset.graph.nodes] == ["shop__orders"]
+    assert dg.AssetKey(["crm", "orders"]) in whole.resolve_asset_graph().materializable_asset_keys

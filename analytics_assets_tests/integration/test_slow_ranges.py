@@ -70,6 +70,27 @@ def slow() -> Iterator[tuple[Slow, str]]:
         yield api, str(yaml.safe_dump(document))
 
 
+def run(project: Project, text: str, *last: str) -> Any:
+    return project.run(project.definitions(text), "things", "2026-01-05", *last, source="api")
+
+
+def at(url: str, text: str, **client: Any) -> str:
+    """The file with another server, and with other settings of the client."""
+    document = yaml.safe_load(text)
+    document["attributes"]["rest_api"]["client"] |= {"base_url": url, **client}
+    return str(yaml.safe_dump(document))
+
+
+@pytest.fixture
+def client_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__API__CLIENT_ID", "me")
+    monkeypatch.setenv("SOURCES__API__CLIENT_SECRET", "s3cret-s3cret")
+
+
+def oauth2(url: str) -> dict[str, Any]:
+    return {"auth": {"type": "oauth2_client_credentials", "access_token_url": f"{url}/token"}}
+
+
 def ids(project: Project) -> list[int]:
     return [one["id"] for one in project.query("SELECT id FROM api.things ORDER BY id")]
 
@@ -80,7 +101,7 @@ def test_a_batch_that_takes_too_long_is_halved(
 ) -> None:
     api, text = slow
     api.late = late
-    result = project.run(project.definitions(text), "things", "2026-01-05", "2026-01-16", source="api")
+    result = run(project, text, "2026-01-16")
     assert result.success, failure_of(result).description
     assert ids(project) == [*range(len(HOURS))]
     assert len(materialized(project.instance)) == DAYS
@@ -91,7 +112,7 @@ def test_a_batch_that_takes_too_long_is_halved(
 def test_a_part_that_takes_too_long_is_halved_again(project: Project, slow: tuple[Slow, str]) -> None:
     api, text = slow
     api.longest = timedelta(hours=6)
-    result = project.run(project.definitions(text), "things", "2026-01-05", "2026-01-06", source="api")
+    result = run(project, text, "2026-01-06")
     assert result.success, failure_of(result).description
     assert ids(project) == [*range(48)]
     assert [one / timedelta(hours=1) for one in api.asked] == [24, 24, 12, 6, 6, 6, 6, 6, 6, 6, 6]
@@ -100,7 +121,7 @@ def test_a_part_that_takes_too_long_is_halved_again(project: Project, slow: tupl
 def test_a_partition_that_takes_too_long_is_halved(project: Project, slow: tuple[Slow, str]) -> None:
     api, text = slow
     api.longest = timedelta(hours=12)
-    result = project.run(project.definitions(text), "things", "2026-01-05", "2026-01-06", source="api")
+    result = run(project, text, "2026-01-06")
     assert result.success, failure_of(result).description
     assert ids(project) == [*range(48)]
     hours = [one / timedelta(hours=1) for one in api.asked]
@@ -116,19 +137,19 @@ def test_an_api_that_never_answers_gets_as_many_tries_as_ever(
     """Only what took too long is asked for in smaller ranges. The circuit opens after the last try."""
     api, text = slow
     api.longest, api.late = timedelta(0), late
-    definitions = project.definitions(text)
-    failure = failure_of(project.run(definitions, "things", "2026-01-05", "2026-01-06", source="api"))
+    failure = failure_of(run(project, text, "2026-01-06"))
     assert failure.metadata["code"].value == "halted"
     assert "halted after 4 attempts of GET /things" in str(failure.description)
     assert [one / timedelta(hours=1) for one in api.asked] == lengths
-    again = failure_of(project.run(definitions, "things", "2026-01-05", source="api"))
+    again = failure_of(run(project, text))
     assert again.metadata["code"].value == "circuit_open"
     assert len(api.asked) == 4
 
 
+@pytest.mark.usefixtures("client_secrets")
 @pytest.mark.parametrize("before", ["token", "redirect"])
 def test_a_token_or_a_redirect_gives_no_further_tries(
-    project: Project, slow: tuple[Slow, str], monkeypatch: pytest.MonkeyPatch, before: str
+    project: Project, slow: tuple[Slow, str], before: str
 ) -> None:
     api, text = slow
     api.longest = timedelta(0)
@@ -142,25 +163,14 @@ def test_a_token_or_a_redirect_gives_no_further_tries(
         return api.reply(asked)
 
     with answering(reply) as url:
-        document = yaml.safe_load(text)
-        client = document["attributes"]["rest_api"]["client"]
-        client["base_url"] = url
-        if before == "token":
-            client["auth"] = {"type": "oauth2_client_credentials", "access_token_url": f"{url}/token"}
-            monkeypatch.setenv("SOURCES__API__CLIENT_ID", "me")
-            monkeypatch.setenv("SOURCES__API__CLIENT_SECRET", "s3cret-s3cret")
-        run = project.run(
-            project.definitions(str(yaml.safe_dump(document))), "things", "2026-01-05", source="api"
-        )
-    assert failure_of(run).metadata["code"].value == "halted"
+        failed = run(project, at(url, text, **(oauth2(url) if before == "token" else {})))
+    assert failure_of(failed).metadata["code"].value == "halted"
     assert len(api.asked) == 4
 
 
+@pytest.mark.usefixtures("client_secrets")
 def test_a_token_server_that_is_slow_is_no_reason_for_smaller_ranges(
-    project: Project,
-    slow: tuple[Slow, str],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    project: Project, slow: tuple[Slow, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     _, text = slow
     caplog.set_level(logging.INFO, "analytics_assets")
@@ -171,16 +181,8 @@ def test_a_token_server_that_is_slow_is_no_reason_for_smaller_ranges(
         return gateway()
 
     with answering(reply) as url:
-        document = yaml.safe_load(text)
-        client = document["attributes"]["rest_api"]["client"]
-        client["base_url"] = url
-        client["auth"] = {"type": "oauth2_client_credentials", "access_token_url": f"{url}/token"}
-        monkeypatch.setenv("SOURCES__API__CLIENT_ID", "me")
-        monkeypatch.setenv("SOURCES__API__CLIENT_SECRET", "s3cret-s3cret")
-        run = project.run(
-            project.definitions(str(yaml.safe_dump(document))), "things", "2026-01-05", source="api"
-        )
-    assert failure_of(run).metadata["code"].value == "halted"
+        failed = run(project, at(url, text, **oauth2(url)))
+    assert failure_of(failed).metadata["code"].value == "halted"
     assert asked_for == ["/token"] * 4
     assert "retry 3 of 3" in caplog.text
     assert "in parts" not in caplog.text
@@ -198,10 +200,6 @@ def test_later_trouble_has_all_tries_again(project: Project, slow: tuple[Slow, s
         return late() if late else whole(asked)
 
     with answering(reply) as url:
-        document = yaml.safe_load(text)
-        document["attributes"]["rest_api"]["client"]["base_url"] = url
-        result = project.run(
-            project.definitions(str(yaml.safe_dump(document))), "things", "2026-01-05", source="api"
-        )
+        result = run(project, at(url, text))
     assert result.success, failure_of(result).description
     assert ids(project) == [*range(24)]

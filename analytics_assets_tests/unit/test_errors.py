@@ -155,6 +155,12 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "partitions. Or raise requests.read_timeout.",
     ),
     (
+        errors.RangeTooSlowError("orders", "GET /orders", None, 0, ""),
+        "range_too_slow",
+        "orders: GET /orders is not asked for this range, because a range that is not longer took too long. Read "
+        "smaller parts, with shorter partitions. Or raise requests.read_timeout.",
+    ),
+    (
         errors.ForeignOriginError("orders", "GET /more", "https://files.example.com"),
         "foreign_origin",
         "orders: GET /more leads to https://files.example.com, which is not the server of base_url. Nothing was sent "

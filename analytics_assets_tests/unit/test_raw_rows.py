@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from analytics_assets.ingestion.raw_json import read_body, read_row, write_json
+from analytics_assets.ingestion.raw_json import read_body, write_json
 from analytics_assets.ingestion.raw_rows import read_around_rows
 from analytics_assets_tests.examples import examples
+from analytics_assets_tests.unit.http.test_rows_as_text import parsed
 
 VALUES = (
     *("1", "-2.5e3", '"a"', "null", "true", "[]", "{}", "NaN", "Infinity", "-Infinity", "1e400"),
@@ -36,16 +37,8 @@ value = st.recursive(
 )
 
 
-def whole(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: whole(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [whole(one) for one in value]
-    return read_row(value) if isinstance(value, Raw) else value
-
-
 @given(st.lists(value, max_size=4), st.tuples(st.sampled_from(NAMES), value), st.integers(0, 5))
-@settings(max_examples=examples(3000), deadline=None)
+@settings(max_examples=examples(3000))
 def test_the_rows_are_those_of_the_whole_body(rows: list[str], beside: tuple[str, str], way: int) -> None:
     text = written([beside, ('"data"', f"[{','.join(rows)}]")])
     encoding, charset, start = (
@@ -64,7 +57,7 @@ def test_the_rows_are_those_of_the_whole_body(rows: list[str], beside: tuple[str
 
 def text_of(read: Callable[[], Any]) -> str:
     try:
-        return write_json(whole(read()))
+        return write_json(parsed(read()))
     except ValueError:
         return "not JSON"
 
@@ -84,7 +77,7 @@ def text_of(read: Callable[[], Any]) -> str:
 def test_no_row_is_parsed_because_of_an_odd_one(body: bytes) -> None:
     found = read_around_rows(body, None, lambda _: ("data",))
     assert [*map(type, found["data"])] == [Raw, Raw]
-    assert write_json(whole(found)) == write_json(read_body(body))
+    assert write_json(parsed(found)) == write_json(read_body(body))
 
 
 @pytest.mark.parametrize("body", [b'{"data": {"id": 1}}', b'{"data": NaN}', b'{"\xff": 1, "data": []}'])

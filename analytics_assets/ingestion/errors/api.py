@@ -87,12 +87,17 @@ class RangeTooLargeError(SyncHalted):
 
 @dataclass(eq=False)
 class RangeTooSlowError(RangeTooLargeError):
-    """The API needs too long for the range, and a smaller range can be read. The circuit stays closed."""
+    """The API needs too long for the range, and a smaller range can be read. The circuit stays closed.
+
+    Without attempts, the range was not asked for, because the API needed too long for one that is not longer.
+    """
 
     code = "range_too_slow"
 
     @property
     def cause(self) -> str:
+        if not self.attempts:
+            return f"{self.endpoint} is not asked for this range, because a range that is not longer took too long"
         return f"{self.endpoint} took too long in {counted(self.attempts, 'attempt')}: {self.reason}"
 
     @property

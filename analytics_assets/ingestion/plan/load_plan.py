@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from types import MappingProxyType
 from typing import Self
 
 from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.quarantine import Limit, Quarantine
+from analytics_assets.ingestion.plan.range_limits import RangeLimits
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.time_window import Window, groups, halves, whole_window
@@ -53,9 +53,7 @@ class LoadPlan:
         max_pages: the most pages to fetch of each resource; None for no limit.
         max_quarantined: the most rows that may break the contract.
         max_removed: the most rows of a partition that the load may remove; None for no limit.
-        max_offset: the most rows that the API pages through; None if unknown.
-        too_long: the length of a range for which the API took too long in this run; None if unknown.
-        slow_tries: the tries of a larger range that took the API too long, just before this sync.
+        limits: what is known about the ranges that the API answers.
         most_ranges: the most ranges that are read side by side, where paging by cursor or link is sequential.
         partitions: the windows of whole partitions, if `windows` has a part of a partition; otherwise empty.
     """
@@ -69,9 +67,7 @@ class LoadPlan:
     max_pages: int | None
     max_quarantined: Limit
     max_removed: Limit | None
-    max_offset: int | None
-    too_long: timedelta | None = None
-    slow_tries: int = 0
+    limits: RangeLimits
     most_ranges: int = 1
     partitions: Mapping[str, Window] = field(default_factory=dict)
 
@@ -179,8 +175,8 @@ class LoadPlan:
     @property
     def is_too_long(self) -> bool:
         """Whether the API took too long for as long a range, and a smaller one can be asked for."""
-        whole = self.window
-        is_long = self.too_long is not None and whole is not None and whole.length >= self.too_long
+        whole, too_long = self.window, self.limits.too_long
+        is_long = too_long is not None and whole is not None and whole.length >= too_long
         return is_long and self.can_shrink
 
     @property
@@ -231,7 +227,7 @@ def plan_load(
         max_pages=options.max_pages,
         max_quarantined=Limit.parse(asset.max_quarantined),
         max_removed=None if asset.max_removed is None else Limit.parse(asset.max_removed),
-        max_offset=config.requests.max_offset,
+        limits=RangeLimits(max_offset=config.requests.max_offset),
     )
 
 

@@ -269,7 +269,8 @@ def _page_through_session(
         # A smaller range of the resource is no smaller range of its parent.
         continues = plan.commits_in_order
         suspect = CAPPED_TOTAL if continues or plan.halves() else None
-        bounds = replace(bounds, max_offset=plan.max_offset, suspect_total=suspect, keeps_rows=continues)
+        most = plan.limits.max_offset
+        bounds = replace(bounds, max_offset=most, suspect_total=suspect, keeps_rows=continues)
     if selector:
         endpoint["data_selector"] = compile_path(selector)  # dlt would compile it for each page
     # dlt itself reads rows of parents, and adds the fields of their parents to rows of children.
