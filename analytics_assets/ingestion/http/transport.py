@@ -253,7 +253,7 @@ class Transport(HTTPAdapter):
         with self._limiter.single_flight:
             pass  # wait here while another request of this source is in its retries
         sent = failures = 0
-        is_renewed = False  # whether the token is new because the API has just refused the one before
+        renewed = 0  # the tokens that the API has just refused, one after the other
         with ExitStack() as single_flight:
             while True:
                 if request.token:
@@ -262,20 +262,18 @@ class Transport(HTTPAdapter):
                     # The token may have ended while the request waited for its turn.
                     token = request.token.current() if request.token else None
                     is_probe = self._is_probe(request, single_flight, failures)
-                    can_renew = not is_renewed and _can_renew(request, token, is_probe=is_probe)
                     sent += 1
+                    may_renew = renewed <= self._config.max_retries
                     response, decision = self._attempt(
-                        request.signed(token) if token else request,
-                        replace(caller, can_renew=can_renew),
-                        exchange,
-                        turn,
+                        request, token, caller, exchange, turn, may_renew=may_renew, is_probe=is_probe
                     )
-                is_renewed = decision.action is Action.REFRESH_TOKEN
-                if is_renewed:
+                if decision.action is Action.REFRESH_TOKEN:
                     assert request.token is not None
                     assert token is not None
                     request.token.renew(token)
+                    renewed += 1
                     continue
+                renewed = 0
                 if token and decision.is_success:
                     token.accepted = True
                 if is_probe and decision.closes_probe:
@@ -319,17 +317,27 @@ class Transport(HTTPAdapter):
         return is_probe
 
     def _attempt(
-        self, request: WireRequest, caller: Caller, exchange: _Send, turn: Turn
+        self,
+        request: WireRequest,
+        token: Token | None,
+        caller: Caller,
+        exchange: _Send,
+        turn: Turn,
+        *,
+        may_renew: bool,
+        is_probe: bool,
     ) -> tuple[WireResponse | None, Decision]:
         try:
-            response = exchange(request)
+            response = exchange(request.signed(token) if token else request)
         except NETWORK_ERRORS as error:
             self._refuse_stopped()
             return None, classify(Exchange(error=error, host=request.host), caller, self._config)
         turn.headers = headers = response.raw.headers
         hide, settings = self._secrets.redact, self._secrets.settings
         received = Exchange(response.status, headers, response.body, redact=hide, settings=settings)
-        return response, classify(received, caller, self._config)
+        # Only now, because the API may have accepted the token for other requests meanwhile.
+        can_renew = may_renew and _can_renew(request, token, is_probe=is_probe)
+        return response, classify(received, replace(caller, can_renew=can_renew), self._config)
 
     def _chunks(self, request: WireRequest, response: WireResponse) -> Iterator[bytes]:
         """Yields the body of a streamed response in chunks."""

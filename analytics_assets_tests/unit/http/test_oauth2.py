@@ -26,6 +26,8 @@ from analytics_assets.config.models import RequestsConfig
 from analytics_assets.config.responses import ResponseRule
 from analytics_assets.config.secret_reference import secret_reference
 from analytics_assets.ingestion.errors import Fault, ForeignOriginError, NoTokenError, SyncHalted
+from analytics_assets.ingestion.http import access_token
+from analytics_assets.ingestion.http.access_token import Token
 from analytics_assets.ingestion.http.breaker_client import Breaker
 from analytics_assets.ingestion.http.circuit_breaker import Phase, Policy
 from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
@@ -177,6 +179,37 @@ def test_a_token_without_a_lifetime_is_renewed_after_each_401() -> None:
         api.grant = lambda token: {"access_token": token}
         assert_all_rows(api, api.sweep(max_in_flight=1))
         assert api.issued == api.statuses.count(401) + 1 == 7
+
+
+@pytest.mark.parametrize(("most", "is_halted"), [(3, False), (4, True)])
+def test_a_fresh_token_that_others_have_used_up_is_renewed(most: int, *, is_halted: bool) -> None:
+    """Another request gets an answer with each new token before this one does, and uses it up. `max_retries` is 3."""
+
+    class OfFewRequests(Api):
+        refused = 0
+
+        def _page(self, asked: Asked) -> Any:
+            if asked.params.get("offset") == "10" and self.refused <= most:
+                self.refused += 1
+                for token in tokens:
+                    token.accepted = True  # as another thread does, meanwhile
+                return REFUSED
+            return super()._page(asked)
+
+    def issued(*args: Any) -> Token:
+        tokens.append(Token(*args))
+        return tokens[-1]
+
+    tokens: list[Token] = []
+    with running(OfFewRequests(size=20)) as api, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(access_token, "Token", issued)
+        if is_halted:
+            with pytest.raises(SyncHalted) as caught:
+                api.sweep(max_in_flight=1)
+            assert (caught.value.status, caught.value.attempts) == (401, 5)
+        else:
+            assert_all_rows(api, api.sweep(max_in_flight=1))
+        assert api.issued == 5
 
 
 @pytest.mark.parametrize("threads", [1, 8])
