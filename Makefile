@@ -38,12 +38,12 @@ dev: $(STAMP) ## run the demo API, and the Dagster UI on http://127.0.0.1:3000; 
 	$(BIN)/dagster dev
 
 test: $(STAMP) ## run the unit, integration, hostile and upgrade tests (five minutes on two cores)
-	@$(IN_MEMORY) $(BIN)/python -m pytest --ignore=analytics_assets_tests/e2e
+	@$(IN_MEMORY) $(BIN)/python -m pytest --ignore=analytics_assets_tests/e2e --ignore=analytics_assets_tests/on_postgres
 
 e2e: $(STAMP) ## run the tests through `dagster dev`, its daemon and a browser, and all cases of the `matrix` tests (needs chromium, chromium-driver)
 	@command -v chromedriver > /dev/null || { echo "No chromedriver: apt-get install chromium chromium-driver"; exit 1; }
 	@$(IN_MEMORY) $(BIN)/python -m pytest analytics_assets_tests/e2e
-	@EXAMPLES=all $(IN_MEMORY) $(BIN)/python -m pytest -m matrix --ignore=analytics_assets_tests/e2e
+	@EXAMPLES=all $(IN_MEMORY) $(BIN)/python -m pytest -m matrix --ignore=analytics_assets_tests/e2e --ignore=analytics_assets_tests/on_postgres
 
 postgres: $(STAMP) ## test alerts, automation, the circuit and the checks with the storage of Dagster on PostgreSQL (two minutes)
 	@$(IN_MEMORY) .ci/postgres
@@ -65,7 +65,7 @@ format: $(STAMP) ## format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 lock: ## resolve requirements.lock again from pyproject.toml (needs uv)
-	uv pip compile --universal --generate-hashes --no-annotate --extra dev --extra alerts --python-version 3.11 \
+	uv pip compile --universal --generate-hashes --no-annotate --extra dev --extra alerts --extra postgres --python-version 3.11 \
 		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 clean: ## remove everything the commands made

@@ -43,7 +43,7 @@ from analytics_assets.ingestion.sync_result import SyncResult
 from analytics_assets.orchestration.partitions import partitions_def, windows_of
 from analytics_assets_tests.examples import EVERYTHING
 from analytics_assets_tests.memory_circuit import MemoryCircuit
-from analytics_assets_tests.postgres import SERVER, instance_on_postgres
+from analytics_assets_tests.postgres import SERVER, WAREHOUSE, PostgresWarehouse, instance_on_postgres
 from analytics_assets_tests.truth import query
 
 TODAY = date(2026, 2, 1)
@@ -154,7 +154,9 @@ _loaded: dict[Any, dg.Definitions] = {}
 
 
 class Project:
-    """A user's project folder, with one defs.yaml, one Dagster instance and one DuckDB file."""
+    """A user's project folder, with one defs.yaml, one Dagster instance and one DuckDB file or PostgreSQL database."""
+
+    postgres: PostgresWarehouse | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -240,14 +242,8 @@ class Project:
         return run_sync(plan, circuit_of(plan))
 
     def plan(self, text: str, resource: str, *partitions: str, **options: Any) -> LoadPlan:
-        """The plan of a sync. The partitions are one, or the first and the last."""
-        config = RestApiSync.rendered(yaml.safe_load(text)["attributes"])
-        definition = partitions_def(config.asset(resource).partitions)
-        windows = {}
-        if definition:
-            keys = definition.get_partition_keys_in_range(dg.PartitionKeyRange(partitions[0], partitions[-1]))
-            windows = windows_of(definition, keys)
-        return plan_load(config, config.resources[resource], windows, RunOptions(**options))
+        """The plan of a sync, as `plan_of` makes it."""
+        return plan_of(text, resource, *partitions, **options)
 
     def keep_on_disk(self) -> dg.DagsterInstance:
         """A Dagster instance in a folder, which sensors and schedules need, or on PostgreSQL."""
@@ -259,16 +255,30 @@ class Project:
         return self.instance
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        return query(self.database, sql)
+        return self.postgres.query(sql) if self.postgres else query(self.database, sql)
 
     def execute(self, sql: str) -> None:
         """Changes the warehouse directly, as another program may do."""
+        if self.postgres:
+            self.postgres.execute(sql)
+            return
         with duckdb.connect(str(self.database)) as connection:
             connection.execute(sql)
 
     @property
     def database(self) -> Path:
         return self.folder / "data/analytics.duckdb"
+
+
+def plan_of(text: str, resource: str, *partitions: str, **options: Any) -> LoadPlan:
+    """The plan of a sync. The partitions are one, or the first and the last."""
+    config = RestApiSync.rendered(yaml.safe_load(text)["attributes"])
+    definition = partitions_def(config.asset(resource).partitions)
+    windows = {}
+    if definition:
+        keys = definition.get_partition_keys_in_range(dg.PartitionKeyRange(partitions[0], partitions[-1]))
+        windows = windows_of(definition, keys)
+    return plan_load(config, config.resources[resource], windows, RunOptions(**options))
 
 
 def circuit_of(plan: LoadPlan) -> MemoryCircuit:
@@ -284,7 +294,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: DemoApi) -> It
     monkeypatch.setenv("SOURCES__ANALYTICS_API__API_KEY", DEFAULT_KEY)
     monkeypatch.syspath_prepend(str(tmp_path))
     project = Project(tmp_path)
+    if WAREHOUSE:
+        project.postgres = PostgresWarehouse()
+        for name, value in project.postgres.settings.items():
+            monkeypatch.setenv(name, value)
     yield project
+    if project.postgres:
+        project.postgres.drop()
     if "instance" in vars(project):
         project.instance.dispose()
 

@@ -1,10 +1,11 @@
-"""Dagster instances whose storage is PostgreSQL. `make postgres` starts the server, and sets `DAGSTER_ON_POSTGRES`.
+"""Dagster instances and warehouses on PostgreSQL. `make postgres` starts the server, and sets the two variables below.
 
 Each instance gets a database of its own: a copy of one in which Dagster has made its tables.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import secrets
@@ -13,11 +14,74 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg2
 import sqlalchemy
 import yaml
 
 SERVER = os.environ.get("DAGSTER_ON_POSTGRES")
 """The URL of a PostgreSQL server, with `{}` in place of the database. None: Dagster's storage is SQLite, or memory."""
+
+WAREHOUSE = os.environ.get("WAREHOUSE_ON_POSTGRES")
+"""The URL of a PostgreSQL server, with `{}` in place of the database. None: the warehouse of the tests is DuckDB."""
+
+
+class OpenTransaction:
+    """A transaction that stays open within its `with` block, or until `end`."""
+
+    def __init__(self, connection: psycopg2.extensions.connection, sql: str) -> None:
+        self._connection = connection
+        self._sql = sql
+
+    def __enter__(self) -> None:
+        self._connection.cursor().execute(self._sql)
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Undoes the transaction."""
+        self._connection.close()
+
+
+class PostgresWarehouse:
+    """An empty database of its own, as the warehouse of one project."""
+
+    def __init__(self) -> None:
+        assert WAREHOUSE is not None
+        self.name = f"warehouse_{secrets.token_hex(6)}"
+        self.url = WAREHOUSE.format(self.name)
+        with contextlib.closing(psycopg2.connect(WAREHOUSE.format("postgres"))) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(f"CREATE DATABASE {self.name}")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """dlt's settings of the destination, as environment variables."""
+        return {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": self.url}
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query as mappings, with timestamps in UTC."""
+        with contextlib.closing(psycopg2.connect(self.url, options="-c timezone=UTC")) as connection:
+            cursor = connection.cursor()
+            cursor.execute(sql)
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def execute(self, sql: str) -> None:
+        """Changes the warehouse directly, as another program may do."""
+        with contextlib.closing(psycopg2.connect(self.url)) as connection, connection:
+            connection.cursor().execute(sql)
+
+    def transaction(self, sql: str) -> OpenTransaction:
+        """A transaction of another program, which executes a statement, and stays open for a `with` block."""
+        return OpenTransaction(psycopg2.connect(self.url), sql)
+
+    def drop(self) -> None:
+        """Drops the database."""
+        assert WAREHOUSE is not None
+        with contextlib.closing(psycopg2.connect(WAREHOUSE.format("postgres"))) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(f"DROP DATABASE {self.name} WITH (FORCE)")
 
 
 def instance_on_postgres(home: Path) -> dg.DagsterInstance:

@@ -13,7 +13,7 @@ from analytics_assets.config.assets import AssetConfig
 from analytics_assets.config.models import SyncConfig
 from analytics_assets.ingestion.contract.columns import Contract, data_type_name
 from analytics_assets.ingestion.plan.resource_info import ResourceInfo
-from analytics_assets.ingestion.warehouse.pipeline import destination_name, missing_guarantees
+from analytics_assets.ingestion.warehouse.destination import destination_name, missing_guarantees
 from analytics_assets.orchestration.circuit.event_log import circuit_key
 from analytics_assets.orchestration.conditions import beside_endpoints
 from analytics_assets.orchestration.freshness import freshness_policy

@@ -23,6 +23,8 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+import psycopg2
+import pytest
 import yaml
 
 from analytics_assets import read_warehouse
@@ -174,6 +176,7 @@ class Site:
         os.dup2(quiet, 2)
         os.chdir(folder)
         os.environ |= {"DAGSTER_HOME": str(folder / "home"), "RUNTIME__DLTHUB_TELEMETRY": "false"}
+        os.environ |= json.loads((folder / "warehouse.json").read_text())
         sys.path.insert(0, str(folder))
         self.instance = dg.DagsterInstance.get()
         self.definitions = dg.load_from_defs_folder(path_within_project=folder)
@@ -198,8 +201,9 @@ class Site:
         )
 
 
-def make_site(folder: Path, url: str) -> None:
+def make_site(folder: Path, url: str, warehouse: dict[str, str]) -> None:
     """The folder, with the databases of its instance: many processes at once would race to make them."""
+    (folder / "warehouse.json").write_text(json.dumps(warehouse))
     (folder / "home").mkdir()
     (folder / "home/dagster.yaml").write_text("telemetry: {enabled: false}\n")
     (folder / "pyproject.toml").write_text(
@@ -258,18 +262,27 @@ class Report:
     wrong: list[str] = field(default_factory=list)
 
 
+def _rows(connection: Any, sql: str) -> list[Any]:
+    """The rows of a query, of DuckDB or of psycopg2."""
+    if isinstance(connection, duckdb.DuckDBPyConnection):
+        return connection.execute(sql).fetchall()
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
 def _read() -> tuple[bool, str]:
     """What must hold at any moment: a full refresh is there as a whole, and no primary key twice."""
     loaded = "SELECT DISTINCT schema_name FROM api._dlt_loads"
     try:
         with read_warehouse() as connection:
-            found = {name for (name,) in connection.execute(loaded).fetchall()}
+            found = {name for (name,) in _rows(connection, loaded)}
             collected = []
             for name in RESOURCES:
                 if f"api__{name}" in found:
                     counts = f'SELECT COUNT(*), COUNT(DISTINCT id) FROM api."{name}"'
-                    collected.append((name, *(connection.execute(counts).fetchone() or ())))
-    except (NoSqlError, duckdb.CatalogException):
+                    collected.append((name, *_rows(connection, counts)[0]))
+    except (NoSqlError, duckdb.CatalogException, psycopg2.errors.UndefinedTable):
         return True, ""  # nothing was loaded yet
     wrong = [one for one in collected if one[1] != one[2] or (one[0] == "all" and one[1] != ROWS)]
     return not wrong, f"{wrong}"
@@ -335,11 +348,21 @@ class _Member:
     dies: float = math.inf
 
 
-def stress(folder: Path, seed: int, workers: int, tasks: int) -> Report:
-    """Lets `workers` processes loose until they have done so many tasks, or for ten minutes, then compares."""
+def stress(
+    folder: Path, seed: int, workers: int, tasks: int, warehouse: dict[str, str] | None = None
+) -> Report:
+    """Lets `workers` processes loose until they have done so many tasks, or for ten minutes, then compares.
+
+    Args:
+        folder: where they work.
+        seed: of what they do and when they are killed.
+        workers: how many there are.
+        tasks: how many tasks they do in all.
+        warehouse: dlt's settings of the destination; None for DuckDB.
+    """
     report, api = Report(), ChangingApi(seed)
     with answering(api.reply) as url:
-        make_site(folder, url)
+        make_site(folder, url, warehouse or {})
         crew = Crew(folder, seed)
         try:
             with _changing(api):
@@ -361,7 +384,10 @@ def stress(folder: Path, seed: int, workers: int, tasks: int) -> Report:
         report.wrong = (
             (folder / "clean").read_text().splitlines() if (folder / "clean").exists() else ["no clean pass"]
         )
-        report.wrong += differences(folder, api)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (warehouse or {}).items():
+                patch.setenv(name, value)
+            report.wrong += differences(folder, api)
     return report
 
 
@@ -383,17 +409,17 @@ def differences(folder: Path, api: ChangingApi) -> list[str]:
     os.chdir(folder)
     found = []
     with read_warehouse() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
         for name, rows in api.lists.items():
-            there = connection.execute(f'SELECT id, name, "at" FROM api."{name}"').fetchall()
+            there = _rows(connection, f'SELECT id, name, "at" FROM api."{name}"')
             counts = Counter((one[0], one[1], _iso(one[2].astimezone(UTC))) for one in there)
             truth = Counter((row["id"], row["name"], row["at"]) for row in rows.values())
             found += [f"{name}: too many {one}" for one in (counts - truth).elements()]
             found += [f"{name}: missing {one}" for one in (truth - counts).elements()]
-            parts = connection.execute(
+            parts = _rows(
+                connection,
                 f'SELECT t.id, c.n FROM api."{name}__parts" AS c '
-                f'LEFT JOIN api."{name}" AS t ON t._dlt_id = c._dlt_parent_id'
-            ).fetchall()
+                f'LEFT JOIN api."{name}" AS t ON t._dlt_id = c._dlt_parent_id',
+            )
             true_parts = Counter((row["id"], part["n"]) for row in rows.values() for part in row["parts"])
             if Counter(parts) != true_parts:
                 found.append(f"{name}__parts: {len(parts)} rows, {true_parts.total()} in the API")

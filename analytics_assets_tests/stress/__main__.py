@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from analytics_assets_tests.postgres import WAREHOUSE, PostgresWarehouse
 from analytics_assets_tests.stress import stress
 
 
@@ -24,7 +25,12 @@ def main() -> None:
     failed = False
     for seed in range(asked.seed, asked.seed + asked.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            report = stress(Path(folder), seed, asked.workers, asked.tasks)
+            database = PostgresWarehouse() if WAREHOUSE else None
+            report = stress(
+                Path(folder), seed, asked.workers, asked.tasks, database.settings if database else None
+            )
+            if database:
+                database.drop()
             os.chdir("/")
         print(f"seed {seed}: {report.kills} killed, {report.done.total()} tasks {dict(report.done)}")
         for line in report.unexpected[:10] + report.wrong[:10]:

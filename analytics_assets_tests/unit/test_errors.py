@@ -52,6 +52,33 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         'in endpoint.params, as in `params: {id: "{resources.shops.id}"}`.',
     ),
     (
+        errors.DestinationSettingsError(
+            "orders", "nonsense", "dlt has no such destination", "Set DESTINATION_TYPE"
+        ),
+        "destination_settings",
+        "orders: the destination nonsense cannot be opened: dlt has no such destination. Nothing was requested. Set "
+        "DESTINATION_TYPE.",
+    ),
+    (
+        errors.InexactDestinationError("orders", "sqlite", "it stores decimals as floating-point numbers"),
+        "inexact_destination",
+        "orders: sqlite does not store every value as the API sends it: it stores decimals as floating-point numbers. "
+        "Nothing was requested. Use DuckDB or PostgreSQL (DESTINATION_TYPE).",
+    ),
+    (
+        errors.PooledConnectionError("orders", "db", 6432),
+        "pooled_connection",
+        "orders: db:6432 is a pooler that gives each transaction another connection of PostgreSQL. A run holds its "
+        "locks by its connection, so nothing was requested. Name the server itself in "
+        "DESTINATION__POSTGRES__CREDENTIALS, or a port of the pooler with pool_mode = session.",
+    ),
+    (
+        errors.LockLostError("orders", "another run has taken its lock"),
+        "lock_lost",
+        "orders: the run lost its lock in PostgreSQL: another run has taken its lock. Nothing was loaded. Materialize "
+        "again. If it recurs, look for a limit that ends idle connections, such as idle_session_timeout of the server.",
+    ),
+    (
         errors.MissingBaseUrlError("orders", "api"),
         "missing_base_url",
         "orders: rest_api.client.base_url of api is empty. Write it in defs.yaml, or set the environment variable "

@@ -32,14 +32,16 @@ class Coercer:
     Args:
         hints: dlt's hints of the column, which include `data_type`.
         arrow_type: the Arrow type of the column, which depends on the destination.
+        stores_nul: whether the destination stores the character NUL in a text.
 
     Attributes:
         arrow_type: the Arrow type of the column.
         data_type: the dlt data type of the column.
     """
 
-    def __init__(self, hints: Mapping[str, Any], arrow_type: pa.DataType) -> None:
-        rules = CoercionRules(hints, arrow_type)
+    def __init__(self, hints: Mapping[str, Any], arrow_type: pa.DataType, *, stores_nul: bool = True) -> None:
+        rules = CoercionRules(hints, arrow_type, stores_nul=stores_nul)
+        self._stores_nul = stores_nul
         self.arrow_type = arrow_type
         self.data_type = rules.data_type
         self._max_length = rules.max_length
@@ -87,7 +89,8 @@ class Coercer:
             return self._timestamps(texts)
         if self.data_type == "text":
             is_too_long = self._max_length and pc.max(pc.utf8_length(texts)).as_py() > self._max_length
-            return None if is_too_long else texts
+            has_nul = not self._stores_nul and pc.any(pc.match_substring(texts, "\0")).as_py()
+            return None if is_too_long or has_nul else texts
         return None
 
     def _all_at_once(self, values: Sequence[Any], types: set[type]) -> pa.Array | None:

@@ -64,6 +64,7 @@ class CoercionRules:
     Args:
         hints: dlt's hints of the column, which include `data_type`.
         arrow_type: the Arrow type of the column, which depends on the destination.
+        stores_nul: whether the destination stores the character NUL in a text.
 
     Attributes:
         data_type: the dlt data type of the column.
@@ -72,8 +73,9 @@ class CoercionRules:
         cut: the number of timestamps that lost digits below the precision of the column.
     """
 
-    def __init__(self, hints: Mapping[str, Any], arrow_type: pa.DataType) -> None:
+    def __init__(self, hints: Mapping[str, Any], arrow_type: pa.DataType, *, stores_nul: bool = True) -> None:
         self.data_type = str(hints["data_type"])
+        self._stores_nul = stores_nul
         self.max_length = hints.get("precision") if self.data_type in ("text", "binary") else None
         self.cut = 0
         self._arrow_type = arrow_type
@@ -109,6 +111,8 @@ class CoercionRules:
             raise self._wrong_type(value)
         if not is_unicode(value):
             raise CoercionError("is not valid Unicode")
+        if not self._stores_nul and "\0" in value:
+            raise CoercionError("has the character NUL, which the warehouse cannot store")
         if self.max_length and len(value) > self.max_length:
             raise CoercionError(f"has {len(value):,} characters, more than {self._name} can hold")
         return value

@@ -276,7 +276,7 @@ def _as_text(value: Any) -> str | None:
 def _text_of(value: Any) -> str:
     """Converts a value to text, with escapes in place of characters that no warehouse and no log can store."""
     try:
-        return str(value).encode(errors="backslashreplace").decode()
+        return str(value).encode(errors="backslashreplace").decode().replace("\0", "\\x00")
     except RecursionError:
         return "(too many nested lists and objects)"
 

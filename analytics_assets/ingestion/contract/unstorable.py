@@ -89,10 +89,15 @@ class _Field:
 
 
 class UndeclaredFields:
-    """The undeclared fields that the rows of one sync had so far."""
+    """The undeclared fields that the rows of one sync had so far.
 
-    def __init__(self) -> None:
+    Args:
+        stores_nul: whether the destination stores the character NUL in a text.
+    """
+
+    def __init__(self, *, stores_nul: bool = True) -> None:
         self._rows = _Field(_Table())
+        self._stores_nul = stores_nul
 
     def problem_of(self, row: Mapping[str, Any]) -> str:
         """Describes the first problem of a row; empty if dlt can store each value in a column of its own.
@@ -105,7 +110,10 @@ class UndeclaredFields:
                 return (
                     f"a list `{key}`, the name of the table of rejected rows: give it another name (rename)"
                 )
-        return _in_object(row, self._rows, row, 0)
+        found = _in_object(row, self._rows, row, 0)
+        if not found and not self._stores_nul and _has_nul(row):
+            return "an undeclared text with the character NUL, which the warehouse cannot store"
+        return found
 
 
 def _in_object(value: Mapping[str, Any], place: _Field, record: Mapping[str, Any], depth: int) -> str:
@@ -164,6 +172,14 @@ def _at(record: Any, path: _Path) -> Any:
     for key in path:
         record = record.get(key) if isinstance(record, dict) else None
     return record
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_nul, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _in_scalar(value: Any) -> str:

@@ -90,7 +90,10 @@ class Validator:
         self._resource = resource
         self._mode = contract.undeclared
         self._schema = pa.schema(list(fields.values()))
-        self._coercers = {name: Coercer(one.hints, fields[name].type) for name, one in typed.items()}
+        stores_nul = capabilities.sqlglot_dialect != "postgres"
+        self._coercers = {
+            name: Coercer(one.hints, fields[name].type, stores_nul=stores_nul) for name, one in typed.items()
+        }
         self._json_reader = JsonReader(self._coercers)
         self._mapping = FieldMapping(self._coercers, untyped)
         self._required = dict.fromkeys(contract.not_null, "") | dict(required or {})
@@ -99,7 +102,7 @@ class Validator:
         self._as_rows = as_rows or not typed
         self._declares = bool(contract.typed)
         self._renames = renames or Renames({})
-        self._undeclared_fields = UndeclaredFields()
+        self._undeclared_fields = UndeclaredFields(stores_nul=stores_nul)
         self._seen: set[str] = set()
         self.undeclared: Counter[str] = Counter()
 

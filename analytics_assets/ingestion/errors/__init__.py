@@ -46,7 +46,8 @@
     │   └── RestartError                the sync starts over, up to three times
     │       ├── RowsMovedError          rows_moved
     │       ├── SamePageError           same_page
-    │       └── StaleLoadError          stale_load
+    │       ├── StaleLoadError          stale_load
+    │       └── LockLostError           lock_lost
     ├── ContractError                   the rows do not match the declared columns
     │   ├── ContractExceededError       contract_exceeded
     │   ├── UndeclaredFieldError        undeclared_field
@@ -62,6 +63,8 @@
     ├── UnexpectedError                 unexpected: no rule knows the error, and its text holds a secret
     └── WarehouseError                  the destination cannot do what the sync needs
         ├── NoSqlError                  no_sql
+        ├── DestinationSettingsError    destination_settings
+        ├── InexactDestinationError     inexact_destination
         ├── NoWarehouseFileError        no_warehouse_file
         ├── WarehouseBusyError          warehouse_busy
         ├── UnreachableWarehouseError   unreachable_warehouse
@@ -72,6 +75,7 @@
         ├── TakenTableError             taken_table
         ├── ViewInPlaceOfTableError     view_in_place_of_table
         ├── LostStateError              lost_state
+        ├── PooledConnectionError       pooled_connection
         └── MissingGuaranteesError      missing_guarantees
 
 An error text says what happened, where, and what to do. An error text contains no secret. An error text may contain the
@@ -158,6 +162,7 @@ from analytics_assets.ingestion.errors.responses import (
     UnreadableResponseError,
 )
 from analytics_assets.ingestion.errors.restarts import (
+    LockLostError,
     RestartError,
     RowsMovedError,
     StaleLoadError,
@@ -165,13 +170,16 @@ from analytics_assets.ingestion.errors.restarts import (
 from analytics_assets.ingestion.errors.shown import names_shown, shown
 from analytics_assets.ingestion.errors.warehouse import (
     DamagedWarehouseError,
+    DestinationSettingsError,
     DiskFullError,
     DuckDbVersionError,
+    InexactDestinationError,
     LostStateError,
     MissingGuaranteesError,
     NoSqlError,
     NoWarehouseFileError,
     NoWorkingDirectoryError,
+    PooledConnectionError,
     TakenTableError,
     UnreachableWarehouseError,
     ViewInPlaceOfTableError,
@@ -191,6 +199,7 @@ __all__ = [
     "ContradictingOptionsError",
     "CursorValueError",
     "DamagedWarehouseError",
+    "DestinationSettingsError",
     "DiskFullError",
     "DuckDbVersionError",
     "DuplicateKeysError",
@@ -200,7 +209,9 @@ __all__ = [
     "FailingTemplateError",
     "Fault",
     "ForeignOriginError",
+    "InexactDestinationError",
     "KeyNotUniqueError",
+    "LockLostError",
     "LostStateError",
     "MissingBaseUrlError",
     "MissingGuaranteesError",
@@ -220,6 +231,7 @@ __all__ = [
     "OptionDoesNotApplyError",
     "OptionInBackfillError",
     "PagingFieldError",
+    "PooledConnectionError",
     "RangeTooLargeError",
     "RangeTooSlowError",
     "RefusedResponseError",

@@ -92,3 +92,21 @@ class StaleLoadError(RestartError):
     @property
     def cure(self) -> str:
         return "Nothing was loaded. Materialize again when fewer runs of the asset are under way"
+
+
+@dataclass(eq=False)
+class LockLostError(RestartError):
+    """The server gave the lock of this run to another run, so the rows that this run fetched may be out of date."""
+
+    code = "lock_lost"
+
+    @property
+    def cause(self) -> str:
+        return f"the run lost its lock in PostgreSQL{self._times}: {self.observation}"
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Nothing was loaded. Materialize again. If it recurs, look for a limit that ends idle connections, such as "
+            "idle_session_timeout of the server"
+        )

@@ -36,6 +36,55 @@ class NoSqlError(WarehouseError):
 
 
 @dataclass(eq=False)
+class DestinationSettingsError(WarehouseError):
+    """dlt's settings name no destination that can be opened.
+
+    Attributes:
+        destination: the name of the destination in dlt.
+        problem: the clause that says what is wrong.
+        fix: the sentence that says what to do.
+    """
+
+    destination: str
+    problem: str
+    fix: str
+    code = "destination_settings"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return f"the destination {self.destination} cannot be opened: {self.problem}. Nothing was requested"
+
+    @property
+    def cure(self) -> str:
+        return self.fix
+
+
+@dataclass(eq=False)
+class InexactDestinationError(WarehouseError):
+    """The destination does not store each value as it came.
+
+    Attributes:
+        destination: the name of the database.
+        problem: the clause that says which values it changes.
+    """
+
+    destination: str
+    problem: str
+    code = "inexact_destination"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        said = f"{self.destination} does not store every value as the API sends it: {self.problem}"
+        return f"{said}. Nothing was requested"
+
+    @property
+    def cure(self) -> str:
+        return "Use DuckDB or PostgreSQL (DESTINATION_TYPE)"
+
+
+@dataclass(eq=False)
 class NoWarehouseFileError(WarehouseError):
     """There is no DuckDB file to read.
 
@@ -286,3 +335,32 @@ class LostStateError(WarehouseError):
     @property
     def cure(self) -> str:
         return "Restore dlt's tables from a backup, or launch a run with `full_refresh: true`, which replaces all rows"
+
+
+@dataclass(eq=False)
+class PooledConnectionError(WarehouseError):
+    """A pooler such as PgBouncer gives each transaction another connection of the server, so no lock would last.
+
+    Attributes:
+        host: the host of the pooler.
+        port: the port of the pooler.
+    """
+
+    host: str
+    port: int
+    code = "pooled_connection"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        return (
+            f"{self.host}:{self.port} is a pooler that gives each transaction another connection of PostgreSQL. A run "
+            "holds its locks by its connection, so nothing was requested"
+        )
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Name the server itself in DESTINATION__POSTGRES__CREDENTIALS, or a port of the pooler with "
+            "pool_mode = session"
+        )

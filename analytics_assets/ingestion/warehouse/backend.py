@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
@@ -92,6 +92,13 @@ class Backend(Protocol):
             RowsMovedError: identical rows came from more than one page.
             KeyNotUniqueError: rows with the same key have other values.
             DuplicateKeysError: a key occurs twice, and the merge strategy would load both rows or fail.
+        """
+
+    def connection(self, *, read_only: bool) -> AbstractContextManager[Any] | None:
+        """Opens a connection of the destination's own driver for the user's code; None if only `open` opens one.
+
+        Args:
+            read_only: whether the connection refuses to write.
         """
 
     def table_name(self, dataset: str, table: str) -> str:

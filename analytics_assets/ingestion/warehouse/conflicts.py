@@ -19,6 +19,7 @@ from analytics_assets.ingestion.plan.resource_info import ResourceInfo
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.warehouse.duckdb_sql import quoted, rows_of
 from analytics_assets.ingestion.warehouse.load_order import Restored, loads_since
+from analytics_assets.ingestion.warehouse.merge_jobs import ReadsFiles
 from analytics_assets.ingestion.warehouse.package_keys import (
     Execute,
     PackageKeys,
@@ -40,8 +41,8 @@ def refuse_stale_load(
     """Fails if a load of partitions would replace newer rows, or a newer schema, of another run.
 
     Args:
-        pipeline: the pipeline of a DuckDB file, which has normalized load packages.
-        client: an open client of the DuckDB file.
+        pipeline: the pipeline, which has normalized load packages.
+        client: an open client of the destination.
         plan: the plan of the sync.
         restored: what the destination had when the sync began.
 
@@ -70,7 +71,7 @@ def refuse_duplicate_keys(
     """Counts the primary keys of a load, and fails if the load would lose rows or load a key twice.
 
     Args:
-        pipeline: the pipeline of a DuckDB file, which has normalized load packages.
+        pipeline: the pipeline, which has normalized load packages.
         execute: executes SQL in DuckDB.
         plan: the plan of the sync.
         pages: the number of pages that the sync read.
@@ -141,12 +142,14 @@ def _has_newer_rows(
     if not exists or cursor.column not in columns:
         return False
     quote = sql.escape_column_name
+    assert isinstance(client, ReadsFiles)
+    loading = client.rows_of(files, [*{*keys, cursor.column}])
     same = " AND ".join(f"t.{quote(key)} = n.{quote(key)}" for key in keys)
     marks = ", ".join(["%s"] * len(since))
     return bool(
         sql.execute_sql(
             f"SELECT 1 FROM {sql.make_qualified_table_name(resource.table)} AS t "  # noqa: S608
-            f"JOIN {rows_of(files)} AS n ON {same} "
+            f"JOIN {loading} AS n ON {same} "
             f"WHERE t.{quote(cursor.column)} > n.{quote(cursor.column)} AND t._dlt_load_id IN ({marks}) LIMIT 1",
             *since,
         )

@@ -1,10 +1,11 @@
-"""Opens the DuckDB file for the user's own code, such as a Python asset, beside the syncs."""
+"""Opens the warehouse for the user's own code, such as a Python asset, beside the syncs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -16,37 +17,49 @@ from analytics_assets.ingestion.warehouse.storage_errors import is_open_for_writ
 
 
 @contextmanager
-def read_warehouse(lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens the DuckDB file for reading within the `with` block.
+def read_warehouse(lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[Any]:
+    """Opens the warehouse for reading within the `with` block.
 
-    Only one load, reader or writer uses the file at a time; the others wait. If a reader called DuckDB's own
+    On PostgreSQL, the block gets a read-only connection of psycopg2, which sees one state of the database. On DuckDB,
+    it gets a connection of DuckDB. The two have no common type: `connection.execute` is DuckDB's alone.
+
+    On DuckDB, only one load, reader or writer uses the file at a time; the others wait. If a reader called DuckDB's own
     `connect` during a load, the load or the reader would wait or fail. Within `write_warehouse` of the same thread, the
     connection reads what was committed, and DuckDB lets it write, too.
 
     Args:
-        lock_timeout: seconds: how long to wait for another program that has the file open.
+        lock_timeout: seconds: how long to wait for another program that has the DuckDB file open.
+
+    Yields:
+        A `duckdb.DuckDBPyConnection` or a `psycopg2.extensions.connection`.
 
     Raises:
-        NoWarehouseFileError: the destination is not DuckDB, or the file does not exist yet.
-        WarehouseError: the file cannot be opened.
+        NoWarehouseFileError: the destination is neither, or the DuckDB file does not exist yet.
+        WarehouseError: the warehouse cannot be opened.
     """
     with _connection(lock_timeout, read_only=True) as connection:
         yield connection
 
 
 @contextmanager
-def write_warehouse(lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens the DuckDB file for writing within the `with` block. Syncs and readers wait until the block ends.
+def write_warehouse(lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[Any]:
+    """Opens the warehouse for writing within the `with` block.
 
-    The file is made if it does not exist yet. Write to schemas of your own, because a sync replaces rows in the tables
-    of its API.
+    On PostgreSQL, the block gets a connection of psycopg2, and one transaction, which is undone if the block fails. On
+    DuckDB, syncs and readers wait until the block ends, and the file is made if it does not exist yet.
+
+    Write to schemas of your own, because a sync replaces rows in the tables of its API.
 
     Args:
-        lock_timeout: seconds: how long to wait for another program that has the file open.
+        lock_timeout: seconds: how long to wait for another program that has the DuckDB file open.
+
+    Yields:
+        A `duckdb.DuckDBPyConnection` or a `psycopg2.extensions.connection`.
 
     Raises:
-        NoWarehouseFileError: the destination is not DuckDB.
-        WarehouseError: the file cannot be opened, also because this process reads it within `read_warehouse`.
+        NoWarehouseFileError: the destination is neither.
+        WarehouseError: the warehouse cannot be opened, also because this process reads the DuckDB file within
+            `read_warehouse`.
     """
     with _connection(lock_timeout, read_only=False) as connection:
         yield connection
@@ -65,27 +78,25 @@ def lock_warehouse() -> Iterator[Path]:
         NoWarehouseFileError: the destination is not DuckDB.
         WarehouseError: the lock file cannot be written.
     """
-    with _locked("another program") as (_, database):
+    with (
+        open_pipeline("reader", "reader", "another program") as pipeline,
+        _locked_file(pipeline) as database,
+    ):
         yield database
 
 
 @contextmanager
-def _locked(by: str, lock_timeout: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[tuple[WarehousePipeline, Path]]:
+def _connection(lock_timeout: float, *, read_only: bool) -> Iterator[Any]:
+    by = "a reader" if read_only else "a writer"
     with open_pipeline("reader", "reader", by, lock_timeout=lock_timeout) as pipeline:
-        database = pipeline.database
-        if database is None:
-            raise NoWarehouseFileError(
-                "",
-                f"the warehouse is {pipeline.backend.name}, and no DuckDB file",
-                "Use the client of the destination",
-            )
-        with pipeline.backend.locked([WAREHOUSE], pipeline.by):
-            yield pipeline, database
+        opened = pipeline.backend.connection(read_only=read_only)
+        with opened or _file(pipeline, read_only=read_only) as connection:
+            yield connection
 
 
 @contextmanager
-def _connection(lock_timeout: float, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    with _locked("a reader" if read_only else "a writer", lock_timeout) as (pipeline, database):
+def _file(pipeline: WarehousePipeline, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    with _locked_file(pipeline) as database:
         if read_only and not database.exists():
             raise NoWarehouseFileError("", f"there is no {database} yet", "Materialize an asset first")
         try:
@@ -97,6 +108,19 @@ def _connection(lock_timeout: float, *, read_only: bool) -> Iterator[duckdb.Duck
             raise explained from error
         with connection:
             yield connection
+
+
+@contextmanager
+def _locked_file(pipeline: WarehousePipeline) -> Iterator[Path]:
+    database = pipeline.database
+    if database is None:
+        raise NoWarehouseFileError(
+            "",
+            f"the warehouse is {pipeline.backend.name}, and no DuckDB file",
+            "Use the client of the destination",
+        )
+    with pipeline.backend.locked([WAREHOUSE], pipeline.by):
+        yield database
 
 
 def _connected(database: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

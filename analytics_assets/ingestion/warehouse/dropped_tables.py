@@ -114,7 +114,7 @@ def _forget(
 
     with sql.begin_transaction():
         with sql.with_staging_dataset():
-            if sql.has_dataset():
+            if sql.has_dataset() and client.get_storage_table(schema.version_table_name)[0]:
                 drop(family)
                 _delete(client, schema.version_table_name, "schema_name", schema_name)
         drop(own)

@@ -20,7 +20,6 @@ from analytics_assets.ingestion.errors import (
     DiskFullError,
     SyncError,
     UnreachableWarehouseError,
-    ViewInPlaceOfTableError,
     WarehouseBusyError,
 )
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
@@ -29,9 +28,12 @@ from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold, until_free
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 from analytics_assets.ingestion.warehouse.storage_errors import disk_full, explain_duckdb, remove_stub
-from analytics_assets.ingestion.warehouse.table_owner import family, refuse_taken_child_tables
+from analytics_assets.ingestion.warehouse.table_owner import family, refuse_taken_child_tables, refuse_views
 
 _T = TypeVar("_T")
+
+_VIEWS = "SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND schema_name = %s"
+"""The views of a schema."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,13 @@ class DuckDbBackend:
     ) -> PackageKeys | None:
         """Raises for conflicts, as `Backend.refuse_conflicts` specifies, and for tables that are not ours."""
         table = plan.resource.table
-        refuse_views(client, plan.resource.name, [*family(client.schema, table), f"{table}{SUFFIX}"])
+        refuse_views(client, plan.resource.name, [*family(client.schema, table), f"{table}{SUFFIX}"], _VIEWS)
         refuse_taken_child_tables(client, plan.resource.name, table)
         refuse_stale_load(pipeline, client, plan, restored)
         return refuse_duplicate_keys(pipeline, client.sql_client.execute_sql, plan, pages)
+
+    def connection(self, *, read_only: bool) -> None:
+        """Returns None, because a connection to the file needs a lock."""
 
     def table_name(self, dataset: str, table: str) -> str:
         """Returns the qualified name of a table. DuckDB names the database after its file."""
@@ -111,24 +116,3 @@ def database_of(client: JobClientBase) -> Path | None:
     credentials = client.config.credentials
     assert isinstance(credentials, DuckDbCredentials)
     return None if credentials.database == ":memory:" else Path(credentials.database).absolute()
-
-
-def refuse_views(client: SqlJobClientBase, resource: str, tables: Sequence[str]) -> None:
-    """Fails a load if there is a view in place of one of its tables.
-
-    Args:
-        client: an open client of the DuckDB file.
-        resource: the dlt resource name.
-        tables: the names of the tables.
-
-    Raises:
-        ViewInPlaceOfTableError: one of them is a view.
-    """
-    sql = client.sql_client
-    found = sql.execute_sql(
-        "SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND schema_name = %s",
-        sql.dataset_name,
-    )
-    for (view,) in found or ():
-        if view in tables:
-            raise ViewInPlaceOfTableError(resource, sql.make_qualified_table_name(view))

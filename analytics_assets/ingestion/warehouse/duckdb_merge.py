@@ -11,36 +11,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Protocol, cast
+from pathlib import Path
+from typing import Any
 
 from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.destination.client import FollowupJobRequest, HasFollowupJobs, LoadJob, RunnableLoadJob
+from dlt.common.destination.client import FollowupJobRequest, LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
 from dlt.common.schema.utils import get_root_table
-from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
+from dlt.common.storages.load_package import LoadJobInfo
 from dlt.destinations import duckdb as dlt_duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials, DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
-from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
+from dlt.destinations.job_client_impl import SqlLoadJob
 
 from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
-
-
-class MergeObserver(Protocol):
-    """What a merge needs from the code that reconciles the table.
-
-    Attributes:
-        keys_are_distinct: whether each primary key occurs only once in the files of the merge.
-    """
-
-    @property
-    def keys_are_distinct(self) -> bool:
-        """Whether each primary key occurs only once in the files of the merge."""
-
-    def during(self, client: SqlJobClientBase) -> None:
-        """Runs within the transaction of the merge, after its SQL statements."""
+from analytics_assets.ingestion.warehouse.merge_jobs import (
+    LeftToMerge,
+    MergeJob,
+    MergeObserver,
+    is_parquet,
+    parquet_files,
+)
 
 
 class duckdb(dlt_duckdb):  # noqa: N801  dlt's destinations have lower-case names
@@ -139,47 +132,9 @@ class _SqlClient(DuckDbSqlClient):
         """Returns the name of a table, and the SQL expression for the rows to merge into this table."""
         table, staged = super().get_qualified_table_names(table_name, quote, casefold)
         if table_name in self._files:
-            files = self.select(self._files[table_name])
-            staged = f"(SELECT * FROM {staged} UNION ALL BY NAME {files})"  # noqa: S608  names from dlt
+            files = rows_of(self._files[table_name])
+            staged = f"(SELECT * FROM {staged} UNION ALL BY NAME SELECT * FROM {files})"  # noqa: S608  names from dlt
         return table, staged
-
-    def select(self, files: Sequence[str]) -> str:
-        """Returns the query for all rows of some files."""
-        return f"SELECT * FROM {rows_of(files)}"  # noqa: S608  names from dlt
-
-
-class _LeftToMerge(RunnableLoadJob, HasFollowupJobs):
-    """A load job that copies no rows, because dlt's merge later reads the Parquet file of the job.
-
-    The class derives from dlt's `RunnableLoadJob`, because dlt waits a second for the end of a job of any other class.
-    """
-
-    def run(self) -> None:
-        """Copies no rows, because dlt's merge reads the Parquet file."""
-
-
-class _MergeJob(SqlLoadJob):
-    """dlt's merge job, which also calls the observer within its transaction.
-
-    Args:
-        file_path: the path of the file with the merge SQL.
-        observer: the observer to call.
-    """
-
-    def __init__(self, file_path: str, observer: MergeObserver) -> None:
-        super().__init__(file_path)
-        self._observer = observer
-
-    @contextmanager
-    def maybe_transaction(self, sql: str) -> Iterator[None]:
-        """Opens dlt's transaction, and calls the observer before the transaction ends."""
-        with super().maybe_transaction(sql):
-            yield
-            client = cast(DuckDbClient, self._job_client)
-            table_dataset, _ = client.create_dataset_names(client.schema, client.config)
-            # dlt runs the merge job in the staging dataset.
-            with client.sql_client.with_alternative_dataset_name(table_dataset):
-                self._observer.during(client)
 
 
 class _Client(DuckDbClient):
@@ -222,12 +177,12 @@ class _Client(DuckDbClient):
     ) -> LoadJob:
         """Creates the load job of one file.
 
-        Merge SQL gets a `_MergeJob`, a Parquet file to merge gets a `_LeftToMerge`, and other files get dlt's jobs.
+        Merge SQL gets a `MergeJob`, a Parquet file to merge gets a `LeftToMerge`, and other files get dlt's jobs.
         """
         if self.observer and SqlLoadJob.is_sql_job(file_path):
-            return _MergeJob(file_path, self.observer)
-        if _is_parquet(file_path) and self._merges(str(table["name"])):
-            return _LeftToMerge(file_path)
+            return MergeJob(file_path, self.observer)
+        if is_parquet(file_path) and self._merges(str(table["name"])):
+            return LeftToMerge(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def create_table_chain_completed_followup_jobs(
@@ -236,18 +191,21 @@ class _Client(DuckDbClient):
         completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
     ) -> list[FollowupJobRequest]:
         """Creates the merge jobs, which read the Parquet files of a table and of its child tables."""
-        root, files = table_chain[0], dict[str, list[str]]()
+        root = table_chain[0]
         jobs = list(completed_table_chain_jobs or ()) if self._merges(str(root["name"])) else []
-        for job in filter(_is_parquet, (one.file_path for one in jobs)):
-            files.setdefault(ParsedLoadJobFileName.parse(job).table_name, []).append(job)
+        files = parquet_files(jobs)
         roots = [one.file_path for one in jobs if one.job_file_info.table_name == root["name"]]
-        if self.observer and self.observer.keys_are_distinct and all(map(_is_parquet, roots)):
+        if self.observer and self.observer.keys_are_distinct and all(map(is_parquet, roots)):
             # With this hint, dlt skips its deduplication, which takes longer than all other statements of a merge.
             root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
         with self.sql_client.with_files(files):
             return super().create_table_chain_completed_followup_jobs(
                 [root, *table_chain[1:]], completed_table_chain_jobs
             )
+
+    def rows_of(self, files: Sequence[Path | str], columns: Sequence[str] | None = None) -> str:  # noqa: ARG002  lazy
+        """Returns the SQL table expression for all rows of some Parquet files. DuckDB reads only what it needs."""
+        return rows_of([str(one) for one in files])
 
     def _merges(self, table: str) -> bool:
         """Whether dlt merges a table with `delete-insert`, where only the merge SQL reads the staging table."""
@@ -256,7 +214,3 @@ class _Client(DuckDbClient):
             root["write_disposition"] == "merge"
             and root.get("x-merge-strategy", "delete-insert") == "delete-insert"
         )
-
-
-def _is_parquet(file_path: str) -> bool:
-    return ParsedLoadJobFileName.parse(file_path).file_format == "parquet"

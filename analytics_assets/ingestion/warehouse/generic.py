@@ -57,6 +57,9 @@ class GenericBackend:
     ) -> None:
         """Checks nothing, because other destinations load files in other formats than Parquet."""
 
+    def connection(self, *, read_only: bool) -> None:
+        """Returns None, because the driver is not known."""
+
     def table_name(self, dataset: str, table: str) -> str:
         """Returns the table name, qualified with the dataset."""
         return f"{dataset}.{table}"

@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dlt
-from dlt.common.destination import Destination, DestinationCapabilitiesContext, TDestinationReferenceArg
+from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import JobClientBase
 from dlt.common.pipeline import LoadInfo, NormalizeInfo
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -31,10 +30,10 @@ from analytics_assets.ingestion.errors import MissingGuaranteesError, NoSqlError
 from analytics_assets.ingestion.http.list_memory import without_cursors
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.backend import Backend
+from analytics_assets.ingestion.warehouse.destination import client_of, destination_for
 from analytics_assets.ingestion.warehouse.dropped_tables import forget_remains, repair
 from analytics_assets.ingestion.warehouse.duckdb import DuckDbBackend, database_of
-from analytics_assets.ingestion.warehouse.duckdb_merge import MergeObserver, duckdb
-from analytics_assets.ingestion.warehouse.generic import MISSING, GenericBackend
+from analytics_assets.ingestion.warehouse.generic import GenericBackend
 from analytics_assets.ingestion.warehouse.load_order import (
     NOTHING,
     OrderedPipeline,
@@ -44,6 +43,7 @@ from analytics_assets.ingestion.warehouse.load_order import (
 )
 from analytics_assets.ingestion.warehouse.locks import lock_names
 from analytics_assets.ingestion.warehouse.lost_state import refuse_second_first_load
+from analytics_assets.ingestion.warehouse.merge_jobs import MergeObserver
 from analytics_assets.ingestion.warehouse.one_process import one_process
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
 from analytics_assets.ingestion.warehouse.schema_drift import forget_hints, refuse_retyped, retyped_columns
@@ -52,13 +52,6 @@ from analytics_assets.ingestion.warehouse.table_owner import refuse_taken_table
 from analytics_assets.ingestion.warehouse.workdir import working_directory
 
 log = logging.getLogger("analytics_assets")
-
-DEFAULT_DATABASE = Path("data/analytics.duckdb")
-"""The path of the DuckDB file if dlt has no other setting, relative to the working directory of Dagster."""
-
-STAGING_LAYOUT = "_%s_staging"
-"""The pattern for the name of dlt's staging dataset. No API has such a name, because its name starts with a letter.
-With dlt's own pattern, the staging dataset of `shop` would be the dataset of an API `shop_staging`."""
 
 
 @dataclass(frozen=True)
@@ -286,16 +279,6 @@ class LoadPipeline(WarehousePipeline):
             state["sources"] = without_cursors(state.get("sources") or {})
 
 
-def destination_name() -> str:
-    """Returns the type of the configured destination, such as `duckdb`, without a connection."""
-    return str(dlt.config.get("destination_type", str) or "duckdb").rpartition(".")[-1]
-
-
-def missing_guarantees() -> Sequence[str]:
-    """Returns the guarantees that the configured destination lacks, without a connection."""
-    return () if destination_name() == "duckdb" else MISSING
-
-
 @contextmanager
 def open_pipeline(
     source: str,
@@ -314,7 +297,8 @@ def open_pipeline(
         lock_timeout: seconds: how long to wait for another program that has the DuckDB file open.
     """
     with _dlt_pipeline(source, resource, dataset or source) as pipeline:
-        backend = _backend_of(pipeline, pipeline.destination_client(), lock_timeout)
+        client = client_of(pipeline, resource)
+        backend = _backend_of(pipeline, client, lock_timeout, reads_only=True)
         yield WarehousePipeline(pipeline, backend, resource, by)
 
 
@@ -330,12 +314,14 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
     Raises:
         MissingGuaranteesError: the destination lacks guarantees, and the `defs.yaml` does not accept that.
         NoSqlError: the destination has no SQL.
+        DestinationSettingsError: the destination is unknown, or its driver or its credentials are missing.
+        InexactDestinationError: the destination does not store each value as it came.
     """
     source, resource = plan.config.name, plan.resource.name
     reconcile = Reconcile(plan, quarantine)
     with _dlt_pipeline(source, resource, plan.config.dataset, reconcile) as pipeline:
-        client = pipeline.destination_client()
-        backend = _backend_of(pipeline, client, plan.config.destination.lock_timeout)
+        client = client_of(pipeline, resource)
+        backend = _backend_of(pipeline, client, plan.config.destination.lock_timeout, reads_only=False)
         if not isinstance(client, SqlJobClientBase):
             raise NoSqlError(resource, str(pipeline.destination.destination_name))
         if backend.missing_guarantees and not plan.config.destination.accept_missing_guarantees:
@@ -356,7 +342,7 @@ def _dlt_pipeline(
         pipeline = dlt.pipeline(
             pipeline_name=f"{source}__{resource}",
             pipelines_dir=str(directory),
-            destination=_destination(observer),
+            destination=destination_for(resource, observer),
             dataset_name=dataset,
             _impl_cls=OrderedPipeline,
         )
@@ -367,29 +353,14 @@ def _dlt_pipeline(
                 pipeline.deactivate()
 
 
-def _backend_of(pipeline: Pipeline, client: JobClientBase, lock_timeout: float) -> Backend:
+def _backend_of(
+    pipeline: Pipeline, client: JobClientBase, lock_timeout: float, *, reads_only: bool
+) -> Backend:
     kind = pipeline.destination.destination_type.rpartition(".")[-1]
     if kind == "duckdb":
         return DuckDbBackend(database_of(client), lock_timeout)
+    if kind == "postgres":
+        from analytics_assets.ingestion.warehouse.postgres import postgres_backend  # noqa: PLC0415  an extra
+
+        return postgres_backend(pipeline, client, reads_only=reads_only)
     return GenericBackend(str(pipeline.destination.destination_name))
-
-
-def _destination(observer: MergeObserver | None) -> TDestinationReferenceArg:
-    name, chosen = destination_name(), dict[str, Any]()
-    if not _configured("destination.replace_strategy", f"destination.{name}.replace_strategy"):
-        # With dlt's default replace strategy, a killed full refresh leaves an incomplete table.
-        chosen["replace_strategy"] = "insert-from-staging"
-    layout = "staging_dataset_name_layout"
-    if not _configured(f"destination.{layout}", f"destination.{name}.{layout}"):
-        chosen[layout] = STAGING_LAYOUT
-    if name != "duckdb":
-        return Destination.from_reference(name, **chosen) if chosen else name
-    if not _configured("destination.duckdb.credentials", "destination.duckdb.credentials.database"):
-        chosen["credentials"] = str(DEFAULT_DATABASE.absolute())
-    return duckdb(observer=observer, **chosen)
-
-
-def _configured(*keys: str) -> bool:
-    """Whether dlt's config has a value for one of `keys`. A whole config section does not count as a value."""
-    values: list[Any] = [one.get(key) for one in (dlt.secrets, dlt.config) for key in keys]
-    return any(value is not None and not isinstance(value, dict) for value in values)

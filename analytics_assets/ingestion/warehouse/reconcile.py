@@ -21,15 +21,15 @@ from analytics_assets.ingestion.errors import EmptyLoadError, TooManyRemovedErro
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.time_window import Window
-from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
+from analytics_assets.ingestion.warehouse.merge_jobs import ReadsFiles
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 
 
 class Reconcile:
     """Deletes rows of earlier loads if the current load replaces these rows.
 
-    The pipeline calls `before` and `after` around the load. On DuckDB, the merge also calls `during` within its
-    transaction. So on DuckDB, no reader sees old and new rows together, and a crash leaves no mix of old and new rows.
+    The pipeline calls `before` and `after` around the load. On DuckDB and PostgreSQL, the merge also calls `during`
+    within its transaction. So no reader sees old and new rows together, and a crash leaves no mix of old and new rows.
 
     Args:
         plan: the plan of the sync.
@@ -114,11 +114,14 @@ class Reconcile:
         from a file.
 
         Args:
-            client: the DuckDB client that runs the transaction.
+            client: the client that runs the transaction.
         """
         if self._plan.write_mode is not WriteMode.MERGE:
             return
-        brought = f"SELECT * FROM {rows_of([str(self._keys_file)])}" if self._keys_file else None  # noqa: S608
+        brought = None
+        if self._keys_file:
+            assert isinstance(client, ReadsFiles)
+            brought = f"SELECT * FROM {client.rows_of([self._keys_file])}"  # noqa: S608
         columns = client.get_storage_table(self._plan.resource.table)[1]
         statements = _Statements(client, self._plan, self._quarantine, self._load_ids, brought=brought)
         self._reconcile_table(statements, columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 
 from dlt.common.schema import Schema
@@ -10,7 +11,7 @@ from dlt.common.schema.utils import get_nested_tables, has_table_seen_data
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
-from analytics_assets.ingestion.errors import TakenTableError
+from analytics_assets.ingestion.errors import TakenTableError, ViewInPlaceOfTableError
 from analytics_assets.ingestion.warehouse.load_order import column_names
 
 
@@ -47,6 +48,24 @@ def refuse_taken_child_tables(client: SqlJobClientBase, resource: str, table: st
         if columns and "_dlt_parent_id" not in columns:
             owner = _owner(client, client.schema.name, child)
             raise TakenTableError(resource, client.sql_client.make_qualified_table_name(child), owner)
+
+
+def refuse_views(client: SqlJobClientBase, resource: str, tables: Sequence[str], query: str) -> None:
+    """Fails a load if there is a view in place of one of its tables.
+
+    Args:
+        client: an open client of the destination.
+        resource: the dlt resource name.
+        tables: the names of the tables.
+        query: the query for the names of the views of a schema, with a place for the name of the schema.
+
+    Raises:
+        ViewInPlaceOfTableError: one of them is a view.
+    """
+    sql = client.sql_client
+    for (view,) in sql.execute_sql(query, sql.dataset_name) or ():
+        if view in tables:
+            raise ViewInPlaceOfTableError(resource, sql.make_qualified_table_name(view))
 
 
 def family(schema: Schema, table: str) -> list[str]:
