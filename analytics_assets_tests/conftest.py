@@ -44,7 +44,7 @@ from analytics_assets.orchestration.partitions import partitions_def, windows_of
 from analytics_assets_tests.examples import EVERYTHING
 from analytics_assets_tests.memory_circuit import MemoryCircuit
 from analytics_assets_tests.postgres import SERVER, WAREHOUSE, PostgresWarehouse, instance_on_postgres
-from analytics_assets_tests.truth import query
+from analytics_assets_tests.truth import comparable, query
 
 TODAY = date(2026, 2, 1)
 SHIPPED_DEFS = Path(str(analytics_assets.__file__)).parent / "defs/analytics_api/defs.yaml"
@@ -83,6 +83,9 @@ settings.load_profile("any machine")
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keeps the first cases of each test marked `matrix`. With `EXAMPLES=all`, as in `make e2e`, all cases run."""
+    if WAREHOUSE:
+        config.hook.pytest_deselected(items=[one for one in items if one.get_closest_marker("duckdb")])
+        items[:] = [one for one in items if not one.get_closest_marker("duckdb")]
     if EVERYTHING:
         return
     cases: Counter[tuple[Path, str]] = Counter()
@@ -256,6 +259,20 @@ class Project:
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         return self.postgres.query(sql) if self.postgres else query(self.database, sql)
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """All rows of a table of the demo source."""
+        return comparable(self.query(f"SELECT * FROM analytics_api.{name} ORDER BY id"))
+
+    def columns(self, table: str) -> dict[str, str]:
+        """The types of the columns of a table such as `api.things`, by name."""
+        schema, _, name = table.partition(".")
+        found = self.query(
+            "SELECT column_name, data_type FROM information_schema.columns "
+            f"WHERE table_schema = '{schema}' AND table_name = '{name}' ORDER BY ordinal_position"
+        )
+        kinds = {one["column_name"]: str(one["data_type"]).upper() for one in found}
+        return {name: "VARCHAR" if kind == "CHARACTER VARYING" else kind for name, kind in kinds.items()}
 
     def execute(self, sql: str) -> None:
         """Changes the warehouse directly, as another program may do."""

@@ -17,6 +17,7 @@ import dagster as dg
 import psycopg2
 import sqlalchemy
 import yaml
+from psycopg2.extras import register_default_json, register_default_jsonb
 
 SERVER = os.environ.get("DAGSTER_ON_POSTGRES")
 """The URL of a PostgreSQL server, with `{}` in place of the database. None: Dagster's storage is SQLite, or memory."""
@@ -62,10 +63,19 @@ class PostgresWarehouse:
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a query as mappings, with timestamps in UTC."""
         with contextlib.closing(psycopg2.connect(self.url, options="-c timezone=UTC")) as connection:
+            register_default_json(connection, loads=str)  # as text, which DuckDB returns, too
+            register_default_jsonb(connection, loads=str)
             cursor = connection.cursor()
             cursor.execute(sql)
             names = [column.name for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            rows = cursor.fetchall()
+        return [
+            {
+                name: bytes(value) if isinstance(value, memoryview) else value
+                for name, value in zip(names, row, strict=True)
+            }
+            for row in rows
+        ]
 
     def execute(self, sql: str) -> None:
         """Changes the warehouse directly, as another program may do."""

@@ -40,8 +40,13 @@ def as_loaded(row: Row) -> dict[str, Any]:
 
 
 def table(database: Path, name: str) -> list[dict[str, Any]]:
-    """All rows of a table of the demo source."""
-    rows = query(database, f"SELECT * EXCLUDE (_dlt_id, _dlt_load_id) FROM analytics_api.{name} ORDER BY id")
+    """All rows of a table of the demo source in a DuckDB file."""
+    return comparable(query(database, f"SELECT * FROM analytics_api.{name} ORDER BY id"))
+
+
+def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the demo source without dlt's own columns, in types that `as_loaded` gives."""
+    rows = [{key: value for key, value in row.items() if not key.startswith("_dlt_")} for row in rows]
     for row in rows:
         if "properties" in row:
             row["properties"] = json.loads(row["properties"])

@@ -77,7 +77,7 @@ def days(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Days, str]]:
 
 def loaded(project: Project) -> list[str]:
     found = project.query(
-        """SELECT DISTINCT strftime("at", '%Y-%m-%d') AS day FROM api.things ORDER BY day"""
+        """SELECT DISTINCT CAST(CAST("at" AS DATE) AS VARCHAR) AS day FROM api.things ORDER BY day"""
     )
     return [one["day"] for one in found]
 

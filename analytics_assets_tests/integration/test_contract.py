@@ -16,6 +16,7 @@ from analytics_assets.ingestion.sync_result import SyncResult
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of, metadata_of
 from analytics_assets_tests.examples import examples
+from analytics_assets_tests.postgres import WAREHOUSE
 from analytics_assets_tests.unit.contract.test_coercion import FITS, HUGE, JSON, UNFIT
 
 COLUMNS: dict[str, Any] = {
@@ -87,7 +88,9 @@ def load(project: Project, text: str) -> SyncResult:
 
 
 def count(project: Project, table: str) -> int:
-    tables = {row["name"] for row in project.query("SELECT table_name AS name FROM duckdb_tables()")}
+    tables = {
+        row["name"] for row in project.query("SELECT table_name AS name FROM information_schema.tables")
+    }
     return int(project.query(f"SELECT count(*) AS n FROM api.{table}")[0]["n"]) if table in tables else 0
 
 
@@ -104,7 +107,9 @@ def test_each_odd_value_of_each_type_ends_in_the_table_or_in_quarantine(
     for values, rows in ((FITS, good), (UNFIT, bad)):
         for kind, value, _ in values:
             if kind in names and value not in (math.inf, -math.inf) and value == value:  # noqa: PLR0124  NaN
-                rows.append({**WHOLE, "id": next(numbers), names[kind]: value})
+                has_nul = kind == "text" and "\0" in str(value)  # PostgreSQL stores none
+                chosen = bad if has_nul and WAREHOUSE else rows
+                chosen.append({**WHOLE, "id": next(numbers), names[kind]: value})
     bad += [{**WHOLE, "id": None}, {name: value for name, value in WHOLE.items() if name != "id"}]
     bad += [{**WHOLE, "id": next(numbers), "name": None}, "no object", None, 5, [1]]
     api.rows = [*good, *bad]
@@ -167,15 +172,11 @@ def test_both_paths_give_the_same_table(project: Project, lists: tuple[Api, str]
         load(project, defs(url, write_disposition="replace"))
         names = ", ".join(f'"{name}"' for name in COLUMNS)
         tables.append(project.query(f"SELECT {names} FROM api.things ORDER BY id"))
-        described = project.query("DESCRIBE api.things")
+        described = project.columns("api.things")
     assert tables[0] == tables[1]
     assert [row["name"] for row in tables[0]][:3] == ["☕ 𝄞", "", "17"]
-    types = {row["column_name"]: row["column_type"] for row in described}
-    assert (types["amount"], types["at"], types["more"]) == (
-        "DECIMAL(18,2)",
-        "TIMESTAMP WITH TIME ZONE",
-        "JSON",
-    )
+    types = [described[name] for name in ("amount", "at", "more")]
+    assert types == ["NUMERIC" if WAREHOUSE else "DECIMAL(18,2)", "TIMESTAMP WITH TIME ZONE", "JSON"]
 
 
 def test_both_paths_can_load_one_table(project: Project, lists: tuple[Api, str]) -> None:
@@ -279,7 +280,7 @@ def test_a_field_that_is_not_declared(project: Project, lists: tuple[Api, str], 
         return
     check = check_of(result, "schema_drift")
     assert not check.passed
-    columns = {row["column_name"] for row in project.query("DESCRIBE api.things")}
+    columns = set(project.columns("api.things"))
     assert ({"vip", "address__zip"} <= columns) == (mode == "evolve")
     assert "vip" in str(check.description)
     assert "address__zip" in str(check.description)
@@ -300,8 +301,7 @@ def test_the_error_about_a_changed_type_names_the_statement_that_helps(
     statement = str(failure.description).partition("run `")[2].partition("`")[0]
     project.execute(statement)
     load(project, finer)
-    types = {row["column_name"]: row["column_type"] for row in project.query("DESCRIBE api.things")}
-    assert types["amount"] == "DECIMAL(18,4)"
+    assert project.columns("api.things")["amount"] in ("DECIMAL(18,4)", "NUMERIC")
 
 
 def test_a_dropped_table_is_created_again_beside_its_quarantine(

@@ -109,7 +109,7 @@ def test_a_dropped_table_comes_back_whole(
         assert all(
             one.passed for one in result.get_asset_check_evaluations() if one.check_name != "schema_drift"
         )
-    types = {one["column_name"]: one["column_type"] for one in project.query("DESCRIBE api.things")}
+    types = project.columns("api.things")
     assert types["n"] == ("BIGINT" if retyped else "VARCHAR")
 
 
@@ -156,6 +156,7 @@ def test_the_check_says_that_a_table_is_gone(project: Project, lists: tuple[Api,
     assert rows(project) == [{"n": 4}]
 
 
+@pytest.mark.duckdb
 def test_a_deleted_warehouse_is_noticed(project: Project, lists: tuple[Api, str]) -> None:
     _, url = lists
     text = defs(url, "partitions")
@@ -374,6 +375,7 @@ def test_a_view_in_place_of_a_table_is_named(
     assert project.load(text, "things").row_count == 4
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize("kind", ["merge", "replace"])
 @pytest.mark.parametrize(
     "sql", ["DROP TABLE _api_staging.things", "ALTER TABLE _api_staging.things__items DROP COLUMN sku"]

@@ -98,6 +98,8 @@ def test_a_merge_that_fails_leaves_the_table(tmp_path: Path) -> None:
 
 ASK = """
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
+
+pytestmark = pytest.mark.duckdb
 with open_pipeline("s", "r") as pipeline, pipeline.dlt.sql_client() as sql:
     settings = "current_setting('memory_limit'), current_setting('preserve_insertion_order')"
     print(*sql.execute_sql(f"SELECT {settings}")[0], pipeline.database, sep="|")

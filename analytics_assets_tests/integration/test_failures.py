@@ -187,6 +187,7 @@ def test_a_destination_without_sql_is_refused_before_anything_is_asked(
     assert api.request_counts() == {}
 
 
+@pytest.mark.duckdb
 def test_a_database_that_is_open_elsewhere_is_reported_in_a_sentence(
     project: Project, shipped_yaml: str
 ) -> None:

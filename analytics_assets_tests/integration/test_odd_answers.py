@@ -9,6 +9,7 @@ import pytest
 from analytics_assets.ingestion.errors import SyncError
 from analytics_assets_tests.answering import Reply, answering
 from analytics_assets_tests.conftest import Project
+from analytics_assets_tests.postgres import WAREHOUSE
 from analytics_assets_tests.real_api import defs
 
 OFFSET = {"type": "offset", "limit": 100, "total_path": None}
@@ -134,9 +135,13 @@ def test_an_answer_that_is_odd_as_a_whole(
     str(failure.value).encode()
 
 
-STORED: list[tuple[str, bytes, Any]] = [
+_WITH_NUL: list[tuple[str, bytes, Any]] = [
     ("NUL as an escape", b'"a\\u0000b"', "a\0b"),
     ("NUL", b'"a\0b"', "a\0b"),
+]
+"""PostgreSQL cannot store these."""
+STORED: list[tuple[str, bytes, Any]] = [
+    *([] if WAREHOUSE else _WITH_NUL),
     ("a tab", b'"a\tb"', "a\tb"),
     ("a line break", b'"a\nb"', "a\nb"),
     ("minus zero", b"-0", 0),

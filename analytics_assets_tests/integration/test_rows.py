@@ -11,7 +11,7 @@ import yaml
 
 from analytics_assets.demo_api.server import serve
 from analytics_assets_tests.conftest import DemoApi, Project, check_of
-from analytics_assets_tests.truth import as_loaded, table, truth
+from analytics_assets_tests.truth import as_loaded, truth
 
 DAYS = ("2026-01-05", "2026-01-06", "2026-01-07")
 
@@ -22,7 +22,7 @@ def test_whole_collections(project: Project, api: DemoApi, shipped_yaml: str, re
     definitions = project.definitions(shipped_yaml)
     for _ in range(2):
         assert project.run(definitions, resource).success
-        assert table(project.database, resource) == truth(api.rows(resource))
+        assert project.table(resource) == truth(api.rows(resource))
 
 
 def test_partitions_one_by_one_and_as_a_range(project: Project, api: DemoApi, shipped_yaml: str) -> None:
@@ -30,10 +30,10 @@ def test_partitions_one_by_one_and_as_a_range(project: Project, api: DemoApi, sh
     expected = truth(api.rows("transactions", DAYS[0], "2026-01-08"))
     for day in (DAYS[2], DAYS[0], DAYS[1]):
         assert project.run(definitions, "transactions", day).success
-    assert table(project.database, "transactions") == expected
+    assert project.table("transactions") == expected
     result = project.run(definitions, "transactions", DAYS[0], DAYS[-1])
     assert result.success
-    assert table(project.database, "transactions") == expected
+    assert project.table("transactions") == expected
     materializations = (
         event.step_materialization_data.materialization for event in result.get_asset_materialization_events()
     )
@@ -49,7 +49,7 @@ def test_the_edges_of_a_window_are_half_open(project: Project, api: DemoApi, shi
     project.load(shipped_yaml, "transactions", DAYS[0])
     moments = {row["created_at"] for row in api.rows("transactions", DAYS[0], DAYS[1])}
     assert {"2026-01-05T00:00:00Z", "2026-01-05T23:59:59.999999Z"} <= moments
-    assert len(table(project.database, "transactions")) == len(api.rows("transactions", DAYS[0], DAYS[1]))
+    assert len(project.table("transactions")) == len(api.rows("transactions", DAYS[0], DAYS[1]))
 
 
 @pytest.mark.matrix(keep=1)
@@ -65,7 +65,7 @@ def test_other_partition_lengths(project: Project, api: DemoApi, shipped_yaml: s
         "monthly": ("2026-01-01", "2026-01-01", "2026-02-01"),
     }[kind]
     project.load(text, "transactions", key)
-    assert table(project.database, "transactions") == truth(api.rows("transactions", since, until))
+    assert project.table("transactions") == truth(api.rows("transactions", since, until))
 
 
 def test_an_empty_partition_is_green_and_empty(project: Project, shipped_yaml: str) -> None:
@@ -88,7 +88,7 @@ def test_a_late_update_replaces_the_row_it_updates(
             versions.append(
                 {row["id"]: row for row in DemoApi(url, today).rows("transactions", "2026-01-05")}
             )
-    loaded = {row["id"]: row for row in table(project.database, "transactions")}
+    loaded = {row["id"]: row for row in project.table("transactions")}
     changed = [key for key, row in versions[1].items() if key in versions[0] and versions[0][key] != row]
     assert changed, "the demo data no longer has late updates"
     for key in versions[1]:
@@ -110,7 +110,7 @@ def test_incremental_remembers_its_cursor_in_the_destination(
         later = DemoApi(url, date(2026, 2, 3))
         project.load(shipped_yaml, "events")
         assert later.request_counts()["/v1/events"] == 1
-        assert table(project.database, "events") == truth(later.rows("events"))
+        assert project.table("events") == truth(later.rows("events"))
 
 
 def test_nested_lists_become_child_tables(project: Project, api: DemoApi, shipped_yaml: str) -> None:
@@ -140,6 +140,6 @@ def test_of_two_versions_of_a_row_the_newest_wins(project: Project, api: DemoApi
         }
     )
     assert project.run(project.definitions(shipped_yaml), "transactions", DAYS[0]).success
-    [row] = [row for row in table(project.database, "transactions") if row["id"] == older["id"]]
+    [row] = [row for row in project.table("transactions") if row["id"] == older["id"]]
     assert row["status"] == "newest"
     assert row["updated_at"] == datetime.fromisoformat(spoiled["updated_at"])

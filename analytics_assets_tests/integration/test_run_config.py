@@ -352,6 +352,7 @@ def test_a_dry_run_looks_at_one_page_and_writes_nothing(
     )
 
 
+@pytest.mark.duckdb
 def test_a_dry_run_leaves_the_warehouse_as_it_is(project: Project, api: DemoApi, shipped_yaml: str) -> None:
     """A dry run does not take the lock, which another run may hold."""
     definitions = project.definitions(shipped_yaml)

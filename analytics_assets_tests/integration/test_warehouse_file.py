@@ -34,6 +34,8 @@ from analytics_assets.ingestion.warehouse.storage_errors import explain_duckdb
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import Project
 
+pytestmark = pytest.mark.duckdb
+
 ROWS = [{"id": number, "text": f"row {number} " * 20} for number in range(3000)]
 
 
@@ -275,7 +277,7 @@ def test_syncs_and_readers_wait_for_another_program(
     project: Project, defs: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     project.load(defs, "things")
-    monkeypatch.setattr(locks, "_NOTICE_AFTER", 0.0)
+    monkeypatch.setattr(locks, "NOTICE_AFTER", 0.0)
     with held_by_another(project.database) as other, ThreadPoolExecutor(1) as threads:
 
         def use() -> None:

@@ -77,9 +77,9 @@ VALUES: list[tuple[dict[str, Any], Any, Any]] = [
     (
         {"data_type": "json"},
         {"a": [1, 2.5, None, "\u0000", "é"], "b": {}},
-        {"a": [1, 2.5, None, "\u0000", "é"], "b": {}},
+        r'{"a":[1,2.5,null,"\u0000","é"],"b":{}}',
     ),
-    ({"data_type": "json"}, [], []),
+    ({"data_type": "json"}, [], "[]"),
 ]
 SINGLE: dict[str, Any] = {"paginator": "single_page"}
 
@@ -87,7 +87,7 @@ SINGLE: dict[str, Any] = {"paginator": "single_page"}
 def _comparable(value: Any) -> Any:
     if isinstance(value, datetime) and value.tzinfo:
         return value.astimezone(UTC)
-    return bytes(value) if isinstance(value, memoryview) else value
+    return value
 
 
 @pytest.mark.parametrize("path", ["arrow", "rows"])
@@ -158,4 +158,4 @@ def test_a_column_of_jsonb_takes_json(project: Project, warehouse: PostgresWareh
             project.load(text, "things")
         found.append([one["what"] for one in warehouse.query("SELECT what FROM api.things")])
         warehouse.execute("DROP TABLE api.things")
-    assert found == [[{"b": 1, "a": [None]}], [{"b": 1, "a": [None]}] * 2]
+    assert found == [['{"a": [null], "b": 1}'], ['{"a": [null], "b": 1}'] * 2]

@@ -27,8 +27,9 @@ WAREHOUSE = "warehouse"
 
 _T = TypeVar("_T")
 
-_NOTICE_AFTER = 2.0  # the seconds that a run waits before its log first reports the wait
-_NOTICE_EVERY = 60.0
+NOTICE_AFTER, NOTICE_EVERY = 2.0, 60.0
+"""The seconds that a run waits before its log first reports the wait, and between two such reports."""
+
 _LOCKS = 61
 """The number of locks that the partitions of a resource share. The number is prime, so that adjacent partitions of any
 length have different locks."""
@@ -78,7 +79,7 @@ def _hold(path: Path, by: str) -> Iterator[None]:
 
 
 def _wait(lock: FileLock, what: str, holder: Path, by: str) -> None:
-    began, patience = time.monotonic(), _NOTICE_AFTER
+    began, patience = time.monotonic(), NOTICE_AFTER
     while True:
         try:
             lock.acquire(timeout=patience)
@@ -86,8 +87,8 @@ def _wait(lock: FileLock, what: str, holder: Path, by: str) -> None:
         except Timeout:
             other = holder.read_text() if holder.exists() else "another run or program"
             log.warning("%s: waiting for %s, after %s", by, what, other)
-            patience = _NOTICE_EVERY
-    if patience == _NOTICE_EVERY:
+            patience = NOTICE_EVERY
+    if patience == NOTICE_EVERY:
         log.warning("%s: waited for %s for %.0f s", by, what, time.monotonic() - began)
 
 
@@ -115,7 +116,7 @@ def until_free(
     Raises:
         Exception: the last error of `open_file`.
     """
-    began, notice_at, named = clock(), _NOTICE_AFTER, ""
+    began, notice_at, named = clock(), NOTICE_AFTER, ""
     while True:
         try:
             opened = open_file()
@@ -127,7 +128,7 @@ def until_free(
                 log.warning(
                     "%s: waiting for %s, which has the warehouse open, for at most %.0f s", by, holder, limit
                 )
-                notice_at, named = waited + _NOTICE_EVERY, holder
+                notice_at, named = waited + NOTICE_EVERY, holder
             sleep(min(0.5, limit - waited))
             continue
         if named:

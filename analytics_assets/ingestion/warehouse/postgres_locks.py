@@ -19,6 +19,7 @@ from psycopg2 import errors
 from psycopg2.extensions import connection as Connection  # noqa: N812  the name of the class
 
 from analytics_assets.ingestion.errors import LockLostError, PooledConnectionError
+from analytics_assets.ingestion.warehouse import locks
 
 log = logging.getLogger("analytics_assets")
 
@@ -28,8 +29,6 @@ TOKENS = "_analytics_assets_tokens"
 FENCED = "AA001"
 """The SQLSTATE of a transaction whose token is no longer the newest."""
 
-_NOTICE_AFTER = 2.0  # the seconds that a run waits before its log first reports the wait
-_NOTICE_EVERY = 60.0
 _MOST_NAME = 63  # the bytes of an application name
 _PROGRAM = "analytics_assets: "
 
@@ -185,14 +184,14 @@ def _exists(connection: Connection, function: str, name: str) -> bool:
 
 
 def _acquire(connection: Connection, key: int, what: str, by: str) -> None:
-    began, notice_at, named = time.monotonic(), _NOTICE_AFTER, False
+    began, notice_at, named = time.monotonic(), locks.NOTICE_AFTER, False
     while True:
         try:
             _execute(connection, "SELECT pg_advisory_lock(%s)", key)
         except errors.LockNotAvailable:
             if time.monotonic() - began >= notice_at:
                 log.warning("%s: waiting for %s, after %s", by, what, _holder(connection, key))
-                notice_at, named = time.monotonic() - began + _NOTICE_EVERY, True
+                notice_at, named = time.monotonic() - began + locks.NOTICE_EVERY, True
             continue
         if named:
             log.warning("%s: waited for %s for %.0f s", by, what, time.monotonic() - began)

@@ -36,7 +36,7 @@ def work_for_ever(paths: Any) -> None:
 def test_a_lock_says_who_has_it_and_the_dead_have_none(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_assets.ingestion.warehouse.locks._NOTICE_AFTER", 0.05)
+    monkeypatch.setattr("analytics_assets.ingestion.warehouse.locks.NOTICE_AFTER", 0.05)
     database, ready = tmp_path / "data/a.duckdb", PROCESSES.Event()
     other = PROCESSES.Process(target=hold_for_ever, args=(database, WAREHOUSE, ready), daemon=True)
     other.start()
