@@ -72,6 +72,7 @@
         ├── TakenTableError             taken_table
         ├── ViewInPlaceOfTableError     view_in_place_of_table
         ├── LostStateError              lost_state
+        ├── OlderStateError             older_state
         └── MissingGuaranteesError      missing_guarantees
 
 An error text says what happened, where, and what to do. An error text contains no secret. An error text may contain the
@@ -172,6 +173,7 @@ from analytics_assets.ingestion.errors.warehouse import (
     NoSqlError,
     NoWarehouseFileError,
     NoWorkingDirectoryError,
+    OlderStateError,
     TakenTableError,
     UnreachableWarehouseError,
     ViewInPlaceOfTableError,
@@ -217,6 +219,7 @@ __all__ = [
     "NoWorkingDirectoryError",
     "NotJsonError",
     "ObjectAfterListsError",
+    "OlderStateError",
     "OptionDoesNotApplyError",
     "OptionInBackfillError",
     "PagingFieldError",
