@@ -18,7 +18,7 @@ from threading import Lock, Thread
 from typing import Any
 from weakref import WeakSet
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 
 from analytics_assets.ingestion.http.header_block import WholeHeaders
 
@@ -183,17 +183,16 @@ def _end(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def connection_class(scheme: str, seconds: float, sockets: Sockets) -> type[HTTPConnection]:
+def connection_class(base: Any, seconds: float, sockets: Sockets) -> type[HTTPConnection]:
     """Returns a class of connections whose exchanges end after some seconds.
 
     Args:
-        scheme: `http` or `https`.
+        base: the class of connections of a pool, which knows how to connect: directly, or through a SOCKS proxy.
         seconds: the seconds from sending a request until its response is complete.
         sockets: the open sockets, to which each connection adds its own.
     """
-    base: Any = HTTPSConnection if scheme == "https" else HTTPConnection
 
-    class Connection(base):  # type: ignore[misc]  # one of two classes
+    class Connection(base):  # type: ignore[misc]  # the class of the pool
         response_class = WholeHeaders
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:

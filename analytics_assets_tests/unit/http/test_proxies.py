@@ -1,4 +1,4 @@
-"""A session whose requests go through a proxy that itself has TLS, so that one TLS connection is inside another."""
+"""Requests that go through a proxy: one with TLS of its own, and one for which the pool has a class of connections."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import pytest
-from urllib3 import ProxyManager
+from urllib3 import HTTPConnectionPool, ProxyManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from analytics_assets.config.models import RequestsConfig
 from analytics_assets.ingestion.http.deadline import Sockets, connection_class
+from analytics_assets.ingestion.http.rate_limit import RateLimiter
+from analytics_assets.ingestion.http.redaction import Secrets
+from analytics_assets.ingestion.http.telemetry import Telemetry
+from analytics_assets.ingestion.http.wire import Wire, WireRequest
+from analytics_assets_tests.answering import answering
 
 Serve = Callable[[ssl.SSLSocket], None]
 
@@ -79,7 +87,7 @@ def test_the_end_of_a_session_ends_a_read_through_a_proxy_with_tls() -> None:
         )
         sockets = Sockets()
         pool = manager.connection_from_url(f"https://127.0.0.1:{api_port}")
-        pool.ConnectionCls = connection_class("https", 30, sockets)
+        pool.ConnectionCls = connection_class(HTTPSConnection, 30, sockets)
         threads = opened.enter_context(ThreadPoolExecutor(1))
         read = threads.submit(pool.urlopen, "GET", "/rows", retries=False)
         assert asked.wait(30)
@@ -87,3 +95,28 @@ def test_the_end_of_a_session_ends_a_read_through_a_proxy_with_tls() -> None:
         with pytest.raises(HTTPError):
             read.result(30)
         assert not until.is_set(), "the API has not answered"
+
+
+class ThroughSocks(HTTPConnection):
+    """A connection that needs to know its proxy, as urllib3's connections through SOCKS do."""
+
+    def __init__(self, *args: Any, _socks_options: tuple[str, int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._proxy = _socks_options
+
+    def _new_conn(self) -> socket.socket:
+        return socket.create_connection(self._proxy)
+
+
+class SocksPool(HTTPConnectionPool):
+    ConnectionCls = ThroughSocks
+
+
+def test_a_pool_keeps_its_own_way_to_connect() -> None:
+    limiter = RateLimiter(RequestsConfig())
+    wire = Wire("rows", limiter, Secrets(), Telemetry("rows"), lambda: None)
+    with answering(lambda asked: {"host": asked.headers["host"]}) as url:
+        pool = SocksPool("api.invalid", 80, _socks_options=("127.0.0.1", int(url.rsplit(":", 1)[1])))
+        request = WireRequest("GET /rows", "api.invalid", pool, "GET", "/rows", {}, None)
+        assert wire.read(request).body == b'{"host": "api.invalid"}'
+    wire.abort()
