@@ -52,8 +52,8 @@ def refuse_older_state(
 ) -> None:
     """Fails if a sync would append from a stored cursor that is older than rows of a completed load.
 
-    A load that brings rows above the stored cursor stores the new cursor in the same transaction. So if such a load has
-    no row in dlt's table of states, somebody deleted it. Only rows in the future do not move the cursor.
+    A load that brings rows above the stored cursor stores the new cursor with them. So if a later load than that of the
+    newest stored state has such rows, somebody deleted its state. Only rows in the future do not move the cursor.
 
     Args:
         client: an open client of the destination.
@@ -73,7 +73,7 @@ def refuse_older_state(
         return
     above = sorted(
         load
-        for load, at, ends in _loads_without_state(client, schema, table, column)
+        for load, at, ends in _loads_after_state(client, schema, table, column)
         if any(_is_above(stored, one) and not _is_in_future(resource.cursor, one, at) for one in ends)
     )
     if above:
@@ -94,12 +94,13 @@ def _last_value(state: Mapping[str, Any], resource: str, column: str) -> Any:
     return None
 
 
-def _loads_without_state(
+def _loads_after_state(
     client: SqlJobClientBase, schema: Schema, table: str, column: str
 ) -> Iterator[tuple[str, datetime, tuple[Any, Any]]]:
-    """Yields each completed load that stored no state and has rows: its id, its time, its lowest and highest cursor.
+    """Yields each load that was completed after the last one with a state: its id, its time, and two cursor values.
 
-    The time is that of the clock of the machine, when the load began or ended.
+    The values are the lowest and the highest one of its rows. The time is that of the clock of its machine, when the
+    load began or ended. Older loads are not looked at, because somebody may have tidied up their states.
     """
     sql = client.sql_client
     of_load, load, inserted, name, status, cursor = column_names(
@@ -110,10 +111,11 @@ def _loads_without_state(
     )
     query = (
         f"SELECT l.{load}, MIN(l.{inserted}), MIN(r.{cursor}), MAX(r.{cursor}) FROM {rows} AS r "  # noqa: S608
-        f"JOIN {loads} AS l ON l.{load} = r.{of_load} LEFT JOIN {states} AS s ON s.{of_load} = l.{load} "
-        f"WHERE l.{name} = %s AND l.{status} = 0 AND s.{of_load} IS NULL GROUP BY l.{load}"
+        f"JOIN {loads} AS l ON l.{load} = r.{of_load} WHERE l.{name} = %s AND l.{status} = 0 AND l.{inserted} > ("
+        f"SELECT MAX(o.{inserted}) FROM {loads} AS o JOIN {states} AS s ON s.{of_load} = o.{load} "
+        f"WHERE o.{name} = %s AND o.{status} = 0) GROUP BY l.{load}"
     )
-    for found, ended, *ends in sql.execute_sql(query, schema.name) or ():
+    for found, ended, *ends in sql.execute_sql(query, schema.name, schema.name) or ():
         began = Restored(None, frozenset((str(found),))).newest
         at = (
             comparable(ended) if began is None else min(comparable(ended), datetime.fromtimestamp(began, UTC))
