@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -97,3 +97,15 @@ def json_answer(content: Any, *headers: str) -> bytes:
     """The bytes of an answer with a JSON body."""
     body = json.dumps(content).encode()
     return answer_of(body, f"Content-Length: {len(body)}", "Content-Type: application/json", *headers)
+
+
+@contextmanager
+def no_room() -> Iterator[str]:
+    """A server whose queue of connections is full. The kernel drops each further `SYN`, as a firewall does."""
+    with ExitStack() as opened:
+        server = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"

@@ -14,6 +14,7 @@ import yaml
 from analytics_assets_tests.answering import Asked, answering
 from analytics_assets_tests.conftest import DemoApi
 from analytics_assets_tests.processes import Home, dagster_dev
+from analytics_assets_tests.raw_server import no_room
 
 TERMINATE = """mutation ($id: String!) { terminateRun(runId: $id) { __typename } }"""
 EVENTS = """query ($id: ID!) { runOrError(runId: $id) { ... on Run { startTime endTime
@@ -80,6 +81,35 @@ def test_a_terminated_run_ends_at_once_and_leaves_nothing(
             until.set()
             again = ui.launch([{"path": ["analytics_api", "things"]}], [])
             assert ui.wait_for("end of the run", lambda: ui.run_status(again)) == "SUCCESS"
+
+
+def connecting(url: str) -> int:
+    """The number of connections to a server on loopback that are not yet made."""
+    port = int(url.rsplit(":", 1)[1])
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(state == "02" and int(remote.split(":")[1], 16) == port for _, _, remote, state, *_ in lines)
+
+
+def test_a_terminated_run_does_not_wait_for_a_connection(tmp_path: Path, api: DemoApi) -> None:
+    with no_room() as url:
+        home = Home(
+            tmp_path,
+            api,
+            defs(url, "offset").replace("attributes:", "attributes:\n  requests: {connect_timeout: 120}"),
+        )
+        workdirs = tmp_path / "tmp"
+        workdirs.mkdir()
+        home.environment["TMPDIR"] = str(workdirs)
+        before = connecting(url)
+        with dagster_dev(home) as ui:
+            run_id = ui.launch([{"path": ["analytics_api", "things"]}], [])
+            ui.wait_for("connection", lambda: connecting(url) > before)
+            asked = time.time()
+            ui.ask(TERMINATE, id=run_id)
+            assert ui.wait_for("end of the run", lambda: ui.run_status(run_id), 30) == "CANCELED"
+            run = ui.ask(EVENTS, id=run_id)["runOrError"]
+            assert run["endTime"] - asked < 2
+            assert not [one for one in workdirs.rglob("*") if "analytics_assets" in one.name]
 
 
 def test_a_terminated_run_in_ranges_keeps_its_batches_and_one_more_run_completes_it(

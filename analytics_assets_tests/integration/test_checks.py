@@ -14,7 +14,9 @@ from pydantic import ValidationError
 from analytics_assets import RestApiSync
 from analytics_assets.config.validation_errors import InvalidFileError
 from analytics_assets.orchestration.checks.registry import CHECKS
+from analytics_assets_tests.answering import answering
 from analytics_assets_tests.conftest import DemoApi, Project, check_of, failure_of, metadata_of
+from analytics_assets_tests.integration import test_reconcile as reconcile
 
 PATH = "/v1/transactions"
 DAY, NEXT_DAY = "2026-01-05", "2026-01-06"
@@ -186,6 +188,57 @@ def test_complete_names_the_range_that_was_asked_for(
     assert f" that the API has since {since} were fetched" in str(found[1].description)
     day = check_of(project.run(definitions, "transactions", DAY), "complete")
     assert "rows that the API has in the range that was asked for were fetched" in str(day.description)
+
+
+SINCE, RANGE, UNTIL = (
+    " since 2026-01-03 00:00:00+00:00",
+    " in the range that was asked for",
+    " up to 2026-01-05 00:00:00+00:00",
+)
+WINDOW = {"end_value": "2026-01-05T00:00:00Z"}
+BY_DAY = {"partitions": {"type": "daily", "start_date": "2026-01-01"}}
+
+
+@pytest.mark.matrix(keep=3)
+@pytest.mark.parametrize(
+    ("asked", "asset", "text"),
+    [
+        ({"end_param": "until", **WINDOW}, {}, UNTIL),
+        ({"start_param": "since", "end_param": "until"}, {}, SINCE),
+        ({"end_param": "until"}, {}, ""),
+        ({}, {}, ""),
+        (WINDOW, {}, ""),
+        ({"start_param": "since"}, {}, SINCE),
+        ({"start_param": "since", **WINDOW}, {}, SINCE),
+        ({"start_param": "since", "end_param": "until", **WINDOW}, {}, RANGE),
+        ({"start_param": "since", "last_value_func": "min"}, {}, RANGE),
+        ({}, BY_DAY, ""),
+        ({"placeholder": "{incremental.start_value}"}, {}, SINCE),
+        ({"placeholder": "{incremental.initial_value}"}, {}, " since the `initial_value`"),
+        ({"start_param": "since"}, BY_DAY, SINCE),
+        ({"end_param": "until"}, BY_DAY, UNTIL.replace("05", "04")),
+        ({"start_param": "since", "end_param": "until"}, BY_DAY, RANGE),
+    ],
+)
+def test_complete_names_only_the_range_that_the_request_had(
+    project: Project, asked: dict[str, Any], asset: dict[str, Any], text: str
+) -> None:
+    rows = [{"id": 1, "at": "2026-01-03T01:00:00Z"}]
+    with answering(lambda _: {"data": rows, "total": 1}) as url:
+        document = yaml.safe_load(reconcile.defs(url))
+        attributes = document["attributes"]
+        attributes["assets"]["things"] = asset
+        start = {} if asset else {"initial_value": "2026-01-03T00:00:00Z"}
+        [things] = attributes["rest_api"]["resources"]
+        things["columns"].pop("name")
+        if placeholder := asked.get("placeholder"):
+            things["endpoint"]["params"] = {"since": placeholder}
+            asked = {}
+        things["endpoint"]["incremental"] = {"cursor_path": "at", **start, **asked}
+        definitions = project.definitions(yaml.safe_dump(document))
+        days = ["2026-01-03"] if asset else []
+        check = check_of(project.run(definitions, "things", *days, source="api"), "complete")
+    assert f"All 1 row that the API has{text} were fetched; " in str(check.description)
 
 
 def test_complete_alone_finds_rows_that_went_missing_since(project: Project, shipped_yaml: str) -> None:

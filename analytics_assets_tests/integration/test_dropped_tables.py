@@ -13,7 +13,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from analytics_assets.ingestion.errors import LostStateError, TakenTableError, ViewInPlaceOfTableError
+from analytics_assets.ingestion.errors import (
+    LostStateError,
+    OlderStateError,
+    TakenTableError,
+    ViewInPlaceOfTableError,
+)
 from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline
 from analytics_assets.orchestration.checks.context import CheckContext
 from analytics_assets.orchestration.checks.results import complete
@@ -356,6 +361,92 @@ def test_an_append_whose_memory_is_gone_is_refused_and_doubles_no_row(
     assert sync(project, text, "append", full_refresh=True).success
     assert sync(project, text, "append").success
     assert rows(project) == [{"n": 4}]
+
+
+CURSORS: dict[str, dict[str, Any]] = {
+    "timestamp": {"at": {"data_type": "timestamp"}},
+    "date": {"at": {"data_type": "date"}},
+    "text": {"at": {"data_type": "text"}},
+    "undeclared": {},
+    "number": {"at": {"data_type": "bigint"}},
+}
+
+
+def appended(url: str, cursor: str = "timestamp", **incremental: Any) -> str:
+    document = yaml.safe_load(defs(url, "append"))
+    [things] = document["attributes"]["rest_api"]["resources"]
+    things["columns"] = {"id": {"data_type": "bigint", "nullable": False}, **CURSORS[cursor]}
+    things["endpoint"]["incremental"] |= incremental
+    return str(yaml.safe_dump(document))
+
+
+def delete_newest_state(project: Project, count: int = 1) -> None:
+    project.execute(
+        "DELETE FROM api._dlt_pipeline_state WHERE version IN "
+        f"(SELECT version FROM api._dlt_pipeline_state ORDER BY version DESC LIMIT {count})"
+    )
+
+
+@pytest.mark.matrix(keep=2)
+@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize("cursor", CURSORS)
+def test_an_append_from_an_older_cursor_is_refused_and_doubles_no_row(
+    project: Project, lists: tuple[Api, str], cursor: str, lost: int
+) -> None:
+    api, url = lists
+    for row in api.rows:
+        if cursor in ("date", "number"):
+            row["at"] = str(row["at"])[:10] if cursor == "date" else row["id"]
+    text, every = appended(url, cursor), api.rows
+    for count in (1, 2, 3):
+        api.rows = every[:count]
+        assert project.load(text, "things").row_count == count
+    newest = project.query("SELECT load_id FROM api._dlt_loads ORDER BY load_id")[-lost:]
+    delete_newest_state(project, lost)
+    api.rows = every
+    with pytest.raises(OlderStateError) as refused:
+        project.load(text, "things")
+    loads = [one["load_id"] for one in newest]
+    assert list(refused.value.loads) == loads
+    assert rows(project) == [{"n": 3}]
+    # Without these rows, the older state is the state of the table.
+    for load in loads:
+        project.execute(
+            "DELETE FROM api.things__items WHERE _dlt_parent_id IN "
+            f"(SELECT _dlt_id FROM api.things WHERE _dlt_load_id = '{load}');"
+            f"DELETE FROM api.things WHERE _dlt_load_id = '{load}'"
+        )
+    assert project.load(text, "things").row_count == 4
+    assert project.query("SELECT id FROM api.things ORDER BY id") == [{"id": id_} for id_ in (1, 2, 3, 4)]
+
+
+def test_a_full_refresh_is_not_refused_for_an_older_cursor(project: Project, lists: tuple[Api, str]) -> None:
+    api, url = lists
+    late = api.rows.pop()
+    project.load(appended(url), "things")
+    api.rows.append(late)
+    project.load(appended(url), "things")
+    delete_newest_state(project)
+    assert project.load(appended(url), "things", full_refresh=True).row_count == 4
+    assert project.load(appended(url), "things").row_count == 4
+
+
+@pytest.mark.matrix(keep=1)
+@pytest.mark.parametrize("cursor", ["timestamp", "undeclared"])
+def test_loads_that_store_no_state_are_no_reason_to_refuse_an_append(
+    project: Project, lists: tuple[Api, str], cursor: str
+) -> None:
+    """Rows at the last cursor value, rows in the future and loads without rows leave dlt's state as it is."""
+    api, url = lists
+    text = appended(url, cursor, primary_key=[])
+    assert project.load(text, "things").row_count == 4
+    assert project.load(text, "things").row_count == 5, "the row with the last value comes again"
+    states = project.query("SELECT count(*) AS n FROM api._dlt_pipeline_state")
+    api.rows = [] if cursor == "undeclared" else [{"id": 9, "at": "2999-01-01T00:00:00Z", "items": []}]
+    for _ in range(3):
+        project.load(text, "things")
+    assert project.query("SELECT count(*) AS n FROM api._dlt_pipeline_state") == states
+    assert rows(project) == [{"n": 5 if cursor == "undeclared" else 8}]
 
 
 @pytest.mark.parametrize("kind", ["append", "merge"])

@@ -127,6 +127,24 @@ def test_rows_in_order_are_loaded_in_batches(
     assert len(source.asked) == before + 1, "the second run asks only for the last row"
 
 
+@pytest.mark.matrix(keep=1)
+@pytest.mark.parametrize(
+    "params", [{}, {"since": "{incremental.initial_value}"}, {"until": "{incremental.end_value}"}]
+)
+def test_a_request_that_does_not_follow_the_cursor_brings_all_rows_in_one_load(
+    project: Project, ordered: tuple[Sorted, str], params: dict[str, str]
+) -> None:
+    source, url = ordered
+    source.ignores_start = True
+    document = yaml.safe_load(text_of(url, end_param="until", initial_value="2026-01-01T00:00:00Z"))
+    [things] = document["attributes"]["rest_api"]["resources"]
+    del things["endpoint"]["incremental"]["start_param"]
+    things["endpoint"]["params"] = params
+    assert run(project, yaml.safe_dump(document)).success
+    assert (ids(project), loads(project)) == (list(range(40)), 1)
+    assert len(source.asked) == 10, "each page once"
+
+
 def test_a_failed_run_keeps_its_batches_and_the_next_one_goes_on(
     project: Project, ordered: tuple[Sorted, str]
 ) -> None:

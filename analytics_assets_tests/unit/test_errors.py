@@ -473,6 +473,14 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "tables from a backup, or launch a run with `full_refresh: true`, which replaces all rows.",
     ),
     (
+        errors.OlderStateError("orders", "a.orders", ("1767225600.5", "1767312000.5")),
+        "older_state",
+        "orders: a.orders has rows above the stored cursor, and _dlt_pipeline_state has no row of the loads that "
+        "brought them (1767225600.5, 1767312000.5). An append would load them a second time, so nothing was requested. "
+        "Restore these rows of _dlt_pipeline_state from a backup, or delete the rows of these loads from the table and "
+        "its child tables, or launch a run with `full_refresh: true`.",
+    ),
+    (
         errors.WarehouseBusyError("orders", "a.duckdb", holder="python3, process 7"),
         "warehouse_busy",
         "orders: a.duckdb is open in another program. Close it there, or open it read-only and only for a moment. Then "

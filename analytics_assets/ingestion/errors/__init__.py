@@ -76,6 +76,7 @@
         ├── ViewInPlaceOfTableError     view_in_place_of_table
         ├── LostStateError              lost_state
         ├── PooledConnectionError       pooled_connection
+        ├── OlderStateError             older_state
         └── MissingGuaranteesError      missing_guarantees
 
 An error text says what happened, where, and what to do. An error text contains no secret. An error text may contain the
@@ -179,6 +180,7 @@ from analytics_assets.ingestion.errors.warehouse import (
     NoSqlError,
     NoWarehouseFileError,
     NoWorkingDirectoryError,
+    OlderStateError,
     PooledConnectionError,
     TakenTableError,
     UnreachableWarehouseError,
@@ -228,6 +230,7 @@ __all__ = [
     "NoWorkingDirectoryError",
     "NotJsonError",
     "ObjectAfterListsError",
+    "OlderStateError",
     "OptionDoesNotApplyError",
     "OptionInBackfillError",
     "PagingFieldError",

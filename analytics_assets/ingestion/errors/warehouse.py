@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from analytics_assets.ingestion.errors.base import Fault, SyncError
+from analytics_assets.ingestion.errors.shown import names_shown
 
 
 @dataclass(eq=False)
@@ -363,4 +365,34 @@ class PooledConnectionError(WarehouseError):
         return (
             "Name the server itself in DESTINATION__POSTGRES__CREDENTIALS, or a port of the pooler with "
             "pool_mode = session"
+        )
+
+
+@dataclass(eq=False)
+class OlderStateError(WarehouseError):
+    """The newest rows of dlt's table of states were deleted, so an append would start from an older cursor.
+
+    Attributes:
+        table: the qualified name of the table.
+        loads: the ids of the loads whose rows are above the stored cursor, in order.
+    """
+
+    table: str
+    loads: Sequence[str]
+    code = "older_state"
+    fault = Fault.SYSTEM
+
+    @property
+    def cause(self) -> str:
+        return (
+            f"{self.table} has rows above the stored cursor, and _dlt_pipeline_state has no row of the loads that "
+            f"brought them ({', '.join(names_shown(self.loads))}). An append would load them a second time, so nothing "
+            "was requested"
+        )
+
+    @property
+    def cure(self) -> str:
+        return (
+            "Restore these rows of _dlt_pipeline_state from a backup, or delete the rows of these loads from the table "
+            "and its child tables, or launch a run with `full_refresh: true`"
         )

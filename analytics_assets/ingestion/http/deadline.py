@@ -2,7 +2,7 @@
 
 A timeout of a socket limits only the wait for the next bytes. So a server that sends a byte now and then, or
 `100 Continue` again and again, would never end an exchange. The connections of this module read from a socket that also
-has a deadline, and that another thread can end.
+has a deadline, and that another thread can end. Another thread can also end a connection that is only being opened.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import io
 import math
 import socket
 import time
-from contextlib import suppress
-from threading import Lock
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack, suppress
+from threading import Lock, Thread
 from typing import Any
 from weakref import WeakSet
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 
 from analytics_assets.ingestion.http.header_block import WholeHeaders
 
@@ -110,12 +112,38 @@ class _Reader(io.RawIOBase):
 
 
 class Sockets:
-    """The open sockets of a session."""
+    """The open sockets of a session, and those that are being opened."""
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._opening: WeakSet[Future[socket.socket]] = WeakSet()
         self._open: WeakSet[socket.socket] = WeakSet()
         self._aborted = False
+
+    def open(self, connect: Callable[[], socket.socket]) -> socket.socket:
+        """Opens a socket in a thread of its own, because nothing can end the wait for a name server.
+
+        After `abort`, nobody waits for that thread.
+
+        Args:
+            connect: a function that finds the address of a server, and connects to it.
+
+        Raises:
+            ConnectionAbortedError: `abort` was called before the socket was open.
+            HTTPError, OSError: the error of `connect`.
+        """
+        opening: Future[socket.socket] = Future()
+        with self._lock:
+            if self._aborted:
+                raise ConnectionAbortedError("the session has ended")
+            self._opening.add(opening)
+        Thread(target=_run, args=(opening, connect), daemon=True).start()
+        try:
+            return opening.result()
+        except CancelledError:
+            raise ConnectionAbortedError("the session has ended") from None
+        finally:
+            opening.cancel()  # an interrupt of the main thread may come first
 
     def add(self, sock: socket.socket) -> None:
         """Adds a socket. After `abort`, the socket is ended at once."""
@@ -126,12 +154,27 @@ class Sockets:
             _end(sock)
 
     def abort(self) -> None:
-        """Ends all exchanges in flight. Each waiting read gets an error of the network."""
+        """Ends all exchanges in flight. Each waiting read or connect gets an error of the network."""
         with self._lock:
             self._aborted = True
-            sockets = list(self._open)
+            sockets, opening = list(self._open), list(self._opening)
+        for one in opening:
+            one.cancel()
         for sock in sockets:
             _end(sock)
+
+
+def _run(opening: Future[socket.socket], connect: Callable[[], socket.socket]) -> None:
+    try:
+        sock = connect()
+    except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
+        if opening.set_running_or_notify_cancel():
+            opening.set_exception(error)
+    else:
+        if opening.set_running_or_notify_cancel():
+            opening.set_result(sock)
+        else:
+            sock.close()
 
 
 def _end(sock: socket.socket) -> None:
@@ -140,17 +183,16 @@ def _end(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def connection_class(scheme: str, seconds: float, sockets: Sockets) -> type[HTTPConnection]:
+def connection_class(base: Any, seconds: float, sockets: Sockets) -> type[HTTPConnection]:
     """Returns a class of connections whose exchanges end after some seconds.
 
     Args:
-        scheme: `http` or `https`.
+        base: the class of connections of a pool, which knows how to connect: directly, or through a SOCKS proxy.
         seconds: the seconds from sending a request until its response is complete.
         sockets: the open sockets, to which each connection adds its own.
     """
-    base: Any = HTTPSConnection if scheme == "https" else HTTPConnection
 
-    class Connection(base):  # type: ignore[misc]  # one of two classes
+    class Connection(base):  # type: ignore[misc]  # the class of the pool
         response_class = WholeHeaders
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -158,9 +200,17 @@ def connection_class(scheme: str, seconds: float, sockets: Sockets) -> type[HTTP
             self.deadline = _Deadline(seconds)
 
         def connect(self) -> None:
-            super().connect()
-            sockets.add(self.sock)
+            with ExitStack() as self._until_connected:
+                super().connect()
+            # TLS through a proxy with TLS has the socket inside.
+            sockets.add(getattr(self.sock, "socket", self.sock))
             self.sock: Any = _Socket(self.sock, self.deadline)
+
+        def _new_conn(self) -> socket.socket:
+            sock = sockets.open(super()._new_conn)
+            # A handshake takes the socket over, and returns only at its end. So a second handle can end it.
+            sockets.add(self._until_connected.enter_context(sock.dup()))
+            return sock
 
         def request(self, *args: Any, **kwargs: Any) -> None:
             self.deadline.begin()

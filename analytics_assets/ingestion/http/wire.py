@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from http import HTTPStatus
 from http.client import HTTPException
 from io import BytesIO
@@ -142,10 +143,9 @@ class Wire:
         self._timeout = Timeout(connect=config.connect_timeout, read=config.read_timeout)
         self._most = config.max_answer_bytes
         self._sockets = Sockets()
-        self._connections = {
-            scheme: connection_class(scheme, config.seconds_in_all, self._sockets)
-            for scheme in ("http", "https")
-        }
+        self._connection_class = cache(
+            partial(connection_class, seconds=config.seconds_in_all, sockets=self._sockets)
+        )
 
     def abort(self) -> None:
         """Ends the requests in flight. Each fails with an error of the network."""
@@ -193,7 +193,7 @@ class Wire:
 
     def _send(self, request: WireRequest) -> tuple[float, BaseHTTPResponse]:
         self._telemetry.request()
-        request.pool.ConnectionCls = self._connections[request.pool.scheme]
+        request.pool.ConnectionCls = self._connection_class(type(request.pool).ConnectionCls)
         sent = time.monotonic()
         raw = request.pool.urlopen(
             request.method,

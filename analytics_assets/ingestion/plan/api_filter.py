@@ -185,18 +185,45 @@ def api_filter_of(
     return api_filter
 
 
-def filter_params(endpoint: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the parameters with which an endpoint asks the API for the start and for the end of the cursor range.
+@dataclass(frozen=True)
+class FilterParams:
+    """The names of the parameters with which an endpoint asks the API for a range of its cursor.
+
+    Attributes:
+        start: the parameter of the start; empty if there is none.
+        end: the parameter of the end; empty if there is none.
+        follows_cursor: whether the start is the stored cursor, and not always the `initial_value`.
+        has_end_value: whether the range has an end without partitions.
+        is_forward: whether the range begins with its lowest cursor value.
+    """
+
+    start: str
+    end: str
+    follows_cursor: bool
+    has_end_value: bool
+    is_forward: bool
+
+
+def filter_params(endpoint: Mapping[str, Any]) -> FilterParams:
+    """Finds the parameters with which an endpoint asks the API for a range of its cursor.
 
     Args:
         endpoint: the endpoint, with all defaults of dlt applied.
     """
     incremental = endpoint.get("incremental") or {}
-    return tuple(
-        found
-        for param, values in (("start_param", "start|last|initial"), ("end_param", "end"))
-        if (found := incremental.get(param) or _placeholder(endpoint, rf"\{{incremental\.({values})_value"))
+    stored = incremental.get("start_param") or _placeholder(endpoint, r"\{incremental\.(start|last)_value")
+    return FilterParams(
+        start=stored or _placeholder(endpoint, r"\{incremental\.initial_value"),
+        end=incremental.get("end_param") or _placeholder(endpoint, r"\{incremental\.end_value"),
+        follows_cursor=bool(stored),
+        has_end_value=incremental.get("end_value") is not None,
+        is_forward=is_forward(incremental),
     )
+
+
+def is_forward(incremental: Mapping[str, Any]) -> bool:
+    """Whether a cursor goes from low values to high ones, as it does unless `last_value_func` is set."""
+    return incremental.get("last_value_func") in (None, "max", max)
 
 
 def _placeholder(part: Any, mark: str, name: str = "path") -> str:
@@ -232,7 +259,8 @@ def _refuse_unfit(
             f"`filter` writes times, and the cursor `{cursor.path}` is not declared as one",
             "Declare it as timestamp or date, or as bigint with filter.cursor_unit",
         )
-    if not filter_params(endpoint):
+    params = filter_params(endpoint)
+    if not params.start and not params.end:
         raise UnfitFilterError(
             name,
             "`filter` is set, and no request has the start or the end of the cursor range",

@@ -103,7 +103,11 @@ class LoadPlan:
         The request has to ask for the rows from the stored cursor on. A few rows come twice, so only a merge will do.
         """
         resource = self.resource
-        continues = resource.continues_in_order and bool(resource.filter and resource.filter_params)
+        continues = (
+            resource.continues_in_order
+            and resource.filter is not None
+            and resource.filter_params.follows_cursor
+        )
         merges = self.write_mode is WriteMode.MERGE and self.keeps_each_key and not self.full_refresh
         return continues and merges and not self.windows and not self.dry_run and self.max_pages is None
 
@@ -133,7 +137,8 @@ class LoadPlan:
         """
         windows, api_filter = [*self.windows.values()], self.resource.filter
         count = self.most_ranges
-        if api_filter is None or len(self.resource.filter_params) < 2 or not self.resource.has_ranges:
+        params = self.resource.filter_params
+        if api_filter is None or not (params.start and params.end) or not self.resource.has_ranges:
             return windows[:0]
         while count > 1:
             found = groups(windows, count)

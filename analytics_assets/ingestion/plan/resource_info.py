@@ -19,7 +19,13 @@ from analytics_assets.config.written_secrets import secret_templates
 from analytics_assets.ingestion.contract.columns import Column, Contract, contract_of, table_name
 from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import UnfitResourceError
-from analytics_assets.ingestion.plan.api_filter import ApiFilter, api_filter_of, filter_params
+from analytics_assets.ingestion.plan.api_filter import (
+    ApiFilter,
+    FilterParams,
+    api_filter_of,
+    filter_params,
+    is_forward,
+)
 from analytics_assets.ingestion.plan.cursor import cursor_column_of, cursor_of
 from analytics_assets.ingestion.plan.judged_resources import judged_resources
 from analytics_assets.ingestion.plan.write_mode import (
@@ -51,8 +57,7 @@ class ResourceInfo:
         cursor: the incremental cursor; None for a resource without a cursor.
         filter: how the resource asks the API for a range of its cursor; None if its cursor is no time.
         parent_filters: the filters of the resources in `lineage` after the first, where the file sets one, by name.
-        filter_params: the names of the parameters that ask the API for the start and for the end of the cursor range,
-            where the config has them.
+        filter_params: the parameters with which a request asks the API for a range of the cursor.
         cursor_required: whether each row must have a cursor value (dlt's `on_cursor_value_missing: raise`).
         needs_rows: whether dlt needs Python rows for this resource instead of Arrow tables.
         keeps_versions: whether the table keeps every version of a row (`scd2`).
@@ -76,7 +81,7 @@ class ResourceInfo:
     cursor: Cursor | None
     filter: ApiFilter | None
     parent_filters: Mapping[str, ApiFilter]
-    filter_params: tuple[str, ...]
+    filter_params: FilterParams
     cursor_required: bool
     needs_rows: bool
     keeps_versions: bool
@@ -218,7 +223,7 @@ def _continues_in_order(incremental: Mapping[str, Any]) -> bool:
     dlt stores no cursor value for a range with an end. With a `lag`, a sync starts before the last row.
     """
     stays = incremental.get("end_value") is None and not incremental.get("lag")
-    return incremental.get("row_order") == "asc" and _is_forward(incremental) and stays
+    return incremental.get("row_order") == "asc" and is_forward(incremental) and stays
 
 
 def _has_ranges(incremental: Mapping[str, Any], steps: Iterable[Mapping[str, Any]]) -> bool:
@@ -230,11 +235,7 @@ def _has_ranges(incremental: Mapping[str, Any], steps: Iterable[Mapping[str, Any
     has_time = incremental.get("on_cursor_value_missing") != "include"
     # dlt takes turns between the pages and the rows of such a step, so a row may come after another page.
     keeps_page = not any("yield_map" in one for one in steps)
-    return _is_forward(incremental) and in_any_order and has_open_end and has_time and keeps_page
-
-
-def _is_forward(incremental: Mapping[str, Any]) -> bool:
-    return incremental.get("last_value_func") in (None, "max", max)
+    return is_forward(incremental) and in_any_order and has_open_end and has_time and keeps_page
 
 
 def _path(config: SyncConfig, path: str) -> str:

@@ -42,7 +42,7 @@ from analytics_assets.ingestion.warehouse.load_order import (
     load_ids_after,
 )
 from analytics_assets.ingestion.warehouse.locks import lock_names
-from analytics_assets.ingestion.warehouse.lost_state import refuse_second_first_load
+from analytics_assets.ingestion.warehouse.lost_state import refuse_older_state, refuse_second_first_load
 from analytics_assets.ingestion.warehouse.merge_jobs import MergeObserver
 from analytics_assets.ingestion.warehouse.one_process import one_process
 from analytics_assets.ingestion.warehouse.reconcile import Reconcile
@@ -167,6 +167,7 @@ class LoadPipeline(WarehousePipeline):
         Raises:
             TakenTableError: another dlt pipeline has loaded the table.
             LostStateError: rows of dlt's own tables were deleted, and the sync would append rows a second time.
+            OlderStateError: only the newest rows of dlt's table of states were deleted, with the same effect.
         """
         with self.exclusive() as client:
             self.dlt.sync_destination()
@@ -190,6 +191,7 @@ class LoadPipeline(WarehousePipeline):
                 )
                 self.dlt.drop()
                 return NOTHING
+            refuse_older_state(client, self.plan, schema, self.dlt.state)
             restored = Restored(schema.stored_version_hash, completed_loads(client, schema.name))
         warning = restored.warning(time.time())
         if warning:

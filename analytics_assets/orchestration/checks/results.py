@@ -141,11 +141,17 @@ def complete(context: CheckContext) -> CheckOutcome:
 
 def _range(sync: Metadata, resource: ResourceInfo) -> str:
     """Says which rows the requests of a sync asked for; empty if they asked for all."""
-    start = read(sync, keys.CURSOR_FROM)
-    if resource.cursor is None or not resource.filter_params or start is None:
+    params, windows = resource.filter_params, read(sync, keys.PARTITIONS_IN_BATCH)
+    start, end = read(sync, keys.CURSOR_FROM), read(sync, keys.CURSOR_TO)
+    asks_for_start = bool(params.start) and start is not None
+    asks_for_end = bool(params.end) and (params.has_end_value or bool(windows))
+    if resource.cursor is None or not (asks_for_start or asks_for_end):
         return ""
-    has_end = len(resource.filter_params) > 1 or read(sync, keys.PARTITIONS_IN_BATCH)
-    return " in the range that was asked for" if has_end else f" since {start}"
+    if (asks_for_start and asks_for_end) or not params.is_forward:
+        return " in the range that was asked for"
+    if asks_for_end:
+        return f" up to {end}"
+    return f" since {start}" if params.follows_cursor or windows else " since the `initial_value`"
 
 
 def _table_is_gone(context: CheckContext, loaded: int) -> str:
@@ -216,11 +222,12 @@ def _of_another_field(sync: Metadata, resource: ResourceInfo) -> str:
     Some APIs include the end of a window, so a few rows may be outside.
     """
     fetched, outside = read(sync, keys.ROWS_FETCHED, 0), read(sync, keys.ROWS_OUTSIDE_WINDOW, 0)
-    if resource.cursor is None or len(resource.filter_params) < 2 or not _is_most(outside, fetched):
+    if resource.cursor is None or not _has_both(resource) or not _is_most(outside, fetched):
         return ""
     return (
-        f"{outside:,} of the {counted(fetched, 'row')} that the API returned for this window are outside it. Does "
-        f"`{resource.filter_params[0]}` filter by another field than `{resource.cursor.path}`? Then rows are missing."
+        f"{outside:,} of the {counted(fetched, 'row')} that the API returned for this window are outside it. "
+        f"Does `{resource.filter_params.start}` filter by another field than `{resource.cursor.path}`? Then rows are "
+        "missing."
     )
 
 
@@ -235,10 +242,10 @@ def _doubts(context: CheckContext, fetched: int) -> list[str]:
             f"{outside:,} of the {counted(fetched, 'row')} fetched are outside the window, and were not loaded. Set "
             "`end_param` and `start_param` of `incremental`, so that the API sends only the window."
         )
-    elif outside and resource.cursor and len(resource.filter_params) > 1:
+    elif outside and resource.cursor and _has_both(resource):
         doubts.append(
             f"{outside:,} of the {counted(fetched, 'row')} fetched are outside the range that the request asked for, "
-            f"and were not loaded. Does `{resource.filter_params[0]}` filter by another field than "
+            f"and were not loaded. Does `{resource.filter_params.start}` filter by another field than "
             f"`{resource.cursor.path}`, or are the times of the rows of another time zone? Then rows are missing. If "
             f"the API only reads the day, set `assets.{resource.name}.filter: {{format: date}}`."
         )
@@ -252,6 +259,11 @@ def _doubts(context: CheckContext, fetched: int) -> list[str]:
             )
         )
     return doubts
+
+
+def _has_both(resource: ResourceInfo) -> bool:
+    """Whether the requests for a window ask for its start and for its end."""
+    return bool(resource.filter_params.start and resource.filter_params.end)
 
 
 def _is_most(part: int, whole: int) -> bool:

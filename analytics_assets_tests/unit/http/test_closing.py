@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
 from requests import Request
@@ -12,6 +16,7 @@ from requests import Request
 from analytics_assets.ingestion.http.circuit_breaker import Policy
 from analytics_assets_tests.answering import Asked, Reply, answering, api_session
 from analytics_assets_tests.memory_circuit import MemoryCircuit
+from analytics_assets_tests.raw_server import no_room
 
 
 @pytest.mark.parametrize("retries", [0, 3])
@@ -42,6 +47,57 @@ def test_requests_in_flight_end_with_the_session(*, has_begun: bool, retries: in
         took = time.monotonic() - began
         until.set()
     assert took < 20, "the server answers after 60 s"
+    assert not circuit.events, "the API did not fail"
+
+
+@contextmanager
+def no_handshake() -> Iterator[str]:
+    """A server that accepts connections and never answers the first message of TLS."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
+def no_name() -> Iterator[str]:
+    """A name whose name server does not answer. Nothing can end the wait for it."""
+    until, with_names = threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "slow.example":
+            until.wait(60)
+            host = "127.0.0.1"
+        return with_names(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        yield "http://slow.example:9"
+        until.set()
+
+
+@pytest.mark.parametrize("hangs", [no_room, no_handshake, no_name])
+def test_requests_without_a_connection_end_with_the_session(
+    hangs: Callable[[], AbstractContextManager[str]],
+) -> None:
+    circuit = MemoryCircuit(Policy(300, 21_600, 100))
+    with hangs() as url, ThreadPoolExecutor(4) as threads:
+        session = api_session(log=circuit, max_retries=0, connect_timeout=30)
+        begun = threading.Barrier(5)
+
+        def get() -> None:
+            begun.wait(30)
+            session.send(session.prepare_request(Request("GET", f"{url}/rows")))
+
+        requests = [threads.submit(get) for _ in range(4)]
+        begun.wait(30)
+        with pytest.raises(TimeoutError):
+            requests[0].result(0.3)  # it waits for its connection
+        began = time.monotonic()
+        session.close()
+        for one in requests:
+            with pytest.raises(CancelledError):
+                one.result(30)
+        took = time.monotonic() - began
+    assert took < 2, "a connection may take 30 s"
     assert not circuit.events, "the API did not fail"
 
 
