@@ -219,6 +219,31 @@ def test_a_run_that_was_paused_in_its_merge_commits_nothing(
     assert_equal(warehouse, api)
 
 
+def test_a_run_that_was_paused_while_it_copied_touches_no_rows_of_another(
+    warehouse: PostgresWarehouse, running: Callable[..., Worker]
+) -> None:
+    """Its staging table is its own, and is still in use when the other run tidies up."""
+    api = Days()
+    with answering(api.reply) as url:
+        text = daily(url)
+        assert running(text, DAYS[0], DAYS[-1]).result() == 12 * len(DAYS)
+        api.version = 1
+        old = running(text, DAYS[0], DAYS[0], stops_before_commit=True)
+        wait_until(lambda: is_stopped(old))
+        api.version = 2
+        end_connections(warehouse, "analytics_assets: %")
+        assert running(text, DAYS[0], DAYS[0]).result() == 10
+        assert old.process.pid
+        os.kill(old.process.pid, signal.SIGCONT)
+        assert old.result() == 10, "it has started over"
+        assert running(text, DAYS[0], DAYS[-1]).result() == 10 * len(DAYS)
+    assert_equal(warehouse, api)
+
+
+def is_stopped(worker: Worker) -> bool:
+    return Path(f"/proc/{worker.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def waiting_for_table(warehouse: PostgresWarehouse) -> bool:
     return bool(
         warehouse.query(

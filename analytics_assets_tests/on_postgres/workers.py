@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
+import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+import pytest
+from adbc_driver_manager import dbapi
 
 from analytics_assets.ingestion.errors import SyncError
 from analytics_assets.ingestion.sync import run_sync
@@ -44,7 +49,14 @@ class Worker:
         self.process.join(10)
 
 
-def start(folder: Path, settings: dict[str, str], text: str, *partitions: str, **options: Any) -> Worker:
+def start(
+    folder: Path,
+    settings: dict[str, str],
+    text: str,
+    *partitions: str,
+    stops_before_commit: bool = False,
+    **options: Any,
+) -> Worker:
     """Starts a sync of the resource `things`.
 
     Args:
@@ -52,11 +64,12 @@ def start(folder: Path, settings: dict[str, str], text: str, *partitions: str, *
         settings: environment variables.
         text: the text of the `defs.yaml`.
         partitions: the first and the last partition.
+        stops_before_commit: whether the process stops (SIGSTOP) before it commits its first copied file.
         options: the options of the run.
     """
     folder.mkdir(exist_ok=True)
     here, there = _PROCESSES.Pipe(duplex=False)
-    arguments = (there, folder, settings, text, partitions, options)
+    arguments = (there, folder, settings, text, partitions, stops_before_commit, options)
     process = _PROCESSES.Process(target=_sync, args=arguments, daemon=True)
     process.start()
     there.close()
@@ -69,16 +82,31 @@ def _sync(
     settings: dict[str, str],
     text: str,
     partitions: tuple[str, ...],
+    stops_before_commit: bool,
     options: dict[str, Any],
 ) -> None:
     os.chdir(folder)
     os.environ |= settings
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     logging.disable(logging.CRITICAL)
+    if stops_before_commit:
+        _stop_before_commit()
     try:
         plan = plan_of(text, "things", *partitions, **options)
         to.send(run_sync(plan, circuit_of(plan), folder.name).rows_loaded)
     except SyncError as error:
         to.send(error.code)
     except BaseException as error:  # noqa: BLE001  the process ends here, and the test reports it
-        to.send(f"{type(error).__name__}: {error}"[:2000])
+        to.send("".join(traceback.format_exception(error))[-3000:])
+
+
+def _stop_before_commit() -> None:
+    commit = dbapi.Connection.commit
+
+    def stop_once(connection: dbapi.Connection) -> None:
+        patch.undo()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        commit(connection)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(dbapi.Connection, "commit", stop_once)

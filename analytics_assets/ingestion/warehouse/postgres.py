@@ -15,7 +15,7 @@ from dlt.pipeline.pipeline import Pipeline
 from psycopg2.extensions import connection as Connection  # noqa: N812  the name of the class
 
 from analytics_assets.ingestion.contract.quarantine import SUFFIX
-from analytics_assets.ingestion.errors import SyncError
+from analytics_assets.ingestion.errors import LockLostError, SyncError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
 from analytics_assets.ingestion.warehouse.load_order import Restored
@@ -80,6 +80,10 @@ class PostgresBackend:
                 self.fence.take(connection, self.datasets[0], self.resource, by)
                 try:
                     yield
+                except Exception as error:
+                    if not isinstance(error, SyncError) and not self.session.is_alive():
+                        raise LockLostError("", "the connection that held its locks ended") from error
+                    raise
                 finally:
                     self.fence.drop()
 
@@ -113,9 +117,8 @@ class PostgresBackend:
         assert isinstance(client, PostgresMergeClient)
         refuse_views(client, plan.resource.name, [*family(client.schema, table), f"{table}{SUFFIX}"], _VIEWS)
         refuse_taken_child_tables(client, plan.resource.name, table)
-        client.drop_staged()  # those of killed runs
         refuse_stale_load(pipeline, client, plan, restored)
-        client.drop_staged()
+        client.drop_leftovers()
         with duckdb.connect() as files:
 
             def execute(sql: str, *values: Any) -> Sequence[Sequence[Any]]:

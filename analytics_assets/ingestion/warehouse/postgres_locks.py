@@ -88,6 +88,13 @@ class LockSession:
                 raise
             raise LockLostError("", "the connection that held its locks ended") from error
 
+    def is_alive(self) -> bool:
+        """Whether the connection still holds its locks."""
+        try:
+            return self._connection is not None and bool(_execute(self._connection, "SELECT 1"))
+        except psycopg2.Error:
+            return False
+
     @contextmanager
     def holding(self, name: str, what: str, by: str) -> Iterator[Connection]:
         """Holds a lock within the `with` block. The holder of a lock may take it again.

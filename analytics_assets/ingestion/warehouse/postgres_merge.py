@@ -8,7 +8,7 @@ token. dlt's base class still makes the schema and the merge SQL.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -27,6 +27,7 @@ from dlt.common.schema.utils import get_root_table
 from dlt.common.storages.load_package import LoadJobInfo
 from dlt.common.typing import TSecretStrValue
 from dlt.destinations import postgres as dlt_postgres
+from dlt.destinations.exceptions import DatabaseTransientException
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration, PostgresCredentials
 from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
 from dlt.destinations.impl.postgres.postgres import PostgresClient
@@ -313,17 +314,26 @@ class PostgresMergeClient(PostgresClient):
         return self._staging_name(name)
 
     def drop_staged(self, *names: str) -> None:
-        """Drops staging tables; without names all those of this resource, also of killed runs.
+        """Drops staging tables that the caller has made."""
+        for name in names:
+            self.sql_client.execute_sql(f"DROP TABLE IF EXISTS {self._staging_name(name)}")
 
-        The caller holds the lock of the resource.
+    def drop_leftovers(self) -> None:
+        """Drops the staging tables of this resource, those of killed runs. The caller holds the resource's lock.
+
+        A table that is in use stays: a run that lost its lock, and does not know it yet, may write to it.
         """
-        found = [(name,) for name in names] or self.sql_client.execute_sql(
+        sql = self.sql_client
+        found = sql.execute_sql(
             "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with(tablename, %s)",
             self._staging,
             self.prefix,
         )
+        sql.execute_sql("SET lock_timeout = '100ms'")
         for (name,) in found or ():
-            self.sql_client.execute_sql(f"DROP TABLE IF EXISTS {self._staging_name(name)}")
+            with suppress(DatabaseTransientException):
+                self.drop_staged(name)
+        sql.execute_sql("RESET lock_timeout")
 
     @property
     def _staging(self) -> str:
