@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -106,6 +107,7 @@ def _stop_before_commit() -> None:
     def stop_once(connection: dbapi.Connection) -> None:
         patch.undo()
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.5)  # the signal reaches each thread a little later
         commit(connection)
 
     patch = pytest.MonkeyPatch()
