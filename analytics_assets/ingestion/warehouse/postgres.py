@@ -22,7 +22,7 @@ from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 from analytics_assets.ingestion.warehouse.postgres_errors import explain_postgres, place_of
 from analytics_assets.ingestion.warehouse.postgres_locks import Fence, LockSession, make_datasets
-from analytics_assets.ingestion.warehouse.postgres_merge import PostgresMergeClient
+from analytics_assets.ingestion.warehouse.postgres_merge import Copier, PostgresMergeClient
 from analytics_assets.ingestion.warehouse.table_owner import family, refuse_taken_child_tables, refuse_views
 
 _T = TypeVar("_T")
@@ -44,6 +44,7 @@ class PostgresBackend:
         resource: the name of the dlt pipeline, which is the name of the table's lock.
         session: the connection that holds the locks of the run.
         fence: the fencing token of the run, which each transaction checks.
+        copier: the connections that copy files.
         place: the server and the database, for errors.
         datasets: the quoted names of the dataset and of the staging dataset.
         reads_only: whether the caller only reads. A reader takes no lock.
@@ -52,6 +53,7 @@ class PostgresBackend:
     resource: str
     session: LockSession
     fence: Fence
+    copier: Copier
     place: str
     datasets: tuple[str, str]
     reads_only: bool
@@ -86,6 +88,7 @@ class PostgresBackend:
                     raise
                 finally:
                     self.fence.drop()
+                    self.copier.close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -167,6 +170,7 @@ def postgres_backend(pipeline: Pipeline, client: JobClientBase, *, reads_only: b
         pipeline.pipeline_name,
         LockSession(connect, sql.dataset_name),
         client.fence,
+        client.copier,
         place_of(credentials),
         (sql.fully_qualified_dataset_name(), sql.fully_qualified_dataset_name(staging=True)),
         reads_only,
