@@ -45,7 +45,7 @@ e2e: $(STAMP) ## run the tests through `dagster dev`, its daemon and a browser, 
 	@$(IN_MEMORY) $(BIN)/python -m pytest analytics_assets_tests/e2e
 	@EXAMPLES=all $(IN_MEMORY) $(BIN)/python -m pytest -m matrix --ignore=analytics_assets_tests/e2e --ignore=analytics_assets_tests/on_postgres
 
-postgres: $(STAMP) ## test alerts, automation, the circuit and the checks with the storage of Dagster on PostgreSQL (two minutes)
+postgres: $(STAMP) ## run the integration tests with the warehouse, and in part the storage of Dagster, on PostgreSQL (ten minutes)
 	@$(IN_MEMORY) .ci/postgres
 
 newest: $(STAMP) ## install the wheel beside the newest Dagster in another project, and run `dg` and the integration tests there

@@ -246,7 +246,7 @@ class DuckDbVersionError(WarehouseError):
 
 @dataclass(eq=False)
 class MissingGuaranteesError(WarehouseError):
-    """The destination lacks guarantees that DuckDB gives, and the `defs.yaml` does not accept missing guarantees.
+    """The destination lacks guarantees that DuckDB and PostgreSQL give, and the `defs.yaml` does not accept missing guarantees.
 
     Attributes:
         destination: the name of the destination in dlt.
@@ -264,7 +264,7 @@ class MissingGuaranteesError(WarehouseError):
 
     @property
     def cure(self) -> str:
-        return "Use DuckDB, or accept this with `destination: {accept_missing_guarantees: true}` in defs.yaml"
+        return "Use DuckDB or PostgreSQL, or accept this with `destination: {accept_missing_guarantees: true}` in defs.yaml"
 
 
 @dataclass(eq=False)
