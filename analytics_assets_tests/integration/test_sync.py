@@ -20,6 +20,7 @@ from analytics_assets.ingestion.plan.write_mode import WriteMode
 from analytics_assets.ingestion.sync import run_sync
 from analytics_assets.ingestion.sync_result import SyncResult
 from analytics_assets.ingestion.time_window import Window
+from analytics_assets.ingestion.warehouse import destination
 from analytics_assets.ingestion.warehouse.generic import MISSING
 from analytics_assets.orchestration.translator import SyncTranslator
 from analytics_assets_tests.answering import Asked, answering
@@ -167,6 +168,7 @@ def test_rows_that_break_the_contract_halt_it_and_nothing_is_loaded(things: Thin
 def test_a_destination_that_lacks_guarantees_is_refused_unless_the_file_accepts_it(
     things: Things, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(destination, "INEXACT", {})  # SQLite is the only other one that needs no server
     monkeypatch.setenv("DESTINATION_TYPE", "sqlalchemy")
     monkeypatch.setenv("DESTINATION__SQLALCHEMY__CREDENTIALS", f"sqlite:///{tmp_path / 'warehouse.db'}")
     things.rows = [row(1), row(2)]

@@ -520,8 +520,8 @@ TEXTS: list[tuple[SyncError, str, str]] = [
     (
         errors.MissingGuaranteesError("orders", "postgres", ("runs do not wait for each other",)),
         "missing_guarantees",
-        "orders: the destination postgres lacks guarantees: runs do not wait for each other. Use DuckDB or PostgreSQL, or accept "
-        "this with `destination: {accept_missing_guarantees: true}` in defs.yaml.",
+        "orders: the destination postgres lacks guarantees: runs do not wait for each other. Use DuckDB or "
+        "PostgreSQL, or accept this with `destination: {accept_missing_guarantees: true}` in defs.yaml.",
     ),
     (
         errors.UnexpectedError("orders", "KeyError", "'hidden.token.1a2b'", "steps.py, line 7"),

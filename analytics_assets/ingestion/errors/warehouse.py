@@ -246,7 +246,7 @@ class DuckDbVersionError(WarehouseError):
 
 @dataclass(eq=False)
 class MissingGuaranteesError(WarehouseError):
-    """The destination lacks guarantees that DuckDB and PostgreSQL give, and the `defs.yaml` does not accept missing guarantees.
+    """The destination lacks guarantees of DuckDB and PostgreSQL, and the `defs.yaml` does not accept that.
 
     Attributes:
         destination: the name of the destination in dlt.
@@ -264,7 +264,8 @@ class MissingGuaranteesError(WarehouseError):
 
     @property
     def cure(self) -> str:
-        return "Use DuckDB or PostgreSQL, or accept this with `destination: {accept_missing_guarantees: true}` in defs.yaml"
+        accept = "`destination: {accept_missing_guarantees: true}` in defs.yaml"
+        return f"Use DuckDB or PostgreSQL, or accept this with {accept}"
 
 
 @dataclass(eq=False)

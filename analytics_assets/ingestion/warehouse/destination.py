@@ -31,7 +31,7 @@ STAGING_LAYOUT = "_%s_staging"
 """The pattern for the name of dlt's staging dataset. No API has such a name, because its name starts with a letter.
 With dlt's own pattern, the staging dataset of `shop` would be the dataset of an API `shop_staging`."""
 
-_INEXACT = {
+INEXACT = {
     "sqlite": "it stores decimals as floating-point numbers",
     "mysql": "it stores JSON as text within JSON",
     "mariadb": "it stores JSON as text within JSON",
@@ -65,8 +65,8 @@ def client_of(pipeline: Pipeline, resource: str) -> JobClientBase:
     credentials = getattr(client.config, "credentials", None)
     if isinstance(credentials, ConnectionStringCredentials):
         database = str(credentials.drivername or "").partition("+")[0]
-        if database in _INEXACT:
-            raise InexactDestinationError(resource, database, _INEXACT[database])
+        if database in INEXACT:
+            raise InexactDestinationError(resource, database, INEXACT[database])
     return client
 
 
