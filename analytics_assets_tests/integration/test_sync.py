@@ -209,3 +209,17 @@ def test_a_declared_json_column_brings_no_warning(things: Things, capfd: pytest.
     result = things.sync(columns={"tags": {"data_type": "json"}})
     assert (result.rows_loaded, dict(result.undeclared)) == (1, {})
     assert "arrow schema" not in capfd.readouterr().err
+
+
+def test_names_that_are_too_long_for_dlt_are_refused_at_load(things: Things) -> None:
+    """dlt itself fails only in the run, because the names of source and resource make the name of its schema."""
+
+    def load(length: int) -> None:
+        attributes = things.config().model_dump(mode="python", exclude_unset=True)
+        RestApiSync.rendered({**attributes, "name": "a" * length})
+
+    load(56)
+    with pytest.raises(
+        ValueError, match=r"have 63 characters together, and dlt takes 62\. Shorten one of them"
+    ):
+        load(57)

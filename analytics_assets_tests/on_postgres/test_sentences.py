@@ -18,6 +18,7 @@ from analytics_assets import read_warehouse, write_warehouse
 from analytics_assets.ingestion.errors import (
     DestinationSettingsError,
     InexactDestinationError,
+    NameTooLongError,
     PooledConnectionError,
     SyncError,
     UnreachableWarehouseError,
@@ -134,6 +135,45 @@ def test_a_view_in_place_of_a_table(project: Project, warehouse: PostgresWarehou
     warehouse.execute(f"CREATE SCHEMA api; CREATE {kind} api.things AS SELECT 1 AS id")
     with answering(lambda _: {"data": [{"id": 1}]}) as url, pytest.raises(ViewInPlaceOfTableError):
         project.load(defs(url, paginator="single_page"), "things")
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "child", "name"),
+    [
+        ("t" * 52, "c", "", f"{'t' * 52}__quarantine"),
+        ("t", "c" * 64, "", "c" * 64),
+        ("t", "c", "d" * 61, f"t__{'d' * 61}"),
+    ],
+)
+def test_a_name_that_is_too_long(project: Project, table: str, column: str, child: str, name: str) -> None:
+    """dlt would shorten it, and the quarantine would look empty."""
+    resource = {
+        "table_name": table,
+        "columns": {"id": {"data_type": "bigint"}, column: {"data_type": "text"}},
+    }
+    text = defs("http://127.0.0.1:1", resource=resource, asset={"child_tables": [child]} if child else {})
+    with pytest.raises(NameTooLongError) as caught:
+        project.load(text, "things")
+    assert (caught.value.name, caught.value.most) == (name, 63)
+
+
+def test_names_of_the_most_characters(project: Project, warehouse: PostgresWarehouse) -> None:
+    """Long names of fields that are not declared are shortened by dlt alone."""
+    table, column = "t" * 51, "c" * 63
+    row = {"id": 1, column: "x", "u" * 100: "y", "l" * 100: [{"n" * 100: 1}]}
+    resource = {
+        "table_name": table,
+        "columns": {"id": {"data_type": "bigint"}, column: {"data_type": "text"}},
+    }
+    with answering(lambda _: {"data": [row, {"id": "bad"}]}) as url:
+        asset = {"max_quarantined": 1}
+        text = defs(url, resource=resource, asset=asset, paginator="single_page")
+        for _ in range(2):
+            result = project.load(text, "things")
+            assert (result.rows_loaded, result.rows_quarantined) == (1, 1)
+    [found] = warehouse.query(f"SELECT * FROM api.{table}")
+    assert (found[column], "y" in found.values()) == ("x", True)
+    assert len(warehouse.query(f"SELECT * FROM api.{table}__quarantine")) == 1
 
 
 def test_own_code_reads_and_writes(project: Project, warehouse: PostgresWarehouse) -> None:

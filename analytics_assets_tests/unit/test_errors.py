@@ -66,6 +66,18 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         "Nothing was requested. Use DuckDB or PostgreSQL (DESTINATION_TYPE).",
     ),
     (
+        errors.NameTooLongError("orders", "a" * 70, 63, "postgres", is_table=True),
+        "name_too_long",
+        f"orders: the name of the table `{'a' * 70}` has 70 characters, and postgres takes 63. Nothing was "
+        "requested. Set a shorter `table_name`.",
+    ),
+    (
+        errors.NameTooLongError("orders", "a" * 70, 63, "postgres", is_table=False),
+        "name_too_long",
+        f"orders: the name of the column `{'a' * 70}` has 70 characters, and postgres takes 63. Nothing was "
+        "requested. Give the field a shorter name (rename).",
+    ),
+    (
         errors.PooledConnectionError("orders", "db", 6432),
         "pooled_connection",
         "orders: db:6432 is a pooler that gives each transaction another connection of PostgreSQL. A run holds its "

@@ -65,6 +65,7 @@
         ├── NoSqlError                  no_sql
         ├── DestinationSettingsError    destination_settings
         ├── InexactDestinationError     inexact_destination
+        ├── NameTooLongError            name_too_long
         ├── NoWarehouseFileError        no_warehouse_file
         ├── WarehouseBusyError          warehouse_busy
         ├── UnreachableWarehouseError   unreachable_warehouse
@@ -177,6 +178,7 @@ from analytics_assets.ingestion.errors.warehouse import (
     InexactDestinationError,
     LostStateError,
     MissingGuaranteesError,
+    NameTooLongError,
     NoSqlError,
     NoWarehouseFileError,
     NoWorkingDirectoryError,
@@ -221,6 +223,7 @@ __all__ = [
     "MissingRowsError",
     "MissingSecretError",
     "MorePagesError",
+    "NameTooLongError",
     "NoListError",
     "NoNewRowsError",
     "NoPartitionError",

@@ -87,6 +87,37 @@ class InexactDestinationError(WarehouseError):
 
 
 @dataclass(eq=False)
+class NameTooLongError(WarehouseError):
+    """The name of a table or a column is too long for the destination.
+
+    Attributes:
+        name: the name.
+        most: the most characters of a name.
+        destination: the name of the destination in dlt.
+        is_table: whether it is the name of a table.
+    """
+
+    name: str
+    most: int
+    destination: str
+    is_table: bool = field(kw_only=True)
+    code = "name_too_long"
+    fault = Fault.CONFIG
+
+    @property
+    def cause(self) -> str:
+        kind = "table" if self.is_table else "column"
+        return (
+            f"the name of the {kind} `{self.name}` has {len(self.name)} characters, and {self.destination} takes "
+            f"{self.most}. Nothing was requested"
+        )
+
+    @property
+    def cure(self) -> str:
+        return "Set a shorter `table_name`" if self.is_table else "Give the field a shorter name (rename)"
+
+
+@dataclass(eq=False)
 class NoWarehouseFileError(WarehouseError):
     """There is no DuckDB file to read.
 

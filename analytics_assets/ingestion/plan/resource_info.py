@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
+from dlt.common.schema.exceptions import InvalidSchemaName
 from dlt.extract.resource import DltResource
 from dlt.extract.source import DltSource
 from dlt.sources.rest_api import rest_api_source
@@ -123,6 +124,7 @@ def describe(config: SyncConfig) -> dict[str, ResourceInfo]:
     for name, built in judged_resources(config.name, expanded).items():  # parents come first
         described[name] = _describe(config, built, written[name], lineage, described)
     _refuse_shared_tables(described)
+    _refuse_long_names(config.name, [name for name, info in described.items() if info.selected])
     return described
 
 
@@ -287,6 +289,19 @@ def _refuse_to_reach_out(name: str, built: DltResource) -> None:
             "the resource is partitioned, and its `merge_key` would delete rows of other partitions",
             "Remove it: each partition holds what the API has for its window without it",
         )
+
+
+def _refuse_long_names(source: str, resources: Sequence[str]) -> None:
+    """Refuses names with which dlt would fail in the run: source and resource together name a schema of dlt."""
+    most = InvalidSchemaName.MAXIMUM_SCHEMA_NAME_LENGTH - len("__")
+    for name in resources:
+        length = len(source) + len(name)
+        if length > most:
+            raise UnfitResourceError(
+                name,
+                f"the source name and the resource name have {length} characters together, and dlt takes {most}",
+                "Shorten one of them. `table_name` may keep the name of the table",
+            )
 
 
 def _refuse_shared_tables(described: Mapping[str, ResourceInfo]) -> None:

@@ -25,8 +25,8 @@ from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.config.models import DEFAULT_LOCK_TIMEOUT
 from analytics_assets.ingestion.contract.new_columns import NewColumns
-from analytics_assets.ingestion.contract.quarantine import Quarantine
-from analytics_assets.ingestion.errors import MissingGuaranteesError, NoSqlError
+from analytics_assets.ingestion.contract.quarantine import SUFFIX, Quarantine
+from analytics_assets.ingestion.errors import MissingGuaranteesError, NameTooLongError, NoSqlError
 from analytics_assets.ingestion.http.list_memory import without_cursors
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.backend import Backend
@@ -316,6 +316,7 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
     Raises:
         MissingGuaranteesError: the destination lacks guarantees, and the `defs.yaml` does not accept that.
         NoSqlError: the destination has no SQL.
+        NameTooLongError: the name of a table or a column is too long for the destination.
         DestinationSettingsError: the destination is unknown, or its driver or its credentials are missing.
         InexactDestinationError: the destination does not store each value as it came.
     """
@@ -328,7 +329,20 @@ def open_load_pipeline(plan: LoadPlan, quarantine: Quarantine, by: str) -> Itera
             raise NoSqlError(resource, str(pipeline.destination.destination_name))
         if backend.missing_guarantees and not plan.config.destination.accept_missing_guarantees:
             raise MissingGuaranteesError(resource, backend.name, tuple(backend.missing_guarantees))
+        _refuse_long_names(plan, pipeline.destination.capabilities().max_identifier_length, backend.name)
         yield LoadPipeline(pipeline, backend, resource, by, plan, quarantine, reconcile)
+
+
+def _refuse_long_names(plan: LoadPlan, most: int, destination: str) -> None:
+    """Fails if dlt would shorten a name that this project looks for, such as that of the quarantine."""
+    resource = plan.resource
+    tables = [
+        resource.table + SUFFIX,
+        *(f"{resource.table}__{child}" for child in plan.asset.child_tables),
+    ]
+    for name in [*tables, *(column.name for column in resource.contract.columns)]:
+        if len(name) > most:
+            raise NameTooLongError(resource.name, name, most, destination, is_table=name in tables)
 
 
 @contextmanager
