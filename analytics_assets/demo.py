@@ -49,6 +49,11 @@ def main() -> int:
             synced = [_sync(definitions, asset, instance) for asset in _assets(definitions)]
         total = time.monotonic() - started
     console.print(_table(synced))
+    for one in synced:
+        if not one.result.success:
+            console.print(f"\n{_failure(one.result)}", style="red", markup=False, soft_wrap=True)
+    if not any(one.result.success for one in synced):
+        return 1  # perhaps there is no warehouse
     console.print(f"\n[bold]{_warehouse()}[/]  [{_DIM}]({total:.1f} s in all)[/]")
     console.print(f"[{_DIM}]{_EXAMPLE}[/]", soft_wrap=True)
     console.print(f"[{_DIM}]`make dev` opens the Dagster UI on the same data.[/]")
@@ -75,7 +80,7 @@ def _sync(definitions: dg.Definitions, asset: dg.AssetsDefinition, instance: dg.
         resources=definitions.resources,
         run_config={
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
-        },  # failures are in the printed table, so the console needs no log
+        },  # failures are printed below the table, so the console needs no log
         raise_on_error=False,
     )
     return _Synced(asset.key, partitions, result, time.monotonic() - started)
@@ -95,8 +100,6 @@ def _table(synced: list[_Synced]) -> Table:
             _checks(one.result),
             f"{one.seconds:.1f}",
         )
-        if not one.result.success:
-            table.add_row(f"  [red]{_failure(one.result)}[/]")
     return table
 
 
@@ -137,8 +140,9 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
 def _warehouse() -> str:
     with open_pipeline(_SOURCE, "customers") as pipeline:
         file = pipeline.database
+        name = pipeline.backend.name
     if file is None:
-        return "loaded to the configured destination"
+        return f"the configured {name}"
     here = Path.cwd()
     return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
