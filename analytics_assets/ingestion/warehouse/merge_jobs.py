@@ -72,6 +72,10 @@ class MergeJob(SqlLoadJob):
             # dlt may run the merge job in the staging dataset.
             with client.sql_client.with_alternative_dataset_name(table_dataset):
                 self._observer.during(client)
+                self.tidy_up()
+
+    def tidy_up(self) -> None:
+        """Runs within the transaction, after the observer."""
 
 
 def is_parquet(file_path: str) -> bool:

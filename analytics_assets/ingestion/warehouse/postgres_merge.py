@@ -2,7 +2,7 @@
 
 dlt's own destination has one staging table per table, so two runs empty each other's. Here, a merge or a replacement
 copies its files into staging tables of its own. The transaction that merges them also reconciles, checks the fencing
-token. dlt's base class still makes the schema and the merge SQL.
+token and drops the staging tables. dlt's base class still makes the schema and the merge SQL.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dlt.common.schema.utils import get_root_table
 from dlt.common.storages.load_package import LoadJobInfo
 from dlt.common.typing import TSecretStrValue
 from dlt.destinations import postgres as dlt_postgres
-from dlt.destinations.exceptions import DatabaseTransientException
+from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration, PostgresCredentials
 from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
 from dlt.destinations.impl.postgres.postgres import PostgresClient
@@ -429,6 +429,15 @@ class PostgresMergeClient(PostgresClient):
             connection.commit()
 
 
+@contextmanager
+def _once() -> Iterator[None]:
+    """Keeps dlt from trying a job again: if a connection ends at a commit, nobody knows whether it was committed."""
+    try:
+        yield
+    except Exception as error:
+        raise DatabaseTerminalException(error) from error
+
+
 class _CopyJob(RunnableLoadJob, HasFollowupJobs):
     """Appends the rows of a Parquet file to a table."""
 
@@ -436,19 +445,20 @@ class _CopyJob(RunnableLoadJob, HasFollowupJobs):
         """Copies the rows."""
         client = self._job_client
         assert isinstance(client, PostgresMergeClient)
-        if client.has_jsonb(self.load_table_name):
-            client.append_staged(self.load_table_name, self._file_path)
-            return
-        client.copy(
-            self.load_table_name,
-            client.sql_client.dataset_name,
-            self._file_path,
-            check=client.fence.check,
-        )
+        with _once():
+            if client.has_jsonb(self.load_table_name):
+                client.append_staged(self.load_table_name, self._file_path)
+                return
+            client.copy(
+                self.load_table_name,
+                client.sql_client.dataset_name,
+                self._file_path,
+                check=client.fence.check,
+            )
 
 
 class _MergeJob(MergeJob):
-    """A merge that copies its files into staging tables first, and drops them afterwards."""
+    """A merge that copies its files into staging tables first, and drops them in its transaction."""
 
     def __init__(self, file_path: str, observer: MergeObserver, staged: _Staged) -> None:
         super().__init__(file_path, observer)
@@ -459,9 +469,14 @@ class _MergeJob(MergeJob):
         """Copies the files, and opens the transaction of the merge."""
         client = self._job_client
         assert isinstance(client, PostgresMergeClient)
-        for table, name in self._staged.names.items():
-            client.stage(name, table, self._staged.files.get(table, ()))
-        names = list(self._staged.names.values())
-        with super().maybe_transaction(sql):
-            yield
-        client.drop_staged(*names, f"{client.prefix}rows")
+        with _once():
+            for table, name in self._staged.names.items():
+                client.stage(name, table, self._staged.files.get(table, ()))
+            with super().maybe_transaction(sql):
+                yield
+
+    def tidy_up(self) -> None:
+        """Drops the staging tables."""
+        client = self._job_client
+        assert isinstance(client, PostgresMergeClient)
+        client.drop_staged(*self._staged.names.values(), f"{client.prefix}rows")
