@@ -20,12 +20,10 @@ from typing import Any
 import msgspec
 
 from analytics_assets.ingestion.raw_json import MOST_LEVELS, encodings_of, read_row
+from analytics_assets.ingestion.wildcard_rows import FILLER, Path, SelectedRows, Wildcard, select
 
 _PIECE = 1_048_576
 """The bytes of a body that are decoded at once. The text of a large body may take four times its size."""
-
-_FILLER = b"\x7f"
-"""The character that fills an odd text. A name with it is not read from the copy."""
 
 _PLAIN = rb"""
     [^"NI\\-]++
@@ -55,9 +53,6 @@ _FIRST_CHARACTER = re.compile(rb"[ \t\n\r]*+(.)", re.DOTALL)
 Text = bytes | bytearray | memoryview
 """JSON text in UTF-8."""
 
-Path = tuple[str, ...]
-"""The names of the fields that lead to the list of rows; empty if the whole text is the list."""
-
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _rows_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -74,8 +69,8 @@ def read_around_rows(body: bytes, charset: str | None, path_in: Callable[[Text],
         ValueError: the body is not JSON.
 
     Returns:
-        The parsed body, with a list of `msgspec.Raw` at the path of the rows. None if there is no list of rows, or if
-        its rows must not stay text.
+        The parsed body, with a list of `msgspec.Raw` at the path of the rows, or before its first wildcard. None if
+        there is no list of rows, or if its rows must not stay text.
     """
     for text in _texts(body, charset):
         for strict in _strict_forms(text):
@@ -86,7 +81,8 @@ def read_around_rows(body: bytes, charset: str | None, path_in: Callable[[Text],
                 return None
             except (msgspec.DecodeError, RecursionError):
                 continue
-            if found is None or (strict is not text and _has_filler(found)):
+            is_without_rows = isinstance(found, SelectedRows) and not found  # its fields may report an error
+            if found is None or is_without_rows or (strict is not text and _has_filler(found)):
                 return None
             if strict is not text:
                 memoryview(strict)[:] = text
@@ -98,6 +94,8 @@ def _around(text: Text | msgspec.Raw, path: Path) -> Any:
     """Returns the rows and the fields around them, all as JSON text."""
     if not path:
         return _rows_of(text)
+    if isinstance(path[0], Wildcard):
+        return select(text, path)
     return {
         name: _around(value, path[1:]) if name == path[0] else value
         for name, value in _fields_of(text).items()
@@ -112,7 +110,7 @@ def _parsed(found: Any) -> Any:
 
 def _has_filler(found: Any) -> bool:
     return isinstance(found, dict) and any(
-        _FILLER.decode() in name or _has_filler(one) for name, one in found.items()
+        FILLER.decode() in name or _has_filler(one) for name, one in found.items()
     )
 
 
@@ -201,7 +199,7 @@ def _odd_values(text: Text) -> Iterator[tuple[int, int, bytes]]:
         if found["number"]:
             yield *found.span("number"), b"1" * len(found["number"])
         elif found["text"]:
-            yield *found.span("text"), b'"%b"' % (_FILLER * (len(found["text"]) - 2))
+            yield *found.span("text"), b'"%b"' % (FILLER * (len(found["text"]) - 2))
 
 
 def _deep_values(text: Text) -> Iterator[tuple[int, int]]:

@@ -165,6 +165,60 @@ def test_undeclared_rows_need_no_more(tmp_path: Path, name: str) -> None:
     assert outcome.megabytes < most_megabytes(body), outcome
 
 
+PARENTS = {"name": "parents", "endpoint": {"path": "parents", "data_selector": "data"}}
+OTHER_CONFIGS: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "wildcard": (b'{"cursor": 1, "node": %b}' % ROW, {"data_selector": "data[*].node"}),
+    "two wildcards": (b'{"items": [%b]}' % ROW, {"data_selector": "data[*].items[*]"}),
+    "fields of the parent": (
+        UNDECLARED_ROW,
+        {
+            "path": "parents/{resources.parents.id}/things",
+            "parents": (PARENTS,),
+            "resource": {"include_from_parent": ["id"], "columns": None, "write_disposition": "append"},
+        },
+    ),
+}
+
+
+@pytest.mark.matrix(keep=0)
+@pytest.mark.parametrize("name", OTHER_CONFIGS)
+def test_rows_stay_text_with_these_configs(tmp_path: Path, name: str) -> None:
+    row, endpoint = OTHER_CONFIGS[name]
+    rows = 50_000 if "parents" in endpoint else 1_000_000
+    body = b'{"data": [%b]}' % b",".join(row % number for number in range(rows))
+
+    def respond(connection: socket.socket, got: Got) -> None:
+        sent = b'{"data": [{"id": 1}]}' if got.head.startswith(b"GET /parents ") else body
+        connection.sendall(answer_of(sent, f"Content-Length: {len(sent)}"))
+
+    with raw_server(respond) as url:
+        resource = {"columns": DECLARED, **endpoint.get("resource", {})}
+        text = defs(url, **{"paginator": "single_page", **endpoint, "resource": resource})
+        outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
+    assert (outcome.code, outcome.rows) == ("", rows), outcome
+    assert outcome.megabytes < most_megabytes(body), outcome
+
+
+@pytest.mark.matrix(keep=0)
+def test_a_large_answer_of_parents_is_parsed_in_parts(tmp_path: Path) -> None:
+    parts = b", ".join(b'{"sku": "s%d", "qty": %d}' % (number, number) for number in range(5000))
+    rows = 1000
+    body = b'{"data": [%b]}' % b",".join(
+        b'{"id": %d, "parts": [%b]}' % (number, parts) for number in range(rows)
+    )
+
+    def respond(connection: socket.socket, got: Got) -> None:
+        sent = body if got.head.startswith(b"GET /parents ") else b'{"data": [{"id": %d}]}' % got.number
+        connection.sendall(answer_of(sent, f"Content-Length: {len(sent)}"))
+
+    with raw_server(respond) as url:
+        path = "parents/{resources.parents.id}/things"
+        text = defs(url, path=path, parents=(PARENTS,), paginator="single_page")
+        outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
+    assert (outcome.code, outcome.rows) == ("", rows), outcome
+    assert outcome.megabytes < most_megabytes(body), outcome
+
+
 ODD_VALUES: dict[str, tuple[bytes, bytes, int]] = {
     "NaN": (b"12.5", b"NaN", 1),
     "not UTF-8": (b"short", b"sh\xf6rt", 1),

@@ -33,6 +33,7 @@ from analytics_assets.ingestion.http.read_progress import ReadProgress
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import NoContent, ResponseReader
 from analytics_assets.ingestion.http.retry_policy import endpoint_of
+from analytics_assets.ingestion.row_of_parent import for_fields_of_parent
 
 
 class CheckedPaginator(BasePaginator):
@@ -107,6 +108,8 @@ class CheckedPaginator(BasePaginator):
             has_body=bool(getattr(response, "size", 0)),
             has_next=self.has_next_page,
         )
+        if data and self._reader.gets_fields:
+            data[:] = for_fields_of_parent(data)  # the list that dlt passes on
         if not self.has_next_page:
             missing = _missing_path(self.paginator, response) if self._progress.read.pages == 1 else None
             if missing:

@@ -33,6 +33,7 @@ from analytics_assets.ingestion.http.retry_policy import endpoint_of
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import FailedAheadError, Transport
 from analytics_assets.ingestion.http.wire import WireRequest, WireResponse
+from analytics_assets.ingestion.row_of_parent import for_fields_of_parent
 
 _GROUP_ROWS, _GROUP_BYTES, _GROUP_SECONDS = 25_000, 64_000_000, 10.0
 """The limits of a group in rows, bytes and seconds. Larger groups cost dlt less time, but need more memory."""
@@ -132,6 +133,8 @@ class PageGroups:
             self._too_large[reader] = error  # the next group fails, because these rows may be kept
         # The list of one large page is not copied.
         rows = parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)]
+        if reader.reader.gets_fields:
+            rows = for_fields_of_parent(rows)
         return PageGroup(request, rows, size=size, has_more=has_more and not reader.is_finished)
 
     def _within_limit(self, fetch: Fetch, request: PreparedRequest, reader: PageReader) -> Fetch:

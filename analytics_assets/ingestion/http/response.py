@@ -21,7 +21,7 @@ from analytics_assets.ingestion.errors import (
     UnreadableResponseError,
 )
 from analytics_assets.ingestion.http.end_hints import LARGEST_COUNT, Read, contradiction, says_end
-from analytics_assets.ingestion.http.json_path import Find, finder
+from analytics_assets.ingestion.http.json_path import Find, before_wildcard, finder, steps_of
 from analytics_assets.ingestion.http.row_selection import (
     RowRules,
     RowSelector,
@@ -30,7 +30,8 @@ from analytics_assets.ingestion.http.row_selection import (
 )
 from analytics_assets.ingestion.json_kind import kind_of
 from analytics_assets.ingestion.raw_json import read_body
-from analytics_assets.ingestion.raw_rows import Path, Text, read_around_rows
+from analytics_assets.ingestion.raw_rows import Text, read_around_rows
+from analytics_assets.ingestion.wildcard_rows import Path
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,25 @@ class ResponseReader:
         rules: what counts as rows.
         paging: the fields in which the API describes its paging.
         raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses part by part. Rows stay
-            JSON text only if the JSONPath of the rows consists of field names, and no other path leads into the rows.
+            JSON text only if the JSONPath of the rows consists of field names and wildcards, and no other path leads
+            into the rows.
+        gets_fields: whether dlt adds fields of a parent's row to each row (`include_from_parent`).
 
     Attributes:
         resource: the dlt resource of the responses.
         judges_end: whether paging fails at its end if the last response says that there is more.
         has_rows_as_text: whether rows may stay JSON text.
+        gets_fields: whether dlt adds fields of a parent's row to each row.
     """
 
     def __init__(
-        self, resource: str, rules: RowRules, paging: PagingFields | None = None, *, raw_rows: bool = False
+        self,
+        resource: str,
+        rules: RowRules,
+        paging: PagingFields | None = None,
+        *,
+        raw_rows: bool = False,
+        gets_fields: bool = False,
     ) -> None:
         paging = paging or PagingFields()
         self.resource = resource
@@ -119,6 +129,7 @@ class ResponseReader:
         self._has_more = _Field.at(paging.has_more_path, "has_more_path", _as_flag)
         self.judges_end = paging.judges_end
         self.has_rows_as_text = raw_rows
+        self.gets_fields = gets_fields
         self._other_paths = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
 
     @property
@@ -229,27 +240,20 @@ class ResponseReader:
         return value
 
 
-_FIELDS = re.compile(r"\$|(?:\$\.)?[\w@:' -]+(?:\.[\w@:' -]+)*")
-"""A JSONPath of field names, without a wildcard, an index or a filter."""
-
-
 def _path_of_raw_rows(rows: str, others: Iterable[TJsonPath | None]) -> Path | None:
-    """Returns the names of the fields that lead to the rows; None if a step before the validator reads parsed rows."""
-    plain = re.fullmatch(r"\$|(?:\$\.)?[A-Za-z_]\w*(?:\.\w+)*", rows)
-    if plain is None:
+    """Returns the steps that lead to the rows; None if a step before the validator reads parsed rows."""
+    path = steps_of(rows)
+    if path is None:
         return None
-    path = _names(plain[0])
+    names = before_wildcard(path)
     for other in filter(None, others):
-        if not _FIELDS.fullmatch(str(other)) or _names(str(other))[: len(path)] == path:
+        steps = steps_of(str(other))
+        if steps is None or before_wildcard(steps) != steps or steps[: len(names)] == names:
             return None
     return path
 
 
-def _names(path: str) -> Path:
-    return tuple(path.removeprefix("$").removeprefix(".").split(".")) if path != "$" else ()
-
-
-def _without(response: Any, path: Path) -> Any:
+def _without(response: Any, path: tuple[str, ...]) -> Any:
     if not path:
         return None
     if not isinstance(response, dict) or path[0] not in response:
