@@ -133,7 +133,7 @@ def test_a_large_answer_needs_less_than_three_times_its_size(tmp_path: Path, nam
         )
         outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
     assert (outcome.code, outcome.rows) == ("", rows), outcome
-    assert outcome.megabytes < most_megabytes(body)
+    assert outcome.megabytes < most_megabytes(body), outcome
 
 
 FIELDS = b", ".join(b'"field_%d": "some text of field %d"' % (number, number) for number in range(40))

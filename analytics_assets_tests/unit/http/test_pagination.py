@@ -25,7 +25,7 @@ from analytics_assets.ingestion.errors import (
     TotalOfPageError,
     UnreadableResponseError,
 )
-from analytics_assets.ingestion.http import page_group
+from analytics_assets.ingestion.http import page_group, pagination
 from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
@@ -224,6 +224,7 @@ def test_a_green_sync_by_offset_is_complete(
     ),
     in_flight=in_flight_numbers,
     group=group_rows,
+    packed_from=st.sampled_from([0, 10, 100_000]),
 )
 def test_a_sync_by_page_number_is_complete_and_never_doubles_a_row(
     server: Server,
@@ -232,11 +233,13 @@ def test_a_sync_by_page_number_is_complete_and_never_doubles_a_row(
     answer: tuple[tuple[str, ...], int],
     in_flight: int,
     group: int,
+    packed_from: int,
 ) -> None:
     """Pages that cannot overlap do not show every change, so no row is missing only if rows stay."""
     says, size = answer
     shop = Shop(**api, says=says, limit=size)
     monkeypatch.setattr(page_group, "_GROUP_ROWS", group)
+    monkeypatch.setattr(pagination, "_PACKED_FROM", packed_from)
     paginator = PageNumberPaginator(
         total_path=next((one for one in ("pages", "total") if one in says), None),
         has_more_path="has_more" if "has_more" in says else None,
