@@ -102,6 +102,9 @@ LARGE_PAGES: dict[str, dict[str, Any]] = {
     "link in the body": {"paginator": {"type": "json_link", "next_url_path": "next"}},
     "link in the header": {"paginator": "header_link"},
     "cursor": {"paginator": {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}},
+    "cursor in a row": {
+        "paginator": {"type": "cursor", "cursor_path": "data[-1].no", "cursor_param": "after"}
+    },
     "detected": {"paginator": "auto"},
     "not only ASCII": {"paginator": "single_page", "params": {"lang": "de"}},
 }

@@ -5,6 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 
+PACKED_FROM = 100_000
+"""The number of rows of a large page, whose hashes would take as much memory as its rows."""
+
 _PARTS = 32
 """The number of parts. Only one of them is a set at a time."""
 

@@ -15,7 +15,7 @@ from requests import Request
 
 from analytics_assets.ingestion.errors import TotalOfPageError
 from analytics_assets.ingestion.http.api_response import Row
-from analytics_assets.ingestion.http.packed_hashes import PackedHashes
+from analytics_assets.ingestion.http.packed_hashes import PACKED_FROM, PackedHashes
 from analytics_assets.ingestion.http.page_reader import (
     Accepted,
     Fetch,
@@ -32,9 +32,6 @@ _VALUES_CHANGE = (
     "If the API sends other values of a row with each request, set `primary_key`, "
     "or requests.page_overlap: false"
 )
-
-_PACKED_FROM = 100_000
-"""The number of rows of a large page, whose hashes would take as much memory as its rows."""
 
 
 def _alike(row: Any, other: Any) -> bool:
@@ -269,7 +266,7 @@ class PageNumberReader(PageReader):
             hash_of(self._identity(row) if key is None else key)
             for row, key in zip(rows, keys_of(rows, self._primary_key), strict=True)
         )
-        if len(rows) > _PACKED_FROM and not self._seen:
+        if len(rows) > PACKED_FROM and not self._seen:
             self._packed = PackedHashes(hashes)
             self._keys_before = (len(rows), self._packed.total)
             if self._packed.has_twice:

@@ -7,7 +7,7 @@ row of the response, because a row may contain personal data.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -22,6 +22,7 @@ from analytics_assets.ingestion.errors import (
 )
 from analytics_assets.ingestion.http.end_hints import LARGEST_COUNT, Read, contradiction, says_end
 from analytics_assets.ingestion.http.json_path import Find, before_wildcard, finder, steps_of
+from analytics_assets.ingestion.http.readable_rows import with_readable_rows
 from analytics_assets.ingestion.http.row_selection import (
     RowRules,
     RowSelector,
@@ -32,6 +33,9 @@ from analytics_assets.ingestion.json_kind import kind_of
 from analytics_assets.ingestion.raw_json import read_body
 from analytics_assets.ingestion.raw_rows import Text, read_around_rows
 from analytics_assets.ingestion.wildcard_rows import Path
+
+MOST_PARSED = 32_000_000
+"""The bytes of a response that is parsed with its rows, if the paginator is the user's."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +106,17 @@ class ResponseReader:
         rules: what counts as rows.
         paging: the fields in which the API describes its paging.
         raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses part by part. Rows stay
-            JSON text only if the JSONPath of the rows consists of field names and wildcards, and no other path leads
-            into the rows.
+            JSON text only if the JSONPath of the rows consists of field names and wildcards, and with a wildcard only
+            if no other path leads into the rows.
+        is_read_by_user: whether the paginator is the user's, which may read anything in a response. Then only the rows
+            of a large response stay JSON text.
         gets_fields: whether dlt adds fields of a parent's row to each row (`include_from_parent`).
 
     Attributes:
         resource: the dlt resource of the responses.
         judges_end: whether paging fails at its end if the last response says that there is more.
         has_rows_as_text: whether rows may stay JSON text.
+        is_read_by_user: whether the paginator is the user's.
         gets_fields: whether dlt adds fields of a parent's row to each row.
     """
 
@@ -120,6 +127,7 @@ class ResponseReader:
         paging: PagingFields | None = None,
         *,
         raw_rows: bool = False,
+        is_read_by_user: bool = False,
         gets_fields: bool = False,
     ) -> None:
         paging = paging or PagingFields()
@@ -129,6 +137,7 @@ class ResponseReader:
         self._has_more = _Field.at(paging.has_more_path, "has_more_path", _as_flag)
         self.judges_end = paging.judges_end
         self.has_rows_as_text = raw_rows
+        self.is_read_by_user = is_read_by_user
         self.gets_fields = gets_fields
         self._other_paths = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
 
@@ -159,13 +168,36 @@ class ResponseReader:
         if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT):
             return NoContent()
         try:
-            around = read_around_rows(body, encoding(), self._path_in) if self.has_rows_as_text else None
+            may_stay = self.has_rows_as_text and not (self.is_read_by_user and len(body) <= MOST_PARSED)
+            around = read_around_rows(body, encoding(), self._path_in) if may_stay else None
             return read_body(body, encoding()) if around is None else around
         except ValueError:
             raise NotJsonError(self.resource, endpoint) from None
 
     def _path_in(self, text: Text) -> Path | None:
-        return _path_of_raw_rows(self._rows.selector_in(text), self._other_paths)
+        """Returns the steps that lead to the rows in strict JSON; None if the rows must not stay text."""
+        path = steps_of(self._rows.selector_in(text))
+        if path is None or path == (names := before_wildcard(path)):
+            return path
+        # The rows take the place of what they are in.
+        return None if self.is_read_by_user or self._leads_into(names) else path
+
+    def _leads_into(self, rows: tuple[str, ...]) -> bool:
+        """Whether a path, other than that of the rows, may lead into the rows."""
+        for other in filter(None, self._other_paths):
+            steps = steps_of(str(other))
+            if steps is None or before_wildcard(steps) != steps or steps[: len(rows)] == rows:
+                return True
+        return False
+
+    def readable(self, response: Any) -> Any:
+        """Returns a parsed response for code that may read the rows. Each row that it reads is parsed alone."""
+        return with_readable_rows(response, self._rows.path) if self.may_read_rows else response
+
+    @property
+    def may_read_rows(self) -> bool:
+        """Whether a paginator, or a path such as `total_path`, may read the rows, which may be JSON text."""
+        return self.has_rows_as_text and (self.is_read_by_user or self._leads_into(self._rows.path))
 
     def read(self, response: Any, endpoint: str) -> Content:
         """Returns the content of a parsed response of `endpoint`.
@@ -176,8 +208,9 @@ class ResponseReader:
         if isinstance(response, NoContent):
             return Content([])
         rows = self._rows.rows(response, endpoint)
-        total = self._value(self._total, response, rows, endpoint)
-        has_more = self._value(self._has_more, response, rows, endpoint)
+        beside = self.readable(response)
+        total = self._value(self._total, beside, rows, endpoint)
+        has_more = self._value(self._has_more, beside, rows, endpoint)
         return Content(rows, total, has_more)
 
     def no_rows(self, response: Any, endpoint: str) -> UnreadableResponseError:
@@ -238,19 +271,6 @@ class ResponseReader:
                 self.resource, endpoint, field.path, field.setting, kind, keys_of(response)
             )
         return value
-
-
-def _path_of_raw_rows(rows: str, others: Iterable[TJsonPath | None]) -> Path | None:
-    """Returns the steps that lead to the rows; None if a step before the validator reads parsed rows."""
-    path = steps_of(rows)
-    if path is None:
-        return None
-    names = before_wildcard(path)
-    for other in filter(None, others):
-        steps = steps_of(str(other))
-        if steps is None or before_wildcard(steps) != steps or steps[: len(names)] == names:
-            return None
-    return path
 
 
 def _without(response: Any, path: tuple[str, ...]) -> Any:

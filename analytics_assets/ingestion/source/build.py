@@ -281,9 +281,14 @@ def _page_through_session(
     gets_fields = bool(resource.get("include_from_parent"))
     if not ranged:
         fields = PagingFields(judges_end=judges_end, read_by_dlt=paths_read_by(paginator))
-        # Another paginator is the user's, and may read the rows.
-        raw = type(paginator) in READ_NO_ROWS
-        reader = ResponseReader(resource["name"], rules, fields, raw_rows=raw, gets_fields=gets_fields)
+        reader = ResponseReader(
+            resource["name"],
+            rules,
+            fields,
+            raw_rows=True,
+            is_read_by_user=type(paginator) not in READ_NO_ROWS,
+            gets_fields=gets_fields,
+        )
         endpoint["paginator"] = CheckedPaginator(paginator, reader, keys, bounds)
         return
     assert isinstance(paginator, RangePaginator)

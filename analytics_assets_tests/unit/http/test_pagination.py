@@ -239,7 +239,7 @@ def test_a_sync_by_page_number_is_complete_and_never_doubles_a_row(
     says, size = answer
     shop = Shop(**api, says=says, limit=size)
     monkeypatch.setattr(page_group, "_GROUP_ROWS", group)
-    monkeypatch.setattr(pagination, "_PACKED_FROM", packed_from)
+    monkeypatch.setattr(pagination, "PACKED_FROM", packed_from)
     paginator = PageNumberPaginator(
         total_path=next((one for one in ("pages", "total") if one in says), None),
         has_more_path="has_more" if "has_more" in says else None,
