@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from analytics_assets.ingestion.raw_json import MOST_LEVELS, encodings_of, read_row
-from analytics_assets.ingestion.wildcard_rows import FILLER, Path, SelectedRows, Wildcard, select
+from analytics_assets.ingestion.wildcard_rows import FILLER, Path, SelectedRows, Wildcard, field_at, select
 
 _PIECE = 1_048_576
 """The bytes of a body that are decoded at once. The text of a large body may take four times its size."""
@@ -88,6 +88,48 @@ def read_around_rows(body: bytes, charset: str | None, path_in: Callable[[Text],
                 memoryview(strict)[:] = text
             return _parsed(found)
     raise ValueError("the body is not JSON")
+
+
+def read_fields(body: bytes, paths: Collection[tuple[str, ...]], most: int) -> Any:
+    """Parses only some fields of a body, such as those beside the rows.
+
+    Args:
+        body: the body, in any encoding that `read_body` reads.
+        paths: the names of the fields that lead to each field.
+        most: the bytes of the largest list or object that is parsed. An object of no other use stands for a larger one.
+
+    Raises:
+        ValueError: the body is not JSON.
+
+    Returns:
+        An object with these fields alone.
+    """
+    for text in _texts(body, None):
+        for strict in _strict_forms(text):
+            try:
+                found = {path: field_at(strict, path) for path in paths}
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            if strict is not text:
+                memoryview(strict)[:] = text
+            return _fields_alone(found, most)
+    raise ValueError("the body is not JSON")
+
+
+def _fields_alone(found: Mapping[tuple[str, ...], msgspec.Raw | None], most: int) -> dict[str, Any]:
+    response: dict[str, Any] = {}
+    for path, text in sorted(
+        found.items(), key=lambda one: -len(one[0])
+    ):  # the fields of a large object first
+        if text is not None:
+            holder = response
+            for name in path[:-1]:
+                holder = holder.setdefault(name, {})
+            if len(text) > most and bytes(memoryview(text)[:1]) in b"[{":
+                holder.setdefault(path[-1], object())
+            else:
+                holder[path[-1]] = read_row(text)
+    return response
 
 
 def _around(text: Text | msgspec.Raw, path: Path) -> Any:

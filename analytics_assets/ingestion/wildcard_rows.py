@@ -31,6 +31,7 @@ class SelectedRows(list[msgspec.Raw]):
     """The rows that a path with a wildcard selects. They stand in place of the value before the first wildcard."""
 
 
+_any_of = msgspec.json.Decoder(msgspec.Raw).decode
 _items_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -53,6 +54,22 @@ def select(text: bytes | bytearray | memoryview | msgspec.Raw, steps: Path) -> S
         found = _items(found, step) if isinstance(step, Wildcard) else _fields(found, step)
     rows = SelectedRows(found)
     return SelectedRows(_items_of(rows[0])) if len(rows) == 1 else rows  # of one list, dlt takes the items
+
+
+def field_at(text: Any, names: tuple[str, ...]) -> msgspec.Raw | None:
+    """Returns a field of strict JSON, which some names lead to; None if there is none.
+
+    Args:
+        text: the JSON text, in UTF-8.
+        names: the names of the fields, from the outermost.
+
+    Raises:
+        msgspec.DecodeError: the text is not strict JSON.
+    """
+    found: Iterable[Any] = [_any_of(text)]
+    for name in names:
+        found = _fields(found, name)
+    return next(iter(found), None)
 
 
 def _items(texts: Iterable[Any], wildcard: Wildcard) -> Iterator[msgspec.Raw]:

@@ -148,6 +148,16 @@ UNDECLARED: dict[str, dict[str, Any]] = {
     "no data_selector": {"paginator": "auto", "data_selector": None, "resource": {"columns": None}},
     "no primary key": {**LARGE_PAGES["page number"], "resource": {"columns": None, "primary_key": None}},
     "one column declared": {"paginator": "single_page", "resource": {}},
+    "rules": {
+        **LARGE_PAGES["single page"],
+        "resource": {"columns": None},
+        "requests": {
+            "responses": [
+                {"status": 200, "body": {"error": "*"}, "action": "retry"},
+                {"status": 200, "text": "maintenance", "action": "retry"},
+            ]
+        },
+    },
 }
 
 
@@ -162,7 +172,8 @@ def test_undeclared_rows_need_no_more(tmp_path: Path, name: str) -> None:
     row = UNDECLARED_ROW.replace(b"some text", "ein € 😀".encode()) if "ASCII" in name else UNDECLARED_ROW
     body = b'{"next": null, "data": [%s]}' % b",".join(row % number for number in range(rows))
     with raw_server(one_page(body)) as url:
-        text = defs(url, **endpoint, resource=resource, requests={"page_overlap": False})
+        requests = {"page_overlap": False, **endpoint.pop("requests", {})}
+        text = defs(url, **endpoint, resource=resource, requests=requests)
         outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
     assert (outcome.code, outcome.rows) == ("", rows), outcome
     assert outcome.megabytes < most_megabytes(body), outcome
