@@ -270,6 +270,7 @@ def test_an_answer_that_is_cut_off_is_not_parsed(tmp_path: Path) -> None:
 PAGE_ROWS, LARGE_PAGES_IN_ALL = 80_000, 8
 LARGE_ROW = b'{"id": %d, "text": "' + b"x" * 600 + b'"}'
 MANY_LARGE_PAGES: dict[str, dict[str, Any]] = {
+    "a small first page": {"paginator": {"type": "page_number", "base_page": 0, "total_path": "pages"}},
     "page number": {"paginator": {"type": "page_number", "base_page": 0, "total_path": "pages"}},
     "children": {
         "path": "parents/{resources.parents.id}/things",
@@ -283,16 +284,20 @@ MANY_LARGE_PAGES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", MANY_LARGE_PAGES)
 def test_pages_of_50_mb_are_not_all_read_ahead(tmp_path: Path, name: str) -> None:
     """The last page is refused, so that nothing is loaded: DuckDB would need more memory than the pages."""
-    pages = b'"pages": %d, ' % LARGE_PAGES_IN_ALL if name == "page number" else b""
+    first_is_small = name == "a small first page"
+    count = LARGE_PAGES_IN_ALL * (2 if first_is_small else 1)
+    pages = b'"pages": %d, ' % count if name != "children" else b""
     rows = b",".join(LARGE_ROW % number for number in range(PAGE_ROWS))
-    parents = b'{"data": [%s]}' % b",".join(b'{"id": %d}' % number for number in range(LARGE_PAGES_IN_ALL))
+    parents = b'{"data": [%s]}' % b",".join(b'{"id": %d}' % number for number in range(count))
 
     def respond(connection: socket.socket, got: Got) -> None:
         place = got.params.get("page") or got.head.split(b"/")[2].decode()
         body, status = parents, "200 OK"
         if place.isdigit():
             body = b'{%b"data": [%b, %b]}' % (pages, LARGE_ROW % (PAGE_ROWS + int(place)), rows)
-        if place.isdigit() and int(place) == LARGE_PAGES_IN_ALL - 1:
+        if place == "0" and first_is_small:
+            body = b'{%b"data": [%b]}' % (pages, LARGE_ROW % 0)
+        if place.isdigit() and int(place) == count - 1:
             body, status = b"{}", "403 Forbidden"
         connection.sendall(answer_of(body, f"Content-Length: {len(body)}", status=status))
 
@@ -306,4 +311,4 @@ def test_pages_of_50_mb_are_not_all_read_ahead(tmp_path: Path, name: str) -> Non
         outcome = sync_limited(tmp_path, text, megabytes=800, seconds=60)
     assert outcome.code == "halted", outcome
     assert "403" in outcome.text, outcome
-    assert outcome.megabytes < 450, outcome
+    assert outcome.megabytes < (700 if first_is_small else 450), outcome

@@ -25,6 +25,7 @@ from requests.utils import get_encoding_from_headers
 
 from analytics_assets.ingestion.errors import RangeTooLargeError, SyncError, TooManyPagesError
 from analytics_assets.ingestion.http.api_response import PageGroup, Row
+from analytics_assets.ingestion.http.bytes_ahead import NoRoomError
 from analytics_assets.ingestion.http.core_affinity import share_a_core
 from analytics_assets.ingestion.http.page_limit import PageLimit, PagesCutError
 from analytics_assets.ingestion.http.page_reader import AheadError, Fetch, Numbers, Page, PageReader
@@ -165,13 +166,24 @@ class PageGroups:
         template.headers.pop("Content-Length", None)  # the page number changes the length of the body
         caller = caller_of(request)
 
-        def fetch(numbers: Numbers, ahead: bool) -> Page:
+        def fetch(numbers: Numbers, ahead: bool, again: int = 0) -> Page:
+            number = again or reader.bytes_ahead.begin()
+            note = partial(reader.bytes_ahead.note, number, is_its_turn=bool(again))
+            asked = replace(_with_numbers(template, numbers), judge_size=note)
             try:
-                response = self._transport.ask(_with_numbers(template, numbers), caller, ahead=ahead)
-            except FailedAheadError:
-                raise AheadError(partial(self._threads.submit, fetch, numbers, False)) from None
+                return page(numbers, number, self._transport.ask(asked, caller, ahead=ahead))
+            except NoRoomError:
+                raise AheadError(partial(self._threads.submit, fetch, numbers, False, number)) from None
+            except BaseException as error:
+                reader.bytes_ahead.end(number)
+                if isinstance(error, FailedAheadError):
+                    raise AheadError(partial(self._threads.submit, fetch, numbers, False, number)) from None
+                raise
+
+        def page(numbers: Numbers, number: int, response: WireResponse) -> Page:
             if response.status >= 300:
                 # The transport follows no redirect, so the session follows it.
+                reader.bytes_ahead.end(number)
                 return self._fetch_sequentially(reader, numbers, options, response)
             headers = response.raw.headers
             parsed = reader.reader.parse(
@@ -181,7 +193,8 @@ class PageGroups:
                 status=response.status,
             )
             content = reader.reader.read(parsed, template.endpoint)
-            return Page(content, parsed, len(response.body), headers, response.sent, response.received)
+            size = len(response.body)
+            return Page(content, parsed, size, headers, response.sent, response.received, number)
 
         return lambda numbers, ahead: self._threads.submit(fetch, numbers, ahead)
 

@@ -25,7 +25,8 @@ from analytics_assets.ingestion.errors import (
     TotalOfPageError,
     UnreadableResponseError,
 )
-from analytics_assets.ingestion.http import page_group, pagination
+from analytics_assets.ingestion.http import page_group, page_reader, pagination, wire
+from analytics_assets.ingestion.http.bytes_ahead import BytesAhead
 from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
@@ -255,6 +256,22 @@ def test_a_sync_by_page_number_is_complete_and_never_doubles_a_row(
         # A total of rows, where dlt expects a total of pages, promises many more pages.
         ahead = 2 * in_flight if "total" in says else in_flight
         assert shop.requests - len(shop.failures) <= -(-shop.size // size) + 1 + ahead
+
+
+@many_examples
+@given(api=apis, in_flight=in_flight_numbers, most=st.integers(1, 200))
+def test_pages_without_room_are_requested_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch, api: dict[str, Any], in_flight: int, most: int
+) -> None:
+    monkeypatch.setattr(wire, "_PIECE", 7)
+    monkeypatch.setattr(page_reader, "BytesAhead", lambda _: BytesAhead(most))
+    shop = Shop(**api, says=("pages",), limit=3)
+    try:
+        rows = synced_rows(server, shop, PageNumberPaginator(total_path="pages"), max_in_flight=in_flight)
+    except (RestartError, SyncHalted):
+        assert shop.changes or len(shop.failures) >= 4, "it failed for no reason"
+        return
+    assert shop.changes or rows == shop.ids
 
 
 @pytest.mark.parametrize("kind", [OffsetPaginator, PageNumberPaginator])
