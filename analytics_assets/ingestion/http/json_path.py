@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from dlt.common.jsonpath import TJsonPath, compile_path
@@ -26,6 +27,7 @@ _STEP = re.compile(
 )
 
 
+@lru_cache(maxsize=256)  # each page asks
 def steps_of(path: str) -> Path | None:
     """Returns the steps of a JSONPath of names and wildcards; None if it has anything else, such as a filter."""
     rest = path.strip()
@@ -47,6 +49,7 @@ def steps_of(path: str) -> Path | None:
     return tuple(steps)
 
 
+@lru_cache(maxsize=256)
 def before_wildcard(path: Path) -> tuple[str, ...]:
     """Returns the names before the first wildcard of a path."""
     names: list[str] = []

@@ -169,7 +169,7 @@ class PageGroups:
         def fetch(numbers: Numbers, ahead: bool, again: int = 0) -> Page:
             number = again or reader.bytes_ahead.begin()
             note = partial(reader.bytes_ahead.note, number, is_its_turn=bool(again))
-            asked = replace(_with_numbers(template, numbers), judge_size=note)
+            asked = _with_numbers(template, numbers, note)
             try:
                 return page(numbers, number, self._transport.ask(asked, caller, ahead=ahead))
             except NoRoomError:
@@ -217,7 +217,7 @@ def signs_alike(auth: Any) -> bool:
     return auth is None or (isinstance(auth, _PLAIN_AUTHS) and type(auth).__call__ in _PLAIN_CALLS)
 
 
-def _with_numbers(template: WireRequest, numbers: Numbers) -> WireRequest:
+def _with_numbers(template: WireRequest, numbers: Numbers, judge_size: Callable[[int], None]) -> WireRequest:
     """Returns the request of one page."""
     url, body = template.url, template.body
     for place, number in numbers.items():
@@ -225,4 +225,4 @@ def _with_numbers(template: WireRequest, numbers: Numbers) -> WireRequest:
             url = url.replace(place.mark, str(number))
         elif body:
             body = body.replace(f'"{place.mark}"'.encode(), str(number).encode())
-    return replace(template, url=url, body=body)
+    return replace(template, url=url, body=body, judge_size=judge_size)

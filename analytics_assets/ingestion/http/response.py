@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -139,7 +140,8 @@ class ResponseReader:
         self.has_rows_as_text = raw_rows
         self.is_read_by_user = is_read_by_user
         self.gets_fields = gets_fields
-        self._other_paths = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
+        others = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
+        self._other_paths = tuple(str(one) for one in others if one)
 
     @property
     def total_path(self) -> str:
@@ -180,15 +182,7 @@ class ResponseReader:
         if path is None or path == (names := before_wildcard(path)):
             return path
         # The rows take the place of what they are in.
-        return None if self.is_read_by_user or self._leads_into(names) else path
-
-    def _leads_into(self, rows: tuple[str, ...]) -> bool:
-        """Whether a path, other than that of the rows, may lead into the rows."""
-        for other in filter(None, self._other_paths):
-            steps = steps_of(str(other))
-            if steps is None or before_wildcard(steps) != steps or steps[: len(rows)] == rows:
-                return True
-        return False
+        return None if self.is_read_by_user or _lead_into(names, self._other_paths) else path
 
     def readable(self, response: Any) -> Any:
         """Returns a parsed response for code that may read the rows. Each row that it reads is parsed alone."""
@@ -197,7 +191,9 @@ class ResponseReader:
     @property
     def may_read_rows(self) -> bool:
         """Whether a paginator, or a path such as `total_path`, may read the rows, which may be JSON text."""
-        return self.has_rows_as_text and (self.is_read_by_user or self._leads_into(self._rows.path))
+        if not self.has_rows_as_text:
+            return False
+        return self.is_read_by_user or _lead_into(self._rows.path, self._other_paths)
 
     def read(self, response: Any, endpoint: str) -> Content:
         """Returns the content of a parsed response of `endpoint`.
@@ -271,6 +267,16 @@ class ResponseReader:
                 self.resource, endpoint, field.path, field.setting, kind, keys_of(response)
             )
         return value
+
+
+@lru_cache(maxsize=256)  # each page asks
+def _lead_into(rows: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether one of the other paths may lead into the rows."""
+    for other in others:
+        steps = steps_of(other)
+        if steps is None or before_wildcard(steps) != steps or steps[: len(rows)] == rows:
+            return True
+    return False
 
 
 def _without(response: Any, path: tuple[str, ...]) -> Any:
