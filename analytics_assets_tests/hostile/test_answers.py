@@ -210,7 +210,8 @@ def test_rows_stay_text_with_these_configs(tmp_path: Path, name: str) -> None:
         text = defs(url, **{"paginator": "single_page", **endpoint, "resource": resource})
         outcome = sync_limited(tmp_path, text, megabytes=800, seconds=120)
     assert (outcome.code, outcome.rows) == ("", rows), outcome
-    assert outcome.megabytes < most_megabytes(body), outcome
+    # Each list has one row here, so each row of two wildcards takes the memory of three texts.
+    assert outcome.megabytes < 3 * len(body) / 1e6 + 150, outcome
 
 
 @pytest.mark.matrix(keep=0)
