@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
@@ -20,12 +20,10 @@ from typing import Any
 import msgspec
 
 from analytics_assets.ingestion.raw_json import MOST_LEVELS, encodings_of, read_row
+from analytics_assets.ingestion.wildcard_rows import FILLER, Path, SelectedRows, Wildcard, field_at, select
 
 _PIECE = 1_048_576
 """The bytes of a body that are decoded at once. The text of a large body may take four times its size."""
-
-_FILLER = b"\x7f"
-"""The character that fills an odd text. A name with it is not read from the copy."""
 
 _PLAIN = rb"""
     [^"NI\\-]++
@@ -55,9 +53,6 @@ _FIRST_CHARACTER = re.compile(rb"[ \t\n\r]*+(.)", re.DOTALL)
 Text = bytes | bytearray | memoryview
 """JSON text in UTF-8."""
 
-Path = tuple[str, ...]
-"""The names of the fields that lead to the list of rows; empty if the whole text is the list."""
-
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _rows_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -74,8 +69,8 @@ def read_around_rows(body: bytes, charset: str | None, path_in: Callable[[Text],
         ValueError: the body is not JSON.
 
     Returns:
-        The parsed body, with a list of `msgspec.Raw` at the path of the rows. None if there is no list of rows, or if
-        its rows must not stay text.
+        The parsed body, with a list of `msgspec.Raw` at the path of the rows, or before its first wildcard. None if
+        there is no list of rows, or if its rows must not stay text.
     """
     for text in _texts(body, charset):
         for strict in _strict_forms(text):
@@ -86,7 +81,8 @@ def read_around_rows(body: bytes, charset: str | None, path_in: Callable[[Text],
                 return None
             except (msgspec.DecodeError, RecursionError):
                 continue
-            if found is None or (strict is not text and _has_filler(found)):
+            is_without_rows = isinstance(found, SelectedRows) and not found  # its fields may report an error
+            if found is None or is_without_rows or (strict is not text and _has_filler(found)):
                 return None
             if strict is not text:
                 memoryview(strict)[:] = text
@@ -94,10 +90,54 @@ def read_around_rows(body: bytes, charset: str | None, path_in: Callable[[Text],
     raise ValueError("the body is not JSON")
 
 
+def read_fields(body: bytes, paths: Collection[tuple[str, ...]], most: int) -> Any:
+    """Parses only some fields of a body, such as those beside the rows.
+
+    Args:
+        body: the body, in any encoding that `read_body` reads.
+        paths: the names of the fields that lead to each field.
+        most: the bytes of the largest list or object that is parsed. An object of no other use stands for a larger one.
+
+    Raises:
+        ValueError: the body is not JSON.
+
+    Returns:
+        An object with these fields alone.
+    """
+    for text in _texts(body, None):
+        for strict in _strict_forms(text):
+            try:
+                found = {path: field_at(strict, path) for path in paths}
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            if strict is not text:
+                memoryview(strict)[:] = text
+            return _fields_alone(found, most)
+    raise ValueError("the body is not JSON")
+
+
+def _fields_alone(found: Mapping[tuple[str, ...], msgspec.Raw | None], most: int) -> dict[str, Any]:
+    response: dict[str, Any] = {}
+    for path, text in sorted(
+        found.items(), key=lambda one: -len(one[0])
+    ):  # the fields of a large object first
+        if text is not None:
+            holder = response
+            for name in path[:-1]:
+                holder = holder.setdefault(name, {})
+            if len(text) > most and bytes(memoryview(text)[:1]) in b"[{":
+                holder.setdefault(path[-1], object())
+            else:
+                holder[path[-1]] = read_row(text)
+    return response
+
+
 def _around(text: Text | msgspec.Raw, path: Path) -> Any:
     """Returns the rows and the fields around them, all as JSON text."""
     if not path:
         return _rows_of(text)
+    if isinstance(path[0], Wildcard):
+        return select(text, path)
     return {
         name: _around(value, path[1:]) if name == path[0] else value
         for name, value in _fields_of(text).items()
@@ -112,7 +152,7 @@ def _parsed(found: Any) -> Any:
 
 def _has_filler(found: Any) -> bool:
     return isinstance(found, dict) and any(
-        _FILLER.decode() in name or _has_filler(one) for name, one in found.items()
+        FILLER.decode() in name or _has_filler(one) for name, one in found.items()
     )
 
 
@@ -201,7 +241,7 @@ def _odd_values(text: Text) -> Iterator[tuple[int, int, bytes]]:
         if found["number"]:
             yield *found.span("number"), b"1" * len(found["number"])
         elif found["text"]:
-            yield *found.span("text"), b'"%b"' % (_FILLER * (len(found["text"]) - 2))
+            yield *found.span("text"), b'"%b"' % (FILLER * (len(found["text"]) - 2))
 
 
 def _deep_values(text: Text) -> Iterator[tuple[int, int]]:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from dlt.common.jsonpath import compile_path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from analytics_assets.ingestion.http.json_path import finder, steps_of
 from analytics_assets.ingestion.raw_json import read_body, write_json
 from analytics_assets.ingestion.raw_rows import read_around_rows
 from analytics_assets_tests.examples import examples
@@ -87,3 +89,46 @@ def test_a_body_without_a_list_is_left_to_the_parser_of_whole_bodies(body: bytes
 
 def test_rows_that_must_not_stay_text_do_not() -> None:
     assert read_around_rows(b"[NaN]", None, lambda _: None) is None
+
+
+WILDCARDS = (
+    "data[*]",
+    "data[*].a",
+    "data.*",
+    "$.data.*.id",
+    "data[*].a[*]",
+    "$.*",
+    "$.*.id",
+    "data[*].'é'",
+    "*[*].a",
+)
+
+
+@given(st.lists(value, max_size=4), value, st.sampled_from(WILDCARDS), st.booleans())
+@settings(max_examples=examples(3000))
+def test_the_rows_of_a_wildcard_are_those_that_the_jsonpath_finds(
+    rows: list[str], other: str, selector: str, in_object: bool
+) -> None:
+    items = [f'{{"id": {one}, "a": {other}, "é": [{one}]}}' for one in rows]
+    fields = [(f'"{number}"', one) for number, one in enumerate(items)]
+    text = written([('"data"', written(fields) if in_object else f"[{','.join(items)}]"), ('"b"', other)])
+    body = text.encode("utf-8", "surrogateescape")
+    find, steps = finder(selector), steps_of(selector)
+
+    def expected() -> Any:
+        found = [one.value for one in compile_path(selector).find(read_body(body))]
+        return found[0] if len(found) == 1 and isinstance(found[0], list) else found
+
+    def found() -> Any:
+        response = read_around_rows(body, None, lambda _: steps)
+        return expected() if response is None else find(response)[0]
+
+    assert text_of(found) == text_of(expected)
+
+
+def test_rows_of_a_wildcard_stay_text() -> None:
+    body = b'{"data": [{"a": {"id": 1}, "b": 2}, {"a": {"id": NaN}}, {"b": 3}], "next": 4}'
+    response = read_around_rows(body, None, lambda _: steps_of("data[*].a"))
+    assert [*map(bytes, response["data"])] == [b'{"id": 1}', b'{"id": NaN}']
+    assert response["next"] == 4
+    assert all(type(row) is Raw for row in response["data"])

@@ -25,6 +25,7 @@ from analytics_assets.ingestion.contract.quarantine import Quarantine
 from analytics_assets.ingestion.contract.secret_watch import SecretWatch
 from analytics_assets.ingestion.contract.validator import Validator
 from analytics_assets.ingestion.raw_json import read_row
+from analytics_assets.ingestion.row_of_parent import RowOfParent, parsed
 
 _ID_LENGTH = 14
 _ID_CHARACTERS = bytes(
@@ -41,12 +42,8 @@ class ParseStep(ItemTransform[Any, Any]):
     def __call__(self, item: TDataItems, meta: Any = None) -> TDataItems:  # noqa: ARG002  dlt passes it
         """Returns the parsed rows of a page or of a part of it."""
         if isinstance(item, list):
-            return (
-                [read_row(one) if type(one) is Raw else one for one in item]
-                if Raw in map(type, item)
-                else item
-            )
-        return read_row(item) if type(item) is Raw else item
+            return item if {Raw, RowOfParent}.isdisjoint(map(type, item)) else [*map(parsed, item)]
+        return parsed(item)
 
 
 class ValidateStep(ValidateItem):

@@ -23,16 +23,18 @@ from dlt.sources.helpers.rest_client.paginators import (
 from requests import Request, Response
 
 from analytics_assets.ingestion.errors import PagingFieldError
-from analytics_assets.ingestion.http.api_response import PageGroup
+from analytics_assets.ingestion.http.api_response import PageGroup, ParsedResponse
 from analytics_assets.ingestion.http.end_hints import leads_on
 from analytics_assets.ingestion.http.next_reference import path_of, wrong_reference
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.pagination import page_reader_of
 from analytics_assets.ingestion.http.read_bounds import ReadBounds
 from analytics_assets.ingestion.http.read_progress import ReadProgress
+from analytics_assets.ingestion.http.readable_rows import readable
 from analytics_assets.ingestion.http.request_tag import RequestTag
 from analytics_assets.ingestion.http.response import NoContent, ResponseReader
 from analytics_assets.ingestion.http.retry_policy import endpoint_of
+from analytics_assets.ingestion.row_of_parent import for_fields_of_parent
 
 
 class CheckedPaginator(BasePaginator):
@@ -77,8 +79,11 @@ class CheckedPaginator(BasePaginator):
         endpoint, parsed = endpoint_of(response.request), response.json()
         self._ends = isinstance(parsed, NoContent)
         before = getattr(self.paginator, "_next_reference", None)
+        read = response
+        if self._reader.may_read_rows:
+            read = ParsedResponse(response, self._reader.readable(parsed))
         if not self._ends:
-            self.paginator.update_state(response, data)
+            self.paginator.update_state(read, readable(data) if self._reader.is_read_by_user else data)
         if isinstance(self.paginator, BaseReferencePaginator):
             reference: Any = self.paginator._next_reference
             has_next = self.paginator._has_next_page  # a flag of the API may have ended the read
@@ -107,8 +112,10 @@ class CheckedPaginator(BasePaginator):
             has_body=bool(getattr(response, "size", 0)),
             has_next=self.has_next_page,
         )
+        if data and self._reader.gets_fields:
+            data[:] = for_fields_of_parent(data)  # the list that dlt passes on
         if not self.has_next_page:
-            missing = _missing_path(self.paginator, response) if self._progress.read.pages == 1 else None
+            missing = _missing_path(self.paginator, read) if self._progress.read.pages == 1 else None
             if missing:
                 self._progress.refuse_missing_path(parsed, endpoint, *missing, self._sizes)
             if not _is_cut(self.paginator):

@@ -25,6 +25,7 @@ from requests.utils import get_encoding_from_headers
 
 from analytics_assets.ingestion.errors import RangeTooLargeError, SyncError, TooManyPagesError
 from analytics_assets.ingestion.http.api_response import PageGroup, Row
+from analytics_assets.ingestion.http.bytes_ahead import NoRoomError
 from analytics_assets.ingestion.http.core_affinity import share_a_core
 from analytics_assets.ingestion.http.page_limit import PageLimit, PagesCutError
 from analytics_assets.ingestion.http.page_reader import AheadError, Fetch, Numbers, Page, PageReader
@@ -33,6 +34,7 @@ from analytics_assets.ingestion.http.retry_policy import endpoint_of
 from analytics_assets.ingestion.http.telemetry import Telemetry
 from analytics_assets.ingestion.http.transport import FailedAheadError, Transport
 from analytics_assets.ingestion.http.wire import WireRequest, WireResponse
+from analytics_assets.ingestion.row_of_parent import for_fields_of_parent
 
 _GROUP_ROWS, _GROUP_BYTES, _GROUP_SECONDS = 25_000, 64_000_000, 10.0
 """The limits of a group in rows, bytes and seconds. Larger groups cost dlt less time, but need more memory."""
@@ -132,6 +134,8 @@ class PageGroups:
             self._too_large[reader] = error  # the next group fails, because these rows may be kept
         # The list of one large page is not copied.
         rows = parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)]
+        if reader.reader.gets_fields:
+            rows = for_fields_of_parent(rows)
         return PageGroup(request, rows, size=size, has_more=has_more and not reader.is_finished)
 
     def _within_limit(self, fetch: Fetch, request: PreparedRequest, reader: PageReader) -> Fetch:
@@ -162,13 +166,24 @@ class PageGroups:
         template.headers.pop("Content-Length", None)  # the page number changes the length of the body
         caller = caller_of(request)
 
-        def fetch(numbers: Numbers, ahead: bool) -> Page:
+        def fetch(numbers: Numbers, ahead: bool, again: int = 0) -> Page:
+            number = again or reader.bytes_ahead.begin()
+            note = partial(reader.bytes_ahead.note, number, is_its_turn=bool(again))
+            asked = _with_numbers(template, numbers, note)
             try:
-                response = self._transport.ask(_with_numbers(template, numbers), caller, ahead=ahead)
-            except FailedAheadError:
-                raise AheadError(partial(self._threads.submit, fetch, numbers, False)) from None
+                return page(numbers, number, self._transport.ask(asked, caller, ahead=ahead))
+            except NoRoomError:
+                raise AheadError(partial(self._threads.submit, fetch, numbers, False, number)) from None
+            except BaseException as error:
+                reader.bytes_ahead.end(number)
+                if isinstance(error, FailedAheadError):
+                    raise AheadError(partial(self._threads.submit, fetch, numbers, False, number)) from None
+                raise
+
+        def page(numbers: Numbers, number: int, response: WireResponse) -> Page:
             if response.status >= 300:
                 # The transport follows no redirect, so the session follows it.
+                reader.bytes_ahead.end(number)
                 return self._fetch_sequentially(reader, numbers, options, response)
             headers = response.raw.headers
             parsed = reader.reader.parse(
@@ -178,7 +193,8 @@ class PageGroups:
                 status=response.status,
             )
             content = reader.reader.read(parsed, template.endpoint)
-            return Page(content, parsed, len(response.body), headers, response.sent, response.received)
+            size = len(response.body)
+            return Page(content, parsed, size, headers, response.sent, response.received, number)
 
         return lambda numbers, ahead: self._threads.submit(fetch, numbers, ahead)
 
@@ -201,7 +217,7 @@ def signs_alike(auth: Any) -> bool:
     return auth is None or (isinstance(auth, _PLAIN_AUTHS) and type(auth).__call__ in _PLAIN_CALLS)
 
 
-def _with_numbers(template: WireRequest, numbers: Numbers) -> WireRequest:
+def _with_numbers(template: WireRequest, numbers: Numbers, judge_size: Callable[[int], None]) -> WireRequest:
     """Returns the request of one page."""
     url, body = template.url, template.body
     for place, number in numbers.items():
@@ -209,4 +225,4 @@ def _with_numbers(template: WireRequest, numbers: Numbers) -> WireRequest:
             url = url.replace(place.mark, str(number))
         elif body:
             body = body.replace(f'"{place.mark}"'.encode(), str(number).encode())
-    return replace(template, url=url, body=body)
+    return replace(template, url=url, body=body, judge_size=judge_size)

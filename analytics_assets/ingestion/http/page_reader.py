@@ -27,6 +27,7 @@ from analytics_assets.ingestion.errors import (
     ignore_total,
 )
 from analytics_assets.ingestion.http.api_response import Row
+from analytics_assets.ingestion.http.bytes_ahead import BytesAhead
 from analytics_assets.ingestion.http.pages_read import PagesRead
 from analytics_assets.ingestion.http.place import Place
 from analytics_assets.ingestion.http.read_bounds import (
@@ -53,6 +54,7 @@ class Page:
         headers: the headers of the response.
         sent: the time when the request was sent, in seconds of a monotonic clock.
         received: the time when the response was complete, by the same clock.
+        number: the number of the page in `BytesAhead`; 0 if it is not counted there.
     """
 
     content: Content
@@ -61,6 +63,7 @@ class Page:
     headers: Mapping[str, str]
     sent: float
     received: float
+    number: int = 0
 
 
 Numbers = dict[Place, int]
@@ -153,12 +156,14 @@ class PageReader(RequestTag, ABC):
 
     Attributes:
         reads_all: whether dlt reads all pages, as in `Paging`.
+        bytes_ahead: bounds the bytes of the pages that arrive before their turn.
     """
 
     def __init__(self, paging: Paging, request: Request) -> None:
         super().__init__(paging.reader, request.auth)
         paginator = paging.paginator
         self.reads_all = paging.reads_all
+        self.bytes_ahead = BytesAhead(MOST_BYTES_AHEAD)
         self._request = request
         self._number = Place(paginator.param_name, paginator.param_body_path)
         self._start = int(paginator.initial_value)
@@ -230,6 +235,7 @@ class PageReader(RequestTag, ABC):
             if page is None:
                 self._finish(endpoint)
                 return
+            self.bytes_ahead.end(page.number)
             self._largest_size = max(self._largest_size, page.size)
             self._judge_total(page, endpoint)
             accepted = self._accept(planned, page, fetch, endpoint)

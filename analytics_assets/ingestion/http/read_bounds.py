@@ -16,6 +16,7 @@ from analytics_assets.ingestion.errors import (
     RangeTooLargeError,
     SyncHalted,
 )
+from analytics_assets.ingestion.http.packed_hashes import PACKED_FROM, PackedHashes
 from analytics_assets.ingestion.http.row_key import hash_of, key_of, keys_of
 
 _PART = 100
@@ -78,6 +79,16 @@ class ReadBounds:
     keeps_rows: bool = False
 
 
+class _NoKeyError(Exception):
+    """A row lacks the primary key."""
+
+
+def _hash_of_known(key: tuple[Any, ...] | None) -> int:
+    if key is None:
+        raise _NoKeyError
+    return hash_of(key)
+
+
 class BoundedRead:
     """Ends one read that brings no new row, or that has no end.
 
@@ -97,6 +108,7 @@ class BoundedRead:
         self.is_capped = False
         self._empty_pages = 0
         self._seen: set[int] = set()
+        self._packed: PackedHashes | None = None  # of a first, large page, until another page comes
 
     def judge(
         self, endpoint: str, pages: int, more: Callable[[], str], *, is_new: bool, has_next: bool
@@ -149,17 +161,17 @@ class BoundedRead:
 
     def has_new_row(self, rows: Sequence[Any]) -> bool:
         """Whether one of some rows is new, by its primary key. The rows may be JSON text."""
-        new: set[int] = set()
-        for key in keys_of(rows, self._primary_key):
-            if key is None:
-                return self.is_new_page(rows)
-            one = hash_of(key)
-            if one not in self._seen:
-                new.add(one)
-        if self._seen:
-            self._seen |= new
-        else:
-            self._seen = new  # without a copy of the keys of a first, large page
+        if self._packed:
+            self._seen, self._packed = self._packed.unpacked(), None
+        keys = keys_of(rows, self._primary_key)
+        try:
+            if len(rows) > PACKED_FROM and not self._seen:
+                self._packed = PackedHashes(map(_hash_of_known, keys))
+                return True
+            new = {*map(_hash_of_known, keys)} - self._seen
+        except _NoKeyError:
+            return self.is_new_page(rows)
+        self._seen |= new
         return bool(new)
 
     def is_new_page(self, rows: Sequence[Any]) -> bool:

@@ -7,8 +7,9 @@ row of the response, because a row may contain personal data.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +22,8 @@ from analytics_assets.ingestion.errors import (
     UnreadableResponseError,
 )
 from analytics_assets.ingestion.http.end_hints import LARGEST_COUNT, Read, contradiction, says_end
-from analytics_assets.ingestion.http.json_path import Find, finder
+from analytics_assets.ingestion.http.json_path import Find, before_wildcard, finder, steps_of
+from analytics_assets.ingestion.http.readable_rows import with_readable_rows
 from analytics_assets.ingestion.http.row_selection import (
     RowRules,
     RowSelector,
@@ -30,7 +32,11 @@ from analytics_assets.ingestion.http.row_selection import (
 )
 from analytics_assets.ingestion.json_kind import kind_of
 from analytics_assets.ingestion.raw_json import read_body
-from analytics_assets.ingestion.raw_rows import Path, Text, read_around_rows
+from analytics_assets.ingestion.raw_rows import Text, read_around_rows
+from analytics_assets.ingestion.wildcard_rows import Path
+
+MOST_PARSED = 32_000_000
+"""The bytes of a response that is parsed with its rows, if the paginator is the user's."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +107,29 @@ class ResponseReader:
         rules: what counts as rows.
         paging: the fields in which the API describes its paging.
         raw_rows: whether rows may stay JSON text (`msgspec.Raw`), which a later step parses part by part. Rows stay
-            JSON text only if the JSONPath of the rows consists of field names, and no other path leads into the rows.
+            JSON text only if the JSONPath of the rows consists of field names and wildcards, and with a wildcard only
+            if no other path leads into the rows.
+        is_read_by_user: whether the paginator is the user's, which may read anything in a response. Then only the rows
+            of a large response stay JSON text.
+        gets_fields: whether dlt adds fields of a parent's row to each row (`include_from_parent`).
 
     Attributes:
         resource: the dlt resource of the responses.
         judges_end: whether paging fails at its end if the last response says that there is more.
         has_rows_as_text: whether rows may stay JSON text.
+        is_read_by_user: whether the paginator is the user's.
+        gets_fields: whether dlt adds fields of a parent's row to each row.
     """
 
     def __init__(
-        self, resource: str, rules: RowRules, paging: PagingFields | None = None, *, raw_rows: bool = False
+        self,
+        resource: str,
+        rules: RowRules,
+        paging: PagingFields | None = None,
+        *,
+        raw_rows: bool = False,
+        is_read_by_user: bool = False,
+        gets_fields: bool = False,
     ) -> None:
         paging = paging or PagingFields()
         self.resource = resource
@@ -119,7 +138,10 @@ class ResponseReader:
         self._has_more = _Field.at(paging.has_more_path, "has_more_path", _as_flag)
         self.judges_end = paging.judges_end
         self.has_rows_as_text = raw_rows
-        self._other_paths = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
+        self.is_read_by_user = is_read_by_user
+        self.gets_fields = gets_fields
+        others = (paging.total_path, paging.has_more_path, *paging.read_by_dlt)
+        self._other_paths = tuple(str(one) for one in others if one)
 
     @property
     def total_path(self) -> str:
@@ -148,13 +170,30 @@ class ResponseReader:
         if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT):
             return NoContent()
         try:
-            around = read_around_rows(body, encoding(), self._path_in) if self.has_rows_as_text else None
+            may_stay = self.has_rows_as_text and not (self.is_read_by_user and len(body) <= MOST_PARSED)
+            around = read_around_rows(body, encoding(), self._path_in) if may_stay else None
             return read_body(body, encoding()) if around is None else around
         except ValueError:
             raise NotJsonError(self.resource, endpoint) from None
 
     def _path_in(self, text: Text) -> Path | None:
-        return _path_of_raw_rows(self._rows.selector_in(text), self._other_paths)
+        """Returns the steps that lead to the rows in strict JSON; None if the rows must not stay text."""
+        path = steps_of(self._rows.selector_in(text))
+        if path is None or path == (names := before_wildcard(path)):
+            return path
+        # The rows take the place of what they are in.
+        return None if self.is_read_by_user or _lead_into(names, self._other_paths) else path
+
+    def readable(self, response: Any) -> Any:
+        """Returns a parsed response for code that may read the rows. Each row that it reads is parsed alone."""
+        return with_readable_rows(response, self._rows.path) if self.may_read_rows else response
+
+    @property
+    def may_read_rows(self) -> bool:
+        """Whether a paginator, or a path such as `total_path`, may read the rows, which may be JSON text."""
+        if not self.has_rows_as_text:
+            return False
+        return self.is_read_by_user or _lead_into(self._rows.path, self._other_paths)
 
     def read(self, response: Any, endpoint: str) -> Content:
         """Returns the content of a parsed response of `endpoint`.
@@ -165,8 +204,9 @@ class ResponseReader:
         if isinstance(response, NoContent):
             return Content([])
         rows = self._rows.rows(response, endpoint)
-        total = self._value(self._total, response, rows, endpoint)
-        has_more = self._value(self._has_more, response, rows, endpoint)
+        beside = self.readable(response)
+        total = self._value(self._total, beside, rows, endpoint)
+        has_more = self._value(self._has_more, beside, rows, endpoint)
         return Content(rows, total, has_more)
 
     def no_rows(self, response: Any, endpoint: str) -> UnreadableResponseError:
@@ -229,27 +269,17 @@ class ResponseReader:
         return value
 
 
-_FIELDS = re.compile(r"\$|(?:\$\.)?[\w@:' -]+(?:\.[\w@:' -]+)*")
-"""A JSONPath of field names, without a wildcard, an index or a filter."""
+@lru_cache(maxsize=256)  # each page asks
+def _lead_into(rows: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether one of the other paths may lead into the rows."""
+    for other in others:
+        steps = steps_of(other)
+        if steps is None or before_wildcard(steps) != steps or steps[: len(rows)] == rows:
+            return True
+    return False
 
 
-def _path_of_raw_rows(rows: str, others: Iterable[TJsonPath | None]) -> Path | None:
-    """Returns the names of the fields that lead to the rows; None if a step before the validator reads parsed rows."""
-    plain = re.fullmatch(r"\$|(?:\$\.)?[A-Za-z_]\w*(?:\.\w+)*", rows)
-    if plain is None:
-        return None
-    path = _names(plain[0])
-    for other in filter(None, others):
-        if not _FIELDS.fullmatch(str(other)) or _names(str(other))[: len(path)] == path:
-            return None
-    return path
-
-
-def _names(path: str) -> Path:
-    return tuple(path.removeprefix("$").removeprefix(".").split(".")) if path != "$" else ()
-
-
-def _without(response: Any, path: Path) -> Any:
+def _without(response: Any, path: tuple[str, ...]) -> Any:
     if not path:
         return None
     if not isinstance(response, dict) or path[0] not in response:

@@ -27,7 +27,7 @@ from analytics_assets.ingestion.errors import (
 from analytics_assets.ingestion.http.api_words import words_of
 from analytics_assets.ingestion.http.end_hints import plain
 from analytics_assets.ingestion.http.error_fields import ERROR_NAMES, NAMES_BESIDE_ROWS, error_member
-from analytics_assets.ingestion.http.json_path import finder
+from analytics_assets.ingestion.http.json_path import before_wildcard, finder, steps_of
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.json_kind import kind_of
 from analytics_assets.ingestion.raw_rows import Text, read_outline
@@ -84,6 +84,9 @@ class RowSelector:
     @property
     def path(self) -> tuple[str, ...]:
         """The names of the fields that lead to the rows; empty if the whole response is the rows."""
+        steps = steps_of(str(self._selector or "$"))
+        if steps is not None:
+            return before_wildcard(steps)
         plain = _before_wildcard(str(self._selector or "")).partition("..")[0]
         return tuple("".join(one) for one in _NAME_IN_PATH.findall(plain))
 

@@ -207,7 +207,8 @@ class ApiSession(Session):
         if content.rows is None and not tag.reader.says_end(parsed, read):
             raise tag.reader.no_rows(parsed, endpoint)
         self._telemetry.page(len(content.rows or ()))
-        return ParsedResponse(response, parsed, keeps_body=not tag.reader.has_rows_as_text)
+        keeps_body = tag.reader.is_read_by_user or not tag.reader.has_rows_as_text
+        return ParsedResponse(response, parsed, keeps_body=keeps_body)
 
     def _refuse_no_data(self, endpoint: str, status: int) -> None:
         """Fails for a status without data. `classify` has judged it already, unless the user has response hooks."""

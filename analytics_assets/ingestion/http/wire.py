@@ -41,6 +41,7 @@ class WireRequest:
 
     Attributes:
         token: the access token whose reference the request has; None if the request has none.
+        judge_size: a function that gets the bytes of the body that have come, and raises to end the response.
     """
 
     endpoint: str
@@ -51,6 +52,7 @@ class WireRequest:
     headers: dict[str, str]
     body: bytes | None
     token: AccessToken | None = None
+    judge_size: Callable[[int], None] = lambda _: None
 
     def signed(self, token: Token) -> WireRequest:
         """Returns the request with a token in place of the reference of `self.token`."""
@@ -226,6 +228,7 @@ class Wire:
                 body.write(piece)
                 if body.tell() > self._most:
                     raise AnswerTooLargeError(self._resource, request.endpoint, self._most)
+                request.judge_size(body.tell())
             return body.getvalue()
         finally:
             if not raw.closed:

@@ -48,6 +48,7 @@ from analytics_assets.ingestion.http.dlt_paginators import (
     is_range,
     paths_read_by,
 )
+from analytics_assets.ingestion.http.json_path import compiled
 from analytics_assets.ingestion.http.list_memory import ListMemory
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.read_bounds import ReadBounds
@@ -173,6 +174,10 @@ def build_source(
         if parses:
             built.add_step(ParseStep(), insert_at=1)
         _size_pages(source, plan, own, session.side_by_side, page_range, whole=validator.needs_whole_pages)
+        for name in resource.lineage[1:]:  # dlt reads the rows of parents
+            if isinstance(resources[name], dict):
+                source.resources[name].add_step(ParseStep(), insert_at=1)
+                change_pages(source.resources[name], divide_pages)
         validate = ValidateStep(validator, quarantine, secret_watch, page_range)
         built.add_step(validate).add_step(AddDltIdsStep())
         if resource.cursor:
@@ -272,21 +277,25 @@ def _page_through_session(
         most = plan.limits.max_offset
         bounds = replace(bounds, max_offset=most, suspect_total=suspect, keeps_rows=continues)
     if selector:
-        endpoint["data_selector"] = compile_path(selector)  # dlt would compile it for each page
-    # dlt itself reads rows of parents, and adds the fields of their parents to rows of children.
-    raw = resource["name"] == plan.resource.name and not resource.get("include_from_parent")
+        endpoint["data_selector"] = compiled(selector)
+    gets_fields = bool(resource.get("include_from_parent"))
     if not ranged:
         fields = PagingFields(judges_end=judges_end, read_by_dlt=paths_read_by(paginator))
-        # Another paginator is the user's, and may read the rows.
-        raw = raw and type(paginator) in READ_NO_ROWS
-        reader = ResponseReader(resource["name"], rules, fields, raw_rows=raw)
+        reader = ResponseReader(
+            resource["name"],
+            rules,
+            fields,
+            raw_rows=True,
+            is_read_by_user=type(paginator) not in READ_NO_ROWS,
+            gets_fields=gets_fields,
+        )
         endpoint["paginator"] = CheckedPaginator(paginator, reader, keys, bounds)
         return
     assert isinstance(paginator, RangePaginator)
     fields = PagingFields(paginator.total_path, paginator.has_more_path, judges_end)
     paging = Paging(
         paginator,
-        ResponseReader(resource["name"], rules, fields, raw_rows=raw),
+        ResponseReader(resource["name"], rules, fields, raw_rows=True, gets_fields=gets_fields),
         keys,
         overlap=requests.page_overlap,
         bounds=bounds,

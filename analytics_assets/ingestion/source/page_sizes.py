@@ -20,6 +20,7 @@ from dlt.sources.helpers.rest_client.client import PageData
 from msgspec import Raw
 
 from analytics_assets.ingestion.http.api_response import ParsedResponse
+from analytics_assets.ingestion.row_of_parent import RowOfParent
 
 MOST_ROWS = 100_000
 """The most rows of a part. Parts of this size cost no time, because DuckDB reads row groups of 122,880 rows."""
@@ -145,4 +146,4 @@ def _size_of_rows(page: list[Any]) -> int:
 
 def _size(row: Any) -> int:
     """The size of a row that is JSON text. A row that was parsed before is in memory anyway."""
-    return len(row) if type(row) is Raw else 0
+    return len(row) if type(row) in (Raw, RowOfParent) else 0

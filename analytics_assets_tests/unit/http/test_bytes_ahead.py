@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from analytics_assets.ingestion.http.bytes_ahead import BytesAhead, NoRoomError
 from analytics_assets.ingestion.http.side_by_side import SideBySide
 
 READS, PAGES = 9, 4
@@ -60,3 +61,20 @@ def test_large_pages_are_few_and_all_come(size: int, most: int, in_order: bool) 
     expected = [(read, page) for read in range(READS) for page in range(PAGES)]
     assert (got if in_order else sorted(got)) == expected
     assert api.most <= most
+
+
+def test_a_page_without_room_comes_at_its_turn() -> None:
+    ahead = BytesAhead(100)
+    first, second, third = (ahead.begin() for _ in range(3))
+    ahead.note(first, 90)
+    ahead.note(second, 10)
+    ahead.note(first, 1000)  # it is its turn
+    with pytest.raises(NoRoomError):
+        ahead.note(third, 1)
+    ahead.end(first)
+    ahead.note(second, 101)
+    with pytest.raises(NoRoomError):
+        ahead.note(third, 1)
+    ahead.note(third, 1, is_its_turn=True)
+    ahead.end(second)
+    ahead.note(third, 1000)

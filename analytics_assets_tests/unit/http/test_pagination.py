@@ -25,7 +25,8 @@ from analytics_assets.ingestion.errors import (
     TotalOfPageError,
     UnreadableResponseError,
 )
-from analytics_assets.ingestion.http import page_group
+from analytics_assets.ingestion.http import page_group, page_reader, pagination, wire
+from analytics_assets.ingestion.http.bytes_ahead import BytesAhead
 from analytics_assets.ingestion.http.dlt_paginators import PagingBySession
 from analytics_assets.ingestion.http.page_reader import Paging
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
@@ -224,6 +225,7 @@ def test_a_green_sync_by_offset_is_complete(
     ),
     in_flight=in_flight_numbers,
     group=group_rows,
+    packed_from=st.sampled_from([0, 10, 100_000]),
 )
 def test_a_sync_by_page_number_is_complete_and_never_doubles_a_row(
     server: Server,
@@ -232,11 +234,13 @@ def test_a_sync_by_page_number_is_complete_and_never_doubles_a_row(
     answer: tuple[tuple[str, ...], int],
     in_flight: int,
     group: int,
+    packed_from: int,
 ) -> None:
     """Pages that cannot overlap do not show every change, so no row is missing only if rows stay."""
     says, size = answer
     shop = Shop(**api, says=says, limit=size)
     monkeypatch.setattr(page_group, "_GROUP_ROWS", group)
+    monkeypatch.setattr(pagination, "PACKED_FROM", packed_from)
     paginator = PageNumberPaginator(
         total_path=next((one for one in ("pages", "total") if one in says), None),
         has_more_path="has_more" if "has_more" in says else None,
@@ -252,6 +256,22 @@ def test_a_sync_by_page_number_is_complete_and_never_doubles_a_row(
         # A total of rows, where dlt expects a total of pages, promises many more pages.
         ahead = 2 * in_flight if "total" in says else in_flight
         assert shop.requests - len(shop.failures) <= -(-shop.size // size) + 1 + ahead
+
+
+@many_examples
+@given(api=apis, in_flight=in_flight_numbers, most=st.integers(1, 200))
+def test_pages_without_room_are_requested_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch, api: dict[str, Any], in_flight: int, most: int
+) -> None:
+    monkeypatch.setattr(wire, "_PIECE", 7)
+    monkeypatch.setattr(page_reader, "BytesAhead", lambda _: BytesAhead(most))
+    shop = Shop(**api, says=("pages",), limit=3)
+    try:
+        rows = synced_rows(server, shop, PageNumberPaginator(total_path="pages"), max_in_flight=in_flight)
+    except (RestartError, SyncHalted):
+        assert shop.changes or len(shop.failures) >= 4, "it failed for no reason"
+        return
+    assert shop.changes or rows == shop.ids
 
 
 @pytest.mark.parametrize("kind", [OffsetPaginator, PageNumberPaginator])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import msgspec
 import pytest
+from dlt.common.jsonpath import find_values
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from analytics_assets.ingestion.http import response as response_module
 from analytics_assets.ingestion.http.read_bounds import BoundedRead, ReadBounds
 from analytics_assets.ingestion.http.response import PagingFields, ResponseReader
 from analytics_assets.ingestion.http.row_key import key_of, keys_of, same_rows
@@ -30,11 +33,16 @@ ROWS = [{"id": 1, "meta": {"userId": "a"}}, {"id": 2}]
         ("$.data", {"data": ROWS}, ("$.meta.next",), True),
         ("data.items", {"data": {"items": ROWS, "next": 1}}, ("data.next",), True),
         ("$", ROWS, (), True),
-        ("data", {"data": ROWS}, ("data.[-1].id",), False),
-        ("data", {"data": ROWS}, ("($..next)",), False),
-        ("data", {"data": ROWS}, ("data.next",), False),
-        ("$", ROWS, ("[-1].id",), False),
-        ("data[*]", {"data": ROWS}, (), False),
+        ("data", {"data": ROWS}, ("data.[-1].id",), True),
+        ("data", {"data": ROWS}, ("($..next)",), True),
+        ("data", {"data": ROWS}, ("data.next",), True),
+        ("$", ROWS, ("[-1].id",), True),
+        ("data[*]", {"data": ROWS}, ("next",), True),
+        ("data[*]", {"data": ROWS}, ("data[*].id",), False),
+        ("data[*]", {"data": ROWS[:1]}, (), False),
+        ("data[*].meta.a", {"data": {"b": ROWS}}, (), False),
+        ("data[?(@.id > 1)]", {"data": ROWS}, (), False),
+        ("$..data", {"data": ROWS}, (), False),
         ("data", {"data": ROWS[0]}, (), False),
         ("data", {"data": None, "next": 3}, (), False),
         ("data.items", {"data": [{"items": ROWS}]}, (), False),
@@ -42,7 +50,7 @@ ROWS = [{"id": 1, "meta": {"userId": "a"}}, {"id": 2}]
         (None, {"answer": {"results": ROWS}, "links": [1]}, (), True),
         (None, ROWS, (), True),
         (None, ROWS[0], (), False),
-        (None, {"data": ROWS}, ("data.[-1].id",), False),
+        (None, {"data": ROWS}, ("data.[-1].id",), True),
         (None, {"errors": ROWS}, (), False),
     ],
 )
@@ -54,6 +62,35 @@ def test_only_rows_that_nobody_reads_stay_text(
     response = texts.parse(json.dumps(body).encode(), "GET /rows")
     assert (Raw in types_in(response)) is is_text
     assert parsed(response) == body
+    if read_by_dlt:
+        texts.read(response, "GET /rows")
+    for path in () if "*" in str(selector) else read_by_dlt:
+        assert find_values(path, texts.readable(response)) == find_values(path, body)
+
+
+def test_a_paginator_of_the_user_reads_single_rows_of_a_large_response(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = ResponseReader("rows", RowRules("data"), raw_rows=True, is_read_by_user=True)
+    body = json.dumps({"data": ROWS, "next": 1}).encode()
+    assert Raw not in types_in(reader.parse(body, "GET /rows"))
+    monkeypatch.setattr(response_module, "MOST_PARSED", 10)
+    response = reader.parse(body, "GET /rows")
+    rows = reader.readable(response)["data"]
+    assert [*map(type, response["data"])] == [Raw, Raw]
+    assert (len(rows), rows[-1], rows[:1], [*rows], [*reversed(rows)]) == (
+        2,
+        ROWS[1],
+        ROWS[:1],
+        ROWS,
+        ROWS[::-1],
+    )
+    assert rows == ROWS == rows.copy() == deepcopy(rows) == sorted(rows, key=lambda row: int(row["id"]))
+    assert ROWS[1] in rows
+    assert (rows.index(ROWS[1]), rows.count(ROWS[0]), repr(rows)) == (1, 1, repr(ROWS))
+    assert rows.__add__([1]) == [*ROWS, 1]
+    assert rows.pop() == ROWS[1]
+    assert len(response["data"]) == 2  # the paginator has a list of its own
 
 
 def types_in(value: Any) -> set[type]:
