@@ -15,6 +15,8 @@ from analytics_assets.ingestion.errors import UnreachableWarehouseError
 from analytics_assets.ingestion.warehouse.duckdb_merge import duckdb as merging_from_files
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
 
+pytestmark = pytest.mark.duckdb
+
 Load = Any
 
 LOADS: list[Load] = [
@@ -98,8 +100,6 @@ def test_a_merge_that_fails_leaves_the_table(tmp_path: Path) -> None:
 
 ASK = """
 from analytics_assets.ingestion.warehouse.pipeline import open_pipeline
-
-pytestmark = pytest.mark.duckdb
 with open_pipeline("s", "r") as pipeline, pipeline.dlt.sql_client() as sql:
     settings = "current_setting('memory_limit'), current_setting('preserve_insertion_order')"
     print(*sql.execute_sql(f"SELECT {settings}")[0], pipeline.database, sep="|")

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import FollowupJobRequest, LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
+from dlt.common.schema.typing import TColumnSchema
 from dlt.common.schema.utils import get_root_table
 from dlt.common.storages.load_package import LoadJobInfo
 from dlt.destinations import duckdb as dlt_duckdb
@@ -31,6 +32,7 @@ from analytics_assets.ingestion.warehouse.merge_jobs import (
     LeftToMerge,
     MergeJob,
     MergeObserver,
+    as_nullable,
     is_parquet,
     parquet_files,
 )
@@ -153,6 +155,12 @@ class _Client(DuckDbClient):
         self.sql_client: _SqlClient = _SqlClient(
             plain.dataset_name, plain.staging_dataset_name, config.credentials, capabilities
         )
+
+    def _make_add_column_sql(
+        self, new_columns: Sequence[TColumnSchema], table: PreparedTableSchema | None = None
+    ) -> list[str]:
+        """Returns the SQL that adds columns to a table."""
+        return list(super()._make_add_column_sql(as_nullable(new_columns), cast(PreparedTableSchema, table)))
 
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
         """Whether dlt loads a table into the staging dataset first."""

@@ -1,13 +1,14 @@
-"""The load jobs that DuckDB and PostgreSQL share: a merge with an observer, and a Parquet file that the merge reads."""
+"""What the destinations DuckDB and PostgreSQL share: a merge with an observer, Parquet files, and added columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
+from dlt.common.schema.typing import TColumnSchema
 from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
 from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 
@@ -76,6 +77,11 @@ class MergeJob(SqlLoadJob):
 
     def tidy_up(self) -> None:
         """Runs within the transaction, after the observer."""
+
+
+def as_nullable(columns: Sequence[TColumnSchema]) -> list[TColumnSchema]:
+    """Returns columns as they are added to a table that has rows. These rows have NULL in each of them."""
+    return [cast(TColumnSchema, {**one, "nullable": True}) for one in columns]
 
 
 def is_parquet(file_path: str) -> bool:

@@ -14,7 +14,7 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,6 +41,7 @@ from analytics_assets.ingestion.warehouse.merge_jobs import (
     LeftToMerge,
     MergeJob,
     MergeObserver,
+    as_nullable,
     is_parquet,
     parquet_files,
 )
@@ -87,6 +88,14 @@ class postgres(dlt_postgres):  # noqa: N801  dlt's destinations have lower-case 
     def destination_type(self) -> str:
         """The type of dlt's own destination, so that the stored state and traces of both destinations are the same."""
         return "dlt.destinations.postgres"
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        """Takes Parquet only, also where dlt's setting `disable_adbc_detection` prefers `INSERT` statements."""
+        capabilities = super()._raw_capabilities()
+        capabilities.loader_file_format_selector = None  # type: ignore[assignment]  # dlt's default
+        capabilities.preferred_loader_file_format = "parquet"
+        capabilities.supported_loader_file_formats = ["parquet"]
+        return capabilities
 
     @cached_property
     def client_class(self) -> type[PostgresClient]:
@@ -221,6 +230,12 @@ class PostgresMergeClient(PostgresClient):
     def _get_column_hints_sql(self, c: TColumnSchema) -> str:
         """Returns the constraints of a column. dlt's row id gets no unique index, which costs half of a load."""
         return "" if c.get("row_key") else str(super()._get_column_hints_sql(c))
+
+    def _make_add_column_sql(
+        self, new_columns: Sequence[TColumnSchema], table: PreparedTableSchema | None = None
+    ) -> list[str]:
+        """Returns the SQL that adds columns to a table."""
+        return list(super()._make_add_column_sql(as_nullable(new_columns), cast(PreparedTableSchema, table)))
 
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:  # noqa: ARG002  of no table
         """Tells dlt to make no staging table."""

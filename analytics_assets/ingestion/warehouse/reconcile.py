@@ -24,6 +24,8 @@ from analytics_assets.ingestion.time_window import Window
 from analytics_assets.ingestion.warehouse.merge_jobs import ReadsFiles
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 
+_ROOT = "_dlt_root_id"
+
 
 class Reconcile:
     """Deletes rows of earlier loads if the current load replaces these rows.
@@ -124,6 +126,7 @@ class Reconcile:
             brought = f"SELECT * FROM {client.rows_of([self._keys_file])}"  # noqa: S608
         columns = client.get_storage_table(self._plan.resource.table)[1]
         statements = _Statements(client, self._plan, self._quarantine, self._load_ids, brought=brought)
+        statements.adopt_children()
         self._reconcile_table(statements, columns)
         if brought:
             statements.drop_bad_rows()
@@ -299,17 +302,45 @@ class _Statements:
             if "_dlt_parent_id" in columns:  # or else it is a table of another resource
                 self._sql.execute_sql(f"DELETE FROM {self._sql.make_qualified_table_name(name)}")  # noqa: S608
 
+    def adopt_children(self) -> None:
+        """Gives child rows of an append or a replacement the root row that a merge looks for.
+
+        Only merges write `_dlt_root_id`. Where the column was added to a table that had rows, it may be NULL, and the
+        merge has not deleted the child rows of the rows that it replaced.
+        """
+        names = [name for name, _ in self._child_tables()]
+        found = dict(self._client.get_storage_tables(names)) if names else {}
+        added = {name for name, columns in found.items() if columns.get(_ROOT, {}).get("nullable")}
+        if not added:
+            return
+        self._drop_orphans()
+        for name, parent in self._child_tables():
+            if name not in added:
+                continue
+            child, above = map(self._sql.make_qualified_table_name, (name, parent))
+            root = "p._dlt_id" if parent == self._plan.resource.table else f"p.{_ROOT}"
+            self._sql.execute_sql(
+                f"UPDATE {child} AS c SET {_ROOT} = {root} FROM {above} AS p "  # noqa: S608
+                f"WHERE p._dlt_id = c._dlt_parent_id AND c.{_ROOT} IS NULL"
+            )
+
     def _drop_orphans(self) -> None:
         """Deletes child rows whose parent row is deleted, first in a child table and then in its own child tables."""
+        for name, parent in self._child_tables():
+            child, above = map(self._sql.make_qualified_table_name, (name, parent))
+            self._sql.execute_sql(
+                f"DELETE FROM {child} AS c WHERE NOT EXISTS "  # noqa: S608
+                f"(SELECT 1 FROM {above} AS p WHERE p._dlt_id = c._dlt_parent_id)"
+            )
+
+    def _child_tables(self) -> list[tuple[str, str]]:
+        """Returns the child tables, each with the name of its parent, which comes first."""
         root = self._plan.resource.table
-        for table in sorted(self._client.schema.data_tables(), key=lambda one: str(one["name"]).count("__")):
-            parent, name = table.get("parent"), self._sql.make_qualified_table_name(str(table["name"]))
-            if parent and (parent == root or parent.startswith(f"{root}__")):
-                above = self._sql.make_qualified_table_name(parent)
-                self._sql.execute_sql(
-                    f"DELETE FROM {name} AS c WHERE NOT EXISTS "  # noqa: S608
-                    f"(SELECT 1 FROM {above} AS p WHERE p._dlt_id = c._dlt_parent_id)"
-                )
+        tables = [(str(one["name"]), one.get("parent") or "") for one in self._client.schema.data_tables()]
+        found = [
+            (name, parent) for name, parent in tables if parent == root or parent.startswith(f"{root}__")
+        ]
+        return sorted(found, key=lambda one: one[0].count("__"))
 
     def _within(self, window: Window | None) -> tuple[str, list[Any]]:
         if window is None:
