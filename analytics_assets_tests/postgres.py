@@ -10,6 +10,7 @@ import functools
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,26 @@ class OpenTransaction:
 class PostgresWarehouse:
     """An empty database of its own, as the warehouse of one project."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str = "UTF8") -> None:
         assert WAREHOUSE is not None
         self.name = f"warehouse_{secrets.token_hex(6)}"
         self.url = WAREHOUSE.format(self.name)
         with contextlib.closing(psycopg2.connect(WAREHOUSE.format("postgres"))) as connection:
             connection.autocommit = True
-            connection.cursor().execute(f"CREATE DATABASE {self.name}")
+            connection.cursor().execute(
+                f"CREATE DATABASE {self.name} ENCODING '{encoding}' TEMPLATE template0 "
+                + ("" if encoding == "UTF8" else "LC_COLLATE 'C' LC_CTYPE 'C'")
+            )
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_encoding(cls, encoding: str) -> Iterator[PostgresWarehouse]:
+        """A database of an encoding within the `with` block."""
+        warehouse = cls(encoding)
+        try:
+            yield warehouse
+        finally:
+            warehouse.drop()
 
     @property
     def settings(self) -> dict[str, str]:

@@ -130,6 +130,15 @@ def test_a_database_that_changes_values_is_refused(project: Project, monkeypatch
     assert refused(project, InexactDestinationError).destination == "sqlite"
 
 
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_text(
+    project: Project, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    with PostgresWarehouse.of_encoding(encoding) as other:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", other.url)
+        assert f"has the encoding {encoding}" in refused(project, InexactDestinationError).problem
+
+
 @pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
 def test_a_view_in_place_of_a_table(project: Project, warehouse: PostgresWarehouse, kind: str) -> None:
     warehouse.execute(f"CREATE SCHEMA api; CREATE {kind} api.things AS SELECT 1 AS id")

@@ -63,7 +63,7 @@ TEXTS: list[tuple[SyncError, str, str]] = [
         errors.InexactDestinationError("orders", "sqlite", "it stores decimals as floating-point numbers"),
         "inexact_destination",
         "orders: sqlite does not store every value as the API sends it: it stores decimals as floating-point numbers. "
-        "Nothing was requested. Use DuckDB or PostgreSQL (DESTINATION_TYPE).",
+        "Nothing was requested. Use DuckDB, or PostgreSQL with a database in UTF8.",
     ),
     (
         errors.NameTooLongError("orders", "a" * 70, 63, "postgres", is_table=True),

@@ -16,6 +16,8 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.libs.pyarrow import dlt_column_to_arrow_field
 from dlt.extract.source import DltSource
 
 from analytics_assets.ingestion.contract.columns import Contract
@@ -175,13 +177,20 @@ class Quarantine:
             for (column, why), one in by_frequency
         ]
 
-    def keys_table(self) -> pa.Table:
-        """Returns the primary keys of the rejected rows as columns of the quarantine table; NULL for an unknown key."""
+    def keys_table(self, capabilities: DestinationCapabilitiesContext) -> pa.Table:
+        """Returns the primary keys of the rejected rows as columns of the quarantine table; NULL for an unknown key.
+
+        Args:
+            capabilities: dlt's capabilities of the destination, which decide the types of the columns.
+        """
         columns: dict[str, list[Any]] = {KEY_PREFIX + key.name: [] for key in self.keys}
         for batch in self._rejected.batches():
             for name, values in columns.items():
                 values += [row[name] for row in batch]
-        return pa.table(columns)
+        types = [dlt_column_to_arrow_field(key.hints, capabilities, "UTC").type for key in self.keys]
+        # PostgreSQL compares no text with a number, so a column of NULLs needs its type, too.
+        arrays = [pa.array(values, kind) for values, kind in zip(columns.values(), types, strict=True)]
+        return pa.table(dict(zip(columns, arrays, strict=True)))
 
     def source(self, schema: str) -> DltSource:
         """Returns the dlt source of the quarantine table, which dlt extracts after the good rows.

@@ -83,7 +83,7 @@ class InexactDestinationError(WarehouseError):
 
     @property
     def cure(self) -> str:
-        return "Use DuckDB or PostgreSQL (DESTINATION_TYPE)"
+        return "Use DuckDB, or PostgreSQL with a database in UTF8"
 
 
 @dataclass(eq=False)

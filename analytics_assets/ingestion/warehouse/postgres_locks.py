@@ -18,7 +18,7 @@ import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import connection as Connection  # noqa: N812  the name of the class
 
-from analytics_assets.ingestion.errors import LockLostError, PooledConnectionError
+from analytics_assets.ingestion.errors import InexactDestinationError, LockLostError, PooledConnectionError
 from analytics_assets.ingestion.warehouse import locks
 
 log = logging.getLogger("analytics_assets")
@@ -60,6 +60,7 @@ class LockSession:
             by: the text that names the caller; who waits for the caller sees it.
 
         Raises:
+            InexactDestinationError: the database cannot hold every text.
             PooledConnectionError: a pooler gives each transaction another connection, which no lock survives.
             LockLostError: the connection ended in the block, and its locks with it.
         """
@@ -69,6 +70,7 @@ class LockSession:
             return
         connection = self.connect(f"{_PROGRAM}{by}"[:_MOST_NAME])
         try:
+            _refuse_encoding(connection)
             _refuse_pooler(connection, self.connect)
             _execute(connection, "SET lock_timeout = '1s'")  # so that a terminated run ends within a second
             self._connection = connection
@@ -217,6 +219,13 @@ def _holder(connection: Connection, key: int) -> str:
         if name:
             return f"{name.removeprefix(_PROGRAM)}, connected since {since:%Y-%m-%d %H:%M:%S %Z}"
     return "another run or program"
+
+
+def _refuse_encoding(connection: Connection) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in ("UTF8", None):
+        problem = f"the database {connection.info.dbname} has the encoding {encoding}, and only UTF8 holds every text"
+        raise InexactDestinationError("", "postgres", problem)
 
 
 def _refuse_pooler(connection: Connection, connect: Connect) -> None:

@@ -85,7 +85,7 @@ class Reconcile:
         self._load_ids = pipeline.list_normalized_load_packages()
         if self._plan.write_mode is WriteMode.MERGE and self._quarantine.keys and self._quarantine.count:
             self._keys_file = Path(pipeline.working_dir) / "quarantined_keys.parquet"
-            pyarrow.parquet.write_table(self._quarantine.keys_table(), self._keys_file)
+            pyarrow.parquet.write_table(self._quarantine.keys_table(client.capabilities), self._keys_file)
         table = self._plan.resource.table
         if not client.get_storage_table(table)[0]:
             _Statements(client, self._plan, self._quarantine, ()).empty_children()
