@@ -46,9 +46,12 @@ def select(text: bytes | bytearray | memoryview | msgspec.Raw, steps: Path) -> S
     Raises:
         msgspec.DecodeError: the text is not strict JSON.
         msgspec.ValidationError: the rows must not stay text. That is so if a wildcard meets a value of another kind,
-            which not all versions of the JSONPath library treat alike, or if a single value is found that is no list.
+            which not all versions of the JSONPath library treat alike, if a single value is found that is no list, or
+            if there is null in place of all rows.
         UnicodeDecodeError: a name is not UTF-8.
     """
+    if _first_of(text) == b"n":
+        raise msgspec.ValidationError("null in place of all rows is not the same as no rows")
     found: Iterable[Any] = [text]
     for step in steps:
         found = _items(found, step) if isinstance(step, Wildcard) else _fields(found, step)
