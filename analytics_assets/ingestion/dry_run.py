@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import duckdb
-
 from analytics_assets.ingestion.contract.quarantine import Limit
 from analytics_assets.ingestion.http.breaker_client import CircuitStore
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
@@ -14,7 +12,7 @@ from analytics_assets.ingestion.source.build import build_source
 from analytics_assets.ingestion.sync import open_api, start_over_where_rows_moved
 from analytics_assets.ingestion.sync_result import RequestCounts
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys
-from analytics_assets.ingestion.warehouse.package_keys import refuse_moved_rows
+from analytics_assets.ingestion.warehouse.package_keys import in_memory, refuse_moved_rows
 from analytics_assets.ingestion.warehouse.pipeline import LoadPipeline, open_load_pipeline
 
 
@@ -92,7 +90,5 @@ def _judge_keys(pipeline: LoadPipeline, pages: int) -> None:
     """Fails if a sync of the rows would fail because of their primary keys."""
     if pipeline.backend.missing_guarantees:
         return  # the files of the load package are not Parquet, and no sync counts their keys
-    with duckdb.connect() as connection:
-        refuse_duplicate_keys(
-            pipeline.dlt, lambda sql: connection.execute(sql).fetchall(), pipeline.plan, pages
-        )
+    with in_memory() as execute:
+        refuse_duplicate_keys(pipeline.dlt, execute, pipeline.plan, pages)

@@ -65,6 +65,17 @@ class Days:
         rows = [row for day in DAYS for row in rows_of(day, version)]
         return {"data": [row for row in rows if since <= row["at"] < until]}
 
+    def hold_requests(self) -> tuple[threading.Semaphore, threading.Event]:
+        """Holds each request until the event. The semaphore counts the requests."""
+        asked, go = threading.Semaphore(0), threading.Event()
+
+        def hold(_: Asked) -> None:
+            asked.release()
+            go.wait(30)
+
+        self.hold = hold
+        return asked, go
+
     def rows(self) -> set[tuple[Any, ...]]:
         return {(row["id"], row["name"]) for day in DAYS for row in rows_of(day, self.version)}
 
@@ -133,13 +144,8 @@ def test_runs_of_one_partition_wait_for_each_other(
     warehouse: PostgresWarehouse, running: Callable[..., Worker]
 ) -> None:
     """The second sends no request before the first has loaded, so it has the newer rows."""
-    api, asked, go = Days(), threading.Semaphore(0), threading.Event()
-
-    def hold(_: Asked) -> None:
-        asked.release()
-        go.wait(30)
-
-    api.hold = hold
+    api = Days()
+    asked, go = api.hold_requests()
     with answering(api.reply) as url:
         text = daily(url)
         first = running(text, DAYS[0], DAYS[0])
@@ -175,13 +181,8 @@ def test_a_run_that_was_paused_while_it_fetched_starts_over(
     warehouse: PostgresWarehouse, running: Callable[..., Worker]
 ) -> None:
     """The server ends its connection meanwhile, and another run loads newer rows. The old rows replace nothing."""
-    api, asked, go = Days(), threading.Semaphore(0), threading.Event()
-
-    def hold(_: Asked) -> None:
-        asked.release()
-        go.wait(30)
-
-    api.hold = hold
+    api = Days()
+    asked, go = api.hold_requests()
     with answering(api.reply) as url:
         text = daily(url)
         old = running(text, DAYS[0], DAYS[0])

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from analytics_assets.ingestion.raw_json import read_row
+from analytics_assets.ingestion.row_of_parent import parsed
 
 
 class ReadableRows(list[Any]):
@@ -17,21 +17,21 @@ class ReadableRows(list[Any]):
     """
 
     def __iter__(self) -> Iterator[Any]:
-        return map(_parsed, super().__iter__())
+        return map(parsed, super().__iter__())
 
     def __reversed__(self) -> Iterator[Any]:
-        return map(_parsed, super().__reversed__())
+        return map(parsed, super().__reversed__())
 
     def __getitem__(self, place: Any) -> Any:
         found = super().__getitem__(place)
-        return [*map(_parsed, found)] if isinstance(place, slice) else _parsed(found)
+        return [*map(parsed, found)] if isinstance(place, slice) else parsed(found)
 
     def __contains__(self, row: object) -> bool:
         return any(one == row for one in self)
 
     def pop(self, place: Any = -1) -> Any:
         """Removes a row, and returns it parsed."""
-        return _parsed(super().pop(place))
+        return parsed(super().pop(place))
 
 
 def _of_parsed(name: str) -> Callable[..., Any]:
@@ -43,10 +43,6 @@ def _of_parsed(name: str) -> Callable[..., Any]:
 
 for _name in ("__add__", "__eq__", "__ne__", "__repr__", "__reduce_ex__", "copy", "count", "index"):
     setattr(ReadableRows, _name, _of_parsed(_name))
-
-
-def _parsed(row: Any) -> Any:
-    return read_row(row) if type(row) is Raw else row
 
 
 def readable(rows: Any) -> Any:

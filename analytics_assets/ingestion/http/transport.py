@@ -263,10 +263,9 @@ class Transport(HTTPAdapter):
                     token = request.token.current() if request.token else None
                     is_probe = self._is_probe(request, single_flight, failures)
                     sent += 1
-                    may_renew = renewed <= self._config.max_retries
-                    response, decision = self._attempt(
-                        request, token, caller, exchange, turn, may_renew=may_renew, is_probe=is_probe
-                    )
+                    signed = request.signed(token) if token else request
+                    can_renew = partial(self._can_renew, request, token, renewed, is_probe=is_probe)
+                    response, decision = self._attempt(signed, caller, exchange, turn, can_renew)
                 if decision.action is Action.REFRESH_TOKEN:
                     assert request.token is not None
                     assert token is not None
@@ -319,16 +318,13 @@ class Transport(HTTPAdapter):
     def _attempt(
         self,
         request: WireRequest,
-        token: Token | None,
         caller: Caller,
         exchange: _Send,
         turn: Turn,
-        *,
-        may_renew: bool,
-        is_probe: bool,
+        can_renew: Callable[[], bool],
     ) -> tuple[WireResponse | None, Decision]:
         try:
-            response = exchange(request.signed(token) if token else request)
+            response = exchange(request)
         except NETWORK_ERRORS as error:
             self._refuse_stopped()
             return None, classify(Exchange(error=error, host=request.host), caller, self._config)
@@ -336,8 +332,12 @@ class Transport(HTTPAdapter):
         hide, settings = self._secrets.redact, self._secrets.settings
         received = Exchange(response.status, headers, response.body, redact=hide, settings=settings)
         # Only now, because the API may have accepted the token for other requests meanwhile.
-        can_renew = may_renew and _can_renew(request, token, is_probe=is_probe)
-        return response, classify(received, replace(caller, can_renew=can_renew), self._config)
+        return response, classify(received, replace(caller, can_renew=can_renew()), self._config)
+
+    def _can_renew(self, request: WireRequest, token: Token | None, renewed: int, *, is_probe: bool) -> bool:
+        if request.token is None or token is None or renewed > self._config.max_retries:
+            return False
+        return request.token.may_renew(token, is_probe=is_probe)
 
     def _chunks(self, request: WireRequest, response: WireResponse) -> Iterator[bytes]:
         """Yields the body of a streamed response in chunks."""
@@ -396,12 +396,6 @@ class Transport(HTTPAdapter):
         if not decision.outage:
             return halted
         return self._breaker.record_failure(halted, decision.wait, decision.wait_header)
-
-
-def _can_renew(request: WireRequest, token: Token | None, *, is_probe: bool) -> bool:
-    if request.token is None or token is None:
-        return False
-    return request.token.may_renew(token, is_probe=is_probe)
 
 
 def _decided(response: WireResponse, decision: Decision, attempts: int) -> WireResponse:

@@ -1,7 +1,7 @@
 """The protocol `Backend`: what a sync needs from the code for a destination.
 
-What belongs here: the protocol without any code. `duckdb.py` has the code for DuckDB, and `generic.py` for every other
-destination.
+What belongs here: the protocol without any code. `duckdb.py` has the code for DuckDB, `postgres.py` for PostgreSQL, and
+`generic.py` for every other destination.
 """
 
 from __future__ import annotations

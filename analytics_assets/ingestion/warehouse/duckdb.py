@@ -15,7 +15,6 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 
 from analytics_assets.config.models import DEFAULT_LOCK_TIMEOUT
-from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import (
     DiskFullError,
     SyncError,
@@ -28,7 +27,7 @@ from analytics_assets.ingestion.warehouse.load_order import Restored
 from analytics_assets.ingestion.warehouse.locks import WAREHOUSE, hold, until_free
 from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
 from analytics_assets.ingestion.warehouse.storage_errors import disk_full, explain_duckdb, remove_stub
-from analytics_assets.ingestion.warehouse.table_owner import family, refuse_taken_child_tables, refuse_views
+from analytics_assets.ingestion.warehouse.table_owner import refuse_others_tables
 
 _T = TypeVar("_T")
 
@@ -97,9 +96,7 @@ class DuckDbBackend:
         self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: Restored, pages: int
     ) -> PackageKeys | None:
         """Raises for conflicts, as `Backend.refuse_conflicts` specifies, and for tables that are not ours."""
-        table = plan.resource.table
-        refuse_views(client, plan.resource.name, [*family(client.schema, table), f"{table}{SUFFIX}"], _VIEWS)
-        refuse_taken_child_tables(client, plan.resource.name, table)
+        refuse_others_tables(client, plan.resource.name, plan.resource.table, _VIEWS)
         refuse_stale_load(pipeline, client, plan, restored)
         return refuse_duplicate_keys(pipeline, client.sql_client.execute_sql, plan, pages)
 

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import FollowupJobRequest, LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
-from dlt.common.schema.typing import TColumnSchema
 from dlt.common.schema.utils import get_root_table
 from dlt.common.storages.load_package import LoadJobInfo
 from dlt.destinations import duckdb as dlt_duckdb
@@ -29,12 +28,13 @@ from dlt.destinations.job_client_impl import SqlLoadJob
 
 from analytics_assets.ingestion.warehouse.duckdb_sql import rows_of
 from analytics_assets.ingestion.warehouse.merge_jobs import (
+    AddsNullableColumns,
     LeftToMerge,
     MergeJob,
     MergeObserver,
-    as_nullable,
     is_parquet,
     parquet_files,
+    without_deduplication,
 )
 
 
@@ -139,7 +139,7 @@ class _SqlClient(DuckDbSqlClient):
         return table, staged
 
 
-class _Client(DuckDbClient):
+class _Client(AddsNullableColumns, DuckDbClient):
     observer: MergeObserver | None = None
 
     def __init__(
@@ -155,12 +155,6 @@ class _Client(DuckDbClient):
         self.sql_client: _SqlClient = _SqlClient(
             plain.dataset_name, plain.staging_dataset_name, config.credentials, capabilities
         )
-
-    def _make_add_column_sql(
-        self, new_columns: Sequence[TColumnSchema], table: PreparedTableSchema | None = None
-    ) -> list[str]:
-        """Returns the SQL that adds columns to a table."""
-        return list(super()._make_add_column_sql(as_nullable(new_columns), cast(PreparedTableSchema, table)))
 
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
         """Whether dlt loads a table into the staging dataset first."""
@@ -204,8 +198,7 @@ class _Client(DuckDbClient):
         files = parquet_files(jobs)
         roots = [one.file_path for one in jobs if one.job_file_info.table_name == root["name"]]
         if self.observer and self.observer.keys_are_distinct and all(map(is_parquet, roots)):
-            # With this hint, dlt skips its deduplication, which takes longer than all other statements of a merge.
-            root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
+            root = without_deduplication(root)
         with self.sql_client.with_files(files):
             return super().create_table_chain_completed_followup_jobs(
                 [root, *table_chain[1:]], completed_table_chain_jobs

@@ -1,6 +1,6 @@
-"""The backend for SQL destinations other than DuckDB.
+"""The backend for SQL destinations other than DuckDB and PostgreSQL.
 
-The constant `MISSING` names each guarantee of a sync that only DuckDB gives.
+The constant `MISSING` names each guarantee of a sync that only these two give.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class GenericBackend:
-    """The `Backend` for SQL destinations other than DuckDB."""
+    """The `Backend` for SQL destinations other than DuckDB and PostgreSQL."""
 
     name: str
     missing_guarantees: Sequence[str] = MISSING

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
+from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
 from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
@@ -79,9 +80,20 @@ class MergeJob(SqlLoadJob):
         """Runs within the transaction, after the observer."""
 
 
-def as_nullable(columns: Sequence[TColumnSchema]) -> list[TColumnSchema]:
-    """Returns columns as they are added to a table that has rows. These rows have NULL in each of them."""
-    return [cast(TColumnSchema, {**one, "nullable": True}) for one in columns]
+class AddsNullableColumns(SqlJobClientBase):
+    """A client that adds columns to a table that has rows. These rows have NULL in each new column."""
+
+    def _make_add_column_sql(
+        self, new_columns: Sequence[TColumnSchema], table: PreparedTableSchema | None = None
+    ) -> list[str]:
+        """Returns the SQL that adds columns to a table."""
+        nullable = [cast(TColumnSchema, {**one, "nullable": True}) for one in new_columns]
+        return list(super()._make_add_column_sql(nullable, cast(PreparedTableSchema, table)))
+
+
+def without_deduplication(table: PreparedTableSchema) -> PreparedTableSchema:
+    """Returns a table whose keys are distinct, so that dlt skips the longest statement of a merge."""
+    return {**table, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
 
 
 def is_parquet(file_path: str) -> bool:

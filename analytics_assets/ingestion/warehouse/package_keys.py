@@ -7,10 +7,13 @@ the row. DuckDB counts in the files, so no row becomes a Python object.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
+
+import duckdb
 
 from analytics_assets.ingestion.errors import KeyNotUniqueError, RowsMovedError, SyncError, shown
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
@@ -26,6 +29,13 @@ _NAMES = ("VARCHAR", "DATE")
 """The types of columns that are likely to be a part of a key."""
 _NUMBERS = ("BIGINT", "TIMESTAMP WITH TIME ZONE")
 """The types of columns that may be a part of a key, or an amount. Decimals and floats are amounts."""
+
+
+@contextmanager
+def in_memory() -> Iterator[Execute]:
+    """Provides a function that executes SQL in a DuckDB database in memory, which reads the files of a package."""
+    with duckdb.connect() as connection:
+        yield lambda sql: connection.execute(sql).fetchall()
 
 
 @dataclass(frozen=True)

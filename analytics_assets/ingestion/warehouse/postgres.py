@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import duckdb
 import psycopg2
 from dlt.common.destination.client import JobClientBase
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.pipeline import Pipeline
 from psycopg2.extensions import connection as Connection  # noqa: N812  the name of the class
 
-from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import LockLostError, SyncError
 from analytics_assets.ingestion.plan.load_plan import LoadPlan
 from analytics_assets.ingestion.warehouse.conflicts import refuse_duplicate_keys, refuse_stale_load
 from analytics_assets.ingestion.warehouse.load_order import Restored
-from analytics_assets.ingestion.warehouse.package_keys import PackageKeys
+from analytics_assets.ingestion.warehouse.package_keys import PackageKeys, in_memory
 from analytics_assets.ingestion.warehouse.postgres_errors import explain_postgres, place_of
 from analytics_assets.ingestion.warehouse.postgres_locks import Fence, LockSession, make_datasets
 from analytics_assets.ingestion.warehouse.postgres_merge import Copier, PostgresMergeClient
-from analytics_assets.ingestion.warehouse.table_owner import family, refuse_taken_child_tables, refuse_views
+from analytics_assets.ingestion.warehouse.table_owner import refuse_others_tables
 
 _T = TypeVar("_T")
 
@@ -116,17 +114,11 @@ class PostgresBackend:
         self, pipeline: Pipeline, client: SqlJobClientBase, plan: LoadPlan, restored: Restored, pages: int
     ) -> PackageKeys | None:
         """Raises for conflicts, as `Backend.refuse_conflicts` specifies, and for tables that are not ours."""
-        table = plan.resource.table
         assert isinstance(client, PostgresMergeClient)
-        refuse_views(client, plan.resource.name, [*family(client.schema, table), f"{table}{SUFFIX}"], _VIEWS)
-        refuse_taken_child_tables(client, plan.resource.name, table)
+        refuse_others_tables(client, plan.resource.name, plan.resource.table, _VIEWS)
         refuse_stale_load(pipeline, client, plan, restored)
         client.drop_leftovers()
-        with duckdb.connect() as files:
-
-            def execute(sql: str, *values: Any) -> Sequence[Sequence[Any]]:
-                return files.execute(sql, values or None).fetchall()
-
+        with in_memory() as execute:
             return refuse_duplicate_keys(pipeline, execute, plan, pages)
 
     @contextmanager

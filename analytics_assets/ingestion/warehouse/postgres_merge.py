@@ -14,7 +14,7 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,12 +38,13 @@ from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.destinations.typing import DBTransaction
 
 from analytics_assets.ingestion.warehouse.merge_jobs import (
+    AddsNullableColumns,
     LeftToMerge,
     MergeJob,
     MergeObserver,
-    as_nullable,
     is_parquet,
     parquet_files,
+    without_deduplication,
 )
 from analytics_assets.ingestion.warehouse.postgres_locks import Fence, lock_key
 
@@ -199,7 +200,7 @@ class _SqlClient(Psycopg2SqlClient):
         return super().make_qualified_table_name_path(table_name, quote, casefold, dataset_name, catalog)
 
 
-class PostgresMergeClient(PostgresClient):
+class PostgresMergeClient(AddsNullableColumns, PostgresClient):
     """A client whose merges copy Parquet files into staging tables of their own.
 
     Attributes:
@@ -230,12 +231,6 @@ class PostgresMergeClient(PostgresClient):
     def _get_column_hints_sql(self, c: TColumnSchema) -> str:
         """Returns the constraints of a column. dlt's row id gets no unique index, which costs half of a load."""
         return "" if c.get("row_key") else str(super()._get_column_hints_sql(c))
-
-    def _make_add_column_sql(
-        self, new_columns: Sequence[TColumnSchema], table: PreparedTableSchema | None = None
-    ) -> list[str]:
-        """Returns the SQL that adds columns to a table."""
-        return list(super()._make_add_column_sql(as_nullable(new_columns), cast(PreparedTableSchema, table)))
 
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:  # noqa: ARG002  of no table
         """Tells dlt to make no staging table."""
@@ -292,8 +287,7 @@ class PostgresMergeClient(PostgresClient):
             for number, one in enumerate(table_chain)
         }
         if self.observer and self.observer.keys_are_distinct:
-            # With this hint, dlt skips its deduplication.
-            root = {**root, "x-stage-data-deduplicated": True}  # type: ignore[typeddict-unknown-key]
+            root = without_deduplication(root)
         with self.sql_client.with_staged(names):
             found = super().create_table_chain_completed_followup_jobs([root, *table_chain[1:]], jobs)
         for one in found:

@@ -1,9 +1,8 @@
-"""Finds the dlt pipeline that a table belongs to, because several APIs may share a dataset."""
+"""Finds the dlt pipeline that a table belongs to, and refuses tables of others. Several APIs may share a dataset."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 
 from dlt.common.schema import Schema
@@ -11,6 +10,7 @@ from dlt.common.schema.utils import get_nested_tables, has_table_seen_data
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
+from analytics_assets.ingestion.contract.quarantine import SUFFIX
 from analytics_assets.ingestion.errors import TakenTableError, ViewInPlaceOfTableError
 from analytics_assets.ingestion.warehouse.load_order import column_names
 
@@ -32,40 +32,28 @@ def refuse_taken_table(client: SqlJobClientBase, resource: str, schema_name: str
         raise TakenTableError(resource, client.sql_client.make_qualified_table_name(table), owner)
 
 
-def refuse_taken_child_tables(client: SqlJobClientBase, resource: str, table: str) -> None:
-    """Fails a load if a table with the name of one of its child tables is not a child table.
+def refuse_others_tables(client: SqlJobClientBase, resource: str, table: str, views: str) -> None:
+    """Fails a load if one of its tables is a view, or if one of its child tables is not a child table.
 
     Args:
         client: an open client of the destination, whose schema has the tables of the load.
         resource: the dlt resource name.
         table: the table name in the warehouse.
+        views: the query for the names of the views of a schema, with a place for the name of the schema.
 
     Raises:
-        TakenTableError: another pipeline or program has made the table.
+        ViewInPlaceOfTableError: one of the tables is a view.
+        TakenTableError: another pipeline or program has made a child table.
     """
-    children = [one for one in family(client.schema, table) if one != table]
+    sql, tables = client.sql_client, family(client.schema, table)
+    for (view,) in sql.execute_sql(views, sql.dataset_name) or ():
+        if view in (*tables, f"{table}{SUFFIX}"):
+            raise ViewInPlaceOfTableError(resource, sql.make_qualified_table_name(view))
+    children = [one for one in tables if one != table]
     for child, columns in client.get_storage_tables(children) if children else ():
         if columns and "_dlt_parent_id" not in columns:
             owner = _owner(client, client.schema.name, child)
-            raise TakenTableError(resource, client.sql_client.make_qualified_table_name(child), owner)
-
-
-def refuse_views(client: SqlJobClientBase, resource: str, tables: Sequence[str], query: str) -> None:
-    """Fails a load if there is a view in place of one of its tables.
-
-    Args:
-        client: an open client of the destination.
-        resource: the dlt resource name.
-        tables: the names of the tables.
-        query: the query for the names of the views of a schema, with a place for the name of the schema.
-
-    Raises:
-        ViewInPlaceOfTableError: one of them is a view.
-    """
-    sql = client.sql_client
-    for (view,) in sql.execute_sql(query, sql.dataset_name) or ():
-        if view in tables:
-            raise ViewInPlaceOfTableError(resource, sql.make_qualified_table_name(view))
+            raise TakenTableError(resource, sql.make_qualified_table_name(child), owner)
 
 
 def family(schema: Schema, table: str) -> list[str]:

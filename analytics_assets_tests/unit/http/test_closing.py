@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from requests import Request
 
 from analytics_assets.ingestion.http.circuit_breaker import Policy
+from analytics_assets.ingestion.http.session import ApiSession
 from analytics_assets_tests.answering import Asked, Reply, answering, api_session
 from analytics_assets_tests.memory_circuit import MemoryCircuit
 from analytics_assets_tests.raw_server import no_room
@@ -39,15 +40,20 @@ def test_requests_in_flight_end_with_the_session(*, has_begun: bool, retries: in
         requests = [threads.submit(get) for _ in range(4)]
         for _ in requests:
             assert asked.acquire(timeout=30)
-        began = time.monotonic()
-        session.close()
-        for one in requests:
-            with pytest.raises(CancelledError):
-                one.result(30)
-        took = time.monotonic() - began
+        took = seconds_to_end(session, requests)
         until.set()
     assert took < 20, "the server answers after 60 s"
     assert not circuit.events, "the API did not fail"
+
+
+def seconds_to_end(session: ApiSession, requests: list[Future[None]]) -> float:
+    """The seconds that all requests take to end after the session."""
+    began = time.monotonic()
+    session.close()
+    for one in requests:
+        with pytest.raises(CancelledError):
+            one.result(30)
+    return time.monotonic() - began
 
 
 @contextmanager
@@ -91,12 +97,7 @@ def test_requests_without_a_connection_end_with_the_session(
         begun.wait(30)
         with pytest.raises(TimeoutError):
             requests[0].result(0.3)  # it waits for its connection
-        began = time.monotonic()
-        session.close()
-        for one in requests:
-            with pytest.raises(CancelledError):
-                one.result(30)
-        took = time.monotonic() - began
+        took = seconds_to_end(session, requests)
     assert took < 2, "a connection may take 30 s"
     assert not circuit.events, "the API did not fail"
 
